@@ -1,0 +1,83 @@
+"""Amounts as processors state them: whole minor units, exact decimals, and how many digits a currency has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any
+
+# Digits after the point, where they are not two: ISO 4217 as babel's data has it; tests compare the two.
+ZERO_DIGITS = frozenset("BIF CLP DJF GNF JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF ISK".split())
+THREE_DIGITS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Currency:
+    """A currency as one processor counts it. `digits`: how many decimals its minor unit has (USD 2, JPY 0)."""
+
+    code: str
+    digits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """An amount in the currency's minor unit, as the processor stated it: 4900 USD is 49.00. May be negative."""
+
+    minor: int
+    currency: Currency
+
+
+def iso_digits(code: str) -> int:
+    """Digits of a currency after ISO 4217; two where it is not known to be otherwise."""
+    if code in ZERO_DIGITS:
+        return 0
+    return 3 if code in THREE_DIGITS else 2
+
+
+def major(money: Money) -> Decimal:
+    """The amount as people write it: 4900 USD is Decimal("49.00")."""
+    return Decimal(money.minor).scaleb(-money.currency.digits)
+
+
+def round_minor(exact: Fraction) -> int:
+    """The nearest whole minor unit, halves away from zero, as invoices round."""
+    half_up = abs(exact) + Fraction(1, 2)
+    whole = half_up.numerator // half_up.denominator
+    return whole if exact >= 0 else -whole
+
+
+def whole_minor(value: Any) -> int | None:
+    """A count of minor units out of a payload's int or string of digits, or None: it is neither."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    number = exact_decimal(value)
+    return int(number) if number is not None and number == number.to_integral_value() else None
+
+
+def exact_decimal(value: Any) -> Decimal | None:
+    """An exact number out of a payload's int or decimal string, or None: it is neither, or not finite.
+
+    Floats are read through their shortest text, so 0.1 is one tenth.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str | float | Decimal):
+        return None
+    if isinstance(value, str) and len(value) > 40:
+        return None
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    if not number.is_finite() or abs(number.adjusted()) > 30:
+        return None
+    return number
+
+
+def minor_of_major(value: Any, currency: Currency) -> int | None:
+    """Minor units of an amount written in major units ("215.16"), rounded half up; None: it is no number."""
+    number = exact_decimal(value)
+    if number is None:
+        return None
+    return int(number.scaleb(currency.digits).to_integral_value(ROUND_HALF_UP))

@@ -1,0 +1,133 @@
+"""Reading payloads by presence: every path may be absent, null, or of another type than the documents say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+Json = Mapping[str, Any]
+
+NOTHING: Json = {}
+LONGEST_ID = 255
+
+
+class Unreadable(ValueError):
+    """The body is not one JSON object that two readers would understand alike."""
+
+
+def parse(body: bytes) -> Json:
+    """The JSON object in `body`. Raises `Unreadable` for anything else: NaN, a repeated key, a lone surrogate, depth."""
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_twins)
+    except RecursionError:
+        raise Unreadable("nested too deeply") from None
+    except ValueError as error:
+        raise Unreadable(f"not JSON: {type(error).__name__}" if not isinstance(error, Unreadable) else str(error)) from None
+    if not isinstance(value, dict):
+        raise Unreadable("not a JSON object")
+    return value
+
+
+def at(value: Any, path: str) -> Any:
+    """What stands at a dotted path ("parent.subscription_details.metadata"), or None."""
+    for key in path.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def first(value: Any, *paths: str) -> Any:
+    """What stands at the first of the paths that is there and not null, or None. New paths go before old ones."""
+    for path in paths:
+        found = at(value, path)
+        if found is not None:
+            return found
+    return None
+
+
+def has(value: Any, key: str) -> bool:
+    """Whether the object states this key at all, be it as null."""
+    return isinstance(value, Mapping) and key in value
+
+
+def table(value: Any, path: str = "") -> Json:
+    """The object at the path, or an empty one."""
+    found = at(value, path) if path else value
+    return found if isinstance(found, Mapping) else NOTHING
+
+
+def rows(value: Any, path: str = "") -> Iterator[Json]:
+    """The objects of the list at the path; a Stripe list object (`{"data": […]}`) counts as its list."""
+    found = at(value, path) if path else value
+    if isinstance(found, Mapping):
+        found = found.get("data")
+    if not isinstance(found, list):
+        return
+    for row in found:
+        if isinstance(row, Mapping):
+            yield row
+
+
+def text(value: Any, longest: int = 500) -> str | None:
+    """A trimmed string of at most `longest` characters, or None: it is empty, longer, or no string."""
+    if not isinstance(value, str):
+        return None
+    trimmed = value.strip()
+    return trimmed if trimmed and len(trimmed) <= longest else None
+
+
+def ident(value: Any) -> str | None:
+    """An id, whether it stands there bare or as an expanded object with an `id`. Numbers become their digits."""
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return text(value, LONGEST_ID)
+
+
+def instant(value: Any) -> datetime | None:
+    """An aware UTC instant from Unix seconds or ISO 8601 (any precision), or None."""
+    try:
+        if isinstance(value, bool):
+            return None
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, str):
+            return _iso(value.strip())
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None
+
+
+def strings(value: Any) -> dict[str, str]:
+    """The entries of a metadata object whose values are strings or whole numbers, trimmed; others are left out.
+
+    Attribution ids come from a browser: what is empty, or longer than 255 characters, counts as absent.
+    """
+    found: dict[str, str] = {}
+    for key, entry in table(value).items():
+        kept = ident(entry) if not isinstance(entry, Mapping) else None
+        if isinstance(key, str) and kept is not None:
+            found[key] = kept
+    return found
+
+
+def _iso(value: str) -> datetime | None:
+    if len(value) > 40:
+        return None
+    moment = datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _no_constant(name: str) -> None:
+    raise Unreadable(f"{name} is no JSON number")
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Unreadable("a key stands twice in one object")
+    return found
