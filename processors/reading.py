@@ -18,13 +18,17 @@ class Unreadable(ValueError):
 
 
 def parse(body: bytes) -> Json:
-    """The JSON object in `body`. Raises `Unreadable` for anything else: NaN, a repeated key, a lone surrogate, depth."""
+    """The JSON object in `body`. Raises `Unreadable` for anything else: NaN, a key twice, a lone surrogate, depth."""
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_twins)
+        if b"\\u" in body:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # an escaped half of a character is no text
     except RecursionError:
         raise Unreadable("nested too deeply") from None
+    except Unreadable:
+        raise
     except ValueError as error:
-        raise Unreadable(f"not JSON: {type(error).__name__}" if not isinstance(error, Unreadable) else str(error)) from None
+        raise Unreadable(f"not JSON: {type(error).__name__}") from None
     if not isinstance(value, dict):
         raise Unreadable("not a JSON object")
     return value

@@ -1,0 +1,7 @@
+"""The ledger: one customer's facts become that customer's state and revenue events. Pure: values in, values out."""
+
+from bridge.ledger.events import Policy, RevenueEvent
+from bridge.ledger.fold import Settlement, settle
+from bridge.ledger.state import EMPTY, State
+
+__all__ = ["EMPTY", "Policy", "RevenueEvent", "Settlement", "State", "settle"]
