@@ -1,0 +1,72 @@
+"""Checkout sessions: where the visit is named, and the money of a session that no invoice stands behind."""
+
+from __future__ import annotations
+
+from processors.base import Translation
+from processors.facts import Attribution, Fact, Ids, Membership, Payment, Place, Reason
+from processors.money import whole_minor
+from processors.reading import Json, at, ident, strings
+from processors.stripe.currencies import money_of
+from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, says
+
+REFERENCE = "client_reference_id"  # the site's own word for the visit, a fallback for the fingerprint
+
+
+def session(event: Snapshot) -> Translation:
+    """What a session that was completed says: which visit it came from, what it belongs to, and what was paid."""
+    ids = _ids(event.object)
+    if ids.checkout_id is None:
+        return ignored("a checkout session without an id")
+    origin = Attribution(
+        place=Place.CHECKOUT, at=event.at, ids=ids, metadata=_metadata(event.object), processor_event_id=event.id
+    )
+    payment = _payment(event, ids)
+    facts: tuple[Fact, ...] = (origin,) if payment is None else (origin, payment)
+    return says(*facts)
+
+
+def _ids(found: Json) -> Ids:
+    return Ids(
+        customer_id=customer_of(found),
+        subscription_id=ident(found.get("subscription")),
+        invoice_id=ident(found.get("invoice")),
+        payment_id=ident(found.get("payment_intent")),
+        checkout_id=ident(found.get("id")),
+        guest=is_guest(found) and found.get("mode") == "payment",
+    )
+
+
+def _metadata(found: Json) -> dict[str, str]:
+    """The session's metadata, and its client_reference_id under that name."""
+    metadata = strings(found.get("metadata"))
+    reference = strings({REFERENCE: found.get(REFERENCE)})
+    return {**reference, **metadata}
+
+
+def _payment(event: Snapshot, ids: Ids) -> Payment | None:
+    """The money of a session in payment mode; a subscription's is told by its invoice."""
+    found = event.object
+    amount = money_of(found.get("amount_total"), found.get("currency"))
+    if found.get("mode") != "payment" or found.get("payment_status") != "paid":
+        return None
+    if ids.payment_id is None or amount is None or amount.minor < 0:
+        return None
+    membership = _membership(found, ids)
+    return Payment(
+        key=ids.payment_id,
+        at=event.at,
+        ids=ids,
+        amount=amount,
+        tax=whole_minor(at(found, "total_details.amount_tax")),
+        membership=membership,
+        reason=Reason.ONE_OFF if membership is Membership.NONE else Reason.UNKNOWN,
+        metadata=strings(found.get("metadata")),
+        processor_event_id=event.id,
+    )
+
+
+def _membership(found: Json, ids: Ids) -> Membership:
+    """A session that creates an invoice afterwards may not name it yet."""
+    if ids.invoice_id is not None:
+        return Membership.INVOICE
+    return Membership.UNKNOWN if at(found, "invoice_creation.enabled") is True else Membership.NONE

@@ -1,0 +1,114 @@
+"""Discounts, coupons and promotion codes, in the forms of old, basil and clover."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from processors.base import Translation
+from processors.facts import Coupon, Discount, Duration, Ids, Known, Link
+from processors.money import exact_decimal, whole_minor
+from processors.reading import Json, first, ident, instant, table, text
+from processors.stripe.envelope import Snapshot, customer_of, ignored, says, word
+
+DURATIONS: Mapping[str, Duration] = {duration.value: duration for duration in Duration}
+
+
+def changed(event: Snapshot) -> Translation:
+    """What customer.discount.* makes known, and whose subscription it touches."""
+    discount = discount_of(event.object)
+    if discount is None:
+        return ignored("a discount without id or coupon")
+    if event.type.endswith(".deleted"):
+        discount = replace(discount, ends_at=min(discount.ends_at or event.at, event.at))
+    known = known_of((discount,))
+    ids = Ids(customer_id=customer_of(event.object), subscription_id=ident(event.object.get("subscription")))
+    if ids.customer_id is None and ids.subscription_id is None:
+        return ignored("a discount of nobody, remembered", known=known)
+    return says(Link(at=event.at, ids=ids, processor_event_id=event.id), known=known)
+
+
+def coupon_told(event: Snapshot) -> Translation:
+    """What coupon.* makes known."""
+    coupon = coupon_of(event.object)
+    if coupon is None:
+        return ignored("a coupon without percent or amount")
+    return ignored("a coupon, remembered for later", known=(coupon,))
+
+
+def promotion_told(event: Snapshot) -> Translation:
+    """What promotion_code.* makes known: its coupon, where it stands there as an object."""
+    coupon = coupon_of(first(event.object, "promotion.coupon", "coupon"))
+    if coupon is None:
+        return ignored("a promotion code that only names its coupon")
+    return ignored("a promotion code's coupon, remembered for later", known=(coupon,))
+
+
+def discounts_on(holder: Json) -> tuple[Discount, ...]:
+    """The discounts on a subscription, an item or an invoice, each once.
+
+    `discounts` holds ids or objects (since 2020-08); `discount` (gone with basil) an object, often beside its own id.
+    """
+    listed = holder.get("discounts")
+    entries = listed if isinstance(listed, list) else []
+    found = [discount for discount in map(discount_of, [*entries, holder.get("discount")]) if discount is not None]
+    whole = {discount.id: discount for discount in found if discount.coupon or discount.coupon_id}
+    return _once(found, whole)
+
+
+def discount_of(value: Any) -> Discount | None:
+    """One discount from its id or its object; None: it is neither."""
+    if not isinstance(value, Mapping):
+        bare = ident(value)
+        return Discount(id=bare) if bare else None
+    stated = first(value, "source.coupon", "coupon")  # `source` since clover, with the coupon's id only
+    discount_id, coupon_id = ident(value.get("id")), ident(stated)
+    if discount_id is None and coupon_id is None:
+        return None
+    return Discount(
+        id=discount_id,
+        coupon_id=coupon_id,
+        coupon=coupon_of(stated),
+        starts_at=instant(value.get("start")),
+        ends_at=instant(value.get("end")),
+    )
+
+
+def coupon_of(value: Any) -> Coupon | None:
+    """The coupon of an object that says what comes off; None: an id, or nothing."""
+    coupon_id = ident(value)
+    if coupon_id is None or not isinstance(value, Mapping):
+        return None
+    percent, amounts = exact_decimal(value.get("percent_off")), _amounts_off(value)
+    if percent is None and not amounts:
+        return None
+    return Coupon(
+        id=coupon_id,
+        percent=percent,
+        amount_off=amounts,
+        duration=DURATIONS.get(word(value.get("duration"))),
+        name=text(value.get("name")),
+    )
+
+
+def known_of(discounts: tuple[Discount, ...]) -> tuple[Known, ...]:
+    """What these discounts teach: those that name their coupon, and the coupons that stand there whole."""
+    coupons = [discount.coupon for discount in discounts if discount.coupon]
+    return (*coupons, *(discount for discount in discounts if discount.id and discount.coupon_id))
+
+
+def _once(found: list[Discount], whole: Mapping[str | None, Discount]) -> tuple[Discount, ...]:
+    """Each discount once, its object in place of its bare id."""
+    kept: dict[str | None, Discount] = {}
+    for discount in found:
+        kept.setdefault(discount.id or discount.coupon_id, whole.get(discount.id, discount))
+    return tuple(kept.values())
+
+
+def _amounts_off(coupon: Json) -> dict[str, int]:
+    """Minor units off by upper-case currency code, the coupon's own currency and its options."""
+    stated = {word(coupon.get("currency")): coupon.get("amount_off")}
+    stated |= {code: table(option).get("amount_off") for code, option in table(coupon, "currency_options").items()}
+    amounts = ((code, whole_minor(amount)) for code, amount in stated.items())
+    return {code.upper(): amount for code, amount in amounts if code and amount is not None}

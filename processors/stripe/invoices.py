@@ -1,0 +1,241 @@
+"""Invoices and their payments: what was billed, why, and how much of it was paid, in old and basil shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from processors.base import Translation
+from processors.facts import Ids, Known, Line, Membership, Payment, Reason
+from processors.money import exact_decimal, whole_minor
+from processors.reading import Json, at, first, has, ident, instant, rows, strings, table
+from processors.stripe import discounts, prices
+from processors.stripe.currencies import money_of
+from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, linked, says, word
+
+REASONS: Mapping[str, Reason] = {
+    "subscription_create": Reason.START,
+    "subscription_cycle": Reason.CYCLE,
+    "subscription_update": Reason.CHANGE,
+    "subscription_threshold": Reason.CYCLE,  # a usage threshold bills early
+}
+SUBSCRIPTION_LINES = frozenset({"subscription", "subscription_item_details"})
+DAY = 86_400
+
+
+def paid(event: Snapshot) -> Translation:
+    """All that was paid on an invoice so far, and what it was for. Also for invoices of 0."""
+    found = event.object
+    amount, ids = money_of(_amount_paid(found), found.get("currency")), invoice_ids(found)
+    if ids.invoice_id is None or amount is None or amount.minor < 0:
+        return ignored("an invoice without id, amount or currency")
+    fact = Payment(
+        key=ids.invoice_id,
+        at=event.at,
+        ids=ids,
+        amount=amount,
+        tax=_tax(found),
+        is_total=True,
+        membership=Membership.INVOICE,
+        reason=_reason(found, ids.subscription_id),
+        lines=_lines(found),
+        discounts=discounts.discounts_on(found),
+        plan=None if ids.subscription_id else _first_price_name(found),
+        metadata=strings(found.get("metadata")),
+        subscription_metadata=_subscription_metadata(found),
+        processor_event_id=event.id,
+    )
+    return says(fact, known=_known(found))
+
+
+def link(event: Snapshot) -> Translation:
+    """Which customer, subscription and payment an unpaid or changed invoice belongs to."""
+    return linked(event, invoice_ids(event.object), "an invoice that names nothing else")
+
+
+def payment_paid(event: Snapshot) -> Translation:
+    """One payment on an invoice (since basil), by intent, by charge, or recorded from elsewhere."""
+    found = event.object
+    charge_id = ident(at(found, "payment.charge"))
+    ids = Ids(
+        customer_id=customer_of(found),
+        subscription_id=ident(at(found, "parent.subscription_details.subscription")),
+        invoice_id=ident(found.get("invoice")),
+        payment_id=_economic_key(found),
+        charge_id=charge_id,
+    )
+    amount = money_of(found.get("amount_paid"), found.get("currency"))
+    if ids.payment_id is None or ids.invoice_id is None or amount is None or amount.minor < 0:
+        return ignored("an invoice payment without invoice, payment, amount or currency")
+    fact = Payment(
+        key=ids.payment_id,
+        at=event.at,
+        ids=ids,
+        amount=amount,
+        membership=Membership.INVOICE,
+        processor_event_id=event.id,
+    )
+    return says(fact)
+
+
+def invoice_ids(found: Json) -> Ids:
+    """What an invoice names; the payment only in the old shape, or where the API expanded `payments`."""
+    charge_id = ident(first(found, "charge"))
+    payments = [payment for payment in rows(found, "payments") if payment.get("status") == "paid"]
+    expanded = _economic_key(payments[0]) if len(payments) == 1 else None
+    return Ids(
+        customer_id=customer_of(found),
+        subscription_id=subscription_of(found),
+        invoice_id=ident(found.get("id")),
+        payment_id=ident(found.get("payment_intent")) or charge_id or expanded,
+        charge_id=charge_id,
+        guest=is_guest(found),
+    )
+
+
+def subscription_of(found: Json) -> str | None:
+    """The invoice's subscription, under `parent` since basil; else the one that all its recurring lines name."""
+    stated = ident(first(found, "parent.subscription_details.subscription", "subscription"))
+    if stated is not None:
+        return stated
+    named = {_subscription_of_line(line) for line in rows(found, "lines") if _is_recurring(line)}
+    return named.pop() if len(named) == 1 else None
+
+
+# ---- The invoice --------------------------------------------------------------------------------------------------
+
+
+def _amount_paid(found: Json) -> Any:
+    """What was paid. Before basil an invoice paid out of band showed 0 here: then all that was due."""
+    stated = found.get("amount_paid")
+    if found.get("paid_out_of_band") is True and not whole_minor(stated):
+        return first(found, "amount_due", "amount_paid")
+    return stated
+
+
+def _reason(found: Json, subscription_id: str | None) -> Reason:
+    lines = list(rows(found, "lines"))
+    recurring = [line for line in lines if _is_recurring(line)]
+    if subscription_id is None:
+        return Reason.ONE_OFF
+    if lines and not recurring and at(found, "lines.has_more") is not True:
+        return Reason.ONE_OFF  # a one-time charge on a subscription
+    stated = REASONS.get(word(found.get("billing_reason")))
+    if stated is not None:
+        return stated
+    return Reason.CHANGE if recurring and all(map(_is_proration, recurring)) else Reason.UNKNOWN
+
+
+def _tax(found: Json) -> int | None:
+    """The tax in the invoice's total: `total_taxes` since basil, else `total_tax_amounts` or `tax`; None: not said."""
+    for key in ("total_taxes", "total_tax_amounts"):
+        if isinstance(found.get(key), list):
+            return sum(whole_minor(part.get("amount")) or 0 for part in rows(found, key))
+    if has(found, "tax") or has(found, "total_taxes"):
+        return whole_minor(found.get("tax")) or 0
+    return None
+
+
+def _subscription_metadata(found: Json) -> dict[str, str]:
+    """The subscription's metadata as the invoice froze it: under `parent` since basil; before 2023-06 on lines only."""
+    frozen = strings(first(found, "parent.subscription_details.metadata", "subscription_details.metadata"))
+    if frozen:
+        return frozen
+    own_lines = (line for line in rows(found, "lines") if _kind(line) in SUBSCRIPTION_LINES)
+    return next(filter(None, (strings(line.get("metadata")) for line in own_lines)), {})
+
+
+def _first_price_name(found: Json) -> str | None:
+    """What was bought, by the first line's price: its name, else its id. Descriptions may name people: never those."""
+    for line in rows(found, "lines"):
+        price = prices.price_of(line.get("price"), line.get("plan"))
+        name = price.name if price else None
+        return name or ident(first(line, "pricing.price_details.price", "price", "plan"))
+    return None
+
+
+def _known(found: Json) -> tuple[Known, ...]:
+    learnt: list[Known] = list(discounts.known_of(discounts.discounts_on(found)))
+    for line in rows(found, "lines"):
+        price = prices.price_of(line.get("price"), line.get("plan"))
+        learnt += [price] if price is not None and prices.is_complete(price) else []
+        learnt += discounts.known_of(discounts.discounts_on(line))
+    return tuple(learnt)
+
+
+# ---- Its lines ----------------------------------------------------------------------------------------------------
+
+
+def _lines(found: Json) -> tuple[Line, ...] | None:
+    """The recurring lines; None: the payload has no lines at all. Of long invoices only the first ten are there."""
+    listed = list(rows(found, "lines"))
+    return tuple(_line(line) for line in listed if _is_recurring(line)) if listed else None
+
+
+def _line(line: Json) -> Line:
+    price = prices.price_of(line.get("price"), line.get("plan"))
+    quantity = exact_decimal(first(line, "quantity_decimal", "quantity"))
+    return Line(
+        price_id=price.id if price else ident(first(line, "pricing.price_details.price", "price", "plan")),
+        product_id=price.product_id if price else ident(at(line, "pricing.price_details.product")),
+        name=price.name if price else None,
+        amount=Decimal((whole_minor(line.get("amount")) or 0) - _inclusive_tax(line)),
+        discount=Decimal(_total(rows(line, "discount_amounts"))),
+        quantity=Decimal(1) if quantity is None else quantity,
+        interval=price.interval if price else None,
+        interval_count=price.interval_count if price else 1,
+        days=_days(line),
+        proration=_is_proration(line),
+        metered=price.metered if price else False,
+    )
+
+
+def _kind(line: Json) -> str:
+    return word(first(line, "parent.type", "type"))
+
+
+def _is_recurring(line: Json) -> bool:
+    """Whether a line bills a subscription's price: for a period, or for a part of one."""
+    if _kind(line) in SUBSCRIPTION_LINES or _is_proration(line):
+        return True
+    return first(line, "price.recurring", "plan") is not None
+
+
+def _is_proration(line: Json) -> bool:
+    paths = ("parent.subscription_item_details.proration", "parent.invoice_item_details.proration", "proration")
+    return first(line, *paths) is True
+
+
+def _subscription_of_line(line: Json) -> str | None:
+    paths = (
+        "parent.subscription_item_details.subscription",
+        "parent.invoice_item_details.subscription",
+        "subscription",
+    )
+    return ident(first(line, *paths))
+
+
+def _inclusive_tax(line: Json) -> int:
+    """The tax inside the line's amount; `subtotal` would not do, since the discount comes off before this tax."""
+    taxes = [tax for tax in rows(line, "taxes") if tax.get("tax_behavior") == "inclusive"]
+    if isinstance(line.get("taxes"), list):
+        return _total(taxes)
+    return _total(tax for tax in rows(line, "tax_amounts") if tax.get("inclusive") is True)
+
+
+def _total(parts: Iterable[Json]) -> int:
+    return sum(whole_minor(part.get("amount")) or 0 for part in parts)
+
+
+def _days(line: Json) -> int | None:
+    start, end = instant(at(line, "period.start")), instant(at(line, "period.end"))
+    if start is None or end is None or end <= start:
+        return None
+    return round((end - start).total_seconds() / DAY) or None
+
+
+def _economic_key(invoice_payment: Json) -> str | None:
+    """The intent, else the charge, else the payment recorded from elsewhere, else the invoice payment itself."""
+    payment = table(invoice_payment, "payment")
+    return ident(first(payment, "payment_intent", "charge", "payment_record")) or ident(invoice_payment.get("id"))

@@ -1,0 +1,96 @@
+"""Charges and payment intents: one payment told by both counts once, under the intent's id, else the charge's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from processors.base import Translation
+from processors.facts import Ids, Membership, Payment, Reason
+from processors.reading import Json, at, first, has, ident, instant, rows, strings, text
+from processors.stripe.currencies import money_of
+from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, says
+
+SUCCEEDED = frozenset({None, "succeeded", "paid"})  # absent or "paid" before 2015
+CAPTURE = ("captured", "amount_captured", "status", "paid")
+YOUNG = timedelta(days=1)
+
+
+def charge(event: Snapshot) -> Translation:
+    """The money of a charge that succeeded and is captured."""
+    found = event.object
+    if not is_captured(found):
+        return ignored("a charge that is not captured (yet): authorised, pending or failed")
+    return _payment(event, charge_ids(found), first(found, "amount_captured", "amount"))
+
+
+def charge_updated(event: Snapshot) -> Translation:
+    """The money of a charge captured later; a charge of long ago whose description changed is no news."""
+    created_at = instant(event.object.get("created"))
+    is_news = any(key in (event.previous or {}) for key in CAPTURE)
+    if not is_news and created_at is not None and event.at - created_at > YOUNG:
+        return ignored("an older charge whose capture did not change")
+    return charge(event)
+
+
+def intent(event: Snapshot) -> Translation:
+    """The money of a payment intent that succeeded: the same as its charge's."""
+    found = event.object
+    ids = Ids(
+        customer_id=customer_of(found),
+        invoice_id=ident(found.get("invoice")),
+        payment_id=ident(found.get("id")),
+        charge_id=_charge_of(found),
+        guest=is_guest(found),
+    )
+    return _payment(event, ids, first(found, "amount_received", "amount"))
+
+
+def is_captured(found: Json) -> bool:
+    """Whether a charge has moved money."""
+    refused = found.get("captured") is False or found.get("paid") is False
+    return not refused and text(found.get("status")) in SUCCEEDED
+
+
+def charge_ids(found: Json) -> Ids:
+    """What a charge names, its economic key as `payment_id`."""
+    charge_id = ident(found.get("id"))
+    return Ids(
+        customer_id=customer_of(found),
+        invoice_id=ident(found.get("invoice")),
+        payment_id=ident(found.get("payment_intent")) or charge_id,
+        charge_id=charge_id,
+        guest=is_guest(found),
+    )
+
+
+def membership_of(found: Json) -> Membership:
+    """Whether the payment belongs to an invoice. The key is gone since basil; then nothing here can tell."""
+    if not has(found, "invoice"):
+        return Membership.UNKNOWN
+    return Membership.INVOICE if ident(found["invoice"]) else Membership.NONE
+
+
+def _payment(event: Snapshot, ids: Ids, minor: Any) -> Translation:
+    amount = money_of(minor, event.object.get("currency"))
+    if ids.payment_id is None or amount is None or amount.minor < 0:
+        return ignored("a payment without id, amount or currency")
+    membership = membership_of(event.object)
+    return says(
+        Payment(
+            key=ids.payment_id,
+            at=event.at,
+            ids=ids,
+            amount=amount,
+            membership=membership,
+            reason=Reason.ONE_OFF if membership is Membership.NONE else Reason.UNKNOWN,
+            metadata=strings(event.object.get("metadata")),
+            processor_event_id=event.id,
+        )
+    )
+
+
+def _charge_of(found: Json) -> str | None:
+    """The intent's charge: `latest_charge` since 2022-11-15, before that the first of `charges`."""
+    latest = ident(at(found, "latest_charge"))
+    return latest or next((ident(row) for row in rows(found, "charges") if is_captured(row)), None)

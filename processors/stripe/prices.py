@@ -1,0 +1,140 @@
+"""Prices, plans and products: what one unit costs, how often, and what it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from processors.base import Translation
+from processors.facts import Interval, Known, Price, Product, Tier, TiersMode
+from processors.money import Currency, exact_decimal, whole_minor
+from processors.reading import NOTHING, Json, at, first, ident, rows, table, text
+from processors.stripe.currencies import currency_of
+from processors.stripe.envelope import Snapshot, ignored, word
+
+INTERVALS: Mapping[str, Interval] = {interval.value: interval for interval in Interval}
+TIERS_MODES: Mapping[str, TiersMode] = {mode.value: mode for mode in TiersMode}
+
+
+def told(event: Snapshot) -> Translation:
+    """What price.* and plan.* make known."""
+    price = price_of(event.object)
+    if price is None:
+        return ignored("a price without id or currency")
+    if event.type.endswith(".updated") and not is_complete(price):
+        return ignored("a tiered price, whose tiers webhooks leave out")  # must not replace tiers that are known
+    return ignored("a price, remembered for later", known=(price, *products_of(event.object)))
+
+
+def product(event: Snapshot) -> Translation:
+    """What product.* makes known."""
+    product_id, name = ident(event.object.get("id")), text(event.object.get("name"))
+    if product_id is None or name is None:
+        return ignored("a product without a name")
+    return ignored("a product's name, remembered for later", known=(Product(id=product_id, name=name),))
+
+
+def price_of(price: Any, plan: Any = None, currency: Currency | None = None) -> Price | None:
+    """The price of a `price` object, an older `plan`, or the two side by side; None: it has no id or no currency.
+
+    `currency`: what the subscription is billed in; the price's option for it is taken where the payload has one.
+    """
+    price, plan = _sides(price, plan)
+    price_id = ident(first(price, "id") or first(plan, "id"))
+    own = currency_of(first(price, "currency") or first(plan, "currency"))
+    if price_id is None or own is None:
+        return None
+    amounts = (price, plan)
+    option = table(price, f"currency_options.{currency.code.lower()}") if currency else NOTHING
+    if option and currency:
+        own, amounts = currency, (option, NOTHING)
+    tiered = "tiered" in (price.get("billing_scheme"), plan.get("billing_scheme"))
+    divide_by, rounds_up = _division(price, plan)
+    return Price(
+        id=price_id,
+        currency=own,
+        unit_amount=None if tiered else _unit_amount(*amounts),
+        interval=INTERVALS.get(word(_recurring(price, plan, "interval"))),
+        interval_count=whole_minor(_recurring(price, plan, "interval_count")) or 1,
+        product_id=ident(first(price, "product") or first(plan, "product")),
+        name=_name(price, plan),
+        metered=_is_metered(price, plan),
+        tiered=tiered,
+        tiers=_tiers(amounts[0]) or _tiers(amounts[1]),
+        tiers_mode=TIERS_MODES.get(word(first(price, "tiers_mode") or first(plan, "tiers_mode"))),
+        divide_by=divide_by,
+        divide_rounds_up=rounds_up,
+        tax_inclusive=first(amounts[0], "tax_behavior") == "inclusive",
+    )
+
+
+def is_complete(price: Price) -> bool:
+    """Whether the price says all that a level of MRR is computed from."""
+    return bool(price.tiers) if price.tiered else price.unit_amount is not None
+
+
+def products_of(price: Any) -> tuple[Known, ...]:
+    """The product inside a price, where it stands there as an object."""
+    product_id, name = ident(at(price, "product")), text(at(price, "product.name"))
+    if product_id is None or name is None:
+        return ()
+    return (Product(id=product_id, name=name),)
+
+
+def _sides(price: Any, plan: Any) -> tuple[Json, Json]:
+    """The price and the plan as objects; a plan in the price's place counts as both."""
+    price, plan = table(price), table(plan)
+    if price and not plan:
+        return price, price
+    return (price, plan) if price else (plan, plan)
+
+
+def _recurring(price: Json, plan: Json, key: str) -> Any:
+    """A term of the billing period: under `recurring` in prices, bare in plans."""
+    return first(price, f"recurring.{key}", key) or first(plan, key)
+
+
+def _is_metered(price: Json, plan: Json) -> bool:
+    if "metered" in (_recurring(price, plan, "usage_type"), plan.get("usage_type")):
+        return True
+    return _recurring(price, plan, "meter") is not None  # billing meters, since 2024
+
+
+def _unit_amount(price: Json, plan: Json) -> Decimal | None:
+    """Minor units, exact. Plans call it `amount`; the decimal has up to twelve places."""
+    names = ("unit_amount_decimal", "unit_amount", "amount_decimal", "amount")
+    stated = first(price, *names)
+    return exact_decimal(first(plan, *names) if stated is None else stated)
+
+
+def _tiers(holder: Json) -> tuple[Tier, ...]:
+    """The tiers: inline in plans before 2020-08-27, later only where the API was asked to expand them."""
+    return tuple(
+        Tier(
+            up_to=whole_minor(first(tier, "up_to")),
+            unit_amount=exact_decimal(first(tier, "unit_amount_decimal", "unit_amount", "amount")) or Decimal(0),
+            flat_amount=exact_decimal(first(tier, "flat_amount_decimal", "flat_amount")) or Decimal(0),
+        )
+        for tier in rows(holder, "tiers")
+    )
+
+
+def _division(price: Json, plan: Json) -> tuple[int | None, bool]:
+    """Packages: `transform_quantity` of a price, `transform_usage` of a plan."""
+    found = table(price, "transform_quantity") or table(plan, "transform_usage")
+    divide_by = whole_minor(found.get("divide_by"))
+    return (divide_by, found.get("round") == "up") if divide_by and divide_by > 0 else (None, False)
+
+
+def _name(price: Json, plan: Json) -> str | None:
+    """What people call it. Plans had a name of their own before products (2018-02-05)."""
+    candidates = (
+        at(price, "product.name"),
+        at(plan, "product.name"),
+        plan.get("name"),
+        price.get("nickname"),
+        plan.get("nickname"),
+        price.get("lookup_key"),
+    )
+    return next((name for name in map(text, candidates) if name is not None), None)

@@ -1,0 +1,182 @@
+"""Refunds and disputes: money given back, and money that came back after all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from processors.base import Translation
+from processors.facts import Ids, Refund, RefundKind, RefundStatus
+from processors.money import Money, whole_minor
+from processors.reading import Json, at, first, ident, rows, strings, text
+from processors.stripe.currencies import money_of
+from processors.stripe.envelope import Snapshot, customer_of, ignored, linked, says
+from processors.stripe.payments import charge_ids
+
+STATUSES: Mapping[str, RefundStatus] = {
+    "pending": RefundStatus.PENDING,
+    "requires_action": RefundStatus.PENDING,
+    "succeeded": RefundStatus.SUCCEEDED,
+    "failed": RefundStatus.FAILED,
+    "canceled": RefundStatus.FAILED,
+}
+
+
+def refund(event: Snapshot) -> Translation:
+    """One refund as it stands, of a refund.* or charge.refund.updated event."""
+    fact = _refund(event, event.object, None)
+    if fact is None:
+        return ignored("a refund without id, amount or currency")
+    return says(fact)
+
+
+def charge_refunded(event: Snapshot) -> Translation:
+    """What was given back on a charge: refund by refund where they are in the payload, else as a total.
+
+    Refunds are included before 2022-11-15 only; since 2024-10-28 each has an event of its own besides.
+    """
+    found = event.object
+    if found.get("captured") is False:
+        return ignored("an authorisation that was released: no money had moved")
+    ids = charge_ids(found)
+    listed = [] if _has_released_part(found) else _new_refunds(event)
+    facts = [fact for row in listed if (fact := _refund(event, row, ids)) is not None]
+    if facts and at(found, "refunds.has_more") is not True:
+        return says(*facts)
+    total = _total(event, ids)
+    if total is None:
+        return ignored("a refunded charge without id, amount or currency")
+    return says(*facts, total)
+
+
+def withdrawn(event: Snapshot) -> Translation:
+    """The money that a dispute took."""
+    return _dispute_leg(event, "withdrawn", RefundKind.DISPUTE, money_of(event.object.get("amount"), _code(event)))
+
+
+def reinstated(event: Snapshot) -> Translation:
+    """The money that a dispute gave back: all of it, or the part that the balance transaction tells."""
+    return _dispute_leg(event, "reinstated", RefundKind.REVERSAL, _reinstated_amount(event))
+
+
+def dispute_link(event: Snapshot) -> Translation:
+    """Which payment a dispute is about; opened, changed or closed, it moves no money by itself."""
+    return linked(event, _dispute_ids(event.object), "a dispute that moved no money with this event")
+
+
+# ---- Refunds ------------------------------------------------------------------------------------------------------
+
+
+def _refund(event: Snapshot, found: Json, of_charge: Ids | None) -> Refund | None:
+    refund_id, amount = ident(found.get("id")), money_of(found.get("amount"), found.get("currency"))
+    if refund_id is None or amount is None or amount.minor < 0:
+        return None
+    return Refund(
+        key=refund_id,
+        at=event.at,
+        ids=of_charge or _refund_ids(found),
+        amount=amount,
+        transaction_id=refund_id,
+        status=_status(event, found),
+        reason=text(found.get("reason")),
+        metadata=strings(found.get("metadata")),
+        processor_event_id=event.id,
+    )
+
+
+def _refund_ids(found: Json) -> Ids:
+    charge_id = ident(found.get("charge"))
+    return Ids(
+        customer_id=customer_of(found),  # since endive
+        payment_id=ident(found.get("payment_intent")) or charge_id,
+        charge_id=charge_id,
+    )
+
+
+def _status(event: Snapshot, found: Json) -> RefundStatus:
+    """By the refund's own word; before 2016 there was none, and every refund had succeeded."""
+    if event.type == "refund.failed":
+        return RefundStatus.FAILED
+    stated = found.get("status")
+    return RefundStatus.SUCCEEDED if stated is None else STATUSES.get(str(stated), RefundStatus.PENDING)
+
+
+def _new_refunds(event: Snapshot) -> list[Json]:
+    """The refunds in the charge that were not there before this event."""
+    earlier = {ident(row) for row in rows(event.previous, "refunds")}
+    return [row for row in rows(event.object, "refunds") if ident(row) not in earlier]
+
+
+def _total(event: Snapshot, ids: Ids) -> Refund | None:
+    amount = money_of(_refunded(event.object), _code(event))
+    if ids.charge_id is None or amount is None:
+        return None
+    return Refund(
+        key=f"{ids.charge_id}:refunded",
+        at=event.at,
+        ids=ids,
+        amount=amount,
+        transaction_id=ids.charge_id,
+        is_total=True,
+        processor_event_id=event.id,
+    )
+
+
+def _refunded(found: Json) -> int | None:
+    """All that was given back of what had been captured; the part of an authorisation never captured was not money."""
+    refunded = whole_minor(found.get("amount_refunded"))
+    return None if refunded is None else max(0, refunded - _released_part(found))
+
+
+def _released_part(found: Json) -> int:
+    amount, captured = whole_minor(found.get("amount")), whole_minor(found.get("amount_captured"))
+    return max(0, amount - captured) if amount is not None and captured is not None else 0
+
+
+def _has_released_part(found: Json) -> bool:
+    return _released_part(found) > 0  # then one of its refunds is the released rest, and does not say which
+
+
+# ---- Disputes -----------------------------------------------------------------------------------------------------
+
+
+def _dispute_leg(event: Snapshot, leg: str, kind: RefundKind, amount: Money | None) -> Translation:
+    dispute_id = ident(event.object.get("id"))
+    if dispute_id is None or amount is None or amount.minor < 0:
+        return ignored("a dispute without id, amount or currency")
+    return says(
+        Refund(
+            key=f"{dispute_id}:{leg}",
+            at=event.at,
+            ids=_dispute_ids(event.object),
+            amount=amount,
+            transaction_id=dispute_id,
+            kind=kind,
+            reverses=f"{dispute_id}:withdrawn" if kind is RefundKind.REVERSAL else None,
+            reason=text(event.object.get("reason")),
+            metadata=strings(event.object.get("metadata")),
+            processor_event_id=event.id,
+        )
+    )
+
+
+def _dispute_ids(found: Json) -> Ids:
+    charge_id = ident(found.get("charge"))
+    return Ids(
+        customer_id=customer_of(found.get("charge")),
+        payment_id=ident(found.get("payment_intent")) or charge_id,
+        charge_id=charge_id,
+    )
+
+
+def _reinstated_amount(event: Snapshot) -> Money | None:
+    """What came back. Balance transactions are in the merchant's currency: of use only where that is the dispute's."""
+    whole = money_of(event.object.get("amount"), _code(event))
+    credits = [money_of(row.get("amount"), row.get("currency")) for row in rows(event.object, "balance_transactions")]
+    back = [credit for credit in credits if credit is not None and credit.minor > 0]
+    if whole is None or not back or any(credit.currency != whole.currency for credit in back):
+        return whole
+    return Money(minor=min(whole.minor, sum(credit.minor for credit in back)), currency=whole.currency)
+
+
+def _code(event: Snapshot) -> object:
+    return first(event.object, "currency")

@@ -1,0 +1,166 @@
+"""Subscriptions: their terms now and before a change, whatever the age of the payload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from processors.base import Translation
+from processors.facts import Ids, Item, Known, Stage, Status, SubscriptionState, Terms
+from processors.money import Currency, exact_decimal
+from processors.reading import Json, at, first, ident, instant, rows, strings, table, text
+from processors.stripe import discounts, prices
+from processors.stripe.currencies import currency_of
+from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, merged, says, word
+
+STATUSES: Mapping[str, Status] = {
+    "incomplete": Status.INCOMPLETE,
+    "incomplete_expired": Status.ENDED,
+    "trialing": Status.TRIALING,
+    "active": Status.ACTIVE,
+    "past_due": Status.PAST_DUE,
+    "unpaid": Status.UNPAID,
+    "paused": Status.PAUSED,
+    "canceled": Status.ENDED,
+}
+WITHOUT_PAYMENT = frozenset({"void", "mark_uncollectible"})  # pause_collection that forgives what falls due
+
+
+def state(event: Snapshot) -> Translation:
+    """The subscription's state of a customer.subscription.* event."""
+    found = event.object
+    if event.type == "customer.subscription.deleted":
+        found = {**found, "status": "canceled"}
+    read = subscription_state(found, event.at, stage=_stage(event.type), previous=event.previous, event_id=event.id)
+    if isinstance(read, str):
+        return ignored(read)
+    return says(read, known=known_of(found))
+
+
+def subscription_state(
+    found: Json, at: datetime, *, stage: Stage = Stage.IMPORTED, previous: Json | None = None, event_id: str = ""
+) -> SubscriptionState | str:
+    """The state that a subscription resource tells, or why it tells none; without an event, one that is imported."""
+    subscription_id, terms = ident(found.get("id")), terms_of(found)
+    if subscription_id is None:
+        return "a subscription without an id"
+    if terms is None:
+        return f"a subscription of unknown status or currency: {text(found.get('status'), 40)}"
+    return SubscriptionState(
+        at=at,
+        ids=Ids(
+            customer_id=customer_of(found),
+            subscription_id=subscription_id,
+            invoice_id=ident(found.get("latest_invoice")),
+            guest=is_guest(found),
+        ),
+        now=terms,
+        before=None if previous is None else _before(found, previous),
+        stage=stage,
+        started_at=instant(first(found, "start_date", "start", "created")),
+        trial_ends_at=instant(found.get("trial_end")),
+        ended_reason=_ended_reason(found),
+        metadata=strings(found.get("metadata")),
+        processor_event_id=event_id,
+    )
+
+
+def terms_of(found: Json) -> Terms | None:
+    """What the subscription is worth now; None: its status or its currency is not known."""
+    status, currency = STATUSES.get(word(found.get("status"))), _currency(found)
+    if status is None or currency is None:
+        return None
+    return Terms(
+        status=status,
+        currency=currency,
+        items=tuple(item for item in (_item(row, currency) for row in _item_rows(found)) if item is not None),
+        items_complete=at(found, "items.has_more") is not True,
+        discounts=discounts.discounts_on(found),
+        cancels_at=_cancels_at(found),
+        stopped_collecting=word(at(found, "pause_collection.behavior")) in WITHOUT_PAYMENT,
+    )
+
+
+def known_of(found: Json) -> tuple[Known, ...]:
+    """The prices, products, coupons and discounts that stand in a subscription whole."""
+    learnt: list[Known] = list(discounts.known_of(discounts.discounts_on(found)))
+    for row in _item_rows(found):
+        price = prices.price_of(row.get("price"), row.get("plan"))
+        learnt += [price] if price is not None and prices.is_complete(price) else []
+        learnt += prices.products_of(row.get("price"))
+        learnt += discounts.known_of(discounts.discounts_on(row))
+    return tuple(learnt)
+
+
+def _stage(kind: str) -> Stage:
+    return Stage.CREATED if kind == "customer.subscription.created" else Stage.CHANGED
+
+
+def _before(found: Json, previous: Json) -> Terms | None:
+    """The terms before the change, out of the old values."""
+    before = dict(merged(found, previous))
+    if "items" not in previous and ("plan" in previous or "quantity" in previous):
+        before["items"] = _items_of_old_plan(found, before)
+    if "discount" in previous and "discounts" not in previous:
+        before["discounts"] = None  # the list, where there is one, is of now
+    if "discounts" in previous and "discount" not in previous:
+        before["discount"] = None
+    return terms_of(before)
+
+
+def _items_of_old_plan(found: Json, before: Json) -> Json:
+    """The one item as it was, where only the subscription's own plan and quantity tell it (before 2018)."""
+    old = {"plan": before.get("plan"), "quantity": before.get("quantity"), "price": None}
+    present = list(rows(found, "items"))
+    if len(present) != 1:
+        return {"data": [old]} if old["plan"] else table(found, "items")
+    if not isinstance(old["plan"], Mapping):
+        old = {"quantity": before.get("quantity")}
+    return {"data": [{**present[0], **old}]}
+
+
+def _item_rows(found: Json) -> list[Json]:
+    """The items; without any, the plan and quantity of the subscription itself (before items existed)."""
+    listed = [row for row in rows(found, "items") if row.get("deleted") is not True]
+    if listed or not isinstance(first(found, "plan", "price"), Mapping):
+        return listed
+    return [{"plan": found.get("plan"), "price": found.get("price"), "quantity": found.get("quantity")}]
+
+
+def _item(row: Json, currency: Currency) -> Item | None:
+    price = prices.price_of(row.get("price"), row.get("plan"), currency)
+    if price is None:
+        return None
+    quantity = exact_decimal(first(row, "quantity_decimal", "quantity"))
+    return Item(
+        price=price,
+        quantity=Decimal(1) if quantity is None else quantity,
+        counts=not table(row, "current_trial"),  # since endive: a trial of one item while the rest is paid for
+        discounts=discounts.discounts_on(row),
+    )
+
+
+def _currency(found: Json) -> Currency | None:
+    """What it is billed in: said by the subscription since 2022, before that by its plan or items."""
+    stated = [found.get("currency")]
+    for row in _item_rows(found):
+        stated += [at(row, "price.currency"), at(row, "plan.currency")]
+    return next((currency for currency in map(currency_of, stated) if currency is not None), None)
+
+
+def _cancels_at(found: Json) -> datetime | None:
+    """The instant of a scheduled end, or None. Periods stand on the items since basil."""
+    fixed = instant(found.get("cancel_at"))
+    if fixed is not None or found.get("cancel_at_period_end") is not True:
+        return fixed
+    ends = [instant(row.get("current_period_end")) for row in _item_rows(found)]
+    period_end = instant(found.get("current_period_end")) or max((end for end in ends if end), default=None)
+    return period_end or instant(first(found, "canceled_at", "created"))
+
+
+def _ended_reason(found: Json) -> str | None:
+    """Why it ended or paused, in Stripe's word."""
+    if found.get("status") == "incomplete_expired":
+        return "incomplete_expired"
+    return text(first(found, "cancellation_details.reason", "status_details.paused.type"))

@@ -1,0 +1,150 @@
+"""Which of Stripe's events the bridge understands, and who reads each: the table of contents of this processor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+from processors.base import Translation
+from processors.reading import Json, Unreadable, at, ident, parse, text
+from processors.stripe import checkout, customers, discounts, invoices, payments, prices, refunds, subscriptions
+from processors.stripe.envelope import Snapshot, ignored, is_thin, snapshot_of
+
+Reader = Callable[[Snapshot], Translation]
+
+READERS: Mapping[str, Reader] = {
+    # money
+    "charge.succeeded": payments.charge,
+    "charge.captured": payments.charge,
+    "charge.updated": payments.charge_updated,
+    "payment_intent.succeeded": payments.intent,
+    "invoice.paid": invoices.paid,
+    "invoice.payment_succeeded": invoices.paid,
+    "invoice_payment.paid": invoices.payment_paid,
+    "checkout.session.completed": checkout.session,
+    "checkout.session.async_payment_succeeded": checkout.session,
+    # money given back
+    "refund.created": refunds.refund,
+    "refund.updated": refunds.refund,
+    "refund.failed": refunds.refund,
+    "charge.refund.updated": refunds.refund,
+    "charge.refunded": refunds.charge_refunded,
+    "charge.dispute.funds_withdrawn": refunds.withdrawn,
+    "charge.dispute.funds_reinstated": refunds.reinstated,
+    "charge.dispute.created": refunds.dispute_link,
+    "charge.dispute.updated": refunds.dispute_link,
+    "charge.dispute.closed": refunds.dispute_link,
+    # recurring revenue
+    "customer.subscription.created": subscriptions.state,
+    "customer.subscription.updated": subscriptions.state,
+    "customer.subscription.deleted": subscriptions.state,
+    "customer.subscription.paused": subscriptions.state,
+    "customer.subscription.resumed": subscriptions.state,
+    # what belongs together, and who came from where
+    "invoice.created": invoices.link,
+    "invoice.finalized": invoices.link,
+    "invoice.updated": invoices.link,
+    "invoice.sent": invoices.link,
+    "invoice.payment_failed": invoices.link,
+    "invoice.payment_action_required": invoices.link,
+    "invoice.payment_attempt_required": invoices.link,
+    "invoice.marked_uncollectible": invoices.link,
+    "invoice.overpaid": invoices.link,
+    "invoice.voided": invoices.link,
+    "checkout.session.async_payment_failed": checkout.session,
+    "customer.created": customers.metadata,
+    "customer.updated": customers.metadata,
+    # prices and discounts, whoever the customer is
+    "price.created": prices.told,
+    "price.updated": prices.told,
+    "plan.created": prices.told,
+    "plan.updated": prices.told,
+    "product.created": prices.product,
+    "product.updated": prices.product,
+    "coupon.created": discounts.coupon_told,
+    "coupon.updated": discounts.coupon_told,
+    "coupon.deleted": discounts.coupon_told,
+    "customer.discount.created": discounts.changed,
+    "customer.discount.updated": discounts.changed,
+    "customer.discount.deleted": discounts.changed,
+    "promotion_code.created": discounts.promotion_told,
+    "promotion_code.updated": discounts.promotion_told,
+}
+
+# Understood, and no news: the first prefix that fits gives the reason.
+SILENT: Mapping[str, str] = {
+    "charge.pending": "a charge that is not paid yet",
+    "charge.failed": "a charge that failed",
+    "charge.expired": "an authorisation that expired",
+    "payment_intent.": "a payment intent that is not paid (yet)",
+    "setup_intent.": "a payment method that was set up: no money",
+    "invoice.": "an invoice that moved no money",
+    "invoiceitem.": "an item for a later invoice",
+    "invoice_payment.": "an invoice payment that is not paid",
+    "checkout.session.": "a checkout session that was not completed",
+    "credit_note.": "a credit note is no money: refunds from it have events of their own",
+    "customer.subscription.trial_will_end": "a trial that ends in three days",
+    "customer.subscription.pending_update_": "the change itself comes as customer.subscription.updated",
+    "subscription_schedule.": "the change itself comes as customer.subscription.updated",
+    "customer.deleted": "its subscriptions end with events of their own",
+    "price.deleted": "what it cost stays known",
+    "plan.deleted": "what it cost stays known",
+    "product.deleted": "its name stays known",
+}
+
+# What a thin event may point at, and the snapshot event that says as much. `url` is the path to read.
+THIN_OBJECTS: Mapping[str, str] = {
+    "subscription": "customer.subscription.updated",
+    "invoice": "invoice.updated",
+    "invoice_payment": "invoice_payment.paid",
+    "charge": "charge.updated",
+    "refund": "refund.updated",
+    "payment_intent": "payment_intent.succeeded",
+    "checkout.session": "checkout.session.completed",
+    "customer": "customer.updated",
+    "price": "price.updated",
+    "product": "product.updated",
+    "coupon": "coupon.updated",
+}
+MAKE_A_SNAPSHOT_ENDPOINT = "a thin event without its object: create an endpoint with snapshot events in Stripe"
+
+
+def translate(body: bytes, options: Mapping[str, str]) -> Translation:
+    """What one stored event says. Never raises for an odd event: then there is a reason and no fact."""
+    try:
+        envelope = parse(body)
+    except Unreadable as unreadable:
+        return ignored(f"unreadable: {unreadable}")
+    if is_thin(envelope):
+        return _thin(envelope)
+    event = snapshot_of(envelope)
+    if isinstance(event, str):
+        return ignored(event)
+    reader = READERS.get(event.type)
+    return reader(event) if reader else ignored(_why_silent(event.type))
+
+
+def as_snapshot(thin: bytes, resource: Json) -> bytes:
+    """The snapshot event that a thin event and the resource it points at amount to, for `translate`."""
+    envelope = parse(thin)
+    kind = _snapshot_type(envelope)
+    event = {**envelope, "object": "event", "type": kind, "data": {"object": dict(resource)}}
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+def _thin(envelope: Json) -> Translation:
+    url, kind = text(at(envelope, "related_object.url")), _snapshot_type(envelope)
+    if url is None or not url.startswith("/v1/") or kind not in READERS:
+        return ignored(_why_silent(kind or "a thin event without an object"))
+    return Translation(reason=MAKE_A_SNAPSHOT_ENDPOINT, fetch=url)
+
+
+def _snapshot_type(envelope: Json) -> str | None:
+    """The type without its "v1.", where snapshots have it; granular ones go by the object they are about."""
+    kind = (text(envelope.get("type")) or "").removeprefix("v1.")
+    return kind if kind in READERS else THIN_OBJECTS.get(ident(at(envelope, "related_object.type")) or "")
+
+
+def _why_silent(kind: str) -> str:
+    fitting = (reason for prefix, reason in SILENT.items() if kind.startswith(prefix))
+    return next(fitting, f"{kind} is not an event that the bridge uses")
