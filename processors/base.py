@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from processors.facts import Fact, Known
+from processors.facts import Fact, Known, SubscriptionState
 
 
 class SignatureProblem(StrEnum):
@@ -96,6 +96,38 @@ class Scenario:
     events: Callable[[str, datetime], Sequence[bytes]]
 
 
+class Api(Protocol):
+    """What a processor's own API can tell beyond its webhooks: the one part of a processor that does I/O.
+
+    Only the worker and the command line call it, and hand its answers to the pure functions as values. Each call raises
+    `ApiError` when the API cannot be reached or refuses, after bounded retries with time-outs.
+    """
+
+    def known(self, wanted: Iterable[tuple[str, str]]) -> list[Known]:
+        """What it knows of these (kind, id): kinds are `price`, `coupon`, `discount` and `product`."""
+        ...
+
+    def context(self, facts: Sequence[Fact], seen: Collection[str]) -> list[Fact]:
+        """Facts that complete these: the invoice of a payment that cannot name it, a subscription not in `seen`."""
+        ...
+
+    def subscriptions(self) -> Iterator[SubscriptionState]:
+        """Every subscription there is, as `Stage.IMPORTED` states."""
+        ...
+
+    def events(self, since: datetime) -> Iterator[bytes]:
+        """The bodies of all events since then, oldest first, as webhooks would have brought them."""
+        ...
+
+    def fetch(self, path: str) -> bytes:
+        """The body of the resource at a path that a thin event named."""
+        ...
+
+
+class ApiError(Exception):
+    """The processor's API could not be asked, or refused. The message says what to do, and holds no key."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processor:
     """Everything the bridge knows of a processor. A new one fills in this value and nothing else.
@@ -117,3 +149,4 @@ class Processor:
     scenarios: Mapping[str, Scenario]
     demo_secret: str  # an obviously fake secret that `sign` and `verify` accept
     events: tuple[str, ...]  # the event types to subscribe to, in the processor's spelling
+    api: str | None = None  # "module:function"; function(key, options) -> Api. Named, not imported: it does I/O

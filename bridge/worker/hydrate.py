@@ -1,0 +1,102 @@
+"""Asks the processor's API for what webhooks leave out: tiers, coupons, a charge's invoice, a subscription not yet seen.
+
+Only where a read key is configured. An outage delays nothing but this: what is not known is estimated and marked, and
+corrected when it becomes known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+
+import structlog
+
+from bridge.ledger import knowledge
+from bridge.ledger.knowledge import Key, Knowledge
+from bridge.settings import Settings, Source
+from bridge.store import Store, catalog
+from bridge.worker.work import Work
+from processors import processors
+from processors.base import Api, ApiError
+from processors.facts import Fact, Known
+
+log = structlog.get_logger()
+
+ASK_AGAIN = timedelta(minutes=10)  # after a refusal or an answer that did not help
+REST_AFTER_ERROR = timedelta(seconds=60)
+
+
+def hydrator(store: Store, settings: Settings) -> Callable[[Sequence[Work]], None] | None:
+    """The step between reading and settling, or None: no source has an API key."""
+    apis = {source.name: api for source in settings.sources.values() if (api := connect(source)) is not None}
+    if not apis:
+        return None
+    return Hydrator(store=store, apis=apis).hydrate
+
+
+def connect(source: Source) -> Api | None:
+    """The API of a source's processor, or None: it has no key, or its processor has no API."""
+    where = processors()[source.processor].api
+    if where is None or source.api_key is None:
+        return None
+    module, _, function = where.partition(":")
+    api: Api = getattr(import_module(module), function)(source.api_key, source.options)
+    return api
+
+
+@dataclass(kw_only=True)
+class Hydrator:
+    """Completes what is known, and remembers what it asked for lately, so that a gap costs one call, not one a stream."""
+
+    store: Store
+    apis: dict[str, Api]
+    asked: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    resting: dict[str, datetime] = field(default_factory=dict)
+
+    def hydrate(self, works: Sequence[Work]) -> None:
+        """Adds to each stream's knowledge and facts what its source's API can tell."""
+        for work in works:
+            api = self.apis.get(work.source.name)
+            if api is None or self._rests(work.source.name):
+                continue
+            try:
+                self._complete(work, api)
+            except ApiError as error:
+                self.resting[work.source.name] = datetime.now(UTC) + REST_AFTER_ERROR
+                log.warning("api_unavailable", source=work.source.name, reason=str(error))
+
+    def _complete(self, work: Work, api: Api) -> None:
+        seen = set(work.state.subscriptions) | set(work.state.links.invoice_of) | set(work.state.bills)
+        work.extra += self._fresh_context(work, api, seen)
+        wanted = knowledge.missing(work.state, work.all_facts, work.knowledge)
+        self._learn(work, api.known(self._unasked(work.scope, wanted)))
+        coupons = knowledge.coupons_behind(work.knowledge.entries)
+        self._learn(work, api.known(self._unasked(work.scope, coupons)))
+
+    def _fresh_context(self, work: Work, api: Api, seen: set[str]) -> list[Fact]:
+        refs = {ref for fact in work.all_facts for ref in fact.ids.refs()}
+        unasked = self._unasked(work.scope, (("context", ref) for ref in refs))
+        return api.context(work.all_facts, seen) if unasked else []
+
+    def _unasked(self, scope: str, wanted: Iterable[Key]) -> list[Key]:
+        """What was not asked for within the last minutes; from now on it was."""
+        now = datetime.now(UTC)
+        self.asked = {key: at for key, at in self.asked.items() if now - at < ASK_AGAIN}
+        fresh = [key for key in wanted if (scope, "|".join(key)) not in self.asked]
+        self.asked |= {(scope, "|".join(key)): now for key in fresh}
+        return fresh
+
+    def _learn(self, work: Work, told: Iterable[Known]) -> None:
+        entries = {key: known for known in told if (key := knowledge.key_of(known)) is not None}
+        if not entries:
+            return
+        work.knowledge = Knowledge(entries={**work.knowledge.entries, **entries})
+        with self.store.transaction() as tx:
+            rows = [(kind, ident, knowledge.dump(known)) for (kind, ident), known in entries.items()]
+            catalog.learn(tx, work.scope, rows)
+
+    def _rests(self, source: str) -> bool:
+        until = self.resting.get(source)
+        return until is not None and datetime.now(UTC) < until

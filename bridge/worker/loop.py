@@ -1,0 +1,106 @@
+"""The worker's loop: route, settle, send, tidy up; wait when there is nothing to do; stop when told to."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+
+import structlog
+
+from bridge.errors import BridgeError
+from bridge.sender.drain import Drain
+from bridge.settings import Settings
+from bridge.store import Store, leases, open_store
+from bridge.worker.hydrate import hydrator
+from bridge.worker.route import BATCH, route
+from bridge.worker.settle import settle_due
+from bridge.worker.upkeep import Upkeep
+
+log = structlog.get_logger()
+
+IDLE_SECONDS = 0.25
+AFTER_ERROR_SECONDS = 2.0
+BATCHES_IN_A_ROW = 20  # so that settling is never starved by a flood of arrivals
+BEAT = timedelta(seconds=10)
+
+
+def run(settings: Settings, stop: Event, store: Store | None = None) -> None:
+    """Works until `stop` is set. Sending has a thread of its own, so that a slow ingest never delays settling."""
+    own = store if store is not None else open_store(settings.database_url)
+    worker = Worker(store=own, settings=settings, owner=f"{socket.gethostname()}:{os.getpid()}")
+    sender = Thread(target=worker.send, args=(stop,), name="sender", daemon=True)
+    log.info("worker_started", owner=worker.owner, sources=sorted(settings.sources))
+    sender.start()
+    worker.fold(stop)
+    sender.join(timeout=30)
+    if store is None:
+        own.close()
+    log.info("worker_stopped", owner=worker.owner)
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """A worker process's two loops over one store."""
+
+    store: Store
+    settings: Settings
+    owner: str
+
+    def fold(self, stop: Event) -> None:
+        """Routes and settles until stopped."""
+        hydrate = hydrator(self.store, self.settings)
+        upkeep = Upkeep(store=self.store, settings=self.settings)
+
+        def turn() -> bool:
+            now = datetime.now(UTC)
+            self._beat(now)
+            busy = self._route_all(stop)
+            busy += settle_due(self.store, self.settings, self.owner, datetime.now(UTC), hydrate)
+            upkeep.run(now)
+            return busy > 0
+
+        _keep_turning(turn, stop)
+
+    def send(self, stop: Event) -> None:
+        """Delivers until stopped."""
+        drain = Drain(self.store, self.settings, owner=self.owner, stop=stop)
+        _keep_turning(lambda: drain.drain_once(datetime.now(UTC)).sent > 0, stop)
+        drain.close()
+
+    def _route_all(self, stop: Event) -> int:
+        """Routes what has arrived, so that what belongs together is settled together; how many events there were."""
+        total = 0
+        for _ in range(BATCHES_IN_A_ROW):
+            routed = route(self.store, self.settings, self.owner, datetime.now(UTC))
+            total += routed
+            if routed < BATCH or stop.is_set():
+                break
+        return total
+
+    def _beat(self, now: datetime) -> None:
+        if now - self._last_beat >= BEAT:
+            self._last_beat = now
+            with self.store.transaction() as tx:
+                leases.beat(tx, self.owner, now)
+
+    _last_beat: datetime = datetime.min.replace(tzinfo=UTC)
+
+
+def _keep_turning(turn: Callable[[], bool], stop: Event) -> None:
+    """Turns at once while there is work, waits where there is none, and survives whatever the store or network does."""
+    while not stop.is_set():
+        try:
+            busy = turn()
+        except BridgeError as error:
+            log.warning("worker_waits", reason=str(error))
+            stop.wait(AFTER_ERROR_SECONDS)
+        except Exception:
+            log.exception("worker_failed")
+            stop.wait(AFTER_ERROR_SECONDS)
+        else:
+            if not busy:
+                stop.wait(IDLE_SECONDS)
