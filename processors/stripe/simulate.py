@@ -2,8 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from processors.base import Scenario
+from processors.stripe.bodies import Shape
+from processors.stripe.stories import PRO, STARTER, TEAM, Story
 
-SCENARIOS: Mapping[str, Scenario] = {}
+Telling = Callable[[Story], Story]
+
+
+def signup(story: Story) -> Story:
+    """Pays for Pro, 49.00 a month, through Checkout."""
+    return story.subscribe(PRO)
+
+
+def renewal(story: Story) -> Story:
+    """Signs up and pays the second month."""
+    return signup(story).renew()
+
+
+def upgrade(story: Story) -> Story:
+    """Signs up and ten days later moves to Team, 99.00 a month; the difference is billed at once."""
+    return signup(story).later(days=10).change(TEAM, billed=True)
+
+
+def downgrade(story: Story) -> Story:
+    """Signs up and ten days later moves to Starter, 19.00 a month."""
+    return signup(story).later(days=10).change(STARTER)
+
+
+def cancel(story: Story) -> Story:
+    """Signs up, cancels, and stays until the end of the month that is paid."""
+    return signup(story).later(days=10).cancel(at_period_end=True).expire()
+
+
+def refund(story: Story) -> Story:
+    """Signs up and gets 20.00 back the next day."""
+    return signup(story).later(days=1).refund(2000)
+
+
+def one_off(story: Story) -> Story:
+    """Buys something for 29.00, once."""
+    return story.buy(2900)
+
+
+def trial(story: Story) -> Story:
+    """Tries Pro for two weeks, then pays."""
+    return story.subscribe(PRO, trial_days=14).end_trial()
+
+
+def dispute(story: Story) -> Story:
+    """Signs up, disputes the charge, and loses: the money comes back."""
+    return signup(story).later(days=5).dispute().later(days=30).reinstate()
+
+
+def lifecycle(story: Story) -> Story:
+    """Signs up, renews, upgrades, downgrades, is given 20.00 back, buys an extra, and leaves."""
+    grown = renewal(story).later(days=10).change(TEAM, billed=True).later(days=5).change(STARTER)
+    return grown.later(days=1).refund(2000).later(days=1).buy(2900).later(days=1).cancel()
+
+
+TELLINGS: Mapping[str, Telling] = {
+    "lifecycle": lifecycle,
+    "signup": signup,
+    "renewal": renewal,
+    "upgrade": upgrade,
+    "downgrade": downgrade,
+    "cancel": cancel,
+    "refund": refund,
+    "one-off": one_off,
+    "trial": trial,
+    "dispute": dispute,
+}
+
+
+def _scenario(name: str, telling: Telling, shape: Shape, note: str = "") -> Scenario:
+    def events(tag: str, start: datetime) -> Sequence[bytes]:
+        return telling(Story.begin(tag, start, shape)).webhooks
+
+    return Scenario(name=name, summary=f"{telling.__doc__}{note}", events=events)
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    **{name: _scenario(name, telling, Shape.CLOVER) for name, telling in TELLINGS.items()},
+    "legacy": _scenario("legacy", lifecycle, Shape.OLD, " In the shape of 2020 to 2024."),
+}
