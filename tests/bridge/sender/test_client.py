@@ -1,0 +1,263 @@
+"""One POST: every answer and every fault, over real sockets."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from bridge.sender.client import Client
+from bridge.sender.standin import Fault, Reply, StandIn, page
+
+TOKEN = "sec_test_fake"
+BODY = (
+    b'{"type":"revenue","token":"sec_test_fake","data":{"visitor_fingerprint":"fp","session_id":"s",'
+    b'"customer_id":"cus_1","amount":49.99,"transaction_id":"in_1"}}'
+)
+
+
+def test_an_accepted_event_is_a_202(pulsora: StandIn, client: Client) -> None:
+    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert (answer.status, answer.reason, answer.is_page) == (202, "", False)
+
+
+def test_the_request_is_what_the_reference_asks_for(pulsora: StandIn, client: Client) -> None:
+    client.post(pulsora.endpoint, TOKEN, BODY)
+
+    (request,) = pulsora.received
+    assert request.body == BODY
+    assert request.headers["x-api-token"] == TOKEN
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["user-agent"].startswith("pulsora-bridge/")
+
+
+def test_posts_of_one_thread_share_a_connection(pulsora: StandIn, client: Client) -> None:
+    for _ in range(3):
+        client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert pulsora.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "reason"),
+    [
+        (Reply(status=200), 200, ""),
+        (Reply(status=204, body=b""), 204, ""),
+        (Reply(status=400, body=b'{"message": "amount is required"}'), 400, "amount is required"),
+        (Reply(status=401, body=b'{"error": "Invalid API token"}'), 401, "Invalid API token"),
+        (Reply(status=500, body=b"Internal Server Error"), 500, ""),
+        (Reply(status=500, body=b"\xff\xfe" * 300_000), 500, ""),
+        (Reply(status=502, body=b"[" * 100_000), 502, ""),
+        (Reply(status=503, body=b'{"message": 7}'), 503, ""),
+        (Reply(fault=Fault.CUT), 202, ""),
+    ],
+)
+def test_an_answer_comes_with_its_sentence(
+    pulsora: StandIn, client: Client, reply: Reply, status: int, reason: str
+) -> None:
+    pulsora.script(reply)
+
+    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert (answer.status, answer.reason) == (status, reason)
+
+
+def test_the_reason_holds_no_token_no_address_and_no_terminal_code(pulsora: StandIn, client: Client) -> None:
+    said = '{"message": "\\u001b[2Jtoken sec_other1 of anna@example.com or odd token refused\\u2028"}'
+    pulsora.script(Reply(status=400, body=said.encode()))
+
+    answer = client.post(pulsora.endpoint, "odd token", BODY)
+
+    assert answer.reason == "[2Jtoken *** of *** or *** refused"
+
+
+def test_a_long_reason_is_cut(pulsora: StandIn, client: Client) -> None:
+    pulsora.script(Reply(status=400, body=b'{"message": "' + b"no " * 1000 + b'"}'))
+
+    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert len(answer.reason) <= 300
+
+
+def test_retry_after_is_handed_on_as_it_came(pulsora: StandIn, client: Client) -> None:
+    pulsora.script(Reply(status=429, headers={"Retry-After": "Sat, 01 Mar 2025 12:05:00 GMT"}))
+
+    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert answer.retry_after == "Sat, 01 Mar 2025 12:05:00 GMT"
+
+
+def test_a_web_page_is_told_apart(pulsora: StandIn, client: Client) -> None:
+    pulsora.script(page(200))
+
+    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert answer.is_page
+
+
+def test_a_redirect_is_not_followed(pulsora: StandIn, client: Client) -> None:
+    pulsora.script(Reply(status=307, headers={"Location": pulsora.endpoint}))
+
+    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert answer.status == 307
+    assert len(pulsora.received) == 1
+
+
+def test_the_endless_body_of_a_redirect_is_not_read(pulsora: StandIn, client: Client) -> None:
+    pulsora.script(Reply(fault=Fault.FLOOD))
+
+    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert answer.status == 302
+    assert answer.took_ms < 800
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault.HANG, "no whole answer in time"),
+        (Fault.DRIP, "no whole answer in time"),
+        (Fault.RESET, "the connection was reset"),
+        (Fault.CLOSE, "the connection was closed without an answer"),
+        (Fault.NOISE, "what came back is not HTTP"),
+    ],
+)
+def test_a_fault_of_the_network_is_a_value(pulsora: StandIn, client: Client, fault: Fault, reason: str) -> None:
+    pulsora.script(Reply(fault=fault))
+
+    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert (answer.status, answer.reason) == (None, reason)
+    assert answer.took_ms < 2000
+    assert len(pulsora.received) == 1
+
+
+def test_after_a_fault_the_next_post_has_a_connection_of_its_own(pulsora: StandIn, client: Client) -> None:
+    pulsora.script(Reply(fault=Fault.DRIP))
+
+    client.post(pulsora.endpoint, TOKEN, BODY)
+    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert answer.status == 202
+
+
+def test_nobody_listening_is_a_value(client: Client) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+        answer = client.post(f"http://127.0.0.1:{port}/api/ingest", TOKEN, BODY)
+
+    assert (answer.status, answer.reason) == (None, "the connection was refused")
+
+
+@pytest.mark.parametrize("endpoint", ["", "nonsense", "http://", "http://[::/", "ftp://127.0.0.1/", "http://a..b/"])
+def test_an_address_that_is_none_is_a_value(client: Client, endpoint: str) -> None:
+    answer = client.post(endpoint, TOKEN, BODY)
+
+    assert (answer.status, answer.reason) == (None, "the address cannot be used; see PULSORA_ENDPOINT")
+
+
+def test_a_token_that_cannot_stand_in_a_header_is_a_value_and_is_not_told(pulsora: StandIn, client: Client) -> None:
+    answer = client.post(pulsora.endpoint, "sec_fake\r\nX-Other: 1", BODY)
+
+    assert answer.status is None
+    assert answer.reason == "the token cannot stand in a header; see PULSORA_SECRET_TOKEN"
+    assert pulsora.received == ()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(client: Client, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_own_certificate(tmp_path))
+    with StandIn(TOKEN, tls=context) as pulsora:
+        answer = client.post(pulsora.endpoint, TOKEN, BODY)
+
+        assert (answer.status, answer.reason) == (None, "the TLS certificate is not trusted")
+        assert pulsora.received == ()
+
+
+def test_a_trusted_certificate_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_own_certificate(tmp_path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "own.pem"))
+    with StandIn(TOKEN, tls=context) as pulsora:
+        answer = Client().post(pulsora.endpoint, TOKEN, BODY)
+
+    assert answer.status == 202
+
+
+def test_a_dripping_tls_server_is_cut_off_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_own_certificate(tmp_path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "own.pem"))
+    with StandIn(TOKEN, tls=context) as pulsora:
+        pulsora.script(Reply(fault=Fault.DRIP))
+        answer = client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert (answer.status, answer.reason) == (None, "no whole answer in time")
+
+
+def test_the_proxy_of_the_environment_is_used(
+    pulsora: StandIn, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", pulsora.endpoint.removesuffix("/api/ingest"))
+
+    answer = client.post("http://ingest.invalid/api/ingest", TOKEN, BODY)
+
+    assert answer.status == 404  # the stand-in serves a path, and a proxy is asked for a whole address
+    assert pulsora.connections == 1
+
+
+def test_a_netrc_adds_nothing_to_the_request(
+    pulsora: StandIn, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password fake\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert "authorization" not in pulsora.received[0].headers
+
+
+def test_a_cookie_is_not_kept(pulsora: StandIn, client: Client) -> None:
+    pulsora.script(Reply(headers={"Set-Cookie": "lb=1; Path=/"}))
+
+    client.post(pulsora.endpoint, TOKEN, BODY)
+    client.post(pulsora.endpoint, TOKEN, BODY)
+
+    assert "cookie" not in pulsora.received[1].headers
+
+
+def _own_certificate(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, with its key."""
+    x509 = pytest.importorskip("cryptography.x509", reason="making a certificate needs cryptography")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    written = folder / "own.pem"
+    written.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return written
