@@ -1,0 +1,329 @@
+"""What holds for every processor in the registry, whoever wrote it: proof, silence about the unknown, whole amounts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors import BUILT_IN
+from processors.base import Event, Processor, SignatureError, SignatureProblem, Signed, Translation
+from processors.facts import Fact, Payment, Refund
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+TOLERANCE = timedelta(seconds=300)
+
+
+def registry() -> Mapping[str, Processor]:
+    """Every processor that there is; one that is still being written does not keep the others from being tested."""
+    found = {}
+    for name, module in BUILT_IN.items():
+        with suppress(ImportError, AttributeError):
+            found[name] = import_module(module).processor
+    return found
+
+
+REGISTRY = registry()
+PROCESSORS = st.sampled_from(list(REGISTRY.values()))
+
+
+@pytest.fixture(params=REGISTRY, name="processor")
+def _processor(request: pytest.FixtureRequest) -> Processor:
+    return REGISTRY[request.param]
+
+
+def bodies(processor: Processor) -> Iterator[tuple[str, bytes]]:
+    for name, scenario in processor.scenarios.items():
+        for body in scenario.events("tag", NOW):
+            yield name, body
+
+
+def a_body(processor: Processor) -> bytes:
+    return next(body for _, body in bodies(processor))
+
+
+def signed(processor: Processor, now: datetime = NOW, body: bytes | None = None) -> Signed:
+    return processor.sign(a_body(processor) if body is None else body, processor.demo_secret, now)
+
+
+def verified(processor: Processor, webhook: Signed, *secrets: str, now: datetime = NOW) -> Event:
+    return processor.verify(webhook.body, webhook.headers, secrets or (processor.demo_secret,), now, TOLERANCE)
+
+
+def refusal(processor: Processor, webhook: Signed, *secrets: str, now: datetime = NOW) -> SignatureError:
+    with pytest.raises(SignatureError) as refused:
+        verified(processor, webhook, *secrets, now=now)
+    return refused.value
+
+
+def translated(processor: Processor, body: bytes) -> Translation:
+    return processor.translate(body, options_of(processor))
+
+
+def options_of(processor: Processor) -> Mapping[str, str]:
+    return {option.name: option.example for option in processor.options}
+
+
+# ---- The declaration ----------------------------------------------------------------------------------------------
+
+
+def test_its_name_is_the_one_in_the_registry(processor: Processor) -> None:
+    assert BUILT_IN[processor.name]
+
+
+def test_its_demo_secret_passes_its_own_check(processor: Processor) -> None:
+    assert processor.secret.check(processor.demo_secret) is None
+
+
+def test_its_secret_is_marked_as_one(processor: Processor) -> None:
+    assert processor.secret.secret
+
+
+def test_its_settings_have_names_as_the_environment_has_them(processor: Processor) -> None:
+    names = [option.name for option in (processor.secret, *processor.options)]
+
+    assert all(name == name.upper() and name.replace("_", "").isalnum() for name in names)
+
+
+def test_its_list_of_events_names_each_once(processor: Processor) -> None:
+    assert len(set(processor.events)) == len(processor.events) > 0
+
+
+# ---- Verify -------------------------------------------------------------------------------------------------------
+
+
+def test_its_own_signature_is_accepted_for_every_scenario(processor: Processor) -> None:
+    for _, body in bodies(processor):
+        event = verified(processor, signed(processor, body=body))
+
+        assert event.id
+        assert event.type
+        assert event.created_at.tzinfo is not None
+
+
+def test_header_names_are_read_in_any_case(processor: Processor) -> None:
+    webhook = signed(processor)
+    shouted = Signed(body=webhook.body, headers={name.upper(): value for name, value in webhook.headers.items()})
+
+    assert verified(processor, shouted) == verified(processor, webhook)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_one_changed_byte_is_refused(data: st.DataObject) -> None:
+    processor = data.draw(PROCESSORS)
+    webhook = signed(processor)
+    place = data.draw(st.integers(0, len(webhook.body) - 1))
+    other = data.draw(st.integers(0, 255).filter(lambda byte: byte != webhook.body[place]))
+    spoilt = webhook.body[:place] + bytes([other]) + webhook.body[place + 1 :]
+
+    try:
+        event = verified(processor, Signed(body=spoilt, headers=webhook.headers))
+    except SignatureError:
+        return
+
+    # A form may spell one value in two ways ("+" and "%20"); then nothing that it says has changed.
+    assert event == verified(processor, webhook)
+    assert translated(processor, spoilt) == translated(processor, webhook.body)
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_and_headers_are_refused_by_a_signature_error_and_nothing_else(data: st.DataObject) -> None:
+    processor = data.draw(PROCESSORS)
+    names = st.sampled_from([*signed(processor).headers, "Host"]) | st.text(max_size=30)
+    headers = data.draw(st.dictionaries(names, st.text(max_size=200) | hostile_values(processor), max_size=4))
+    body = data.draw(st.binary(max_size=300) | st.just(a_body(processor)))
+    secrets = data.draw(st.lists(st.text(max_size=40), max_size=3))
+
+    with pytest.raises(SignatureError):
+        processor.verify(body, headers, secrets, NOW, TOLERANCE)
+
+
+def hostile_values(processor: Processor) -> st.SearchStrategy[str]:
+    """Real header values cut, doubled, and with odd characters put in."""
+    sound = st.sampled_from([value for value in signed(processor).headers.values() if value])
+    return st.builds(
+        lambda value, cut, odd: value[:cut] + odd + value[cut:], sound, st.integers(0, 100), st.text(max_size=5)
+    )
+
+
+def is_dated(processor: Processor) -> bool:
+    """Whether the signature says when it was made (Paddle Classic's does not)."""
+    return signed(processor, NOW) != signed(processor, NOW + timedelta(days=1))
+
+
+@pytest.mark.parametrize("seconds", [-301, 301, -90_000, 90_000])
+def test_a_webhook_from_the_past_or_the_future_is_stale(processor: Processor, seconds: int) -> None:
+    if not is_dated(processor):
+        pytest.skip("its signatures carry no date")
+
+    refused = refusal(processor, signed(processor, NOW + timedelta(seconds=seconds)))
+
+    assert refused.problem is SignatureProblem.STALE
+    assert str(abs(seconds)) in refused.detail
+
+
+@pytest.mark.parametrize("seconds", [-300, 0, 300])
+def test_a_webhook_within_the_tolerance_is_fresh(processor: Processor, seconds: int) -> None:
+    webhook = signed(processor, NOW + timedelta(seconds=seconds))
+
+    assert verified(processor, webhook) == verified(processor, signed(processor))
+
+
+def test_any_of_several_secrets_fits(processor: Processor) -> None:
+    event = verified(processor, signed(processor), processor.demo_secret[::-1], "", processor.demo_secret)
+
+    assert event == verified(processor, signed(processor))
+
+
+def test_without_a_secret_nothing_is_proven(processor: Processor) -> None:
+    with pytest.raises(SignatureError):
+        processor.verify(signed(processor).body, signed(processor).headers, (), NOW, TOLERANCE)
+
+
+def test_a_refusal_tells_neither_secret_nor_signature(processor: Processor) -> None:
+    secret = processor.demo_secret[::-1]
+    webhook = signed(processor)
+
+    refused = refusal(processor, webhook, secret)
+
+    assert secret not in refused.detail
+    assert not any(value in refused.detail for value in webhook.headers.values() if len(value) > 20)
+
+
+# ---- Translate ----------------------------------------------------------------------------------------------------
+
+
+def test_an_unheard_of_type_gives_a_reason_and_no_fact(processor: Processor) -> None:
+    event = verified(processor, signed(processor))
+    strange = a_body(processor).replace(event.type.encode(), b"something_unheard_of")
+
+    translation = translated(processor, strange)
+
+    assert translation.facts == ()
+    assert translation.reason
+
+
+def test_every_simulated_event_gives_facts_or_a_reason(processor: Processor) -> None:
+    for _, body in bodies(processor):
+        translation = translated(processor, body)
+
+        assert bool(translation.facts) != bool(translation.reason)
+
+
+def test_translating_twice_gives_the_same(processor: Processor) -> None:
+    for _, body in bodies(processor):
+        assert translated(processor, body) == translated(processor, body)
+
+
+def test_every_fact_is_dated_and_names_its_event(processor: Processor) -> None:
+    for fact, event in facts_and_events(processor):
+        assert fact.at.utcoffset() == timedelta(0)
+        assert fact.processor_event_id == event.id
+
+
+def test_amounts_are_whole_minor_units_and_never_negative(processor: Processor) -> None:
+    money = [fact.amount for fact, _ in facts_and_events(processor) if isinstance(fact, Payment | Refund)]
+
+    assert money
+    for amount in money:
+        assert type(amount.minor) is int
+        assert amount.minor >= 0
+        assert amount.currency.code == amount.currency.code.upper()
+        assert amount.currency.digits in (0, 2, 3)
+
+
+def facts_and_events(processor: Processor) -> Iterator[tuple[Fact, Event]]:
+    for _, body in bodies(processor):
+        event = verified(processor, signed(processor, body=body))
+        for fact in translated(processor, body).facts:
+            yield fact, event
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_bytes_that_are_no_event_give_a_reason(data: st.DataObject) -> None:
+    processor = data.draw(PROCESSORS)
+
+    translation = translated(processor, data.draw(st.binary(max_size=200)))
+
+    assert translation.facts == ()
+    assert translation.reason
+
+
+ODD: tuple[Any, ...] = (None, True, 0, -1, 1.5, 10**30, "", "x" * 600, "ünï", [], [[]], {}, {"id": []}, "2026-01-01")
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_an_odd_value_anywhere_in_an_event_raises_nothing(data: st.DataObject) -> None:
+    processor = data.draw(PROCESSORS)
+    body = data.draw(st.sampled_from([body for _, body in bodies(processor)]))
+    if not body.startswith(b"{"):
+        return
+    found = json.loads(body)
+    for _ in range(data.draw(st.integers(1, 4))):
+        spoil(found, data)
+
+    translation = translated(processor, json.dumps(found).encode())
+
+    assert translation.facts or translation.reason or translation.fetch
+
+
+def spoil(found: Any, data: st.DataObject) -> None:
+    """Puts an odd value at a random place, the deeper the likelier."""
+    place: Any = found
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        if not keys:
+            return
+        key = data.draw(st.sampled_from(keys))
+        inner = place[key]
+        if not isinstance(inner, dict | list) or not inner or data.draw(st.integers(0, 9)) == 0:
+            place[key] = deepcopy(data.draw(st.sampled_from(ODD)))
+            return
+        place = inner
+
+
+# ---- Scenarios ----------------------------------------------------------------------------------------------------
+
+
+def test_every_scenario_has_a_sentence_and_events(processor: Processor) -> None:
+    assert processor.scenarios
+    for name, scenario in processor.scenarios.items():
+        assert scenario.name == name
+        assert scenario.summary.strip()
+        assert scenario.events("tag", NOW)
+
+
+def test_a_scenario_told_twice_is_the_same(processor: Processor) -> None:
+    for scenario in processor.scenarios.values():
+        assert list(scenario.events("tag", NOW)) == list(scenario.events("tag", NOW))
+
+
+def test_two_runs_of_a_scenario_share_no_event(processor: Processor) -> None:
+    for scenario in processor.scenarios.values():
+        one, two = (event_ids(processor, scenario.events(tag, NOW)) for tag in ("one", "two"))
+
+        assert len(set(one)) == len(one)
+        assert not set(one) & set(two)
+
+
+def test_the_events_of_a_scenario_are_dated_from_its_start(processor: Processor) -> None:
+    for scenario in processor.scenarios.values():
+        events = [verified(processor, signed(processor, body=body)) for body in scenario.events("tag", NOW)]
+
+        assert all(event.created_at >= NOW for event in events)
+
+
+def event_ids(processor: Processor, found: Any) -> list[str]:
+    return [verified(processor, signed(processor, body=body)).id for body in found]
