@@ -1,0 +1,182 @@
+"""Refunds and disputes: each once, by its status, in old and present shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from processors.facts import Ids, Link, Refund, RefundKind, RefundStatus
+from processors.stripe.bodies import Shape, charge, dispute, refund
+from tests.processors.stripe.telling import AT, fact, told
+
+IDS = Ids(payment_id="pi_1", charge_id="ch_1")
+
+
+def a_refund(refund_id: str = "re_1", minor: int = 2000, **more: Any) -> dict[str, Any]:
+    return refund(refund_id, minor=minor, charge="ch_1", payment_intent="pi_1", **more)
+
+
+def a_charge(shape: Shape = Shape.OLD, **more: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {"minor": 4900, "customer": "cus_1", "created": AT, "payment_intent": "pi_1"}
+    return charge("ch_1", **{**usual, "shape": shape, **more})
+
+
+def a_dispute(**more: Any) -> dict[str, Any]:
+    return dispute("dp_1", **{"minor": 4900, "charge": "ch_1", "payment_intent": "pi_1", **more})
+
+
+def given_back(kind: str, found: dict[str, Any], previous: dict[str, Any] | None = None) -> Refund:
+    read = fact(kind, found, previous)
+    assert isinstance(read, Refund)
+    return read
+
+
+# ---- Refunds ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["refund.created", "refund.updated", "charge.refund.updated"])
+def test_a_refund_is_told_by_its_own_id(kind: str) -> None:
+    found = given_back(kind, a_refund())
+
+    assert (found.key, found.transaction_id, found.amount.minor) == ("re_1", "re_1", 2000)
+    assert (found.ids, found.kind, found.reason) == (IDS, RefundKind.REFUND, "requested_by_customer")
+
+
+@pytest.mark.parametrize(
+    ("stated", "status"),
+    [
+        ("pending", RefundStatus.PENDING),
+        ("requires_action", RefundStatus.PENDING),
+        ("succeeded", RefundStatus.SUCCEEDED),
+        ("failed", RefundStatus.FAILED),
+        ("canceled", RefundStatus.FAILED),
+        ("of_the_future", RefundStatus.PENDING),
+        (None, RefundStatus.SUCCEEDED),
+    ],
+)
+def test_a_refund_stands_where_its_status_says(stated: str | None, status: RefundStatus) -> None:
+    assert given_back("refund.updated", {**a_refund(), "status": stated}).status is status
+
+
+def test_a_failed_refund_has_failed_whatever_its_status_says() -> None:
+    assert given_back("refund.failed", a_refund(status="succeeded")).status is RefundStatus.FAILED
+
+
+def test_a_refund_of_a_bare_charge_is_joined_by_the_charge() -> None:
+    found = given_back("refund.created", refund("re_1", minor=2000, charge="ch_1"))
+
+    assert found.ids == Ids(payment_id="ch_1", charge_id="ch_1")
+
+
+def test_the_customer_is_told_where_the_refund_names_it() -> None:
+    assert given_back("refund.created", {**a_refund(), "customer": "cus_1"}).ids.customer_id == "cus_1"
+
+
+@pytest.mark.parametrize("spoilt", [{"id": None}, {"amount": None}, {"currency": "x"}, {"amount": -5}])
+def test_a_refund_without_id_amount_or_currency_says_nothing(spoilt: dict[str, Any]) -> None:
+    assert told("refund.created", {**a_refund(), **spoilt}).facts == ()
+
+
+# ---- charge.refunded ----------------------------------------------------------------------------------------------
+
+
+def test_an_old_refunded_charge_tells_the_refund_that_is_new() -> None:
+    one, two = a_refund("re_1", 1000), a_refund("re_2", 500)
+    found = a_charge(amount_refunded=1500, refunds=[two, one], invoice="in_1")
+
+    new = given_back("charge.refunded", found, {"amount_refunded": 1000, "refunds": {"data": [one]}})
+
+    assert (new.key, new.amount.minor, new.is_total) == ("re_2", 500, False)
+    assert new.ids == Ids(customer_id="cus_1", invoice_id="in_1", payment_id="pi_1", charge_id="ch_1")
+
+
+def test_without_old_values_every_listed_refund_is_told() -> None:
+    found = a_charge(amount_refunded=1500, refunds=[a_refund("re_2", 500), a_refund("re_1", 1000)])
+
+    told_of = told("charge.refunded", found).facts
+
+    assert [(one.key, one.amount.minor) for one in told_of if isinstance(one, Refund)] == [
+        ("re_2", 500),
+        ("re_1", 1000),
+    ]
+
+
+@pytest.mark.parametrize("shape", [Shape.BASIL, Shape.CLOVER])
+def test_a_refunded_charge_without_its_refunds_tells_the_total(shape: Shape) -> None:
+    found = given_back("charge.refunded", a_charge(shape, amount_refunded=1500), {"amount_refunded": 1000})
+
+    assert (found.key, found.is_total, found.amount.minor) == ("ch_1:refunded", True, 1500)
+
+
+def test_a_list_that_was_cut_off_is_completed_by_the_total() -> None:
+    found = a_charge(amount_refunded=1500, refunds=[a_refund("re_2", 500)])
+    found["refunds"]["has_more"] = True
+
+    single, total = told("charge.refunded", found).facts
+
+    assert isinstance(single, Refund)
+    assert isinstance(total, Refund)
+    assert (single.key, total.is_total, total.amount.minor) == ("re_2", True, 1500)
+
+
+def test_a_released_authorisation_is_no_refund() -> None:
+    found = a_charge(captured=False, amount_refunded=4900, refunds=[a_refund("re_1", 4900)])
+
+    assert told("charge.refunded", found).reason == "an authorisation that was released: no money had moved"
+
+
+def test_the_part_that_was_never_captured_is_no_refund() -> None:
+    # 49.00 authorised, 30.00 captured, so 19.00 shows as refunded; then 10.00 are given back.
+    found = a_charge(
+        amount_captured=3000, amount_refunded=2900, refunds=[a_refund("re_2", 1000), a_refund("re_1", 1900)]
+    )
+
+    total = given_back("charge.refunded", found)
+
+    assert (total.is_total, total.amount.minor) == (True, 1000)
+
+
+# ---- Disputes -----------------------------------------------------------------------------------------------------
+
+
+def test_withdrawn_funds_are_given_back() -> None:
+    found = given_back("charge.dispute.funds_withdrawn", a_dispute(minor=5000))
+
+    assert (found.key, found.transaction_id, found.kind) == ("dp_1:withdrawn", "dp_1", RefundKind.DISPUTE)
+    assert (found.amount.minor, found.ids, found.reason) == (5000, IDS, "fraudulent")
+
+
+def test_reinstated_funds_come_back_in_full() -> None:
+    found = given_back("charge.dispute.funds_reinstated", a_dispute(status="won"))
+
+    assert (found.key, found.kind, found.reverses) == ("dp_1:reinstated", RefundKind.REVERSAL, "dp_1:withdrawn")
+    assert found.amount.minor == 4900
+
+
+def test_a_part_that_is_reinstated_is_told_by_the_balance() -> None:
+    moved = [{"amount": -4900, "currency": "usd"}, {"amount": 3000, "currency": "usd"}]
+
+    assert given_back("charge.dispute.funds_reinstated", a_dispute(balance_transactions=moved)).amount.minor == 3000
+
+
+def test_a_balance_in_another_currency_says_nothing_about_the_amount() -> None:
+    moved = [{"amount": -4500, "currency": "eur"}, {"amount": 4400, "currency": "eur"}]
+
+    assert given_back("charge.dispute.funds_reinstated", a_dispute(balance_transactions=moved)).amount.minor == 4900
+
+
+@pytest.mark.parametrize("kind", ["created", "updated", "closed"])
+@pytest.mark.parametrize("status", ["warning_needs_response", "needs_response", "won", "lost", "prevented"])
+def test_a_dispute_by_itself_only_links(kind: str, status: str) -> None:
+    found = fact(f"charge.dispute.{kind}", a_dispute(status=status))
+
+    assert found == Link(at=AT, ids=IDS, processor_event_id="evt_1")
+
+
+@pytest.mark.parametrize("kind", ["created", "updated", "voided"])
+def test_credit_notes_are_no_money(kind: str) -> None:
+    translation = told(f"credit_note.{kind}", {"id": "cn_1", "amount": 500, "currency": "usd", "refund": "re_1"})
+
+    assert translation.facts == ()
+    assert "no money" in (translation.reason or "")
