@@ -62,7 +62,7 @@ def payment_paid(event: Snapshot) -> Translation:
         customer_id=customer_of(found),
         subscription_id=ident(at(found, "parent.subscription_details.subscription")),
         invoice_id=ident(found.get("invoice")),
-        payment_id=_economic_key(found),
+        payment_id=economic_key(found),
         charge_id=charge_id,
     )
     amount = money_of(found.get("amount_paid"), found.get("currency"))
@@ -83,7 +83,7 @@ def invoice_ids(found: Json) -> Ids:
     """What an invoice names; the payment only in the old shape, or where the API expanded `payments`."""
     charge_id = ident(first(found, "charge"))
     payments = [payment for payment in rows(found, "payments") if payment.get("status") == "paid"]
-    expanded = _economic_key(payments[0]) if len(payments) == 1 else None
+    expanded = economic_key(payments[0]) if len(payments) == 1 else None
     return Ids(
         customer_id=customer_of(found),
         subscription_id=subscription_of(found),
@@ -235,7 +235,7 @@ def _days(line: Json) -> int | None:
     return round((end - start).total_seconds() / DAY) or None
 
 
-def _economic_key(invoice_payment: Json) -> str | None:
+def economic_key(invoice_payment: Json) -> str | None:
     """The intent, else the charge, else the payment recorded from elsewhere, else the invoice payment itself."""
     payment = table(invoice_payment, "payment")
     return ident(first(payment, "payment_intent", "charge", "payment_record")) or ident(invoice_payment.get("id"))

@@ -1,0 +1,215 @@
+"""Reading Stripe's API with a restricted key: what webhooks leave out, and what happened before the bridge was there.
+
+Answers are JSON values as Stripe gave them, for `resources` to read. Only the worker and the command line import this.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from processors.reading import NOTHING, Json, Unreadable, at, ident, parse, rows, table, text
+
+BASE_URL = "https://api.stripe.com"
+VERSION = "2026-09-30.endive"  # pinned, so that answers keep the shape that `expand` asks for
+TIMEOUT_SECONDS = (5.0, 20.0)  # to connect, to read
+ATTEMPTS = 4
+LONGEST_WAIT_SECONDS = 20.0
+TRY_AGAIN = frozenset({409, 429, 500, 502, 503, 504})
+PAGE = 100
+TYPES_PER_QUERY = 20
+PRICE = ("tiers", "currency_options", "product")
+SUBSCRIPTION = (  # at most four levels deep, Stripe's limit
+    "discounts.source.coupon",
+    "items.data.discounts",
+    "items.data.price.tiers",
+    "items.data.price.currency_options",
+)
+LISTED_SUBSCRIPTION = ("data.discounts.source.coupon", "data.items.data.discounts")
+
+Params = Mapping[str, Any]
+
+
+class ApiError(Exception):
+    """Stripe's API did not give what was asked for. `status` None: there was no answer at all."""
+
+    def __init__(self, path: str, what: str, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(f"Stripe's API, {path}: {what}")
+        self.status = status
+        self.retry_after = retry_after
+
+    @property
+    def permanent(self) -> bool:
+        """Whether asking again will not help: the key may not read this, or the question is wrong."""
+        return self.status is not None and self.status not in TRY_AGAIN
+
+
+class StripeApi:
+    """One account's API. Where Stripe is busy it waits a little and asks again, a few times at most.
+
+    `account`: the connected account to read, on behalf of a platform. `wait` is how it waits, for tests.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        base_url: str = BASE_URL,
+        session: requests.Session | None = None,
+        timeout: tuple[float, float] = TIMEOUT_SECONDS,
+        account: str | None = None,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._session = session or requests.Session()
+        self._timeout = timeout
+        self._wait = wait
+        self._headers = {"Authorization": f"Bearer {key}", "Stripe-Version": VERSION}
+        if account is not None:
+            self._headers["Stripe-Account"] = account
+        self._tiered: dict[str, Json] = {}  # prices read for their tiers, each once
+
+    def __repr__(self) -> str:
+        return f"StripeApi({self._base_url})"
+
+    # ---- What webhooks leave out ----
+
+    def price(self, price_id: str) -> Json | None:
+        """A price with its tiers, its options in other currencies and its product; None: there is no such price."""
+        return self._one(f"/v1/prices/{_segment(price_id)}", PRICE)
+
+    def coupon(self, coupon_id: str) -> Json | None:
+        """A coupon; None: there is no such coupon."""
+        return self._one(f"/v1/coupons/{_segment(coupon_id)}", ("currency_options",))
+
+    def subscription(self, subscription_id: str) -> Json | None:
+        """A subscription with all its items, their tiers, and its coupons; None: there is no such subscription."""
+        found = self._one(f"/v1/subscriptions/{_segment(subscription_id)}", SUBSCRIPTION)
+        return None if found is None else self._completed(found)
+
+    def invoice_of_payment(self, payment_id: str) -> Json | None:
+        """The invoice payment of an intent or a charge, its invoice in it; None: no invoice stands behind it (yet)."""
+        kind = "charge" if payment_id.startswith(("ch_", "py_")) else "payment_intent"
+        asked = {"payment[type]": kind, f"payment[{kind}]": payment_id, "limit": 1, "expand[]": ["data.invoice"]}
+        return next(rows(self.get("/v1/invoice_payments", asked)), None)
+
+    def event(self, path: str) -> Json | None:
+        """The object that a thin event points at, by the path that stands in it; None: it is gone."""
+        if not path.startswith(("/v1/", "/v2/")):
+            raise ApiError("a thin event", "points at something that is no path of the API", status=400)
+        return self._one(path, ())
+
+    # ---- What happened before ----
+
+    def events(self, since: datetime, types: Sequence[str], *, undelivered: bool = False) -> Iterator[Json]:
+        """Events since then (Stripe keeps 30 days), of each batch of types the newest first."""
+        for start in range(0, len(types), TYPES_PER_QUERY):
+            asked: dict[str, Any] = {
+                "created[gte]": int(since.timestamp()),
+                "types[]": list(types[start : start + TYPES_PER_QUERY]),
+            }
+            if undelivered:
+                asked["delivery_success"] = "false"
+            yield from self._pages("/v1/events", asked)
+
+    def subscriptions(self, status: str = "all") -> Iterator[Json]:
+        """Every subscription of a status, the newest first, with all its items and their tiers."""
+        for found in self._pages("/v1/subscriptions", {"status": status, "expand[]": list(LISTED_SUBSCRIPTION)}):
+            yield self._completed(found)
+
+    # ---- Asking ----
+
+    def get(self, path: str, params: Params = NOTHING) -> Json:
+        """One answer. Raises `ApiError`, after a few tries where trying again may help."""
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return self._asked(path, params)
+            except ApiError as error:
+                if error.permanent:
+                    raise
+                self._wait(_pause(error, attempt))
+        return self._asked(path, params)
+
+    def _asked(self, path: str, params: Params) -> Json:
+        try:
+            answer = self._session.get(
+                self._base_url + path,
+                params=params,
+                headers=self._headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except (requests.RequestException, UnicodeError) as error:
+            raise ApiError(path, f"no answer ({type(error).__name__})") from None  # its text may hold the address
+        if answer.status_code != 200:
+            raise ApiError(path, _complaint(answer), answer.status_code, _retry_after(answer))
+        try:
+            return parse(answer.content)
+        except Unreadable as unreadable:
+            raise ApiError(path, f"an answer that cannot be read: {unreadable}") from None
+
+    def _one(self, path: str, expand: Sequence[str]) -> Json | None:
+        try:
+            return self.get(path, {"expand[]": list(expand)} if expand else NOTHING)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _pages(self, path: str, params: Params) -> Iterator[Json]:
+        asked = {**params, "limit": PAGE}
+        while True:
+            page = self.get(path, asked)
+            last = None
+            for row in rows(page):
+                last = ident(row)
+                yield row
+            if page.get("has_more") is not True or last is None:
+                return
+            asked["starting_after"] = last
+
+    def _completed(self, subscription: Json) -> Json:
+        """The subscription with the items that a page leaves out, and the tiers that four levels do not reach."""
+        items = list(rows(subscription, "items"))
+        if at(subscription, "items.has_more") is True:
+            asked = {"subscription": ident(subscription), "expand[]": ["data.price.tiers", "data.discounts"]}
+            items = list(self._pages("/v1/subscription_items", asked))
+        whole = [{**item, "price": self._with_tiers(item.get("price"))} for item in items]
+        return {**subscription, "items": {**table(subscription, "items"), "data": whole, "has_more": False}}
+
+    def _with_tiers(self, price: Any) -> Any:
+        price_id = ident(price)
+        if price_id is None or at(price, "billing_scheme") != "tiered" or isinstance(at(price, "tiers"), list):
+            return price
+        if price_id not in self._tiered:
+            self._tiered[price_id] = self.price(price_id) or table(price)
+        return self._tiered[price_id]
+
+
+def _segment(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _pause(error: ApiError, attempt: int) -> float:
+    """How long to wait: as long as Stripe asks, within bounds, else half a second, one, two."""
+    asked = error.retry_after if error.retry_after is not None else 0.25 * 2**attempt
+    return min(max(asked, 0.0), LONGEST_WAIT_SECONDS)
+
+
+def _retry_after(answer: requests.Response) -> float | None:
+    stated = answer.headers.get("Retry-After", "")
+    return float(stated) if stated.isdecimal() and stated.isascii() and len(stated) < 10 else None
+
+
+def _complaint(answer: requests.Response) -> str:
+    """What Stripe complains of: its type and code, never its sentence, which may show parts of the key."""
+    try:
+        error = table(parse(answer.content), "error")
+    except Unreadable:
+        error = NOTHING
+    named = [text(error.get("type"), 60), text(error.get("code"), 60), text(error.get("param"), 60)]
+    return f"answered {answer.status_code} " + " ".join(word for word in named if word)
