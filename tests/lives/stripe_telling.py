@@ -1,0 +1,259 @@
+"""Steps in the life of a Stripe customer that a story for simulation has no need of: odd payments, invoices, terms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Self
+
+from processors.stripe import bodies
+from processors.stripe.bodies import Body, Shape
+from processors.stripe.stories import Paid, Plan, Story, Subscribed, period_end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deal(Plan):
+    """A plan whose price is more than an amount.
+
+    `price_of`, `item`: what its price and its item say differently from plain ones. `bills`: what one period of so many
+    seats comes to. `extras`: further items beside it, each with its seats.
+    """
+
+    price_of: Mapping[str, Any] = field(default_factory=dict)
+    item: Mapping[str, Any] = field(default_factory=dict)
+    bills: Callable[[int], int] | None = None
+    extras: tuple[tuple[Plan, int], ...] = ()
+
+    def price(self, currency: str) -> Body:
+        """The deal as Stripe's price."""
+        return {**Plan.price(self, currency), **self.price_of}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling(Story):
+    """A story with further steps.
+
+    By subscription id, `item_coupons` are at work on its items and `more_coupons` on itself beside its own coupon.
+    `given`: since when a coupon is at work, by the coupon's id; from the subscription's start unless said here.
+    """
+
+    item_coupons: Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
+    more_coupons: Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
+    given: Mapping[str, datetime] = field(default_factory=dict)
+
+    # ---- Which webhooks come at all ----
+
+    def without(self, *kinds: str) -> Self:
+        """Told to an endpoint that does not subscribe to some types."""
+        return replace(self, webhooks=tuple(body for body in self.webhooks if _kind(body) not in kinds))
+
+    def only(self, *kinds: str) -> Self:
+        """Told to an endpoint that subscribes to these types only."""
+        return replace(self, webhooks=tuple(body for body in self.webhooks if _kind(body) in kinds))
+
+    def since_then(self) -> Self:
+        """The bridge is installed now: nobody was told of what happened so far."""
+        return replace(self, webhooks=())
+
+    def twice(self) -> Self:
+        """Stripe makes a second event of each: another event id, the same object."""
+        return replace(self, webhooks=(*self.webhooks, *map(_again, self.webhooks)))
+
+    # ---- Subscriptions, step by step ----
+
+    def start(self, plan: Plan, quantity: int = 1, *, name: str = "1", status: str = "active", **more: Any) -> Self:
+        """A subscription is created, and nothing else happens yet."""
+        usual: dict[str, Any] = {"period": (self.at, period_end(self.at, plan)), "metadata": self.visit}
+        sold = Subscribed(
+            id=f"sub_{self.tag}_{name}",
+            plan=plan,
+            quantity=quantity,
+            started_at=self.at,
+            status=status,
+            **{**usual, **more},
+        )
+        return self._holding(name, sold).told("customer.subscription.created", self._subscription(sold))
+
+    def amend(self, *, name: str = "1", **changes: Any) -> Self:
+        """The subscription is updated."""
+        return self._became(name, replace(self.subscriptions[name], **changes))
+
+    def next_period(self, *, name: str = "1", **changes: Any) -> Self:
+        """The next period begins, and its invoice is still to come."""
+        sold = self.subscriptions[name]
+        story = replace(self, at=max(self.at, sold.period[1]))
+        return story.amend(name=name, period=(sold.period[1], period_end(sold.period[1], sold.plan)), **changes)
+
+    def with_coupon(self, coupon: Body, *, name: str = "1") -> Self:
+        """A coupon is given to a running subscription."""
+        story = replace(self, given={**self.given, coupon["id"]: self.at}).amend(name=name, coupon=coupon)
+        (found,) = story._discounts(story.subscriptions[name])
+        return story.told("customer.discount.created", found)
+
+    def without_coupon(self, *, name: str = "1") -> Self:
+        """The coupon is over, or taken away."""
+        (found,) = self._discounts(self.subscriptions[name])
+        return self.amend(name=name, coupon=None).told("customer.discount.deleted", {**found, "end": _unix(self.at)})
+
+    # ---- Invoices ----
+
+    def bill(
+        self,
+        minor: int,
+        why: str = "manual",
+        *,
+        name: str | None = None,
+        parts: Sequence[int] | None = None,
+        lines: Sequence[Body] | None = None,
+        guest: bool = False,
+        **more: Any,
+    ) -> Self:
+        """An invoice is paid, in one payment by card or in `parts`. `name`: the subscription it is for."""
+        invoice_id = f"in_{self.tag}_{len(self.webhooks) + 1}"
+        story, paid = self, None
+        for part in [minor] if parts is None else parts:
+            story, paid = story._pay(part, customer_id=None if guest else self.customer_id, invoice_id=invoice_id)
+            if self.shape is not Shape.OLD:
+                story = story.told("invoice_payment.paid", story._invoice_payment(invoice_id, paid), seconds=3)
+        found = self.invoice_of(invoice_id, minor, why, name=name, lines=lines, paid=paid, guest=guest, **more)
+        return story.told("invoice.paid", found, seconds=3)
+
+    def settle_otherwise(self, minor: int, why: str, *, name: str | None = None) -> Self:
+        """An invoice is paid out of band: by bank transfer, cash, another processor."""
+        invoice_id = f"in_{self.tag}_{len(self.webhooks) + 1}"
+        found = self.invoice_of(invoice_id, minor, why, name=name)
+        if self.shape is Shape.OLD:
+            return self.told("invoice.paid", {**found, "amount_paid": 0, "paid_out_of_band": True})
+        record = bodies.invoice_payment(
+            f"inpay_{invoice_id}", invoice=invoice_id, amount_paid=minor, payment_record=f"pr_{invoice_id}",
+            currency=self.currency,
+        )  # fmt: skip
+        return self.told("invoice.paid", found).told("invoice_payment.paid", record)
+
+    def invoice_of(
+        self,
+        invoice_id: str,
+        minor: int,
+        why: str,
+        *,
+        name: str | None = None,
+        lines: Sequence[Body] | None = None,
+        paid: Paid | None = None,
+        guest: bool = False,
+        **more: Any,
+    ) -> Body:
+        """A paid invoice. Without lines: one for what the subscription costs, or for something sold once."""
+        sold = self.subscriptions[name] if name else None
+        usual = self._lines_worth(sold, minor) if sold else [self.once(minor)]
+        about: dict[str, Any] = {
+            "customer": None if guest else self.customer_id,
+            "lines": usual if lines is None else lines,
+            "amount_paid": minor,
+            "subscription": sold.id if sold else None,
+            "billing_reason": why,
+            "currency": self.currency,
+            "payment_intent": paid.intent_id if paid else None,
+            "charge": paid.charge_id if paid else None,
+            "shape": self.shape,
+            "metadata": {} if sold else self.visit,
+            "subscription_metadata": sold.metadata if sold else {},
+        }
+        return bodies.invoice(invoice_id, **{**about, **more})
+
+    def once(self, minor: int, name: str = "Set-up") -> Body:
+        """An invoice line of something sold once."""
+        priced = bodies.price("price_once", minor=minor, currency=self.currency, interval=None, nickname=name)
+        return bodies.line(
+            f"il_{self.tag}_{len(self.webhooks)}_once",
+            minor=minor,
+            priced=priced,
+            period=(self.at, self.at),
+            shape=self.shape,
+        )
+
+    def _lines_worth(self, sold: Subscribed, minor: int) -> list[Body]:
+        """The lines of one whole period, less what discounts must have taken off them."""
+        found = self._lines(sold)
+        off = sum(line["amount"] for line in found) - minor
+        if off <= 0:
+            return found
+        return [{**found[0], "discount_amounts": [{"amount": off, "discount": f"di_{sold.id}"}]}, *found[1:]]
+
+    # ---- What a deal and several coupons change in the bodies ----
+
+    def _subscription(self, sold: Subscribed) -> Body:
+        found = Story._subscription(self, sold)
+        (row,) = found["items"]["data"]
+        own = dict(sold.plan.item) if isinstance(sold.plan, Deal) else {}
+        coupons = self._found(sold, self.item_coupons.get(sold.id, ()), "item")
+        listed = [{**row, "discounts": [one["id"] for one in coupons], **own}, *self._further_items(sold)]
+        single = {} if len(listed) == 1 else {"plan": None, "quantity": None}
+        old = single if self.shape is Shape.OLD else {}
+        return {**found, "items": bodies.listed(listed), **old}
+
+    def _further_items(self, sold: Subscribed) -> list[Body]:
+        extras = sold.plan.extras if isinstance(sold.plan, Deal) else ()
+        return [
+            {
+                **bodies.item(
+                    f"{sold.item_id}_{number}",
+                    plan.price(self.currency),
+                    subscription=sold.id,
+                    quantity=seats,
+                    period=sold.period,
+                    shape=self.shape,
+                ),
+                **(plan.item if isinstance(plan, Deal) else {}),
+            }
+            for number, (plan, seats) in enumerate(extras, 2)
+        ]
+
+    def _lines(self, sold: Subscribed) -> list[Body]:
+        if sold.status == "trialing":
+            return Story._lines(self, sold)
+        extras = sold.plan.extras if isinstance(sold.plan, Deal) else ()
+        sides = [replace(sold, plan=plan, quantity=seats) for plan, seats in extras]
+        return [self._line(one, _cost(one), one.period) for one in (sold, *sides)]
+
+    def _discounts(self, sold: Subscribed) -> list[Body]:
+        own = () if sold.coupon is None else (sold.coupon,)
+        return self._found(sold, (*own, *self.more_coupons.get(sold.id, ())), "sub")
+
+    def _found(self, sold: Subscribed, coupons: Sequence[Body], level: str) -> list[Body]:
+        return [self._discount(sold, coupon, f"di_{sold.id}_{level}_{coupon['id']}") for coupon in coupons]
+
+    def _discount(self, sold: Subscribed, coupon: Body, discount_id: str) -> Body:
+        start = self.given.get(coupon["id"], sold.started_at)
+        months = coupon["duration_in_months"]
+        month = Plan(id="month", minor=0, name="", interval_count=months or 1)
+        return bodies.discount(
+            discount_id,
+            coupon,
+            customer=self.customer_id,
+            subscription=sold.id,
+            start=start,
+            end=period_end(start, month) if months else None,
+            shape=self.shape,
+        )
+
+
+def _cost(sold: Subscribed) -> int:
+    """What one period costs, before discounts."""
+    if isinstance(sold.plan, Deal) and sold.plan.bills is not None:
+        return sold.plan.bills(sold.quantity)
+    return sold.per_period
+
+
+def _kind(body: bytes) -> str:
+    return str(json.loads(body)["type"])
+
+
+def _again(body: bytes) -> bytes:
+    found = json.loads(body)
+    return json.dumps({**found, "id": f"{found['id']}_again"}).encode()
+
+
+def _unix(moment: datetime) -> int:
+    return int(moment.timestamp())
