@@ -12,7 +12,8 @@ from threading import Event, Thread
 import structlog
 
 from bridge.errors import BridgeError
-from bridge.sender.drain import Drain
+from bridge.sender.destinations import Destination
+from bridge.sender.drain import Drain, DrainReport
 from bridge.settings import Settings
 from bridge.store import Store, leases, open_store
 from bridge.worker.hydrate import hydrator
@@ -67,8 +68,16 @@ class Worker:
 
     def send(self, stop: Event) -> None:
         """Delivers until stopped."""
-        drain = Drain(self.store, self.settings, owner=self.owner, stop=stop)
-        _keep_turning(lambda: drain.drain_once(datetime.now(UTC)).sent > 0, stop)
+        settings = self.settings
+        drain = Drain(
+            self.store,
+            {name: Destination(endpoint=one.endpoint, token=one.token) for name, one in settings.sources.items()},
+            owner=self.owner,
+            threads=settings.sender_threads,
+            per_hour=settings.rate_limit_per_hour,
+            stop=stop,
+        )
+        _keep_turning(lambda: _is_busy(drain.drain_once(datetime.now(UTC))), stop)
         drain.close()
 
     def _route_all(self, stop: Event) -> int:
@@ -88,6 +97,10 @@ class Worker:
                 leases.beat(tx, self.owner, now)
 
     _last_beat: datetime = datetime.min.replace(tzinfo=UTC)
+
+
+def _is_busy(report: DrainReport) -> bool:
+    return report.claimed > 0 or report.sent > 0 or report.in_hand > 0
 
 
 def _keep_turning(turn: Callable[[], bool], stop: Event) -> None:

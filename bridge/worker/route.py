@@ -50,7 +50,7 @@ def route(store: Store, settings: Settings, owner: str, now: datetime) -> int:
         _refuse(tx, read, now)
         _learn(tx, read)
         for scope, own in groupby(sorted(read, key=lambda one: one.row.scope), key=lambda one: one.row.scope):
-            _send_on(tx, scope, [one for one in own if one.said is not None and one.said.facts], settings)
+            _send_on(tx, scope, [one for one in own if one.said is not None and one.said.facts], settings, now)
     return len(rows)
 
 
@@ -67,7 +67,9 @@ def _refuse(tx: Connection, read: Sequence[Read], now: datetime) -> None:
     for one in read:
         if one.problem is not None:
             inbox.fail(tx, one.row.id, one.problem, now + TRY_AGAIN)
-    ignored = [(one.row.id, one.said.reason or REMEMBERED) for one in read if one.said is not None and not one.said.facts]
+    ignored = [
+        (one.row.id, one.said.reason or REMEMBERED) for one in read if one.said is not None and not one.said.facts
+    ]
     inbox.ignore(tx, ignored, now)
 
 
@@ -83,14 +85,18 @@ def _learn(tx: Connection, read: Sequence[Read]) -> None:
         catalog.learn(tx, scope, [(kind, ident, text) for (kind, ident), text in told.items()])
 
 
-def _send_on(tx: Connection, scope: str, read: Sequence[Read], settings: Settings) -> None:
-    """Finds the stream of each event of one ledger, and says when it is to be settled."""
+def _send_on(tx: Connection, scope: str, read: Sequence[Read], settings: Settings, now: datetime) -> None:
+    """Finds the stream of each event of one ledger, and says when it is to be settled.
+
+    A stream in another worker's hands counts as settled: what it is made of must not be moved away meanwhile.
+    """
     arrived = [Arrived(row_id=one.row.id, scope=scope, facts=one.said.facts) for one in read if one.said is not None]
     if not arrived:
         return
     refs = sorted({ref for event in arrived for ref in event.refs})
     links = streams.links(tx, scope, refs)
-    settled = {row.stream_id for row in streams.known(tx, sorted(set(links.values()))).values() if row.state is not None}
+    known = streams.known(tx, sorted(set(links.values()))).values()
+    settled = {row.stream_id for row in known if row.settled_at is not None or _is_leased(row, now)}
     found = routes(arrived, links, settled)
     for old, new in found.merged.items():
         if old in links.values():
@@ -101,6 +107,10 @@ def _send_on(tx: Connection, scope: str, read: Sequence[Read], settings: Setting
     streams.touch(tx, _touches(tx, found, arrived, rows, settings))
 
 
+def _is_leased(row: streams.StreamRow, now: datetime) -> bool:
+    return row.leased_until is not None and row.leased_until > now
+
+
 def _touches(
     tx: Connection, found: Routes, arrived: Sequence[Arrived], rows: Mapping[int, InboxRow], settings: Settings
 ) -> list[streams.Touch]:
@@ -109,7 +119,9 @@ def _touches(
     for event in arrived:
         row, stream_id = rows[event.row_id], found.stream_of[event.row_id]
         before, earlier = known.get(stream_id), touches.get(stream_id)
-        anchored = event.is_anchored or (before is not None and before.anchored) or (earlier is not None and earlier.anchored)
+        anchored = (
+            event.is_anchored or (before is not None and before.anchored) or (earlier is not None and earlier.anchored)
+        )
         opened = min(
             [row.received_at]
             + ([before.first_at] if before is not None and before.due_at is not None and before.first_at else [])

@@ -20,6 +20,7 @@ from bridge.store import Store, catalog, inbox, outbox, streams
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 from bridge.worker.translating import NO_SOURCE, Untranslatable, translation
 from bridge.worker.work import Work
+from processors.facts import Known
 
 log = structlog.get_logger()
 
@@ -33,6 +34,9 @@ Hydrate = Callable[[Sequence[Work]], None]
 
 def settle_due(store: Store, settings: Settings, owner: str, now: datetime, hydrate: Hydrate | None = None) -> int:
     """Settles one batch of streams that are due; how many there were."""
+    with store.reading() as tx:
+        if not streams.is_any_due(tx, now):
+            return 0
     with store.transaction() as tx:
         claims = streams.claim_due(tx, now, BATCH, owner, now + LEASE)
     if not claims:
@@ -47,7 +51,7 @@ def settle_due(store: Store, settings: Settings, owner: str, now: datetime, hydr
     with store.transaction() as tx:
         _write(tx, works, now)
         for claim in claims:
-            if claim.scope.partition("|")[0] not in settings.sources:
+            if source_of(claim.scope, settings) is None:
                 streams.postpone(tx, claim, now + TRY_AGAIN, NO_SOURCE)
     return len(claims)
 
@@ -60,7 +64,7 @@ def _opened(tx: Connection, claims: Sequence[streams.Claim], settings: Settings,
         by_stream.setdefault(row.stream_id or "", []).append(row)
     works = []
     for claim in claims:
-        source = settings.sources.get(claim.scope.partition("|")[0])
+        source = source_of(claim.scope, settings)
         if source is not None:
             work = Work(claim=claim, source=source, rows=by_stream.get(claim.stream_id, []))
             _translate(work, settings, now)
@@ -99,7 +103,7 @@ def _recall(tx: Connection, works: Sequence[Work]) -> None:
             work.knowledge = Knowledge(entries=entries)
 
 
-def recalled(tx: Connection, scope: str, keys: set[Key] | frozenset[Key]) -> dict[Key, object]:
+def recalled(tx: Connection, scope: str, keys: set[Key] | frozenset[Key]) -> dict[Key, Known]:
     """What the catalogue knows of these keys."""
     return {key: load_known(key[0], text) for key, text in catalog.recall(tx, scope, sorted(keys)).items()}
 
