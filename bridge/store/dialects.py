@@ -1,0 +1,49 @@
+"""Where SQLite and PostgreSQL are spoken to differently, and how a statement is given many values at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar, cast
+
+from sqlalchemy import ColumnElement, Connection, Table, func, literal_column, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
+Insert = postgresql.Insert
+InsertInto = Callable[[Table], Insert]
+
+# A list of ids is filled up to one of these lengths, so that few different statements are ever prepared.
+LENGTHS = (1, 8, 64, 512)
+
+
+def each(build: Callable[[InsertInto], Insert]) -> Mapping[str, Insert]:
+    """An insert with an `ON CONFLICT` clause, by the name of the dialect; the two spell it alike."""
+    return {"sqlite": build(cast(InsertInto, sqlite.insert)), "postgresql": build(postgresql.insert)}
+
+
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """The distinct values in lists short enough for one `IN`, each filled up with its last."""
+    distinct = list(dict.fromkeys(values))
+    for start in range(0, len(distinct), LENGTHS[-1]):
+        chunk = distinct[start : start + LENGTHS[-1]]
+        length = next(length for length in LENGTHS if length >= len(chunk))
+        yield chunk + chunk[-1:] * (length - len(chunk))
+
+
+def constant(value: str) -> ColumnElement[str]:
+    """A word of ours written into the statement: an index over some rows only serves what names them outright."""
+    return literal_column(f"'{value}'")
+
+
+def one_at_a_time(tx: Connection, name: str) -> None:
+    """Lets nobody else past the same call until this transaction ends. On SQLite a transaction is alone anyway."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
+def run_each(tx: Connection, statement: object, rows: Sequence[Mapping[str, object]]) -> int:
+    """Runs one statement for many rows; how many rows it changed."""
+    if not rows:
+        return 0
+    counted = {"preserve_rowcount": True}
+    return tx.execute(statement, list(rows), execution_options=counted).rowcount  # type: ignore[call-overload,no-any-return]

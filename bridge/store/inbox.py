@@ -1,0 +1,345 @@
+"""The inbox: every webhook that was proven, as it came, and what became of it.
+
+    received ──▶ waiting ──▶ settled
+     │  ▲  │        │
+     │  │  └────────┼──────▶ ignored     it tells nothing, with its reason
+     ▼  │           ▼
+    failed ◀────────┘                    tried again at `retry_at`, or left for the operator (None)
+
+`waiting` means: it was given to a stream, which will settle it. `replay` leads back to received from everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal_column, select, update
+
+from bridge.store.dialects import chunks, constant, each, run_each
+from bridge.store.remembered import remembered
+from bridge.store.tables import bodies, inbox, packed, unpacked
+
+LONGEST_REASON = 1000
+
+
+class InboxStatus(StrEnum):
+    """What became of a stored webhook."""
+
+    RECEIVED = "received"
+    WAITING = "waiting"
+    SETTLED = "settled"
+    IGNORED = "ignored"
+    FAILED = "failed"
+
+
+UNSETTLED = (InboxStatus.RECEIVED, InboxStatus.WAITING, InboxStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A proven webhook that is to be stored. `body`: the bytes that were signed."""
+
+    source: str
+    account: str | None
+    livemode: bool
+    event_id: str
+    type: str
+    created_at: datetime
+    received_at: datetime
+    body: bytes
+
+    @property
+    def scope(self) -> str:
+        """The ledger that it belongs to."""
+        return scope_of(self.source, self.account, self.livemode)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxRow:
+    """A stored webhook. `body` None: it was purged, or not asked for. `produced`: revenue events that rest on it."""
+
+    id: int
+    scope: str
+    source: str
+    account: str | None
+    livemode: bool
+    event_id: str
+    type: str
+    created_at: datetime
+    received_at: datetime
+    status: InboxStatus
+    reason: str | None
+    stream_id: str | None
+    attempts: int
+    produced: int
+    retry_at: datetime | None
+    settled_at: datetime | None
+    body: bytes | None
+
+
+def scope_of(source: str, account: str | None, livemode: bool) -> str:
+    """The ledger of a source's account: live and test money never mix."""
+    return f"{source}|{account or ''}|{'live' if livemode else 'test'}"
+
+
+# ---- Arriving --------------------------------------------------------------------------------------------------
+
+
+Ready = Mapping[str, object]  # a row as it is stored, with its body packed: made before anyone waits for a lock
+
+ADD_ROWS = insert(inbox)
+ADD_BODIES = insert(bodies)
+ADD_UNLESS_SEEN = each(lambda insert_into: insert_into(inbox).on_conflict_do_nothing())["postgresql"].returning(
+    inbox.c.id, inbox.c.event_id, inbox.c.source
+)
+SEEN = select(inbox.c.event_id, inbox.c.source).where(inbox.c.event_id.in_(bindparam("event_ids", expanding=True)))
+LAST_ID = select(func.coalesce(func.max(inbox.c.id), 0))
+
+
+def ready(arrival: Arrival) -> Ready:
+    """The row of an arrival. What PostgreSQL's text cannot hold is replaced: whatever was proven can be stored."""
+    return {
+        "source": arrival.source,
+        "account": arrival.account if arrival.account is None else _writable(arrival.account),
+        "livemode": arrival.livemode,
+        "event_id": _writable(arrival.event_id),
+        "type": _writable(arrival.type),
+        "created_at": arrival.created_at,
+        "received_at": arrival.received_at,
+        "status": InboxStatus.RECEIVED.value,
+        "body": packed(arrival.body),
+    }
+
+
+def store(tx: Connection, rows: Sequence[Ready]) -> list[bool]:
+    """Stores those that were not seen before; for each, in the order given, whether it is new."""
+    firsts: dict[tuple[object, object], Ready] = {}
+    for row in rows:
+        firsts.setdefault((row["event_id"], row["source"]), row)
+    keep = _keep_among_others if tx.dialect.name == "postgresql" else _keep_alone
+    fresh = keep(tx, firsts)
+    run_each(tx, ADD_BODIES, [{"inbox_id": row_id, "body": firsts[key]["body"]} for key, row_id in fresh.items()])
+    return [(row["event_id"], row["source"]) in fresh and firsts[row["event_id"], row["source"]] is row for row in rows]
+
+
+def _keep_alone(tx: Connection, rows: Mapping[tuple[object, object], Ready]) -> dict[tuple[object, object], int]:
+    """The ids of what is new, for a database that nobody else writes to meanwhile: looking before is enough."""
+    seen: set[tuple[object, object]] = set()
+    for event_ids in chunks(event_id for event_id, _ in rows):
+        seen |= {(row.event_id, row.source) for row in tx.execute(SEEN, {"event_ids": event_ids})}
+    last_id = tx.execute(LAST_ID).scalar_one()
+    fresh = {key: last_id + n for n, key in enumerate((key for key in rows if key not in seen), start=1)}
+    run_each(tx, ADD_ROWS, [{"id": row_id, **_without_body(rows[key])} for key, row_id in fresh.items()])
+    return fresh
+
+
+def _keep_among_others(tx: Connection, rows: Mapping[tuple[object, object], Ready]) -> dict[tuple[object, object], int]:
+    """The ids of what is new, while others write too: in one order for all, lest two wait for each other."""
+    ordered = [_without_body(rows[key]) for key in sorted(rows, key=str)]
+    return {(row.event_id, row.source): row.id for row in tx.execute(ADD_UNLESS_SEEN, ordered)}
+
+
+def _without_body(row: Ready) -> dict[str, object]:
+    return {name: value for name, value in row.items() if name != "body"}
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+
+
+# ---- Reading ---------------------------------------------------------------------------------------------------
+
+PLAIN = [inbox.c[name] for name in (
+    "id", "source", "account", "livemode", "event_id", "type", "created_at", "received_at", "status", "reason",
+    "stream_id", "attempts", "produced", "retry_at", "settled_at",
+)]  # fmt: skip
+WHOLE = select(*PLAIN, bodies.c.body).outerjoin(bodies, bodies.c.inbox_id == inbox.c.id)
+FRESH = WHOLE.where(inbox.c.status == constant("received")).order_by(inbox.c.id).limit(bindparam("limit"))
+RETRY = (
+    WHOLE.where(inbox.c.status == constant("failed"), inbox.c.retry_at <= bindparam("now"))
+    .order_by(inbox.c.retry_at)
+    .limit(bindparam("limit"))
+)
+OF_STREAMS = WHOLE.where(
+    inbox.c.stream_id.in_(bindparam("stream_ids", expanding=True)),
+    inbox.c.status.in_(bindparam("statuses", expanding=True)),
+).order_by(inbox.c.id)
+FIND = WHOLE.where(inbox.c.event_id == bindparam("event_id")).order_by(inbox.c.id).limit(1)
+LIST = select(*PLAIN, literal_column("NULL").label("body")).order_by(inbox.c.id.desc())
+
+
+def fresh(tx: Connection, limit: int, now: datetime) -> list[InboxRow]:
+    """What is to be routed: received, or failed and due to be tried again. By id, so in the order of arrival."""
+    rows = [*tx.execute(FRESH, {"limit": limit}), *tx.execute(RETRY, {"limit": limit, "now": now})]
+    return sorted((_row(row) for row in rows), key=lambda row: row.id)[:limit]
+
+
+def of_stream(
+    tx: Connection, stream_id: str, statuses: Iterable[InboxStatus] = (InboxStatus.WAITING,)
+) -> list[InboxRow]:
+    """The rows of one stream, by id."""
+    return of_streams(tx, [stream_id], statuses)
+
+
+def of_streams(
+    tx: Connection, stream_ids: Iterable[str], statuses: Iterable[InboxStatus] = (InboxStatus.WAITING,)
+) -> list[InboxRow]:
+    """The rows of several streams, by id."""
+    wanted = [status.value for status in statuses]
+    rows: list[InboxRow] = []
+    for chunk in chunks(stream_ids):
+        rows += map(_row, tx.execute(OF_STREAMS, {"stream_ids": chunk, "statuses": wanted}))
+    return sorted(rows, key=lambda row: row.id)
+
+
+def find(tx: Connection, event_id: str, source: str | None = None) -> InboxRow | None:
+    """The row of a processor's event id, body included."""
+    query = FIND if source is None else FIND.where(inbox.c.source == source)
+    row = tx.execute(query, {"event_id": _writable(event_id)}).first()
+    return None if row is None else _row(row)
+
+
+def listing(
+    tx: Connection,
+    status: InboxStatus | None = None,
+    source: str | None = None,
+    limit: int = 50,
+    before_id: int | None = None,
+) -> list[InboxRow]:
+    """The newest rows first, without their bodies. `before_id`: the page after the row with this id."""
+    query = LIST.limit(limit)
+    if status is not None:
+        query = query.where(inbox.c.status == status.value)
+    if source is not None:
+        query = query.where(inbox.c.source == source)
+    if before_id is not None:
+        query = query.where(inbox.c.id < before_id)
+    return [_row(row) for row in tx.execute(query)]
+
+
+COUNTS = select(inbox.c.source, inbox.c.status, func.count()).group_by(inbox.c.source, inbox.c.status)
+OLDEST = select(inbox.c.received_at).where(inbox.c.status == bindparam("status")).order_by(inbox.c.id).limit(1)
+
+
+def counts(tx: Connection) -> dict[tuple[str, InboxStatus], int]:
+    """How many rows of each source stand where. Over a large inbox the answer may be some seconds old."""
+    return remembered(tx, "inbox.counts", lambda: {(row[0], InboxStatus(row[1])): row[2] for row in tx.execute(COUNTS)})
+
+
+def oldest_unsettled(tx: Connection) -> datetime | None:
+    """When the oldest of the rows that are not through yet arrived."""
+    firsts = [tx.execute(OLDEST, {"status": status.value}).scalar() for status in UNSETTLED]
+    return min((at for at in firsts if at is not None), default=None)
+
+
+# ---- What became of it -----------------------------------------------------------------------------------------
+
+THIS = inbox.c.id == bindparam("row_id")
+ASSIGN = (
+    update(inbox).where(THIS).values(status=constant("waiting"), stream_id=bindparam("to"), reason=None, retry_at=None)
+)
+IGNORE = (
+    update(inbox)
+    .where(THIS)
+    .values(status=constant("ignored"), reason=bindparam("why"), retry_at=None, settled_at=bindparam("now"))
+)
+FAIL = (
+    update(inbox)
+    .where(THIS)
+    .values(
+        status=constant("failed"), reason=bindparam("why"), retry_at=bindparam("again"), attempts=inbox.c.attempts + 1
+    )
+)
+SETTLE = update(inbox).where(THIS).values(
+    status=constant("settled"), reason=bindparam("why"), produced=bindparam("events"), retry_at=None,
+    settled_at=bindparam("now"),
+)  # fmt: skip
+REPLAY = (
+    update(inbox)
+    .where(
+        inbox.c.id.in_(bindparam("row_ids", expanding=True)),
+        select(bodies.c.inbox_id).where(bodies.c.inbox_id == inbox.c.id).exists(),
+    )
+    .values(status=constant("received"), reason=None, stream_id=None, retry_at=None, settled_at=None)
+)
+
+
+def assign(tx: Connection, rows: Iterable[tuple[int, str]]) -> None:
+    """Gives rows to their streams: (row id, stream id)."""
+    run_each(tx, ASSIGN, [{"row_id": row_id, "to": stream_id} for row_id, stream_id in rows])
+
+
+def ignore(tx: Connection, rows: Iterable[tuple[int, str]], now: datetime) -> None:
+    """Marks rows that tell nothing: (row id, reason)."""
+    run_each(tx, IGNORE, [{"row_id": row_id, "why": _short(reason), "now": now} for row_id, reason in rows])
+
+
+def fail(tx: Connection, row_id: int, error: str, retry_at: datetime | None) -> None:
+    """Marks a row that could not be read or settled. `retry_at` None: only the operator brings it back."""
+    tx.execute(FAIL, {"row_id": row_id, "why": _short(error), "again": retry_at})
+
+
+def mark_settled(tx: Connection, rows: Iterable[tuple[int, int, str | None]], now: datetime) -> None:
+    """Marks rows as settled: (row id, revenue events that rest on it, a remark or None)."""
+    run_each(
+        tx,
+        SETTLE,
+        [
+            {"row_id": row_id, "events": produced, "why": remark and _short(remark), "now": now}
+            for row_id, produced, remark in rows
+        ],
+    )
+
+
+def replay(tx: Connection, row_ids: Iterable[int]) -> int:
+    """Sends rows through the house once more; how many. A row whose body was purged stays where it is."""
+    distinct = set(row_ids)
+    return sum(tx.execute(REPLAY, {"row_ids": chunk}).rowcount for chunk in chunks(sorted(distinct)))
+
+
+# ---- Forgetting ------------------------------------------------------------------------------------------------
+
+SERVED = (
+    select(bodies.c.inbox_id)
+    .join(inbox, inbox.c.id == bodies.c.inbox_id)
+    .where(inbox.c.status.in_([constant("settled"), constant("ignored")]), inbox.c.settled_at < bindparam("before"))
+    .order_by(bodies.c.inbox_id)
+    .limit(bindparam("limit"))
+)
+PURGE = delete(bodies).where(bodies.c.inbox_id.in_(bindparam("row_ids", expanding=True)))
+
+
+def purge(tx: Connection, settled_before: datetime, limit: int) -> int:
+    """Drops the oldest bodies that have served; how many. The rows stay, so that nothing is ever taken twice."""
+    row_ids = tx.execute(SERVED, {"before": settled_before, "limit": limit}).scalars().all()
+    return sum(tx.execute(PURGE, {"row_ids": chunk}).rowcount for chunk in chunks(row_ids))
+
+
+def _row(row: Row[*tuple[object, ...]]) -> InboxRow:
+    source, account, livemode, body = row.source, row.account, row.livemode, row.body
+    return InboxRow(
+        id=row.id,
+        scope=scope_of(source, account, livemode),
+        source=source,
+        account=account,
+        livemode=livemode,
+        event_id=row.event_id,
+        type=row.type,
+        created_at=row.created_at,
+        received_at=row.received_at,
+        status=InboxStatus(row.status),
+        reason=row.reason,
+        stream_id=row.stream_id,
+        attempts=row.attempts,
+        produced=row.produced,
+        retry_at=row.retry_at,
+        settled_at=row.settled_at,
+        body=None if body is None else unpacked(body),
+    )
+
+
+def _short(reason: str) -> str:
+    return _writable(reason[:LONGEST_REASON])

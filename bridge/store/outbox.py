@@ -1,0 +1,420 @@
+"""The outbox: every revenue event, what became of it, and whose turn it is.
+
+    held ──▶ pending ──▶ delivered        dropped    unattributed, and the policy says so
+              ▲   │                       kept       test mode or dry run: stored, never sent
+              └── dead ◀┘                            `retry` brings the dead back
+
+Held ones go out when their visit becomes known (`release`) or when `hold_until` has come. A customer's events go out
+in order: of each stream only the head, its first event that is still held or pending, can be claimed. Which one that
+is stands in the row (`is_head`), so that a stream with thousands waiting costs a claim nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from sqlalchemy import BindParameter, Connection, Row, bindparam, case, func, select, update
+
+from bridge.store.dialects import chunks, constant, each, run_each
+from bridge.store.remembered import remembered
+from bridge.store.tables import HEAD, OPEN, outbox
+
+LONGEST_ERROR = 1000
+
+
+class DeliveryStatus(StrEnum):
+    """What became of a revenue event."""
+
+    HELD = "held"
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    DROPPED = "dropped"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """A revenue event for the outbox. `body`: its `data` as JSON. `priority`: live 0 goes before imported 1."""
+
+    stream_id: str
+    scope: str
+    source: str
+    livemode: bool
+    output_key: str
+    status: DeliveryStatus
+    body: str
+    next_at: datetime
+    created_at: datetime
+    event_type: str
+    currency: str
+    amount: Decimal
+    mrr_impact: Decimal | None = None
+    hold_until: datetime | None = None
+    priority: int = 0
+    event_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A revenue event in the outbox. `next_at`: from when on it may be sent; while it is being sent, its lease's end.
+
+    `amount` and `mrr_impact` in major units, exact. `event_ids`: the processor's events that it rests on.
+    """
+
+    id: int
+    stream_id: str
+    scope: str
+    source: str
+    livemode: bool
+    output_key: str
+    status: DeliveryStatus
+    body: str
+    event_type: str
+    currency: str
+    amount: Decimal
+    mrr_impact: Decimal | None
+    attempts: int
+    next_at: datetime
+    hold_until: datetime | None
+    priority: int
+    created_at: datetime
+    delivered_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+    event_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a claimed delivery. `next_at`: when it is tried again, for PENDING only."""
+
+    id: int
+    status: DeliveryStatus
+    attempts: int
+    at: datetime
+    next_at: datetime | None = None
+    last_status: int | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sum:
+    """What the events of one kind add up to, in major units, exact."""
+
+    source: str
+    livemode: bool
+    status: DeliveryStatus
+    currency: str
+    event_type: str
+    count: int
+    amount: Decimal
+    mrr_impact: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What is still to be sent: how many events, and when the oldest was made."""
+
+    count: int
+    oldest: datetime | None
+
+
+# ---- Coming in -------------------------------------------------------------------------------------------------
+
+ADD = each(lambda insert_into: insert_into(outbox).on_conflict_do_nothing())
+RELEASE = (
+    update(outbox)
+    .where(outbox.c.scope == bindparam("ledger"), outbox.c.output_key == bindparam("key"))
+    .where(outbox.c.status == constant("held"))
+    .values(status=constant("pending"), body=bindparam("text"), next_at=outbox.c.created_at)
+)
+
+
+def add(tx: Connection, deliveries: Iterable[NewDelivery]) -> int:
+    """Puts revenue events into the outbox; how many were new. What has a known output key is left as it was."""
+    wanted = list(deliveries)
+    waiting = {one.stream_id for one in wanted if one.status in (DeliveryStatus.HELD, DeliveryStatus.PENDING)}
+    _lock_heads(tx, waiting)
+    added = run_each(tx, ADD[tx.dialect.name], [_values(one) for one in wanted])
+    _crown(tx, waiting)
+    return added
+
+
+def release(tx: Connection, scope: str, bodies: Mapping[str, str]) -> int:
+    """Lets held events go, by output key, with the body that they have now; how many were still held."""
+    rows = [{"ledger": scope, "key": key, "text": body} for key, body in sorted(bodies.items())]
+    return run_each(tx, RELEASE, rows)
+
+
+def _values(one: NewDelivery) -> dict[str, object]:
+    held = one.status is DeliveryStatus.HELD and one.hold_until is not None
+    return {
+        "stream_id": one.stream_id,
+        "scope": one.scope,
+        "source": one.source,
+        "livemode": one.livemode,
+        "output_key": one.output_key,
+        "status": one.status.value,
+        "is_head": False,
+        "event_type": one.event_type,
+        "currency": one.currency,
+        "amount": one.amount,
+        "mrr_impact": one.mrr_impact,
+        "priority": one.priority,
+        "next_at": one.hold_until if held else one.next_at,
+        "hold_until": one.hold_until,
+        "created_at": one.created_at,
+        "event_ids": json.dumps(one.event_ids),
+        "body": one.body,
+    }
+
+
+# ---- Heads -----------------------------------------------------------------------------------------------------
+# Whoever adds to a stream or takes its head away first locks the head, so both see what the other did (PostgreSQL).
+
+STREAMS: BindParameter[str] = bindparam("stream_ids", expanding=True)
+HEADS = select(outbox.c.id, outbox.c.stream_id).where(outbox.c.stream_id.in_(STREAMS), HEAD)
+LOCK_HEADS = HEADS.order_by(outbox.c.id).with_for_update()
+first = outbox.alias("first")
+FIRST_OPEN = (
+    select(func.min(first.c.id))
+    .where(first.c.stream_id == bindparam("crowned"), first.c.status.in_([constant("held"), constant("pending")]))
+    .scalar_subquery()
+)
+CROWN = update(outbox).where(outbox.c.id == FIRST_OPEN).values(is_head=True)
+DEMOTE = update(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True))).values(is_head=False)
+
+
+def _lock_heads(tx: Connection, stream_ids: Iterable[str]) -> None:
+    if tx.dialect.name == "postgresql":
+        for chunk in chunks(sorted(stream_ids)):
+            tx.execute(LOCK_HEADS, {"stream_ids": chunk}).all()
+
+
+def _crown(tx: Connection, stream_ids: Collection[str]) -> None:
+    """Gives each of the streams that has no head its first open event as head."""
+    headed: set[str] = set()
+    for chunk in chunks(stream_ids):
+        headed |= {row.stream_id for row in tx.execute(HEADS, {"stream_ids": chunk})}
+    run_each(tx, CROWN, [{"crowned": stream_id} for stream_id in sorted(set(stream_ids) - headed)])
+
+
+# ---- Going out -------------------------------------------------------------------------------------------------
+
+NEXT = (
+    select(outbox)
+    .where(HEAD, outbox.c.next_at <= bindparam("now"))
+    .where(outbox.c.source.not_in(bindparam("paused", expanding=True)))
+    .order_by(outbox.c.priority, outbox.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+LEASE = (
+    update(outbox)
+    .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+    .values(status=constant("pending"), leased_by=bindparam("owner"), next_at=bindparam("until"))
+)
+IS_THIS = outbox.c.id == bindparam("row_id")
+RECORD = update(outbox).where(IS_THIS, OPEN).values(
+    status=bindparam("became"),
+    is_head=case((bindparam("stays"), outbox.c.is_head), else_=False),
+    attempts=bindparam("tries"),
+    next_at=func.coalesce(bindparam("again", type_=outbox.c.next_at.type), outbox.c.next_at),
+    leased_by=None,
+    delivered_at=bindparam("delivered"),
+    last_status=bindparam("answer"),
+    last_error=bindparam("error"),
+)  # fmt: skip
+LOCK = (
+    select(outbox.c.id, outbox.c.stream_id)
+    .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(outbox.c.id)
+    .with_for_update()
+)
+
+
+def claim(
+    tx: Connection,
+    now: datetime,
+    limit: int,
+    owner: str,
+    lease_until: datetime,
+    paused_sources: Iterable[str] = (),
+) -> list[Delivery]:
+    """The next deliveries, now under lease: heads of their streams whose time has come, by priority, then by age.
+
+    A held one whose hold is over becomes pending, and its body is final from here on.
+    """
+    query = {"now": now, "limit": limit, "paused": list(paused_sources)}
+    rows = tx.execute(NEXT, query).all()
+    for chunk in chunks(row.id for row in rows):
+        tx.execute(LEASE, {"ids": chunk, "owner": owner, "until": lease_until})
+    return [_delivery(row, DeliveryStatus.PENDING) for row in rows]
+
+
+def record(tx: Connection, outcomes: Iterable[Outcome]) -> None:
+    """Writes down what became of deliveries. What is delivered already stays so; the next of its stream moves up."""
+    rows = [_outcome(one) for one in outcomes]
+    streams = {row.stream_id for chunk in chunks(_ids(rows)) for row in tx.execute(LOCK, {"ids": chunk})}
+    run_each(tx, RECORD, rows)
+    _crown(tx, streams)
+
+
+def _ids(rows: Sequence[Mapping[str, object]]) -> list[object]:
+    return sorted((row["row_id"] for row in rows), key=str)
+
+
+def _outcome(one: Outcome) -> dict[str, object]:
+    return {
+        "row_id": one.id,
+        "became": one.status.value,
+        "stays": one.status in (DeliveryStatus.PENDING, DeliveryStatus.HELD),
+        "tries": one.attempts,
+        "again": one.next_at,
+        "delivered": one.at if one.status is DeliveryStatus.DELIVERED else None,
+        "answer": one.last_status,
+        "error": one.last_error and one.last_error[:LONGEST_ERROR].replace("\x00", "\ufffd"),
+    }
+
+
+REVIVE = (
+    update(outbox)
+    .where(outbox.c.id.in_(bindparam("ids", expanding=True)), outbox.c.status == constant("dead"))
+    .values(status=constant("pending"), attempts=0, next_at=bindparam("now"), leased_by=None)
+)
+DEAD = select(outbox.c.stream_id).where(
+    outbox.c.id.in_(bindparam("ids", expanding=True)), outbox.c.status == constant("dead")
+)
+
+
+def retry(tx: Connection, ids: Iterable[int], now: datetime) -> int:
+    """Sends dead ones once more, ahead of whatever of their stream waits by now; how many there were."""
+    revived = 0
+    for chunk in chunks(ids):
+        streams = set(tx.execute(DEAD, {"ids": chunk}).scalars())
+        _lock_heads(tx, streams)
+        revived += tx.execute(REVIVE, {"ids": chunk, "now": now}).rowcount
+        heads = [row.id for part in chunks(streams) for row in tx.execute(HEADS, {"stream_ids": part})]
+        for part in chunks(heads):
+            tx.execute(DEMOTE, {"ids": part})
+        _crown(tx, streams)
+    return revived
+
+
+# ---- Looking ---------------------------------------------------------------------------------------------------
+
+LIST = select(outbox).order_by(outbox.c.id.desc())
+OF_STREAM = select(outbox).where(outbox.c.stream_id == bindparam("stream_id")).order_by(outbox.c.id)
+FIND = select(outbox).where(outbox.c.id == bindparam("row_id"))
+BACKLOG = select(func.count(), func.min(outbox.c.id)).where(OPEN)
+GROUP = (outbox.c.source, outbox.c.livemode, outbox.c.status, outbox.c.currency, outbox.c.event_type)
+COUNTS = select(outbox.c.source, outbox.c.status, func.count()).group_by(*GROUP[:3])
+# Prices repeat: the database groups equal amounts, and the few groups are added up here, exactly.
+SUMS = select(*GROUP, outbox.c.amount, outbox.c.mrr_impact, func.count().label("n")).group_by(
+    *GROUP, outbox.c.amount, outbox.c.mrr_impact
+)
+
+
+def listing(
+    tx: Connection,
+    status: DeliveryStatus | None = None,
+    source: str | None = None,
+    limit: int = 50,
+    before_id: int | None = None,
+) -> list[Delivery]:
+    """The newest deliveries first. `before_id`: the page after the one with this id."""
+    query = LIST.limit(limit)
+    if status is not None:
+        query = query.where(outbox.c.status == status.value)
+    if source is not None:
+        query = query.where(outbox.c.source == source)
+    if before_id is not None:
+        query = query.where(outbox.c.id < before_id)
+    return [_delivery(row) for row in tx.execute(query)]
+
+
+def of_stream(tx: Connection, stream_id: str) -> list[Delivery]:
+    """Everything that ever came out of a stream, in order."""
+    return [_delivery(row) for row in tx.execute(OF_STREAM, {"stream_id": stream_id})]
+
+
+def find(tx: Connection, delivery_id: int) -> Delivery | None:
+    """The delivery with this id."""
+    row = tx.execute(FIND, {"row_id": delivery_id}).first()
+    return None if row is None else _delivery(row)
+
+
+def counts(tx: Connection) -> dict[tuple[str, DeliveryStatus], int]:
+    """How many deliveries of each source stand where. Over a large outbox the answer may be some seconds old."""
+    return remembered(tx, "outbox.counts", lambda: _counts(tx))
+
+
+def _counts(tx: Connection) -> dict[tuple[str, DeliveryStatus], int]:
+    found: dict[tuple[str, DeliveryStatus], int] = defaultdict(int)
+    for source, status, count in tx.execute(COUNTS):
+        found[source, DeliveryStatus(status)] += count
+    return dict(found)
+
+
+def backlog(tx: Connection) -> Backlog:
+    """What is still to be sent, held or pending."""
+    count, oldest_id = tx.execute(BACKLOG).one()
+    oldest = None if oldest_id is None else find(tx, oldest_id)
+    return Backlog(count=count, oldest=None if oldest is None else oldest.created_at)
+
+
+def sums(tx: Connection) -> list[Sum]:
+    """What came out, by source, mode, status, currency and event type. May be some seconds old, as `counts`."""
+    return remembered(tx, "outbox.sums", lambda: _sums(tx))
+
+
+def _sums(tx: Connection) -> list[Sum]:
+    groups: dict[tuple[object, ...], list[Row[*tuple[object, ...]]]] = defaultdict(list)
+    for row in tx.execute(SUMS):
+        groups[tuple(row[: len(GROUP)])].append(row)
+    return [
+        Sum(
+            source=rows[0].source,
+            livemode=rows[0].livemode,
+            status=DeliveryStatus(rows[0].status),
+            currency=rows[0].currency,
+            event_type=rows[0].event_type,
+            count=sum(row.n for row in rows),
+            amount=sum((row.amount * row.n for row in rows), Decimal()),
+            mrr_impact=sum((row.mrr_impact * row.n for row in rows if row.mrr_impact is not None), Decimal()),
+        )
+        for rows in groups.values()
+    ]
+
+
+def _delivery(row: Row[*tuple[object, ...]], status: DeliveryStatus | None = None) -> Delivery:
+    return Delivery(
+        id=row.id,
+        stream_id=row.stream_id,
+        scope=row.scope,
+        source=row.source,
+        livemode=row.livemode,
+        output_key=row.output_key,
+        status=status or DeliveryStatus(row.status),
+        body=row.body,
+        event_type=row.event_type,
+        currency=row.currency,
+        amount=row.amount,
+        mrr_impact=row.mrr_impact,
+        attempts=row.attempts,
+        next_at=row.next_at,
+        hold_until=row.hold_until,
+        priority=row.priority,
+        created_at=row.created_at,
+        delivered_at=row.delivered_at,
+        last_status=row.last_status,
+        last_error=row.last_error,
+        event_ids=tuple(json.loads(row.event_ids)),
+    )

@@ -1,0 +1,121 @@
+"""PostgreSQL: any number of processes; the database itself keeps them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+from bridge.errors import StoreUnavailable
+from bridge.store.dialects import one_at_a_time
+
+CONNECT_SECONDS = 2
+# For everybody, and for the intake, which has four seconds in all.
+PATIENT = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=120s"
+QUICK = "-c statement_timeout=2s -c lock_timeout=1500ms -c idle_in_transaction_session_timeout=10s"
+
+ADVICE: Mapping[str | None, str] = {
+    "42P01": "it has no tables yet; run `pulsora-bridge migrate`",
+    "42703": "its tables are of another version; run `pulsora-bridge migrate`",
+    "55P03": "another transaction holds what is needed for too long",
+    "57014": "a statement took too long",
+    "53100": "its disk is full",
+    "25006": "it is read-only",
+}
+SCHEMA = ("42P01", "42703")
+
+
+class Postgres:
+    """One process's connections to a PostgreSQL database."""
+
+    name = "postgresql"
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._engine = _engine(url, PATIENT, pool_size=8, max_overflow=24)
+        self._intake = _engine(url, QUICK, pool_size=1, max_overflow=0)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that writes nothing."""
+        with self._plain_errors(), self._engine.connect() as tx:
+            tx = tx.execution_options(postgresql_readonly=True)
+            with tx.begin():
+                yield tx
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A write transaction."""
+        with self._plain_errors(), self._engine.begin() as tx:
+            yield tx
+
+    @contextmanager
+    def turn(self, seconds: float) -> Iterator[Connection]:
+        """A connection for the intake, which gives up early."""
+        with self._plain_errors(), self._intake.connect() as tx:
+            yield tx
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A transaction for the schema; a second process waits for it."""
+        with self._plain_errors(), self._engine.begin() as tx:
+            tx.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            tx.exec_driver_sql("SET LOCAL lock_timeout = '120s'")
+            one_at_a_time(tx, "pulsora-bridge migrations")
+            yield tx
+
+    def describe(self) -> dict[str, object]:
+        """What an operator may want to know of it."""
+        with self.reading() as tx:
+            version = tx.exec_driver_sql("SHOW server_version").scalar()
+            durable = tx.exec_driver_sql("SHOW synchronous_commit").scalar()
+            size = tx.exec_driver_sql("SELECT pg_database_size(current_database())").scalar()
+        url = self._url.render_as_string(hide_password=True)
+        return {"dialect": self.name, "version": version, "path": url, "bytes": size, "synchronous_commit": durable}
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._engine.dispose()
+        self._intake.dispose()
+
+    def abandon(self) -> None:
+        """For a process that was forked: the parent's connections are not ours to close."""
+        self._engine.dispose(close=False)
+        self._intake.dispose(close=False)
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        """Says what the operator can do about an error of the server or the way to it. Our own mistakes pass."""
+        try:
+            yield
+        except PoolExhausted as error:
+            raise StoreUnavailable("all connections to the database are in use") from error
+        except DBAPIError as error:
+            state = getattr(error.orig, "sqlstate", None)
+            if not isinstance(error, OperationalError | InterfaceError | InternalError) and state not in SCHEMA:
+                raise
+            reason = ADVICE.get(state) or str(error.orig).strip().splitlines()[0]
+            raise StoreUnavailable(f"{self._url.render_as_string(hide_password=True)}: {reason}") from error
+
+
+def _engine(url: URL, limits: str, pool_size: int, max_overflow: int) -> Engine:
+    return create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_timeout=2,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "pulsora-bridge",
+            "options": f"{limits} {url.query.get('options', '')}".strip(),
+            "keepalives_idle": 10,
+            "keepalives_interval": 3,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 5000,
+        },
+    )

@@ -1,0 +1,250 @@
+"""The tables: what is kept, under which names, and which index serves which question.
+
+Bodies and states have tables of their own, so that the many small changes of their rows never rewrite them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+# On the 211 sample webhooks level 1 leaves 27 % of a body, level 6 leaves 22 % in twice the time.
+LEVEL = 1
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant, stored as whole microseconds since 1970 UTC: exact, small, and in order."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+class Exact(TypeDecorator[Decimal]):
+    """A decimal number, stored as its text: both databases give back exactly what was put in."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        return None if value is None else format(value, "f")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+def packed(body: bytes) -> bytes:
+    """A body or a state as it is stored."""
+    return zlib.compress(body, LEVEL)
+
+
+def unpacked(stored: bytes) -> bytes:
+    """What `packed` was given."""
+    return zlib.decompress(stored)
+
+
+metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s"})
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself in an INTEGER key only
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("account", Text),
+    Column("livemode", Boolean, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("stream_id", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("produced", Integer, nullable=False, server_default="0"),
+    Column("retry_at", Instant),
+    Column("settled_at", Instant),
+    UniqueConstraint("event_id", "source"),
+)
+Index("ix_inbox_status", inbox.c.status, inbox.c.id)  # fresh rows, lists
+Index("ix_inbox_counts", inbox.c.source, inbox.c.status)
+FAILED = text("status = 'failed'")
+Index("ix_inbox_retry", inbox.c.retry_at, sqlite_where=FAILED, postgresql_where=FAILED)
+ASSIGNED = text("stream_id IS NOT NULL")
+Index("ix_inbox_stream", inbox.c.stream_id, inbox.c.status, sqlite_where=ASSIGNED, postgresql_where=ASSIGNED)
+
+bodies = Table(
+    "bodies",
+    metadata,
+    Column("inbox_id", Id, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),  # packed
+)
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("stream_id", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("anchored", Boolean, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("due_at", Instant),
+    Column("touched", Integer, nullable=False),
+    Column("leased_by", Text),
+    Column("leased_until", Instant),
+    Column("settled_at", Instant),
+    Column("reason", Text),
+    PrimaryKeyConstraint("stream_id"),
+)
+DUE = text("due_at IS NOT NULL")
+Index("ix_streams_due", streams.c.due_at, streams.c.leased_until, sqlite_where=DUE, postgresql_where=DUE)
+
+states = Table(
+    "states",
+    metadata,
+    Column("stream_id", Text, nullable=False),
+    Column("state", LargeBinary, nullable=False),  # packed
+    PrimaryKeyConstraint("stream_id"),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("scope", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("stream_id", Text, nullable=False),
+    Column("provisional", Boolean, nullable=False),
+    PrimaryKeyConstraint("scope", "ref"),
+    sqlite_with_rowid=False,
+)
+# Only what leads to a stream without a customer is ever looked up from that end, to be led elsewhere.
+PROVISIONAL = text("provisional")
+Index("ix_links_provisional", links.c.stream_id, sqlite_where=PROVISIONAL, postgresql_where=PROVISIONAL)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("stream_id", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("livemode", Boolean, nullable=False),
+    Column("output_key", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("is_head", Boolean, nullable=False, server_default=text("false")),
+    Column("event_type", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", Exact, nullable=False),
+    Column("mrr_impact", Exact),
+    Column("priority", SmallInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_at", Instant, nullable=False),
+    Column("hold_until", Instant),
+    Column("leased_by", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("delivered_at", Instant),
+    Column("last_status", Integer),
+    Column("last_error", Text),
+    Column("event_ids", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("scope", "output_key"),
+)
+OPEN = text("status IN ('held', 'pending')")
+HEAD = text("is_head")
+Index("ix_outbox_open", outbox.c.stream_id, outbox.c.id, sqlite_where=OPEN, postgresql_where=OPEN)
+Index("ix_outbox_head", outbox.c.stream_id, unique=True, sqlite_where=HEAD, postgresql_where=HEAD)
+Index(
+    "ix_outbox_next",
+    outbox.c.priority,
+    outbox.c.id,
+    outbox.c.next_at,
+    outbox.c.source,
+    sqlite_where=HEAD,
+    postgresql_where=HEAD,
+)
+Index("ix_outbox_stream", outbox.c.stream_id)
+Index("ix_outbox_status", outbox.c.status, outbox.c.id)
+Index(
+    "ix_outbox_sums",
+    outbox.c.source,
+    outbox.c.livemode,
+    outbox.c.status,
+    outbox.c.currency,
+    outbox.c.event_type,
+    outbox.c.amount,
+    outbox.c.mrr_impact,
+)
+
+catalog = Table(
+    "catalog",
+    metadata,
+    Column("scope", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("scope", "kind", "id"),
+)
+
+budget = Table(
+    "budget",
+    metadata,
+    Column("origin", Text, nullable=False),
+    Column("slot", BigInteger, nullable=False),
+    Column("taken", Integer, nullable=False),
+    PrimaryKeyConstraint("origin", "slot"),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("destination", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("probing", Boolean, nullable=False),
+    PrimaryKeyConstraint("destination"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("until", Instant, nullable=False),
+    PrimaryKeyConstraint("name"),
+)
+
+beats = Table(
+    "beats",
+    metadata,
+    Column("owner", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("owner"),
+)
