@@ -7,121 +7,28 @@ Steps return a new story; amounts are in minor units. Ids carry the story's tag,
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from fractions import Fraction
 from typing import Any, Self
 
-from processors.money import round_minor
 from processors.stripe import bodies
-from processors.stripe.bodies import Body, Period, Shape
+from processors.stripe.bodies import Body, Shape
+from processors.stripe.scenes import Scene
+from processors.stripe.sold import PRO, PRO_YEARLY, STARTER, TEAM, Paid, Plan, Subscribed, period_end
+
+__all__ = ["PRO", "PRO_YEARLY", "STARTER", "TEAM", "Paid", "Plan", "Story", "Subscribed", "period_end"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is sold: a price in minor units per interval."""
-
-    id: str
-    minor: int
-    name: str
-    interval: str = "month"
-    interval_count: int = 1
-
-    def price(self, currency: str) -> Body:
-        """The plan as Stripe's price."""
-        return bodies.price(
-            self.id,
-            minor=self.minor,
-            currency=currency,
-            interval=self.interval,
-            interval_count=self.interval_count,
-            product_id=f"prod_{self.id}",
-            nickname=self.name,
-        )
-
-
-STARTER = Plan(id="price_starter", minor=1900, name="Starter")
-PRO = Plan(id="price_pro", minor=4900, name="Pro")
-TEAM = Plan(id="price_team", minor=9900, name="Team")
-PRO_YEARLY = Plan(id="price_pro_yearly", minor=49000, name="Pro, yearly", interval="year")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscribed:
-    """A subscription of the story as it stands."""
-
-    id: str
-    plan: Plan
-    quantity: int
-    started_at: datetime
-    period: Period
-    status: str = "active"
-    trial_end: datetime | None = None
-    coupon: Body | None = None
-    cancel_at_period_end: bool = False
-    ended_at: datetime | None = None
-    ended_reason: str | None = None
-    latest_invoice: str | None = None
-    pause_collection: Body | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def per_period(self) -> int:
-        """What one whole period costs, before discounts."""
-        return self.plan.minor * self.quantity
-
-    @property
-    def item_id(self) -> str:
-        """The id of its one item."""
-        return f"si_{self.id.removeprefix('sub_')}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paid:
-    """A payment of the story."""
-
-    intent_id: str
-    charge_id: str
-    minor: int
-    at: datetime
-    invoice_id: str | None = None
-    customer_id: str | None = None
-    refunds: tuple[Body, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def refunded(self) -> int:
-        """What was given back so far."""
-        return sum(found["amount"] for found in self.refunds)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class Story(Scene):
     """One customer so far. `webhooks` are their bodies, in the order in which things happened; `at` is now."""
-
-    tag: str
-    at: datetime
-    shape: Shape = Shape.CLOVER
-    currency: str = "usd"
-    livemode: bool = True
-    account: str | None = None
-    visit: Mapping[str, str] = field(default_factory=dict)  # the metadata that names the visit
-    webhooks: tuple[bytes, ...] = ()
-    subscriptions: Mapping[str, Subscribed] = field(default_factory=dict)
-    payments: tuple[Paid, ...] = ()
 
     @classmethod
     def begin(cls, tag: str, at: datetime, shape: Shape = Shape.CLOVER, **more: Any) -> Self:
         """A new customer, who came by a visit that has the tag's name."""
         visit = {"visitor_fingerprint": f"fp_{tag}", "session_id": f"sess_{tag}"}
         return cls(tag=tag, at=at, shape=shape, **{"visit": visit, **more})
-
-    @property
-    def customer_id(self) -> str:
-        """The customer."""
-        return f"cus_{self.tag}"
 
     def later(self, **span: float) -> Self:
         """The same some time later: `later(days=30)`."""
@@ -303,7 +210,7 @@ class Story:
     def _invoiced(self, name: str, billing_reason: str, lines: list[Body]) -> Self:
         """An invoice of a subscription, and its payment if it is for more than nothing."""
         sold = self.subscriptions[name]
-        total = max(0, sum(found["amount"] - _taken_off(found) for found in lines))
+        total = max(0, sum(found["amount"] - discounts_of(found) for found in lines))
         invoice_id = f"in_{self.tag}_{len(self.webhooks) + 1}"
         about = (sold, billing_reason, lines, total)
         story = self.told("invoice.created", self._invoice(invoice_id, *about, None))
@@ -342,184 +249,6 @@ class Story:
         story = story.told("payment_intent.succeeded", self._intent(paid), seconds=1)
         return replace(story, payments=(*story.payments, paid)), paid
 
-    def _subscription(self, sold: Subscribed) -> Body:
-        row = bodies.item(
-            sold.item_id,
-            sold.plan.price(self.currency),
-            subscription=sold.id,
-            quantity=sold.quantity,
-            period=sold.period,
-            shape=self.shape,
-        )
-        return bodies.subscription(
-            sold.id,
-            customer=self.customer_id,
-            items=[row],
-            started_at=sold.started_at,
-            period=sold.period,
-            status=sold.status,
-            currency=self.currency,
-            shape=self.shape,
-            discounts=self._discounts(sold),
-            metadata=sold.metadata,
-            latest_invoice=sold.latest_invoice,
-            trial_end=sold.trial_end,
-            cancel_at_period_end=sold.cancel_at_period_end,
-            ended_at=sold.ended_at,
-            ended_reason=sold.ended_reason,
-            pause_collection=sold.pause_collection,
-        )
 
-    def _discounts(self, sold: Subscribed) -> list[Body]:
-        if sold.coupon is None:
-            return []
-        found = bodies.discount(
-            f"di_{sold.id.removeprefix('sub_')}",
-            sold.coupon,
-            customer=self.customer_id,
-            subscription=sold.id,
-            start=sold.started_at,
-            shape=self.shape,
-        )
-        return [found]
-
-    def _lines(self, sold: Subscribed) -> list[Body]:
-        """The line of a whole period; of nothing while on trial."""
-        minor = 0 if sold.status == "trialing" else sold.per_period
-        return [self._line(sold, minor, sold.period)]
-
-    def _prorations(self, old: Subscribed, new: Subscribed) -> list[Body]:
-        """What is left of the old period is credited, what is left of it at the new price is billed."""
-        start, end = old.period
-        left = Fraction(int((end - self.at).total_seconds()), int((end - start).total_seconds()))
-        rest = (self.at, end)
-        credit = self._line(old, -round_minor(old.per_period * left), rest, proration=True)
-        return [credit, self._line(new, round_minor(new.per_period * left), rest, proration=True)]
-
-    def _line(self, sold: Subscribed, minor: int, period: Period, *, proration: bool = False) -> Body:
-        found = self._discounts(sold)
-        off = [{"amount": _off(sold.coupon, minor), "discount": one["id"]} for one in found]
-        return bodies.line(
-            f"il_{self.tag}_{len(self.webhooks)}_{'credit' if minor < 0 else 'due'}",
-            minor=minor,
-            priced=sold.plan.price(self.currency),
-            period=period,
-            quantity=sold.quantity,
-            subscription=sold.id,
-            item_id=sold.item_id,
-            proration=proration,
-            shape=self.shape,
-            discount_amounts=off,
-            metadata=sold.metadata,
-        )
-
-    def _invoice(
-        self,
-        invoice_id: str,
-        sold: Subscribed,
-        billing_reason: str,
-        lines: list[Body],
-        total: int,
-        paid: Paid | None,
-        *,
-        is_paid: bool = False,
-    ) -> Body:
-        return bodies.invoice(
-            invoice_id,
-            customer=self.customer_id,
-            lines=lines,
-            amount_paid=total if is_paid else 0,
-            amount_due=total,
-            subscription=sold.id,
-            billing_reason=billing_reason,
-            status="paid" if is_paid else "open",
-            currency=self.currency,
-            payment_intent=paid.intent_id if paid else None,
-            charge=paid.charge_id if paid else None,
-            shape=self.shape,
-            discounts=self._discounts(sold),
-            subscription_metadata=sold.metadata,
-        )
-
-    def _invoice_payment(self, invoice_id: str, paid: Paid) -> Body:
-        return bodies.invoice_payment(
-            f"inpay_{paid.intent_id.removeprefix('pi_')}",
-            invoice=invoice_id,
-            amount_paid=paid.minor,
-            payment_intent=paid.intent_id,
-            currency=self.currency,
-        )
-
-    def _charge(self, paid: Paid) -> Body:
-        return bodies.charge(
-            paid.charge_id,
-            minor=paid.minor,
-            customer=paid.customer_id,
-            created=paid.at,
-            payment_intent=paid.intent_id,
-            invoice=paid.invoice_id,
-            currency=self.currency,
-            amount_refunded=paid.refunded,
-            refunds=paid.refunds,
-            shape=self.shape,
-            metadata=paid.metadata,
-        )
-
-    def _intent(self, paid: Paid) -> Body:
-        return bodies.payment_intent(
-            paid.intent_id,
-            minor=paid.minor,
-            customer=paid.customer_id,
-            charge=paid.charge_id,
-            invoice=paid.invoice_id,
-            currency=self.currency,
-            shape=self.shape,
-            metadata=paid.metadata,
-        )
-
-    def _session(self, name: str) -> Body:
-        sold = self.subscriptions[name]
-        return bodies.checkout_session(
-            f"cs_{sold.id.removeprefix('sub_')}",
-            mode="subscription",
-            customer=self.customer_id,
-            minor=0 if sold.status == "trialing" else sold.per_period - _off(sold.coupon, sold.per_period),
-            currency=self.currency,
-            payment_status="no_payment_required" if sold.status == "trialing" else "paid",
-            subscription=sold.id,
-            invoice=sold.latest_invoice,
-            metadata=self.visit,
-        )
-
-    def _dispute(self, payment: int, minor: int | None, status: str) -> Body:
-        paid = self.payments[payment]
-        return bodies.dispute(
-            f"dp_{paid.intent_id.removeprefix('pi_')}",
-            minor=paid.minor if minor is None else minor,
-            charge=paid.charge_id,
-            payment_intent=paid.intent_id,
-            currency=self.currency,
-            status=status,
-        )
-
-
-def period_end(start: datetime, plan: Plan) -> datetime:
-    """When a period of the plan that begins at `start` ends; months end on the same day, or on their last."""
-    if plan.interval in ("day", "week"):
-        return start + timedelta(days=plan.interval_count * (7 if plan.interval == "week" else 1))
-    months = start.month - 1 + plan.interval_count * (12 if plan.interval == "year" else 1)
-    year, month = start.year + months // 12, months % 12 + 1
-    return start.replace(year=year, month=month, day=min(start.day, calendar.monthrange(year, month)[1]))
-
-
-def _off(coupon: Body | None, minor: int) -> int:
-    """What a coupon takes off an amount."""
-    if coupon is None or minor <= 0:
-        return 0
-    if coupon["percent_off"] is not None:
-        return round_minor(Fraction(str(coupon["percent_off"])) * minor / 100)
-    return min(minor, int(coupon["amount_off"]))
-
-
-def _taken_off(found: Body) -> int:
+def discounts_of(found: Body) -> int:
     return sum(part["amount"] for part in found["discount_amounts"])

@@ -1,0 +1,36 @@
+"""Bodies of Stripe events as Stripe writes them, in old and present shapes: for simulation, the demo and the tests.
+
+Every builder takes keyword arguments, returns one resource as JSON values, and knows nothing of the others.
+"""
+
+from processors.stripe.bodies.catalogue import coupon, discount, plan_of, price, product
+from processors.stripe.bodies.envelope import NO_METADATA, Body, Period, Shape, event, listed, unix
+from processors.stripe.bodies.invoices import invoice, invoice_payment, line
+from processors.stripe.bodies.payments import charge, checkout_session, customer, dispute, payment_intent, refund
+from processors.stripe.bodies.subscriptions import item, subscription
+
+__all__ = [
+    "NO_METADATA",
+    "Body",
+    "Period",
+    "Shape",
+    "charge",
+    "checkout_session",
+    "coupon",
+    "customer",
+    "discount",
+    "dispute",
+    "event",
+    "invoice",
+    "invoice_payment",
+    "item",
+    "line",
+    "listed",
+    "payment_intent",
+    "plan_of",
+    "price",
+    "product",
+    "refund",
+    "subscription",
+    "unix",
+]
