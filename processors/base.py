@@ -150,3 +150,4 @@ class Processor:
     demo_secret: str  # an obviously fake secret that `sign` and `verify` accept
     events: tuple[str, ...]  # the event types to subscribe to, in the processor's spelling
     api: str | None = None  # "module:function"; function(key, options) -> Api. Named, not imported: it does I/O
+    completed: Callable[[bytes, bytes], bytes] | None = None  # a thin event and what `Api.fetch` gave, as one body

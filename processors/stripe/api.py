@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
+from processors.base import ApiError
 from processors.reading import NOTHING, Json, Unreadable, at, ident, parse, rows, table, text
 
 BASE_URL = "https://api.stripe.com"
@@ -20,6 +21,10 @@ VERSION = "2026-09-30.endive"  # pinned, so that answers keep the shape that `ex
 TIMEOUT_SECONDS = (5.0, 20.0)  # to connect, to read
 ATTEMPTS = 4
 LONGEST_WAIT_SECONDS = 20.0
+ADVICE = {
+    401: ". Is the API key right, and of the same mode?",
+    403: ". Give the restricted key read access to this resource.",
+}
 TRY_AGAIN = frozenset({409, 429, 500, 502, 503, 504})
 PAGE = 100
 TYPES_PER_QUERY = 20
@@ -35,7 +40,7 @@ LISTED_SUBSCRIPTION = ("data.discounts.source.coupon", "data.items.data.discount
 Params = Mapping[str, Any]
 
 
-class ApiError(Exception):
+class StripeApiError(ApiError):
     """Stripe's API did not give what was asked for. `status` None: there was no answer at all."""
 
     def __init__(self, path: str, what: str, status: int | None = None, retry_after: float | None = None) -> None:
@@ -50,10 +55,7 @@ class ApiError(Exception):
 
 
 class StripeApi:
-    """One account's API. Where Stripe is busy it waits a little and asks again, a few times at most.
-
-    `account`: the connected account to read, on behalf of a platform. `wait` is how it waits, for tests.
-    """
+    """One account's API. Where Stripe is busy it waits a little and asks again, a few times at most."""
 
     def __init__(
         self,
@@ -61,7 +63,6 @@ class StripeApi:
         base_url: str = BASE_URL,
         session: requests.Session | None = None,
         timeout: tuple[float, float] = TIMEOUT_SECONDS,
-        account: str | None = None,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self._base_url = base_url.rstrip("/")
@@ -69,12 +70,14 @@ class StripeApi:
         self._timeout = timeout
         self._wait = wait
         self._headers = {"Authorization": f"Bearer {key}", "Stripe-Version": VERSION}
-        if account is not None:
-            self._headers["Stripe-Account"] = account
         self._tiered: dict[str, Json] = {}  # prices read for their tiers, each once
 
     def __repr__(self) -> str:
         return f"StripeApi({self._base_url})"
+
+    def now(self) -> datetime:
+        """The present, which its answers are of."""
+        return datetime.now(UTC)
 
     # ---- What webhooks leave out ----
 
@@ -91,44 +94,48 @@ class StripeApi:
         found = self._one(f"/v1/subscriptions/{_segment(subscription_id)}", SUBSCRIPTION)
         return None if found is None else self._completed(found)
 
+    def product(self, product_id: str) -> Json | None:
+        """A product; None: there is no such product."""
+        return self._one(f"/v1/products/{_segment(product_id)}", ())
+
     def invoice_of_payment(self, payment_id: str) -> Json | None:
         """The invoice payment of an intent or a charge, its invoice in it; None: no invoice stands behind it (yet)."""
         kind = "charge" if payment_id.startswith(("ch_", "py_")) else "payment_intent"
         asked = {"payment[type]": kind, f"payment[{kind}]": payment_id, "limit": 1, "expand[]": ["data.invoice"]}
         return next(rows(self.get("/v1/invoice_payments", asked)), None)
 
-    def event(self, path: str) -> Json | None:
-        """The object that a thin event points at, by the path that stands in it; None: it is gone."""
+    def event(self, path: str) -> Json:
+        """The object that a thin event points at, by the path that stands in it."""
         if not path.startswith(("/v1/", "/v2/")):
-            raise ApiError("a thin event", "points at something that is no path of the API", status=400)
-        return self._one(path, ())
+            raise StripeApiError("a thin event", "points at something that is no path of the API", status=400)
+        return self.get(path)
 
     # ---- What happened before ----
 
-    def events(self, since: datetime, types: Sequence[str], *, undelivered: bool = False) -> Iterator[Json]:
-        """Events since then (Stripe keeps 30 days), of each batch of types the newest first."""
+    def events(self, since: datetime, until: datetime, types: Sequence[str]) -> Iterator[Json]:
+        """Events of a span of time (Stripe keeps 30 days), of each batch of types the newest first."""
         for start in range(0, len(types), TYPES_PER_QUERY):
-            asked: dict[str, Any] = {
+            asked = {
                 "created[gte]": int(since.timestamp()),
+                "created[lt]": int(until.timestamp()),
                 "types[]": list(types[start : start + TYPES_PER_QUERY]),
             }
-            if undelivered:
-                asked["delivery_success"] = "false"
             yield from self._pages("/v1/events", asked)
 
-    def subscriptions(self, status: str = "all") -> Iterator[Json]:
-        """Every subscription of a status, the newest first, with all its items and their tiers."""
-        for found in self._pages("/v1/subscriptions", {"status": status, "expand[]": list(LISTED_SUBSCRIPTION)}):
+    def subscriptions(self, status: str | None = None) -> Iterator[Json]:
+        """Every subscription of a status (None: all that have not ended), with all its items and their tiers."""
+        asked = {"expand[]": list(LISTED_SUBSCRIPTION), **({} if status is None else {"status": status})}
+        for found in self._pages("/v1/subscriptions", asked):
             yield self._completed(found)
 
     # ---- Asking ----
 
     def get(self, path: str, params: Params = NOTHING) -> Json:
-        """One answer. Raises `ApiError`, after a few tries where trying again may help."""
+        """One answer. Raises `StripeApiError`, after a few tries where trying again may help."""
         for attempt in range(1, ATTEMPTS):
             try:
                 return self._asked(path, params)
-            except ApiError as error:
+            except StripeApiError as error:
                 if error.permanent:
                     raise
                 self._wait(_pause(error, attempt))
@@ -144,18 +151,18 @@ class StripeApi:
                 allow_redirects=False,
             )
         except (requests.RequestException, UnicodeError) as error:
-            raise ApiError(path, f"no answer ({type(error).__name__})") from None  # its text may hold the address
+            raise StripeApiError(path, f"no answer ({type(error).__name__})") from None  # its text may hold the address
         if answer.status_code != 200:
-            raise ApiError(path, _complaint(answer), answer.status_code, _retry_after(answer))
+            raise StripeApiError(path, _complaint(answer), answer.status_code, _retry_after(answer))
         try:
             return parse(answer.content)
         except Unreadable as unreadable:
-            raise ApiError(path, f"an answer that cannot be read: {unreadable}") from None
+            raise StripeApiError(path, f"an answer that cannot be read: {unreadable}") from None
 
     def _one(self, path: str, expand: Sequence[str]) -> Json | None:
         try:
             return self.get(path, {"expand[]": list(expand)} if expand else NOTHING)
-        except ApiError as error:
+        except StripeApiError as error:
             if error.status == 404:
                 return None
             raise
@@ -194,7 +201,7 @@ def _segment(value: str) -> str:
     return quote(value, safe="")
 
 
-def _pause(error: ApiError, attempt: int) -> float:
+def _pause(error: StripeApiError, attempt: int) -> float:
     """How long to wait: as long as Stripe asks, within bounds, else half a second, one, two."""
     asked = error.retry_after if error.retry_after is not None else 0.25 * 2**attempt
     return min(max(asked, 0.0), LONGEST_WAIT_SECONDS)
@@ -212,4 +219,5 @@ def _complaint(answer: requests.Response) -> str:
     except Unreadable:
         error = NOTHING
     named = [text(error.get("type"), 60), text(error.get("code"), 60), text(error.get("param"), 60)]
-    return f"answered {answer.status_code} " + " ".join(word for word in named if word)
+    told = " ".join(["answered", str(answer.status_code), *(word for word in named if word)])
+    return told + ADVICE.get(answer.status_code, "")

@@ -71,6 +71,41 @@ READERS: Mapping[str, Reader] = {
     "promotion_code.updated": discounts.promotion_told,
 }
 
+# What an endpoint should subscribe to; the rest of what is understood says nothing more.
+EVENTS = (
+    "charge.captured",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.funds_withdrawn",
+    "charge.refunded",
+    "charge.succeeded",
+    "charge.updated",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.completed",
+    "coupon.created",
+    "coupon.updated",
+    "customer.created",
+    "customer.discount.created",
+    "customer.discount.deleted",
+    "customer.discount.updated",
+    "customer.subscription.created",
+    "customer.subscription.deleted",
+    "customer.subscription.paused",
+    "customer.subscription.resumed",
+    "customer.subscription.updated",
+    "customer.updated",
+    "invoice.finalized",
+    "invoice.paid",
+    "invoice_payment.paid",
+    "payment_intent.succeeded",
+    "price.created",
+    "price.updated",
+    "product.created",
+    "product.updated",
+    "refund.created",
+    "refund.failed",
+    "refund.updated",
+)
+
 # Understood, and no news: the first prefix that fits gives the reason.
 SILENT: Mapping[str, str] = {
     "charge.pending": "a charge that is not paid yet",
@@ -124,11 +159,11 @@ def translate(body: bytes, options: Mapping[str, str]) -> Translation:
     return reader(event) if reader else ignored(_why_silent(event.type))
 
 
-def as_snapshot(thin: bytes, resource: Json) -> bytes:
+def as_snapshot(thin: bytes, resource: bytes) -> bytes:
     """The snapshot event that a thin event and the resource it points at amount to, for `translate`."""
     envelope = parse(thin)
     kind = _snapshot_type(envelope)
-    event = {**envelope, "object": "event", "type": kind, "data": {"object": dict(resource)}}
+    event = {**envelope, "object": "event", "type": kind, "data": {"object": parse(resource)}}
     return json.dumps(event, separators=(",", ":")).encode()
 
 

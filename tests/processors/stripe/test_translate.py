@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from processors.facts import SubscriptionState
-from processors.stripe import EVENTS
 from processors.stripe.bodies import invoice_payment, item, price, subscription
-from processors.stripe.translate import READERS, as_snapshot, translate
+from processors.stripe.translate import EVENTS, READERS, as_snapshot, translate
 from tests.processors.stripe.telling import AT, told
 
 A_MONTH = (AT, AT.replace(month=12))
@@ -123,7 +122,7 @@ def test_a_thin_event_without_an_object_asks_for_nothing() -> None:
 def test_a_thin_event_and_its_object_are_as_good_as_a_snapshot() -> None:
     event = thin("v1.customer.subscription.item_price_changed", "subscription", "/v1/subscriptions/sub_1")
 
-    (found,) = translate(as_snapshot(event, a_subscription()), {}).facts
+    (found,) = translate(as_snapshot(event, json.dumps(a_subscription()).encode()), {}).facts
 
     assert isinstance(found, SubscriptionState)
     assert (found.at, found.processor_event_id, found.before) == (AT, "evt_thin", None)
@@ -133,7 +132,7 @@ def test_a_thin_event_of_a_known_type_keeps_that_type() -> None:
     event = thin("v1.invoice_payment.paid", "invoice_payment", "/v1/invoice_payments/inpay_1")
     resource = invoice_payment("inpay_1", invoice="in_1", amount_paid=4900, payment_intent="pi_1")
 
-    snapshot = as_snapshot(event, resource)
+    snapshot = as_snapshot(event, json.dumps(resource).encode())
 
     assert json.loads(snapshot)["type"] == "invoice_payment.paid"
     assert len(translate(snapshot, {}).facts) == 1
