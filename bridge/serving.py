@@ -1,0 +1,197 @@
+"""Serving: gunicorn's options in one place, and web and worker together as one command."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
+    from bridge.settings import Settings
+
+RESTART_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)  # what dies again and again is started ever more slowly
+CALM_SECONDS = 60.0  # what lived this long starts the count anew
+GRACE_SECONDS = 25
+TICK_SECONDS = 0.1
+
+
+def gunicorn_options(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What gunicorn runs with. Imports nothing heavy: the master reads this before its workers fork.
+
+    Slow clients hold a thread each, so there are many threads and few processes; see the README on proxies.
+    """
+    found = os.environ if environ is None else environ
+    return {
+        "bind": found.get("BIND", "127.0.0.1:8000"),
+        "worker_class": "gthread",
+        "workers": int(found.get("WEB_WORKERS", "1")),
+        "threads": int(found.get("WEB_THREADS", "64")),
+        "worker_connections": 2000,
+        "backlog": 2048,
+        "timeout": 60,
+        "graceful_timeout": GRACE_SECONDS,
+        "keepalive": 5,
+        "limit_request_line": 4094,
+        "limit_request_fields": 64,
+        "limit_request_field_size": 16 * 1024,
+        "max_requests": 0,
+        "accesslog": None,
+        "errorlog": "-",
+        "loglevel": "warning",
+        "proc_name": "pulsora-bridge",
+        "control_socket_disable": True,
+    }
+
+
+def serve(settings: Settings) -> int:
+    """Runs migrations, then web and worker until a signal says stop; the exit status. A second signal stops at once."""
+    from bridge.store import open_store
+
+    store = open_store(settings.database_url)
+    store.migrate()
+    store.close()
+    return Supervisor((_web, _worker), settings).run()
+
+
+class Supervisor:
+    """Keeps the service's processes running: one that dies is started anew, until all are told to stop."""
+
+    def __init__(self, parts: Sequence[Callable[[Settings, int], None]], settings: Settings) -> None:
+        self._settings = settings
+        self._spawn = multiprocessing.get_context("spawn")
+        self._parts = {part: Part(part) for part in parts}
+        self._asked = 0
+
+    def run(self) -> int:
+        """Runs until a signal comes. 0: everything ended when asked; 1: something had to be killed."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+        while not self._asked:
+            for part in self._parts.values():
+                part.keep_alive(self._start, time.monotonic())
+            time.sleep(TICK_SECONDS)
+        return self._stop()
+
+    def _ask(self, *_: object) -> None:
+        self._asked += 1
+
+    def _start(self, part: Callable[[Settings, int], None]) -> SpawnProcess:
+        process = self._spawn.Process(target=part, args=(self._settings, os.getpid()), name=part.__name__)
+        process.start()
+        return process
+
+    def _stop(self) -> int:
+        """Tells all to finish what they have in hand; those that do not, or after a second signal, are killed."""
+        alive = [part.process for part in self._parts.values() if part.process is not None and part.process.is_alive()]
+        for process in alive:
+            process.terminate()
+        until = time.monotonic() + GRACE_SECONDS
+        while any(process.is_alive() for process in alive) and time.monotonic() < until and self._asked < 2:
+            time.sleep(TICK_SECONDS)
+        late = [process for process in alive if process.is_alive()]
+        for process in late:
+            process.kill()
+        for process in alive:
+            process.join()
+        return 1 if late else 0
+
+
+@dataclass(slots=True)
+class Part:
+    """One process of the service, and when it may be started again."""
+
+    work: Callable[[Settings, int], None]
+    process: SpawnProcess | None = None
+    began: float = 0.0
+    deaths: int = 0
+
+    def keep_alive(self, start: Callable[[Callable[[Settings, int], None]], SpawnProcess], now: float) -> None:
+        """Starts the process when it does not run, ever more slowly when it dies again and again."""
+        if self.process is not None and self.process.is_alive():
+            return
+        if self.process is not None and self.began:
+            self.deaths = 0 if now - self.began > CALM_SECONDS else self.deaths + 1
+            wait = RESTART_SECONDS[min(self.deaths, len(RESTART_SECONDS) - 1)]
+            print(
+                f"{self.process.name.strip('_')} ended with {self.process.exitcode}; it starts again in {wait:g} s",
+                file=sys.stderr,
+            )  # noqa: T201  # where gunicorn writes too
+            self.process, self.began = None, 0.0
+            self._not_before = now + wait
+        if now >= self._not_before:
+            self.process, self.began = start(self.work), now
+
+    _not_before: float = 0.0
+
+
+def work(settings: Settings) -> None:
+    """Runs a worker in this process until a signal says stop; a second signal stops at once."""
+    from bridge.worker import run
+
+    stop = threading.Event()
+
+    def asked(*_: object) -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, asked)
+    run(settings, stop)
+
+
+def _worker(settings: Settings, parent: int) -> None:
+    from bridge import log
+
+    log.configure(settings.log_format, settings.log_level)
+    _end_with(parent)
+    work(settings)
+
+
+def _web(settings: Settings, parent: int) -> None:
+    _end_with(parent)
+    _gunicorn(settings).run()
+
+
+def _end_with(parent: int) -> None:
+    """A child whose parent was killed stops too, so that nothing is left running behind an operator's back."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _gunicorn(settings: Settings) -> Any:
+    """gunicorn's own application object around ours."""
+    from gunicorn.app.base import BaseApplication
+
+    class Web(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
+        def load_config(self) -> None:
+            options = gunicorn_options() | {
+                "bind": settings.bind,
+                "workers": settings.web_workers,
+                "threads": settings.web_threads,
+            }
+            for name, value in options.items():
+                if name in self.cfg.settings:
+                    self.cfg.set(name, value)
+
+        def load(self) -> Any:
+            from bridge import log
+            from bridge.web import create_app
+
+            log.configure(settings.log_format, settings.log_level)
+            return create_app(settings)
+
+    return Web()

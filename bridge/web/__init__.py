@@ -1,0 +1,46 @@
+"""The web side: routes that prove webhooks and store them, and what an operator looks at.
+
+Nothing else happens in a request: translating, settling and sending are the worker's.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from flask import Blueprint, Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from bridge import log
+from bridge.settings import Settings, load
+from bridge.store import Store, open_store
+from bridge.web import admin, answers, attributions, health, webhooks
+from bridge.web.context import KEY, Context
+
+__all__ = ["blueprint", "create_app"]
+
+
+def create_app(settings: Settings | None = None, store: Store | None = None) -> Flask:
+    """The application. Settings come from the environment, and the store from them, unless they are given."""
+    if settings is None:
+        settings = load(os.environ, dotenv=Path(".env"))
+        log.configure(settings.log_format, settings.log_level)
+    app = Flask("bridge.web", static_folder=None)
+    app.register_blueprint(blueprint(settings, store))
+    answers.install(app)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]  # Flask's documented way
+    return app
+
+
+def blueprint(settings: Settings | None = None, store: Store | None = None) -> Blueprint:
+    """The routes, to be registered in an application of one's own, with a `url_prefix` if need be."""
+    settings = settings or load(os.environ, dotenv=Path(".env"))
+    context = Context(settings=settings, store=store or open_store(settings.database_url))
+    bp = Blueprint("pulsora_bridge", __name__, template_folder="templates", static_folder="static")
+    bp.record_once(lambda setup: setup.app.extensions.__setitem__(KEY, context))
+    answers.install(bp)
+    for room in (webhooks, attributions, health, admin):
+        room.mount(bp)
+    return bp

@@ -1,0 +1,154 @@
+"""What an operator looks at in a browser: counts, events, deliveries, and why each is where it is."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+
+from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from bridge.store import inbox, leases, outbox, pauses
+from bridge.store.inbox import InboxStatus
+from bridge.store.outbox import DeliveryStatus
+from bridge.web.context import context
+from bridge.web.keys import bearer, matches
+
+COOKIE = "pulsora_bridge_admin"
+PAGE = 50
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def mount(bp: Blueprint) -> None:
+    """Adds the pages."""
+    bp.get("/admin/")(overview)
+    bp.get("/admin/events")(events)
+    bp.get("/admin/events/<int:row_id>")(event)
+    bp.get("/admin/deliveries")(deliveries)
+    bp.post("/admin/deliveries/<int:delivery_id>/retry")(retry)
+    bp.post("/admin/login")(login)
+    bp.after_request(_protected)
+
+
+def overview() -> AnyResponse:
+    """Counts, backlog, pauses, and the sums that were told to Pulsora."""
+    door = _closed()
+    if door is not None:
+        return door
+    now = datetime.now(UTC)
+    with context().store.reading() as tx:
+        page = {
+            "inbox": sorted(inbox.counts(tx).items()),
+            "outbox": sorted(outbox.counts(tx).items()),
+            "backlog": outbox.backlog(tx),
+            "oldest": inbox.oldest_unsettled(tx),
+            "pauses": pauses.paused(tx, now),
+            "sums": outbox.sums(tx),
+            "beats": leases.beats(tx),
+        }
+    return _page("overview.html", now=now, **page)
+
+
+def events() -> AnyResponse:
+    """Stored webhooks, newest first."""
+    door = _closed()
+    if door is not None:
+        return door
+    status = request.args.get("status")
+    before = request.args.get("before", type=int)
+    with context().store.reading() as tx:
+        rows = inbox.listing(tx, InboxStatus(status) if status in list(InboxStatus) else None, None, PAGE, before)
+    return _page("events.html", rows=rows, status=status, statuses=list(InboxStatus))
+
+
+def event(row_id: int) -> AnyResponse:
+    """One stored webhook: what the ledger remarked, and what came out."""
+    door = _closed()
+    if door is not None:
+        return door
+    with context().store.reading() as tx:
+        row = next(iter(inbox.listing(tx, None, None, 1, row_id + 1)), None)
+        if row is None or row.id != row_id:
+            abort(404)
+        found = outbox.of_stream(tx, row.stream_id) if row.stream_id else []
+    return _page("event.html", row=row, deliveries=[one for one in found if row.event_id in one.event_ids])
+
+
+def deliveries() -> AnyResponse:
+    """Revenue events, newest first."""
+    door = _closed()
+    if door is not None:
+        return door
+    status = request.args.get("status")
+    before = request.args.get("before", type=int)
+    with context().store.reading() as tx:
+        wanted = DeliveryStatus(status) if status in list(DeliveryStatus) else None
+        rows = outbox.listing(tx, status=wanted, limit=PAGE, before_id=before)
+    return _page("deliveries.html", rows=rows, status=status, statuses=list(DeliveryStatus), key=_form_key())
+
+
+def retry(delivery_id: int) -> AnyResponse:
+    """A dead delivery is sent once more."""
+    if _closed() is not None:
+        abort(401)
+    if not bearer() and not matches(request.form.get("key", ""), _form_key()):
+        abort(400)
+    with context().store.transaction() as tx:
+        outbox.retry(tx, [delivery_id], datetime.now(UTC))
+    return redirect(url_for(".deliveries", status="pending"), code=303)
+
+
+def login() -> AnyResponse:
+    """Takes the admin token from the form, and leaves a cookie that proves it was known."""
+    expected = context().settings.admin_token
+    if expected is None:
+        abort(404)
+    if not matches(request.form.get("token", ""), expected):
+        answer = _page("login.html", wrong=True)
+        answer.status_code = 401
+        return answer
+    entered = redirect(url_for(".overview"), code=303)
+    entered.set_cookie(
+        COOKIE, _pass(expected), httponly=True, samesite="Strict", secure=request.is_secure, path=url_for(".overview")
+    )
+    return entered
+
+
+def _closed() -> Response | None:
+    """None for the admin; else the login page. 404 while no admin token is set."""
+    expected = context().settings.admin_token
+    if expected is None:
+        abort(404)
+    if matches(bearer(), expected) or matches(request.cookies.get(COOKIE, ""), _pass(expected)):
+        return None
+    answer = _page("login.html", wrong=False)
+    answer.status_code = 401
+    return answer
+
+
+def _pass(token: str) -> str:
+    """What the cookie holds: made from the token, and useless for making it."""
+    return hmac.new(token.encode(), b"pulsora-bridge admin cookie", hashlib.sha256).hexdigest()
+
+
+def _form_key() -> str:
+    """What a form must bring along, so that no other site can post it."""
+    return hmac.new((context().settings.admin_token or "").encode(), b"pulsora-bridge form", hashlib.sha256).hexdigest()
+
+
+def _page(template: str, **values: object) -> Response:
+    return make_response(render_template(f"pulsora_bridge/{template}", **values))
+
+
+def _protected(answer: Response) -> Response:
+    if request.path.startswith(url_for("pulsora_bridge.overview")):
+        for name, value in HEADERS.items():
+            answer.headers.setdefault(name, value)
+    return answer
