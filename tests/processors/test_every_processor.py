@@ -72,6 +72,12 @@ def options_of(processor: Processor) -> Mapping[str, str]:
     return {option.name: option.example for option in processor.options}
 
 
+def test_every_processor_that_is_built_in_is_held_to_this() -> None:
+    missing = BUILT_IN.keys() - REGISTRY.keys()
+    if missing:
+        pytest.skip(f"not there yet: {', '.join(sorted(missing))}")
+
+
 # ---- The declaration ----------------------------------------------------------------------------------------------
 
 

@@ -209,9 +209,15 @@ def test_these_scenarios_can_be_simulated() -> None:
     [
         ("lifecycle", [4900, 4900, 3380, 2900]),
         ("legacy", [4900, 4900, 3380, 2900]),
+        ("signup", [4900]),
+        ("renewal", [4900, 4900]),
+        ("upgrade", [4900, 3333]),  # 20 of 30 days are left: two thirds of 50.00
+        ("downgrade", [4900]),
+        ("cancel", [4900]),
+        ("refund", [4900]),
+        ("dispute", [4900]),
         ("trial", [4900]),
         ("one-off", [2900]),
-        ("downgrade", [4900]),
     ],
 )
 def test_a_scenario_takes_these_payments(name: str, paid: list[int]) -> None:
