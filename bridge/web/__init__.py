@@ -38,7 +38,9 @@ def blueprint(settings: Settings | None = None, store: Store | None = None) -> B
     """The routes, to be registered in an application of one's own, with a `url_prefix` if need be."""
     settings = settings or load(os.environ, dotenv=Path(".env"))
     context = Context(settings=settings, store=store or open_store(settings.database_url))
-    bp = Blueprint("pulsora_bridge", __name__, template_folder="templates", static_folder="static")
+    bp = Blueprint(
+        "pulsora_bridge", __name__, template_folder="templates", static_folder="static", static_url_path="/admin/static"
+    )
     bp.record_once(lambda setup: setup.app.extensions.__setitem__(KEY, context))
     answers.install(bp)
     for room in (webhooks, attributions, health, admin):
