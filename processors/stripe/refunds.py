@@ -149,7 +149,7 @@ def _dispute_leg(event: Snapshot, leg: str, kind: RefundKind, amount: Money | No
             at=event.at,
             ids=_dispute_ids(event.object),
             amount=amount,
-            transaction_id=dispute_id,
+            transaction_id=dispute_id if kind is RefundKind.DISPUTE else f"{dispute_id}:{leg}",
             kind=kind,
             reverses=f"{dispute_id}:withdrawn" if kind is RefundKind.REVERSAL else None,
             reason=text(event.object.get("reason")),

@@ -151,6 +151,7 @@ def test_reinstated_funds_come_back_in_full() -> None:
     found = given_back("charge.dispute.funds_reinstated", a_dispute(status="won"))
 
     assert (found.key, found.kind, found.reverses) == ("dp_1:reinstated", RefundKind.REVERSAL, "dp_1:withdrawn")
+    assert found.transaction_id == "dp_1:reinstated"  # unlike that of the leg before
     assert found.amount.minor == 4900
 
 
