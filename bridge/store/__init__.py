@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 from weakref import WeakSet
@@ -138,6 +139,8 @@ def open_store(url: str) -> Store:
     if parsed.get_backend_name() == "sqlite":
         path = Path(parsed.database or "").absolute().resolve()
         return Store("sqlite", lambda: Sqlite(path))
+    if find_spec("psycopg") is None:
+        raise WrongUsage("DATABASE_URL: PostgreSQL needs a driver: pip install 'pulsora-bridge[postgres]'")
     return Store("postgresql", lambda: Postgres(parsed.set(drivername="postgresql+psycopg")))
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal
 
 from bridge.store.dialects import chunks, constant, each, run_each
 from bridge.store.remembered import remembered
-from bridge.store.tables import bodies, inbox, packed, unpacked
+from bridge.store.tables import RETRIED, bodies, inbox, packed, unpacked
 
 LONGEST_REASON = 1000
 
@@ -158,15 +158,11 @@ PLAIN = [inbox.c[name] for name in (
 )]  # fmt: skip
 WHOLE = select(*PLAIN, bodies.c.body).outerjoin(bodies, bodies.c.inbox_id == inbox.c.id)
 FRESH = WHOLE.where(inbox.c.status == constant("received")).order_by(inbox.c.id).limit(bindparam("limit"))
-RETRY = (
-    WHOLE.where(inbox.c.status == constant("failed"), inbox.c.retry_at <= bindparam("now"))
-    .order_by(inbox.c.retry_at)
-    .limit(bindparam("limit"))
-)
+RETRY = WHOLE.where(RETRIED, inbox.c.retry_at <= bindparam("now")).order_by(inbox.c.retry_at).limit(bindparam("limit"))
 OF_STREAMS = WHOLE.where(
     inbox.c.stream_id.in_(bindparam("stream_ids", expanding=True)),
     inbox.c.status.in_(bindparam("statuses", expanding=True)),
-).order_by(inbox.c.id)
+).with_hint(inbox, "INDEXED BY ix_inbox_stream", "sqlite")  # left to itself it would look at all that wait
 FIND = WHOLE.where(inbox.c.event_id == bindparam("event_id")).order_by(inbox.c.id).limit(1)
 LIST = select(*PLAIN, literal_column("NULL").label("body")).order_by(inbox.c.id.desc())
 
@@ -210,14 +206,15 @@ def listing(
     before_id: int | None = None,
 ) -> list[InboxRow]:
     """The newest rows first, without their bodies. `before_id`: the page after the row with this id."""
-    query = LIST.limit(limit)
-    if status is not None:
-        query = query.where(inbox.c.status == status.value)
-    if source is not None:
-        query = query.where(inbox.c.source == source)
-    if before_id is not None:
-        query = query.where(inbox.c.id < before_id)
-    return [_row(row) for row in tx.execute(query)]
+    query = LIST.limit(limit) if before_id is None else LIST.limit(limit).where(inbox.c.id < before_id)
+    if source is None:
+        return [
+            _row(row) for row in tx.execute(query if status is None else query.where(inbox.c.status == status.value))
+        ]
+    query = query.where(inbox.c.source == source, inbox.c.status == bindparam("status"))
+    statuses = InboxStatus if status is None else (status,)  # one look into the index for each
+    rows = [_row(row) for wanted in statuses for row in tx.execute(query, {"status": wanted.value})]
+    return sorted(rows, key=lambda row: row.id, reverse=True)[:limit]
 
 
 COUNTS = select(inbox.c.source, inbox.c.status, func.count()).group_by(inbox.c.source, inbox.c.status)
@@ -302,13 +299,13 @@ def replay(tx: Connection, row_ids: Iterable[int]) -> int:
 
 # ---- Forgetting ------------------------------------------------------------------------------------------------
 
-SERVED = (
-    select(bodies.c.inbox_id)
-    .join(inbox, inbox.c.id == bodies.c.inbox_id)
-    .where(inbox.c.status.in_([constant("settled"), constant("ignored")]), inbox.c.settled_at < bindparam("before"))
-    .order_by(bodies.c.inbox_id)
-    .limit(bindparam("limit"))
+IS_SERVED = (
+    select(inbox.c.id)
+    .where(inbox.c.id == bodies.c.inbox_id, inbox.c.settled_at < bindparam("before"))
+    .where(inbox.c.status.in_([constant("settled"), constant("ignored")]))
+    .exists()
 )
+SERVED = select(bodies.c.inbox_id).where(IS_SERVED).order_by(bodies.c.inbox_id).limit(bindparam("limit"))
 PURGE = delete(bodies).where(bodies.c.inbox_id.in_(bindparam("row_ids", expanding=True)))
 
 

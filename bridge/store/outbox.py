@@ -186,6 +186,7 @@ first = outbox.alias("first")
 FIRST_OPEN = (
     select(func.min(first.c.id))
     .where(first.c.stream_id == bindparam("crowned"), first.c.status.in_([constant("held"), constant("pending")]))
+    .with_hint(first, "INDEXED BY ix_outbox_open", "sqlite")
     .scalar_subquery()
 )
 CROWN = update(outbox).where(outbox.c.id == FIRST_OPEN).values(is_head=True)
@@ -214,6 +215,7 @@ NEXT = (
     .where(outbox.c.source.not_in(bindparam("paused", expanding=True)))
     .order_by(outbox.c.priority, outbox.c.id)
     .limit(bindparam("limit"))
+    .with_hint(outbox, "INDEXED BY ix_outbox_next", "sqlite")
     .with_for_update(skip_locked=True)
 )
 LEASE = (

@@ -5,7 +5,7 @@ A worker claims what is due under a lease. What is touched while it is being set
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,7 +33,7 @@ class Touch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRow:
-    """A stream. `first_at`: when its window opened. `due_at` None: nothing waits. `state` None: never settled."""
+    """A stream. `first_at`: when its window opened. `due_at` None: nothing waits. `settled_at` None: no state."""
 
     stream_id: str
     scope: str
@@ -46,7 +46,6 @@ class StreamRow:
     leased_until: datetime | None
     settled_at: datetime | None
     reason: str | None
-    state: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +60,15 @@ class Claim:
     anchored: bool
     owner: str
     leased_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """A claimed stream's new state. `due_at`: when it is to be settled again though nothing arrives, or None."""
+
+    claim: Claim
+    state: str
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +168,12 @@ def is_provisional(scope: str, stream_id: str) -> bool:
 
 # ---- Settling --------------------------------------------------------------------------------------------------
 
-WHOLE = select(streams, states.c.state).outerjoin(states, states.c.stream_id == streams.c.stream_id)
-KNOWN = WHOLE.where(streams.c.stream_id.in_(bindparam("stream_ids", expanding=True)))
+KNOWN = select(streams).where(streams.c.stream_id.in_(bindparam("stream_ids", expanding=True)))
 FREE = or_(streams.c.leased_until.is_(None), streams.c.leased_until <= bindparam("now"))
 NEXT = (
-    WHOLE.where(DUE, streams.c.due_at <= bindparam("now"), FREE)
+    select(streams, states.c.state)
+    .outerjoin(states, states.c.stream_id == streams.c.stream_id)
+    .where(DUE, streams.c.due_at <= bindparam("now"), FREE)
     .order_by(streams.c.due_at)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True, of=streams)
@@ -237,13 +246,20 @@ def save(tx: Connection, claim: Claim, state: str, now: datetime, due_at: dateti
 
     Raises `LeaseLost` when another has it by now: then the whole transaction must not be committed.
     """
-    _ours(tx, SAVE, claim, {"seen": claim.touched, "due": due_at, "now": now})
-    tx.execute(KEEP[tx.dialect.name], {"stream_id": claim.stream_id, "state": packed(state.encode())})
+    save_all(tx, [Saved(claim=claim, state=state, due_at=due_at)], now)
+
+
+def save_all(tx: Connection, saved: Sequence[Saved], now: datetime) -> None:
+    """The same for many streams, in a third of the time."""
+    rows = [{**_identity(one.claim), "seen": one.claim.touched, "due": one.due_at, "now": now} for one in saved]
+    _ours(tx, SAVE, rows)
+    states = [{"stream_id": one.claim.stream_id, "state": packed(one.state.encode())} for one in saved]
+    run_each(tx, KEEP[tx.dialect.name], states)
 
 
 def postpone(tx: Connection, claim: Claim, due_at: datetime, reason: str) -> None:
     """Gives the stream back unsettled, to be looked at again at `due_at`. Raises `LeaseLost`."""
-    _ours(tx, POSTPONE, claim, {"due": due_at, "why": reason})
+    _ours(tx, POSTPONE, [{**_identity(claim), "due": due_at, "why": reason}])
 
 
 def release(tx: Connection, claim: Claim) -> None:
@@ -266,9 +282,11 @@ def counts(tx: Connection, now: datetime) -> StreamCounts:
     return StreamCounts(waiting=waiting, due=due, leased=leased)
 
 
-def _ours(tx: Connection, statement: Update, claim: Claim, values: Mapping[str, object]) -> None:
-    if tx.execute(statement, {**_identity(claim), **values}).rowcount != 1:
-        raise LeaseLost(f"{claim.stream_id} is another worker's by now")
+def _ours(tx: Connection, statement: Update, rows: Sequence[Mapping[str, object]]) -> None:
+    """Changes streams that are still ours, all of them."""
+    lost = len(rows) - run_each(tx, statement, rows)
+    if lost:
+        raise LeaseLost(f"{lost} of {len(rows)} claimed streams are another worker's by now")
 
 
 def _identity(claim: Claim) -> dict[str, object]:
@@ -288,7 +306,6 @@ def _row(row: Row[*tuple[object, ...]]) -> StreamRow:
         leased_until=row.leased_until,
         settled_at=row.settled_at,
         reason=row.reason,
-        state=_text(row.state),
     )
 
 

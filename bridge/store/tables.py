@@ -94,9 +94,9 @@ inbox = Table(
     UniqueConstraint("event_id", "source"),
 )
 Index("ix_inbox_status", inbox.c.status, inbox.c.id)  # fresh rows, lists
-Index("ix_inbox_counts", inbox.c.source, inbox.c.status)
-FAILED = text("status = 'failed'")
-Index("ix_inbox_retry", inbox.c.retry_at, sqlite_where=FAILED, postgresql_where=FAILED)
+Index("ix_inbox_source", inbox.c.source, inbox.c.status, inbox.c.id)  # counts, lists of one source
+RETRIED = text("retry_at IS NOT NULL")
+Index("ix_inbox_retry", inbox.c.retry_at, sqlite_where=RETRIED, postgresql_where=RETRIED)
 ASSIGNED = text("stream_id IS NOT NULL")
 Index("ix_inbox_stream", inbox.c.stream_id, inbox.c.status, sqlite_where=ASSIGNED, postgresql_where=ASSIGNED)
 

@@ -46,8 +46,8 @@ def _inbox() -> None:
         sa.UniqueConstraint("event_id", "source", name="uq_inbox"),
     )
     op.create_index("ix_inbox_status", "inbox", ["status", "id"])
-    op.create_index("ix_inbox_counts", "inbox", ["source", "status"])
-    _some("ix_inbox_retry", "inbox", ["retry_at"], "status = 'failed'")
+    op.create_index("ix_inbox_source", "inbox", ["source", "status", "id"])
+    _some("ix_inbox_retry", "inbox", ["retry_at"], "retry_at IS NOT NULL")
     _some("ix_inbox_stream", "inbox", ["stream_id", "status"], "stream_id IS NOT NULL")
     op.create_table(
         "bodies",

@@ -1,0 +1,92 @@
+"""Moving house: everything in one store copied into another, of the same kind or not. Both have the same schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, Row, Table, func, insert, select, text, tuple_
+
+from bridge.errors import SchemaBehind, WrongUsage
+from bridge.store import Store, outbox
+from bridge.store.tables import metadata
+
+AT_ONCE = 1000
+
+Progress = Callable[[str, int, int], None]  # table, rows copied, rows in all
+
+
+def copy(source: Store, target: Store, progress: Progress = lambda table, copied, total: None) -> dict[str, int]:
+    """Copies every row, and gives how many of each table. Nothing may write to either meanwhile.
+
+    Raises `WrongUsage` when the target is not empty or does not hold the same afterwards, `SchemaBehind` when the two
+    have not both this program's schema.
+    """
+    for store in (source, target):
+        if not store.schema_fits():
+            raise SchemaBehind(f"{store.describe()['path']}: run `pulsora-bridge migrate` first")
+    with source.reading() as old:
+        with target.reading() as new:
+            _demand_empty(new)
+        counts = {table.name: _copy_table(old, target, table, progress) for table in metadata.sorted_tables}
+        with target.transaction() as new:
+            _number_on(new)
+        with target.reading() as new:
+            _compare(old, new)
+    return counts
+
+
+def _copy_table(old: Connection, target: Store, table: Table, progress: Progress) -> int:
+    total, copied = _count(old, table), 0
+    for rows in _pages(old, table):
+        with target.transaction() as new:
+            new.execute(insert(table), [dict(row._mapping) for row in rows])
+        copied += len(rows)
+        progress(table.name, copied, total)
+    return copied
+
+
+def _pages(old: Connection, table: Table) -> Iterator[Sequence[Row[*tuple[object, ...]]]]:
+    """The rows of a table by its key, a page at a time."""
+    key = list(table.primary_key.columns)
+    page = select(table).order_by(*key).limit(AT_ONCE)
+    rows = old.execute(page).all()
+    while rows:
+        yield rows
+        last = [rows[-1]._mapping[column.name] for column in key]
+        rows = old.execute(page.where(tuple_(*key) > tuple_(*last))).all()
+
+
+def _demand_empty(new: Connection) -> None:
+    full = [table.name for table in metadata.sorted_tables if new.execute(select(table).limit(1)).first() is not None]
+    if full:
+        raise WrongUsage(f"the target is not empty: it has rows in {', '.join(full)}")
+
+
+def _number_on(new: Connection) -> None:
+    """Lets the target number its next rows after those that were copied. SQLite does so by itself."""
+    if new.dialect.name != "postgresql":
+        return
+    for name in ("inbox", "outbox"):
+        new.execute(
+            text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name} HAVING max(id) > 0")
+        )
+
+
+def _compare(old: Connection, new: Connection) -> None:
+    """Invariants 1 and 4 over the move: as many rows in each table, and the same money."""
+    differing = [table.name for table in metadata.sorted_tables if _count(old, table) != _count(new, table)]
+    if _money(old) != _money(new):
+        differing.append("the sums of amounts")
+    if differing:
+        raise WrongUsage(f"the copy differs in {', '.join(differing)}; was something else writing meanwhile?")
+
+
+def _count(tx: Connection, table: Table) -> int:
+    return tx.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def _money(tx: Connection) -> Mapping[object, object]:
+    return {
+        (one.source, one.livemode, one.status, one.currency, one.event_type): (one.count, one.amount, one.mrr_impact)
+        for one in outbox.sums(tx)
+    }
