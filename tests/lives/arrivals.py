@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -37,7 +37,7 @@ class Ledger:
 
     policy: Policy
     state: State = EMPTY
-    known: dict[Key, Known] = field(default_factory=dict)
+    known: Mapping[Key, Known] = field(default_factory=dict)
     events: tuple[RevenueEvent, ...] = ()
 
     def after(self, window: Iterable[Told]) -> Ledger:
@@ -90,7 +90,7 @@ def as_it_happens(told: Sequence[Told]) -> list[list[Told]]:
 
 
 def cut(told: Sequence[Told], chance: random.Random) -> list[list[Told]]:
-    """Two to four windows in the order of time, cut anywhere, each in disorder, with late copies of earlier webhooks."""
+    """Two to four windows in the order of time, cut anywhere, each in disorder, with copies of earlier webhooks."""
     places = sorted(chance.choices(range(len(told) + 1), k=chance.randint(1, 3)))
     windows = [list(told[start:end]) for start, end in zip([0, *places], [*places, len(told)], strict=True)]
     return [
@@ -119,13 +119,21 @@ def imbalances(ledger: Ledger) -> list[str]:
     return wrong
 
 
-def sums(events: Iterable[RevenueEvent]) -> dict[str, tuple[Decimal, Decimal]]:
-    """Amounts and movements of MRR in all, by currency."""
-    found: dict[str, tuple[Decimal, Decimal]] = {}
-    for event in events:
-        amount, mrr = found.get(event.currency, (Decimal(0), Decimal(0)))
-        found[event.currency] = (amount + event.amount, mrr + (event.mrr_impact or 0))
-    return {currency: both for currency, both in found.items() if any(both)}
+def paid(events: Iterable[RevenueEvent]) -> dict[str, Decimal]:
+    """What was paid in all, less what went back, by currency."""
+    return _by_currency((event.currency, event.amount) for event in events)
+
+
+def moved(events: Iterable[RevenueEvent]) -> dict[str, Decimal]:
+    """How far MRR moved in all, by currency."""
+    return _by_currency((event.currency, event.mrr_impact or Decimal(0)) for event in events)
+
+
+def _by_currency(amounts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for currency, amount in amounts:
+        found[currency] = found.get(currency, Decimal(0)) + amount
+    return {currency: amount for currency, amount in found.items() if amount}
 
 
 # ---- As a billing person reads it ---------------------------------------------------------------------------------

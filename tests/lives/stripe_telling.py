@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from processors.stripe import bodies
@@ -61,6 +61,107 @@ class Telling(Story):
         """Stripe makes a second event of each: another event id, the same object."""
         return replace(self, webhooks=(*self.webhooks, *map(_again, self.webhooks)))
 
+    # ---- Payments that take their time ----
+
+    def authorise(self, minor: int) -> Self:
+        """A card is authorised, and nothing is captured yet."""
+        paid = self._paid(minor)
+        held = {**self._charge(paid), "captured": False, "amount_captured": 0}
+        intent = {**self._intent(paid), "status": "requires_capture", "amount_received": 0}
+        story = self.told("charge.succeeded", held).told("payment_intent.amount_capturable_updated", intent)
+        return replace(story, payments=(*story.payments, paid))
+
+    def capture(self, minor: int) -> Self:
+        """All or a part of the authorised amount is captured; the rest is released, which counts as refunded."""
+        paid = self.payments[-1]
+        taken = {**self._charge(paid), "amount_captured": minor, "amount_refunded": paid.minor - minor}
+        intent = {**self._intent(paid), "amount_received": minor}
+        story = self.told("charge.captured", taken).told("payment_intent.succeeded", intent)
+        return story.told("charge.refunded", taken, {"amount_refunded": 0}) if minor < paid.minor else story
+
+    def release(self) -> Self:
+        """The authorisation runs out."""
+        paid = self.payments[-1]
+        charge = {**self._charge(paid), "captured": False, "amount_captured": 0, "amount_refunded": paid.minor}
+        intent = {**self._intent(paid), "status": "canceled", "amount_received": 0}
+        story = self.told("charge.expired", charge).told("charge.refunded", charge, {"amount_refunded": 0})
+        return story.told("payment_intent.canceled", intent)
+
+    def debit(self, minor: int) -> Self:
+        """A purchase by direct debit: Checkout is done, the money is not there for days."""
+        paid = self._paid(minor)
+        story = self.told("charge.pending", {**self._charge(paid), "status": "pending", "paid": False})
+        story = story.told("payment_intent.processing", {**self._intent(paid), "status": "processing"})
+        story = story.told("checkout.session.completed", story._sale(paid, "unpaid"))
+        return replace(story, payments=(*story.payments, paid))
+
+    def clear(self) -> Self:
+        """The debit went through."""
+        paid = self.payments[-1]
+        story = self.told("charge.succeeded", self._charge(paid)).told("payment_intent.succeeded", self._intent(paid))
+        return story.told("checkout.session.async_payment_succeeded", story._sale(paid, "paid"))
+
+    def bounce(self) -> Self:
+        """The debit did not go through."""
+        paid = self.payments[-1]
+        failed = {**self._charge(paid), "status": "failed", "paid": False}
+        story = self.told("charge.failed", failed)
+        story = story.told("payment_intent.payment_failed", {**self._intent(paid), "status": "requires_payment_method"})
+        return story.told("checkout.session.async_payment_failed", story._sale(paid, "unpaid"))
+
+    def _paid(self, minor: int) -> Paid:
+        serial = f"{self.tag}_{len(self.webhooks) + 1}"
+        return Paid(
+            intent_id=f"pi_{serial}",
+            charge_id=f"ch_{serial}",
+            minor=minor,
+            at=self.at,
+            customer_id=self.customer_id,
+            metadata=self.visit,
+        )
+
+    def _sale(self, paid: Paid, payment_status: str) -> Body:
+        return bodies.checkout_session(
+            f"cs_{paid.intent_id}",
+            mode="payment",
+            customer=paid.customer_id,
+            minor=paid.minor,
+            currency=self.currency,
+            payment_status=payment_status,
+            payment_intent=paid.intent_id,
+            metadata=self.visit,
+        )
+
+    # ---- Refunds that take their time, and disputes ----
+
+    def giving_back(self, kind: str, minor: int, status: str, *, payment: int = -1, refund_id: str = "re_1") -> Self:
+        """One event of a refund."""
+        paid = self.payments[payment]
+        found = bodies.refund(
+            f"{refund_id}_{self.tag}",
+            minor=minor,
+            charge=paid.charge_id,
+            payment_intent=paid.intent_id,
+            currency=self.currency,
+            status=status,
+        )
+        return self.told(kind, found)
+
+    def disputed(self, leg: str, minor: int, status: str, *, dispute_id: str = "dp_1", back: int | None = None) -> Self:
+        """One event of a dispute about the last payment; `back`: what of it a balance transaction returned."""
+        paid = self.payments[-1]
+        moves: list[Body] = [{"amount": -minor, "currency": self.currency}, {"amount": back, "currency": self.currency}]
+        found = bodies.dispute(
+            f"{dispute_id}_{self.tag}",
+            minor=minor,
+            charge=paid.charge_id,
+            payment_intent=paid.intent_id,
+            currency=self.currency,
+            status=status,
+            balance_transactions=[] if back is None else moves,
+        )
+        return self.told(f"charge.dispute.{leg}", found)
+
     # ---- Subscriptions, step by step ----
 
     def start(self, plan: Plan, quantity: int = 1, *, name: str = "1", status: str = "active", **more: Any) -> Self:
@@ -80,11 +181,43 @@ class Telling(Story):
         """The subscription is updated."""
         return self._became(name, replace(self.subscriptions[name], **changes))
 
+    def ends_on(self, *, days: int, name: str = "1") -> Self:
+        """The merchant sets the day on which it ends."""
+        found = self._subscription(self.subscriptions[name])
+        told = {**found, "cancel_at": _unix(self.at + timedelta(days=days))}
+        return self.told("customer.subscription.updated", told, {"cancel_at": None})
+
     def next_period(self, *, name: str = "1", **changes: Any) -> Self:
         """The next period begins, and its invoice is still to come."""
         sold = self.subscriptions[name]
         story = replace(self, at=max(self.at, sold.period[1]))
         return story.amend(name=name, period=(sold.period[1], period_end(sold.period[1], sold.plan)), **changes)
+
+    def without_card(self, *, name: str = "1") -> Self:
+        """The trial ends without a card: Stripe pauses the subscription."""
+        paused = replace(self.subscriptions[name], status="paused")
+        story = replace(self, at=max(self.at, paused.period[1]))
+        return story._paused_or_resumed(name, paused, "paused")
+
+    def resume(self, *, name: str = "1") -> Self:
+        """A paused subscription runs again, for a new period from now."""
+        sold = self.subscriptions[name]
+        running = replace(sold, status="active", period=(self.at, period_end(self.at, sold.plan)), ended_reason=None)
+        return self._paused_or_resumed(name, running, "resumed")
+
+    def pause(self, *, name: str = "1") -> Self:
+        """The merchant pauses the subscription (since endive: status paused, whatever the reason)."""
+        return self._paused_or_resumed(name, replace(self.subscriptions[name], status="paused"), "paused")
+
+    def _paused_or_resumed(self, name: str, sold: Subscribed, kind: str) -> Self:
+        return self._became(name, sold).told(f"customer.subscription.{kind}", self._subscription(sold))
+
+    def announced(self, *, name: str = "1") -> Self:
+        """Each discount at work is told by an event of its own."""
+        sold, story = self.subscriptions[name], self
+        for found in (*self._discounts(sold), *self._found(sold, self.item_coupons.get(sold.id, ()), "item")):
+            story = story.told("customer.discount.created", found)
+        return story
 
     def with_coupon(self, coupon: Body, *, name: str = "1") -> Self:
         """A coupon is given to a running subscription."""
@@ -162,9 +295,9 @@ class Telling(Story):
         }
         return bodies.invoice(invoice_id, **{**about, **more})
 
-    def once(self, minor: int, name: str = "Set-up") -> Body:
+    def once(self, minor: int, price_id: str = "price_setup") -> Body:
         """An invoice line of something sold once."""
-        priced = bodies.price("price_once", minor=minor, currency=self.currency, interval=None, nickname=name)
+        priced = bodies.price(price_id, minor=minor, currency=self.currency, interval=None)
         return bodies.line(
             f"il_{self.tag}_{len(self.webhooks)}_once",
             minor=minor,
