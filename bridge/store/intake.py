@@ -71,11 +71,7 @@ class Intake:
 
     def _run(self) -> None:
         while self._some_wait():
-            try:
-                self._store_waiting()
-            except Exception as error:  # whatever it is, the thread lives on and nobody waits in vain
-                log.error("intake_failed", reason=f"{type(error).__name__}: {error}")
-                self._refuse(self._taken(), StoreUnavailable("the database cannot be written to just now"))
+            self._store_waiting()
 
     def _some_wait(self) -> bool:
         with self._arrived:
@@ -89,15 +85,23 @@ class Intake:
         try:
             with self._turn() as tx:
                 batch = self._taken()
-                with tx.begin():
-                    fresh = inbox.store(tx, [request.row for request in batch])
-                _answer(batch, fresh)
+                _store(tx, batch)
         except StoreUnavailable as error:
             log.warning("not_stored", reason=str(error))
-            self._refuse([*batch, *self._taken()], error)
-        except Exception:
-            self._refuse(batch, StoreUnavailable("the database cannot be written to just now"))
-            raise
+            _refuse(batch or self._taken(), error)
+        except Exception as error:  # whatever it is, the thread lives on and nobody waits in vain
+            log.error("not_stored", reason=f"{type(error).__name__}: {error}")
+            self._store_singly(batch or self._taken())
+
+    def _store_singly(self, batch: Sequence[Request]) -> None:
+        """Stores what can be stored of a batch that failed as a whole: one odd row must not take others with it."""
+        for request in batch:
+            try:
+                with self._turn() as tx:
+                    _store(tx, [request])
+            except Exception as error:
+                reason = f"this event could not be stored: {type(error).__name__}"
+                _refuse([request], error if isinstance(error, StoreUnavailable) else StoreUnavailable(reason))
 
     def _taken(self) -> list[Request]:
         with self._arrived:
@@ -105,14 +109,18 @@ class Intake:
             taken = [self._waiting.popleft() for _ in range(count)]
         return [request for request in taken if not request.given_up]
 
-    def _refuse(self, batch: Sequence[Request], error: StoreUnavailable) -> None:
-        for request in batch:
-            if not request.done.is_set():
-                request.error = error
-                request.done.set()
 
-
-def _answer(batch: Sequence[Request], fresh: Sequence[bool]) -> None:
+def _store(tx: Connection, batch: Sequence[Request]) -> None:
+    """One commit for all; then each is told."""
+    with tx.begin():
+        fresh = inbox.store(tx, [request.row for request in batch])
     for request, is_new in zip(batch, fresh, strict=True):
         request.is_new = is_new
         request.done.set()
+
+
+def _refuse(batch: Sequence[Request], error: StoreUnavailable) -> None:
+    for request in batch:
+        if not request.done.is_set():
+            request.error = error
+            request.done.set()

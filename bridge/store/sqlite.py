@@ -27,7 +27,7 @@ PRAGMAS = (
     "PRAGMA synchronous = FULL",  # a commit is on disk before it is acknowledged
     "PRAGMA wal_autocheckpoint = 0",  # only with the lane held
     f"PRAGMA journal_size_limit = {KEPT_WAL_BYTES}",
-    "PRAGMA cache_size = -16000",
+    "PRAGMA cache_size = -8000",
     "PRAGMA temp_store = MEMORY",
 )
 
@@ -56,7 +56,7 @@ class Sqlite:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the file, whoever writes meanwhile."""
-        with self._plain_errors(), self._current().connect() as tx, _dropped_on_error(tx), tx.begin():
+        with self._plain_errors(), self._current().connect() as tx, tx.begin():
             yield tx
 
     @contextmanager
@@ -68,12 +68,10 @@ class Sqlite:
     @contextmanager
     def turn(self, seconds: float) -> Iterator[Connection]:
         """The lane, with a connection on which a write transaction may begin. Now and then a checkpoint ends it."""
-        with self._plain_errors(), self._current().connect() as tx, _dropped_on_error(tx), self._lane.turn(seconds):
-            tx = tx.execution_options(writes=True)
+        with self._plain_errors(), self._lane.turn(seconds), self._writing() as tx:
             before = _driver(tx).total_changes
             yield tx
-            if self._lane.add_up(_driver(tx).total_changes - before) >= CHANGES_A_CHECKPOINT:
-                self._checkpoint(_driver(tx))
+            self._now_and_then(_driver(tx), before)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
@@ -82,8 +80,7 @@ class Sqlite:
             raise StoreUnavailable(f"{self._path}: its folder does not exist")
         with self._plain_errors(), self._lane.turn(PATIENCE_SECONDS):
             self._initialise()
-            with self._current().connect() as tx, _dropped_on_error(tx):
-                tx = tx.execution_options(writes=True)
+            with self._writing() as tx:
                 with tx.begin():
                     yield tx
                 self._checkpoint(_driver(tx))
@@ -112,6 +109,18 @@ class Sqlite:
         """For a process that was forked: lets go of the parent's lane; its connections are not ours to close."""
         self._lane.close()
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A connection for writing. After trouble all are opened anew: one that found a file read-only stays so."""
+        engine = self._current()
+        try:
+            with engine.connect() as tx:
+                yield tx.execution_options(writes=True)
+        except (DBAPIError, sqlite3.Error):
+            with self._opening:
+                self._dispose()
+            raise
+
     def _current(self) -> Engine:
         """The connections to the file that lies there now: one that was replaced is opened anew."""
         try:
@@ -121,10 +130,19 @@ class Sqlite:
             raise StoreUnavailable(f"{self._path}: {error.strerror}; {advice}") from error
         file = (found.st_dev, found.st_ino)
         with self._opening:
-            if self._engine is None or self._file != file:
+            if self._file != file:
+                self._demand_clean_change()
                 self._dispose()
+            if self._engine is None:
                 self._engine, self._file = _engine(self._path), file
             return self._engine
+
+    def _demand_clean_change(self) -> None:
+        """A new file beside the old one's log is not opened: SQLite would replay that log into it."""
+        log = Path(f"{self._path}-wal")
+        if self._file is not None and log.exists() and log.stat().st_size:
+            advice = f"stop everything, remove {log.name}, start again"
+            raise StoreUnavailable(f"{self._path}: was replaced while in use; {advice}")
 
     def _dispose(self) -> None:
         if self._engine is not None:
@@ -135,6 +153,12 @@ class Sqlite:
         with _connected(self._path, "rwc") as connection:
             if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
                 connection.execute("PRAGMA journal_mode = WAL")
+
+    def _now_and_then(self, connection: sqlite3.Connection, before: int) -> None:
+        """Counts what was changed; after some thousand changes, by whomever, a checkpoint is due."""
+        with suppress(OSError):  # a full disk
+            if self._lane.add_up(connection.total_changes - before) >= CHANGES_A_CHECKPOINT:
+                self._checkpoint(connection)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         with suppress(sqlite3.Error):  # what was committed is on disk in any case
@@ -201,16 +225,6 @@ def _connected(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
-
-
-@contextmanager
-def _dropped_on_error(tx: Connection) -> Iterator[None]:
-    """After trouble the connection is opened anew: one that found a file read-only would stay so."""
-    try:
-        yield
-    except (DBAPIError, sqlite3.Error):
-        tx.invalidate()
-        raise
 
 
 def _driver(tx: Connection) -> sqlite3.Connection:
