@@ -1,0 +1,65 @@
+"""Adjustments: refunds once approved, chargebacks at once, and what brings the money back. Credit is no money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from processors.base import Translation
+from processors.facts import Refund, RefundKind, RefundStatus
+from processors.money import Money, whole_minor
+from processors.paddle.envelope import Notice, currency, ids_of, ignored, says
+from processors.reading import Json, first, ident, rows, text
+
+KINDS: Mapping[str, RefundKind] = {
+    "refund": RefundKind.REFUND,
+    "chargeback": RefundKind.DISPUTE,
+    "chargeback_warning": RefundKind.DISPUTE,
+    "refund_reverse": RefundKind.REVERSAL,
+    "chargeback_reverse": RefundKind.REVERSAL,
+    "chargeback_warning_reverse": RefundKind.REVERSAL,
+}
+STATUSES: Mapping[str, RefundStatus] = {
+    "pending_approval": RefundStatus.PENDING,
+    "approved": RefundStatus.SUCCEEDED,
+    "reversed": RefundStatus.SUCCEEDED,  # it was approved first; what brings the money back is an adjustment of its own
+    "rejected": RefundStatus.FAILED,
+}
+
+
+def refund(notice: Notice) -> Translation:
+    """`adjustment.*`: money that went back, or came back after all."""
+    found = notice.entity
+    action = text(found.get("action")) or ""
+    kind = KINDS.get(action)
+    if kind is None:
+        return ignored(f"an adjustment of the kind {action or 'unknown'} moves no money")
+    key, transaction_id = ident(found.get("id")), ident(found.get("transaction_id"))
+    paid_in = currency(first(found, "currency_code", "totals.currency_code"))
+    minor = whole_minor(first(found, "totals.total"))
+    if key is None or transaction_id is None or paid_in is None or minor is None:
+        return ignored("the adjustment has no id, transaction, currency or total")
+    fact = Refund(
+        key=key,
+        at=notice.at,
+        ids=ids_of(found, transaction_id, ident(found.get("subscription_id"))),
+        amount=Money(minor=abs(minor), currency=paid_in),
+        transaction_id=key,
+        kind=kind,
+        status=_status(found, kind),
+        reason=_reason(found, action),
+        processor_event_id=notice.id,
+    )
+    return says(fact)
+
+
+def _status(found: Json, kind: RefundKind) -> RefundStatus:
+    """Chargebacks and reversals move their money at once, whatever their status is called."""
+    status = STATUSES.get(text(found.get("status")) or "", RefundStatus.PENDING)
+    return status if kind is RefundKind.REFUND else RefundStatus.SUCCEEDED
+
+
+def _reason(found: Json, action: str) -> str | None:
+    if action != "refund":
+        return action
+    kinds = {text(row.get("type")) for row in rows(found, "items")}
+    return "tax_only" if kinds == {"tax"} else text(found.get("reason"), 100)

@@ -1,0 +1,99 @@
+"""Prices, products and discounts, as entities of their own and as snapshots inside others."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from processors.base import Translation
+from processors.facts import Coupon, Discount, Duration, Interval, Known, Price, Product
+from processors.money import Currency, exact_decimal, whole_minor
+from processors.paddle.envelope import Notice, currency, ignored
+from processors.reading import Json, at, first, ident, instant, table, text
+
+REMEMBERED = "remembered for later: it tells of no customer"
+TAX_INSIDE = frozenset({"internal", "location"})
+
+
+def price(found: Json, product: Json, other: Currency | None = None) -> Price | None:
+    """A price as it stands in an item. `other`: the currency to assume where the price states none."""
+    price_id = ident(found.get("id"))
+    stated = currency(at(found, "unit_price.currency_code")) or other
+    if price_id is None or stated is None:
+        return None
+    interval, count = cycle(found)
+    return Price(
+        id=price_id,
+        currency=stated,
+        unit_amount=exact_decimal(at(found, "unit_price.amount")),
+        interval=interval,
+        interval_count=count,
+        product_id=ident(found.get("product_id")),
+        name=text(product.get("name")) or text(found.get("name")) or text(found.get("description")),
+        tax_inclusive=text(found.get("tax_mode")) in TAX_INSIDE,
+    )
+
+
+def cycle(found: Json) -> tuple[Interval | None, int]:
+    """The billing cycle of a price: unit and count; None: it is charged once."""
+    unit = text(at(found, "billing_cycle.interval"))
+    count = whole_minor(at(found, "billing_cycle.frequency")) or 1
+    return (Interval(unit), max(count, 1)) if unit in list(Interval) else (None, 1)
+
+
+def learned(notice: Notice) -> Translation:
+    """`price.*`, `product.*`: what later events call by id alone."""
+    found = notice.entity
+    known: tuple[Known, ...] = ()
+    own, name = ident(found.get("id")), text(found.get("name"))
+    if notice.type.startswith("product.") and own is not None and name is not None:
+        known = (Product(id=own, name=name),)
+    if notice.type.startswith("price.") and (told := price(found, {})) is not None:
+        known = (told,)
+    return ignored(REMEMBERED, known)
+
+
+def discount_learned(notice: Notice) -> Translation:
+    """`discount.*`: what a subscription's discount id stands for."""
+    told = coupon(notice.entity)
+    return ignored(REMEMBERED, () if told is None else (told,))
+
+
+def coupon(found: Json) -> Coupon | None:
+    """A discount's terms. One that recurs a given number of times repeats; one that does not recur is for once."""
+    coupon_id, amount = ident(found.get("id")), exact_decimal(found.get("amount"))
+    if coupon_id is None or amount is None:
+        return None
+    percent = text(found.get("type")) == "percentage"
+    code = text(found.get("currency_code"), 3)
+    minor = whole_minor(found.get("amount"))
+    off = {} if percent or code is None or minor is None else {code.upper(): minor}
+    return Coupon(
+        id=coupon_id,
+        percent=amount if percent else None,
+        amount_off=off,
+        duration=_duration(found),
+        name=text(found.get("code")) or text(found.get("description")),
+    )
+
+
+def discounts(subscription: Json) -> tuple[Discount, ...]:
+    """The discount at work on a subscription: only its id, its dates and (since 2026) its type are told."""
+    found = table(subscription, "discount")
+    coupon_id = ident(first(found, "id", "discount_id"))
+    if coupon_id is None:
+        return ()
+    once = Coupon(id=coupon_id, percent=Decimal(0), duration=Duration.ONCE) if found.get("type") == "one-off" else None
+    return (
+        Discount(
+            coupon_id=coupon_id,
+            coupon=once,
+            starts_at=instant(found.get("starts_at")),
+            ends_at=instant(found.get("ends_at")),
+        ),
+    )
+
+
+def _duration(found: Json) -> Duration:
+    if found.get("recur") is not True:
+        return Duration.ONCE
+    return Duration.FOREVER if found.get("maximum_recurring_intervals") is None else Duration.REPEATING

@@ -1,0 +1,80 @@
+"""Subscriptions as they stand. Payloads carry no earlier values: what moved is the ledger's to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from processors.base import Translation
+from processors.facts import Item, Product, Stage, Status, SubscriptionState, Terms
+from processors.money import Currency, exact_decimal
+from processors.paddle.envelope import Notice, currency, custom_data, ids_of, ignored, says
+from processors.paddle.prices import discounts, price
+from processors.reading import Json, at, ident, instant, rows, table, text
+
+STATUSES: Mapping[str, Status] = {
+    "trialing": Status.TRIALING,
+    "active": Status.ACTIVE,
+    "past_due": Status.PAST_DUE,
+    "paused": Status.PAUSED,
+    "canceled": Status.ENDED,
+}
+STAGES: Mapping[str, Stage] = {
+    "subscription.created": Stage.CREATED,
+    "subscription.imported": Stage.IMPORTED,
+}
+REASONS: Mapping[Status, str] = {Status.ENDED: "canceled", Status.PAUSED: "paused"}
+
+
+def state(notice: Notice) -> Translation:
+    """`subscription.*`: the whole entity. Its status comes first: items of a cancelled one still say active."""
+    found = notice.entity
+    subscription_id, paid_in = ident(found.get("id")), currency(found.get("currency_code"))
+    status = STATUSES.get(text(found.get("status")) or "")
+    if subscription_id is None or paid_in is None:
+        return ignored("the subscription has no id or no currency")
+    if status is None:
+        return ignored("the subscription has a status that is not known yet")
+    fact = SubscriptionState(
+        at=notice.at,
+        ids=ids_of(found, ident(found.get("transaction_id")), subscription_id),
+        now=Terms(
+            status=status,
+            currency=paid_in,
+            items=tuple(_items(found, paid_in)),
+            discounts=discounts(found),
+            cancels_at=_cancels_at(found),
+        ),
+        stage=STAGES.get(notice.type, Stage.CHANGED),
+        changed_at=instant(found.get("updated_at")),
+        started_at=instant(found.get("started_at")),
+        trial_ends_at=_trial_ends_at(found),
+        ended_reason=REASONS.get(status),
+        metadata=custom_data(found),
+        processor_event_id=notice.id,
+    )
+    names = ((ident(at(row, "product.id")), text(at(row, "product.name"))) for row in rows(found, "items"))
+    return says(fact, known=tuple(Product(id=own, name=name) for own, name in names if own and name))
+
+
+def _items(found: Json, paid_in: Currency) -> Iterator[Item]:
+    for row in rows(found, "items"):
+        told = price(table(row, "price"), table(row, "product"), paid_in)
+        if told is None or told.interval is None or row.get("recurring") is False:
+            continue
+        yield Item(
+            price=told,
+            quantity=exact_decimal(row.get("quantity")) or Decimal(1),
+            counts=text(row.get("status")) in (None, "active"),
+        )
+
+
+def _cancels_at(found: Json) -> datetime | None:
+    scheduled = table(found, "scheduled_change")
+    return instant(scheduled.get("effective_at")) if scheduled.get("action") == "cancel" else None
+
+
+def _trial_ends_at(found: Json) -> datetime | None:
+    ends = (instant(at(row, "trial_dates.ends_at")) for row in rows(found, "items"))
+    return next((moment for moment in ends if moment is not None), None)

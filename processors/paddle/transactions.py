@@ -1,0 +1,121 @@
+"""Transactions: money counts when one is completed, at its grand total (developer.paddle.com)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+from processors.base import Translation
+from processors.facts import Discount, Known, Line, Membership, Payment, Price, Product, Reason
+from processors.money import Currency, Money, exact_decimal, whole_minor
+from processors.paddle.envelope import Notice, currency, custom_data, ids_of, ignored, says
+from processors.paddle.prices import cycle, price
+from processors.reading import Json, at, first, ident, rows, table, text
+
+REASONS: Mapping[str, Reason] = {
+    "web": Reason.START,
+    "api": Reason.START,
+    "subscription_recurring": Reason.CYCLE,
+    "subscription_update": Reason.CHANGE,
+    "subscription_charge": Reason.ONE_OFF,
+    "subscription_payment_method_change": Reason.UNKNOWN,
+}
+
+
+def completed(notice: Notice) -> Translation:
+    """`transaction.completed`: the one event that proves the money, with subscription and period filled in."""
+    found = notice.entity
+    key, money = ident(found.get("id")), _paid(found)
+    if key is None or money is None:
+        return ignored("the transaction has no id, no total or no currency")
+    subscription_id = ident(found.get("subscription_id"))
+    lines = tuple(_lines(found))
+    fact = Payment(
+        key=key,
+        at=notice.at,
+        ids=ids_of(found, key, subscription_id),
+        amount=money,
+        tax=_tax(found),
+        is_total=True,
+        membership=Membership.INVOICE if subscription_id else Membership.NONE,
+        reason=_reason(found, subscription_id, lines),
+        lines=lines,
+        discounts=_discounts(found),
+        plan=_plan(found),
+        metadata=custom_data(found),
+        processor_event_id=notice.id,
+    )
+    return says(fact, known=tuple(_known(found, money.currency)))
+
+
+def _paid(found: Json) -> Money | None:
+    """What the buyer paid, credit taken off and tax included. A negative total moves no money."""
+    code = currency(first(found, "currency_code", "details.totals.currency_code"))
+    total = whole_minor(first(found, "details.totals.grand_total", "details.totals.total"))
+    return None if code is None or total is None else Money(minor=max(total, 0), currency=code)
+
+
+def _tax(found: Json) -> int | None:
+    """The tax in the grand total; of older payloads, the tax of the total, which credit may have covered."""
+    tax = whole_minor(first(found, "details.totals.grand_total_tax", "details.totals.tax"))
+    return None if tax is None else max(tax, 0)
+
+
+def _reason(found: Json, subscription_id: str | None, lines: tuple[Line, ...]) -> Reason:
+    if subscription_id is None:
+        return Reason.ONE_OFF
+    reason = REASONS.get(text(found.get("origin")) or "", Reason.UNKNOWN)
+    if reason is Reason.START and not lines:
+        return Reason.ONE_OFF
+    return reason
+
+
+def _lines(found: Json) -> Iterator[Line]:
+    """What was billed for each recurring price, tax excluded; what is prorated is no measure of a level."""
+    priced = {
+        ident(row.get("price_id")) or ident(at(row, "price.id")): table(row, "price") for row in rows(found, "items")
+    }
+    for row in rows(found, "details.line_items"):
+        price_id = ident(row.get("price_id"))
+        interval, count = cycle(priced.get(price_id, {}))
+        amount = exact_decimal(at(row, "totals.subtotal"))
+        if interval is None or amount is None:
+            continue
+        rate = exact_decimal(at(row, "proration.rate"))
+        yield Line(
+            price_id=price_id,
+            product_id=ident(at(row, "product.id")),
+            name=text(at(row, "product.name")),
+            amount=amount,
+            discount=exact_decimal(at(row, "totals.discount")) or Decimal(0),
+            quantity=exact_decimal(row.get("quantity")) or Decimal(1),
+            interval=interval,
+            interval_count=count,
+            proration=rate is not None and rate != 1,
+        )
+
+
+def _discounts(found: Json) -> tuple[Discount, ...]:
+    coupon_id = ident(first(found, "discount_id", "discount.id"))
+    return () if coupon_id is None else (Discount(coupon_id=coupon_id),)
+
+
+def _plan(found: Json) -> str | None:
+    for row in rows(found, "details.line_items"):
+        name = text(at(row, "product.name"))
+        if name is not None:
+            return name
+    names = (text(at(row, "price.name")) or text(at(row, "price.description")) for row in rows(found, "items"))
+    return next((name for name in names if name), None)
+
+
+def _known(found: Json, paid_in: Currency) -> Iterator[Known]:
+    """The names of products, and prices as sold: later events may call them by id."""
+    for row in rows(found, "details.line_items"):
+        product_id, name = ident(at(row, "product.id")), text(at(row, "product.name"))
+        if product_id is not None and name is not None:
+            yield Product(id=product_id, name=name)
+    for row in rows(found, "items"):
+        told: Price | None = price(table(row, "price"), {}, paid_in)
+        if told is not None:
+            yield told
