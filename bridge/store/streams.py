@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row, Update, bindparam, case, delete, func, or_, select, update
 
 from bridge.store.dialects import Insert, InsertInto, chunks, each, run_each
-from bridge.store.tables import DUE, PROVISIONAL, inbox, packed, states, streams, unpacked
+from bridge.store.tables import DUE, PROVISIONAL, Instant, inbox, packed, states, streams, unpacked
 from bridge.store.tables import links as link_table
 
 
@@ -192,7 +192,7 @@ UNTOUCHED = streams.c.touched == bindparam("seen")
 FREED: Mapping[str, None] = {"leased_by": None, "leased_until": None}
 SAVE = update(streams).where(*OURS).values(
     **FREED,
-    due_at=case((UNTOUCHED, bindparam("due")), else_=streams.c.due_at),
+    due_at=case((UNTOUCHED, bindparam("due", type_=Instant)), else_=streams.c.due_at),
     first_at=case((UNTOUCHED, streams.c.first_at), else_=streams.c.last_at),
     settled_at=bindparam("now"),
     reason=None,

@@ -1,0 +1,102 @@
+"""Values of the store, each valid by default; a test states only what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from bridge.store import Store, inbox, outbox, streams
+from bridge.store.inbox import Arrival, InboxStatus
+from bridge.store.outbox import DeliveryStatus, NewDelivery, Outcome
+from bridge.store.streams import Touch
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SCOPE = "stripe||live"
+ANNA = f"{SCOPE}|cus_anna"
+BERT = f"{SCOPE}|cus_bert"
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+_ARRIVAL = Arrival(
+    source="stripe",
+    account=None,
+    livemode=True,
+    event_id="evt_1",
+    type="invoice.paid",
+    created_at=NOON,
+    received_at=NOON,
+    body=b'{"id": "evt_1"}',
+)
+_DELIVERY = NewDelivery(
+    stream_id=ANNA,
+    scope=SCOPE,
+    source="stripe",
+    livemode=True,
+    output_key="payment:pi_1",
+    status=DeliveryStatus.PENDING,
+    body='{"amount": 49.0}',
+    next_at=NOON,
+    created_at=NOON,
+    event_type="renewal",
+    currency="USD",
+    amount=Decimal("49.00"),
+    mrr_impact=Decimal("0.00"),
+    event_ids=("evt_1",),
+)
+
+
+def an_arrival(event_id: str = "evt_1", **changes: object) -> Arrival:
+    """A webhook of Stripe's live mode."""
+    return replace(_ARRIVAL, event_id=event_id, **changes)  # type: ignore[arg-type]
+
+
+def a_delivery(output_key: str = "payment:pi_1", **changes: object) -> NewDelivery:
+    """A renewal of 49.00 USD for Anna, to be sent at once."""
+    return replace(_DELIVERY, output_key=output_key, **changes)  # type: ignore[arg-type]
+
+
+def a_touch(stream_id: str = ANNA, at: datetime = NOON, **changes: object) -> Touch:
+    """Something that arrived for a stream, due a minute later."""
+    touch = Touch(stream_id=stream_id, scope=SCOPE, anchored=True, at=at, due_at=at + MINUTE)
+    return replace(touch, **changes)  # type: ignore[arg-type]
+
+
+def an_outcome(delivery_id: int, status: DeliveryStatus = DeliveryStatus.DELIVERED, **changes: object) -> Outcome:
+    """The first attempt of a delivery, answered at noon."""
+    outcome = Outcome(id=delivery_id, status=status, attempts=1, at=NOON, last_status=202)
+    return replace(outcome, **changes)  # type: ignore[arg-type]
+
+
+def stored(store: Store, *event_ids: str) -> list[int]:
+    """The row ids of webhooks that have just been stored."""
+    for event_id in event_ids:
+        store.accept(an_arrival(event_id))
+    with store.reading() as tx:
+        found = [inbox.find(tx, event_id) for event_id in event_ids]
+    return [row.id for row in found if row is not None]
+
+
+def statuses(store: Store) -> dict[str, InboxStatus]:
+    """Where each webhook stands, by event id."""
+    with store.reading() as tx:
+        return {row.event_id: row.status for row in inbox.listing(tx)}
+
+
+def added(store: Store, *deliveries: NewDelivery) -> list[int]:
+    """The ids of deliveries that have just been put into the outbox, in this order."""
+    with store.transaction() as tx:
+        outbox.add(tx, deliveries)
+        ids = {one.output_key: one.id for one in outbox.listing(tx, limit=1000)}
+    return [ids[one.output_key] for one in deliveries]
+
+
+def claimed(store: Store, now: datetime = NOON, limit: int = 10, paused: tuple[str, ...] = ()) -> list[int]:
+    """The ids of the deliveries that a sender claims now."""
+    with store.transaction() as tx:
+        return [one.id for one in outbox.claim(tx, now, limit, "sender", now + MINUTE, paused)]
+
+
+def touched(store: Store, *touches: Touch) -> None:
+    """Commits touches."""
+    with store.transaction() as tx:
+        streams.touch(tx, touches)

@@ -1,0 +1,237 @@
+"""A stream is due when it has been quiet, belongs to one worker at a time, and forgets nothing that came meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.store import Store, streams
+from bridge.store.streams import Claim, LeaseLost, Saved
+from tests.bridge.store.builders import ANNA, BERT, HOUR, MINUTE, NOON, SCOPE, a_touch, touched
+
+NOBODY = f"{SCOPE}|~pi_1"
+
+
+def claims(store: Store, now: object = NOON + MINUTE, owner: str = "worker", limit: int = 10) -> list[Claim]:
+    with store.transaction() as tx:
+        return streams.claim_due(tx, now, limit, owner, now + MINUTE)  # type: ignore[arg-type,operator]
+
+
+def test_a_touched_stream_is_due_at_its_time_and_not_before(store: Store) -> None:
+    touched(store, a_touch(due_at=NOON + MINUTE))
+
+    with store.reading() as tx:
+        assert streams.is_any_due(tx, NOON) is False
+        assert streams.is_any_due(tx, NOON + MINUTE) is True
+    assert claims(store, NOON) == []
+    assert [claim.stream_id for claim in claims(store, NOON + MINUTE)] == [ANNA]
+
+
+def test_a_window_keeps_its_beginning_while_its_end_moves(store: Store) -> None:
+    touched(store, a_touch(at=NOON, anchored=False))
+    touched(store, a_touch(at=NOON + MINUTE, anchored=True))
+    touched(store, a_touch(at=NOON + 2 * MINUTE, anchored=False, due_at=NOON + HOUR))
+
+    with store.reading() as tx:
+        row = streams.known(tx, [ANNA, BERT])[ANNA]
+
+    assert (row.first_at, row.last_at, row.due_at) == (NOON, NOON + 2 * MINUTE, NOON + HOUR)
+    assert (row.touched, row.anchored, row.settled_at) == (3, True, None)
+
+
+def test_after_settling_a_new_window_opens(store: Store) -> None:
+    touched(store, a_touch(at=NOON))
+    (claim,) = claims(store)
+    with store.transaction() as tx:
+        streams.save(tx, claim, "{}", NOON + MINUTE)
+
+    touched(store, a_touch(at=NOON + HOUR))
+
+    with store.reading() as tx:
+        row = streams.known(tx, [ANNA])[ANNA]
+    assert (row.first_at, row.settled_at) == (NOON + HOUR, NOON + MINUTE)
+
+
+def test_a_claimed_stream_is_nobody_elses_until_its_lease_runs_out(store: Store) -> None:
+    touched(store, a_touch())
+
+    first = claims(store, NOON + MINUTE, "worker 1")
+    meanwhile = claims(store, NOON + MINUTE, "worker 2")
+    later = claims(store, NOON + 2 * MINUTE, "worker 2")
+
+    assert [claim.owner for claim in first] == ["worker 1"]
+    assert meanwhile == []
+    assert [claim.owner for claim in later] == ["worker 2"]
+
+
+def test_the_longest_waiting_are_claimed_first_and_given_by_id(store: Store) -> None:
+    for minute, name in enumerate(("d", "b", "c", "a")):
+        touched(store, a_touch(f"{SCOPE}|{name}", due_at=NOON + minute * MINUTE))
+
+    taken = claims(store, NOON + HOUR, limit=3)
+
+    assert [claim.stream_id for claim in taken] == [f"{SCOPE}|b", f"{SCOPE}|c", f"{SCOPE}|d"]
+
+
+def test_a_saved_state_comes_back_with_the_next_claim(store: Store) -> None:
+    touched(store, a_touch())
+    (claim,) = claims(store)
+    state = '{"café": "' + "x" * 10_000 + '"}'
+
+    with store.transaction() as tx:
+        streams.save(tx, claim, state, NOON + MINUTE)
+    touched(store, a_touch())
+
+    assert claim.state is None
+    assert [again.state for again in claims(store)] == [state]
+
+
+def test_a_settled_stream_is_due_no_more(store: Store) -> None:
+    touched(store, a_touch())
+    (claim,) = claims(store)
+
+    with store.transaction() as tx:
+        streams.save(tx, claim, "{}", NOON + MINUTE)
+
+    assert claims(store, NOON + HOUR) == []
+
+
+def test_what_is_touched_while_it_is_settled_stays_due(store: Store) -> None:
+    touched(store, a_touch())
+    (claim,) = claims(store)
+    touched(store, a_touch(at=NOON + 2 * MINUTE, due_at=NOON + 3 * MINUTE))
+
+    with store.transaction() as tx:
+        streams.save(tx, claim, "{}", NOON + 2 * MINUTE, due_at=NOON + HOUR)
+
+    assert [again.stream_id for again in claims(store, NOON + 3 * MINUTE)] == [ANNA]
+    with store.reading() as tx:
+        assert streams.known(tx, [ANNA])[ANNA].first_at == NOON + 2 * MINUTE
+
+
+def test_facts_dated_ahead_make_a_stream_due_again_later(store: Store) -> None:
+    touched(store, a_touch())
+    (claim,) = claims(store)
+
+    with store.transaction() as tx:
+        streams.save(tx, claim, "{}", NOON + MINUTE, due_at=NOON + HOUR)
+
+    assert claims(store, NOON + HOUR - MINUTE) == []
+    assert len(claims(store, NOON + HOUR)) == 1
+
+
+def test_many_are_saved_as_one(store: Store) -> None:
+    touched(store, a_touch(ANNA), a_touch(BERT))
+    anna, bert = claims(store)
+
+    with store.transaction() as tx:
+        streams.save_all(tx, [Saved(claim=anna, state="A"), Saved(claim=bert, state="B", due_at=NOON + HOUR)], NOON)
+
+    again = claims(store, NOON + HOUR)
+    assert [(claim.stream_id, claim.state) for claim in again] == [(BERT, "B")]
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(store: Store) -> None:
+    touched(store, a_touch(ANNA), a_touch(BERT))
+    slow = claims(store, NOON + MINUTE, "slow")
+    anna, _ = claims(store, NOON + 3 * MINUTE, "quick")
+    with store.transaction() as tx:
+        streams.save(tx, anna, "quick", NOON + 3 * MINUTE)
+
+    with pytest.raises(LeaseLost), store.transaction() as tx:
+        streams.save_all(tx, [Saved(claim=claim, state="slow") for claim in slow], NOON + 3 * MINUTE)
+
+    touched(store, a_touch(ANNA), a_touch(BERT))
+    assert [claim.state for claim in claims(store, NOON + HOUR)] == ["quick", None]
+
+
+def test_a_worker_cannot_use_its_own_older_lease(store: Store) -> None:
+    touched(store, a_touch())
+    (older,) = claims(store, NOON + MINUTE)
+    claims(store, NOON + 3 * MINUTE)
+
+    with pytest.raises(LeaseLost), store.transaction() as tx:
+        streams.save(tx, older, "{}", NOON + 3 * MINUTE)
+
+
+def test_a_postponed_stream_comes_back_with_the_reason_shown(store: Store) -> None:
+    touched(store, a_touch())
+    (claim,) = claims(store)
+
+    with store.transaction() as tx:
+        streams.postpone(tx, claim, NOON + HOUR, "its source is gone")
+
+    with store.reading() as tx:
+        row = streams.known(tx, [ANNA])[ANNA]
+    assert (row.due_at, row.reason, row.leased_by) == (NOON + HOUR, "its source is gone", None)
+    assert len(claims(store, NOON + HOUR)) == 1
+
+
+def test_a_released_stream_is_due_at_once(store: Store) -> None:
+    touched(store, a_touch())
+    (claim,) = claims(store)
+
+    with store.transaction() as tx:
+        streams.release(tx, claim)
+
+    assert len(claims(store)) == 1
+
+
+def test_counts_tell_waiting_due_and_leased(store: Store) -> None:
+    touched(store, *(a_touch(f"{SCOPE}|{n}") for n in range(5)), a_touch(ANNA, due_at=NOON + HOUR))
+    taken = claims(store, limit=2)
+    with store.transaction() as tx:
+        streams.save(tx, taken[0], "{}", NOON)
+
+    with store.reading() as tx:
+        counts = streams.counts(tx, NOON + MINUTE)
+
+    assert (counts.waiting, counts.due, counts.leased) == (1, 3, 1)
+
+
+def test_ids_lead_to_streams_within_their_ledger(store: Store) -> None:
+    with store.transaction() as tx:
+        streams.link(tx, SCOPE, {"pi_1": ANNA, "in_1": ANNA, "pi_2": BERT})
+        streams.link(tx, "stripe||test", {"pi_1": "stripe||test|cus_x"})
+
+    with store.reading() as tx:
+        assert streams.links(tx, SCOPE, ["pi_1", "pi_2", "pi_3"]) == {"pi_1": ANNA, "pi_2": BERT}
+        assert streams.links(tx, SCOPE, []) == {}
+
+
+def test_a_link_can_be_led_elsewhere(store: Store) -> None:
+    with store.transaction() as tx:
+        streams.link(tx, SCOPE, {"pi_1": NOBODY})
+        streams.link(tx, SCOPE, {"pi_1": ANNA})
+
+    with store.reading() as tx:
+        assert streams.links(tx, SCOPE, ["pi_1"]) == {"pi_1": ANNA}
+
+
+def test_a_merged_stream_is_gone_and_all_its_ids_lead_on(store: Store) -> None:
+    touched(store, a_touch(NOBODY, anchored=False), a_touch(ANNA))
+    with store.transaction() as tx:
+        streams.link(tx, SCOPE, {"pi_1": NOBODY, "ch_1": NOBODY, "pi_2": f"{SCOPE}|~pi_2"})
+
+    with store.transaction() as tx:
+        streams.merge(tx, NOBODY, f"{SCOPE}|~cs_1")
+        streams.merge(tx, f"{SCOPE}|~cs_1", ANNA)
+
+    with store.reading() as tx:
+        assert streams.links(tx, SCOPE, ["pi_1", "ch_1", "pi_2"]) == {
+            "pi_1": ANNA,
+            "ch_1": ANNA,
+            "pi_2": f"{SCOPE}|~pi_2",
+        }
+        assert set(streams.known(tx, [NOBODY, ANNA])) == {ANNA}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 8, 9, 600, 1100])
+def test_any_number_of_ids_is_looked_up(store: Store, count: int) -> None:
+    leads = {f"pi_{n}": f"{SCOPE}|{n}" for n in range(count)}
+    with store.transaction() as tx:
+        streams.link(tx, SCOPE, leads)
+        streams.touch(tx, [a_touch(stream_id) for stream_id in leads.values()])
+
+    with store.reading() as tx:
+        assert streams.links(tx, SCOPE, leads) == leads
+        assert set(streams.known(tx, leads.values())) == set(leads.values())
