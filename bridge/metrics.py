@@ -1,4 +1,4 @@
-"""Every metric's name and help, in one place. They are read from the store at each scrape, so any process tells the same."""
+"""Every metric's name and help, in one place. They are read from the store at each scrape."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class Part:
             print(
                 f"{self.process.name.strip('_')} ended with {self.process.exitcode}; it starts again in {wait:g} s",
                 file=sys.stderr,
-            )  # noqa: T201  # where gunicorn writes too
+            )  # where gunicorn writes too
             self.process, self.began = None, 0.0
             self._not_before = now + wait
         if now >= self._not_before:
@@ -176,7 +176,7 @@ def _gunicorn(settings: Settings) -> Any:
     """gunicorn's own application object around ours."""
     from gunicorn.app.base import BaseApplication
 
-    class Web(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
+    class Web(BaseApplication):
         def load_config(self) -> None:
             options = gunicorn_options() | {
                 "bind": settings.bind,

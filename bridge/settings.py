@@ -37,7 +37,7 @@ class Source:
     api_key: str | None = field(default=None, repr=False)
     endpoint: str = ENDPOINT
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
-    policy: Policy = Policy()
+    policy: Policy = field(default_factory=Policy)
     settle_seconds: float = 90
     hold_hours: float = 1
     tolerance_seconds: int = 300
@@ -330,7 +330,7 @@ def _from_toml(key: str, processor: Processor) -> str:
 
 
 def _shared(values: Mapping[str, str]) -> dict[str, str]:
-    """What a named source inherits from the environment: the policy and the destination, never a processor's secrets."""
+    """What a named source inherits from the environment: policy and destination, never a processor's secrets."""
     return {one.name: values[one.name] for one in OF_SOURCES if one.name in values}
 
 

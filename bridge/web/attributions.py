@@ -79,5 +79,5 @@ def _source(name: str | None) -> Source | None:
 def _sentence(problem: Exception) -> str:
     if not isinstance(problem, ValidationError):
         return "The body is not JSON."
-    found = problem.normalized_messages()
+    found: dict[str, list[str]] = problem.normalized_messages()  # type: ignore[no-untyped-call]  # marshmallow's own
     return "; ".join(f"{name}: {' '.join(map(str, texts))}" for name, texts in sorted(found.items()))

@@ -1,4 +1,4 @@
-"""Asks the processor's API for what webhooks leave out: tiers, coupons, a charge's invoice, a subscription not yet seen.
+"""Asks the processor's API for what webhooks leave out: tiers, coupons, a charge's invoice, an unseen subscription.
 
 Only where a read key is configured. An outage delays nothing but this: what is not known is estimated and marked, and
 corrected when it becomes known.
@@ -48,7 +48,7 @@ def connect(source: Source) -> Api | None:
 
 @dataclass(kw_only=True)
 class Hydrator:
-    """Completes what is known, and remembers what it asked for lately, so that a gap costs one call, not one a stream."""
+    """Completes what is known, and remembers what it asked for lately: a gap costs one call, not one a stream."""
 
     store: Store
     apis: dict[str, Api]

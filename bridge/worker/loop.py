@@ -27,6 +27,7 @@ IDLE_SECONDS = 0.25
 AFTER_ERROR_SECONDS = 2.0
 BATCHES_IN_A_ROW = 20  # so that settling is never starved by a flood of arrivals
 BEAT = timedelta(seconds=10)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def run(settings: Settings, stop: Event, store: Store | None = None) -> None:
@@ -96,7 +97,7 @@ class Worker:
             with self.store.transaction() as tx:
                 leases.beat(tx, self.owner, now)
 
-    _last_beat: datetime = datetime.min.replace(tzinfo=UTC)
+    _last_beat: datetime = LONG_AGO
 
 
 def _is_busy(report: DrainReport) -> bool:

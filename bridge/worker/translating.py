@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bridge.settings import Settings, Source
 from bridge.store.inbox import InboxRow
+from bridge.worker.importing import TYPE as IMPORTED
+from bridge.worker.importing import imported
 from processors import processors
 from processors.base import Translation
 from processors.facts import Attribution, Ids, Place
@@ -25,7 +27,11 @@ def translation(row: InboxRow, settings: Settings) -> Translation:
     if row.body is None:
         raise Untranslatable("its body was purged, it cannot be read again")
     try:
-        return registered(row.body) if row.type == REGISTERED else _by_processor(row.body, source)
+        if row.type == REGISTERED:
+            return registered(row.body)
+        if row.type == IMPORTED:
+            return Translation(facts=(imported(row.body, row.event_id),))
+        return _by_processor(row.body, source)
     except Exception as error:  # one odd event never stops the others
         raise Untranslatable(f"translation failed: {type(error).__name__}: {error}") from error
 

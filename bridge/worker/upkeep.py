@@ -14,6 +14,7 @@ log = structlog.get_logger()
 
 EVERY = timedelta(minutes=10)
 AT_ONCE = 500
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(kw_only=True)
@@ -22,7 +23,7 @@ class Upkeep:
 
     store: Store
     settings: Settings
-    next_at: datetime = datetime.min.replace(tzinfo=UTC)
+    next_at: datetime = LONG_AGO
 
     def run(self, now: datetime) -> None:
         """Purges one batch of bodies that were settled longer ago than `RETENTION_DAYS`."""
