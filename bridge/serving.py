@@ -120,10 +120,9 @@ class Part:
         if self.process is not None and self.began:
             self.deaths = 0 if now - self.began > CALM_SECONDS else self.deaths + 1
             wait = RESTART_SECONDS[min(self.deaths, len(RESTART_SECONDS) - 1)]
-            print(
-                f"{self.process.name.strip('_')} ended with {self.process.exitcode}; it starts again in {wait:g} s",
-                file=sys.stderr,
-            )  # where gunicorn writes too
+            name = self.process.name.strip("_")
+            told = f"{name} ended with {self.process.exitcode}; it starts again in {wait:g} s"
+            sys.stderr.write(told + "\n")
             self.process, self.began = None, 0.0
             self._not_before = now + wait
         if now >= self._not_before:

@@ -67,20 +67,23 @@ class Tally:
 def demo(keep: bool, seed: int, as_json: bool) -> None:
     """Watch signed Stripe and Paddle webhooks become Pulsora events. No account, no settings, nothing to clean up."""
     out = Console(quiet=True) if as_json else console()
-    with tempfile.TemporaryDirectory(prefix="pulsora-bridge-") as folder, StandIn(TOKEN) as ingest:
-        with _bridge(Path(folder), ingest.endpoint) as url:
-            out.print(f"A bridge of your own runs at {url}, with a stand-in for Pulsora's ingest behind it.")
-            tally = Tally()
-            out.print("It is sent a month and more of two customers' lives by Stripe, and two by Paddle:")
-            out.print("out of order, every third webhook twice, and one with a forged signature.\n")
-            for name in SHOWN:
-                _post(processors()[name], url, random.Random(seed), tally)  # any order will do
-            _watch(ingest, tally, out)
-            _totals(tally, out)
-            if as_json:
-                click.echo(json.dumps(_summary(tally), indent=2))
-            if keep:
-                _stay(url, out)
+    tally = Tally()
+    with (
+        tempfile.TemporaryDirectory(prefix="pulsora-bridge-") as folder,
+        StandIn(TOKEN) as ingest,
+        _bridge(Path(folder), ingest.endpoint) as url,
+    ):
+        out.print(f"A bridge of your own runs at {url}, with a stand-in for Pulsora's ingest behind it.")
+        out.print("It is sent two customers' lives by Stripe and two by Paddle: out of order,")
+        out.print("every third webhook twice, and one of each with a forged signature.\n")
+        for name in SHOWN:
+            _post(processors()[name], url, random.Random(seed), tally)
+        _watch(ingest, tally, out)
+        _totals(tally, out)
+        if as_json:
+            click.echo(json.dumps(_summary(tally), indent=2))
+        if keep:
+            _stay(url, out)
     wrong = [name for name in SHOWN if dict(tally.types[name]) != TYPES or sum(tally.mrr[name]) != 0]
     if wrong:
         raise BridgeError(f"what came out for {', '.join(wrong)} is not what the scenarios come to")

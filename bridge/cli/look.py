@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-
 import click
 
 from bridge.cli import story
 from bridge.cli.here import as_json, clock, opened, plain, settings, show, tell
 from bridge.errors import WrongUsage
-from bridge.store import inbox, leases, outbox, pauses, streams
+from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 

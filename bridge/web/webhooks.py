@@ -23,7 +23,7 @@ def mount(bp: Blueprint) -> None:
 
 
 def receive(name: str) -> Response:
-    """200: it is on disk, now or since earlier. 400: not proven. 404: no such source. 413: too large. 503: try again."""
+    """200: it is on disk, now or since earlier. 400: not proven. 404: no such source. 413: too large. 503: later."""
     here = context()
     source = here.settings.sources.get(name)
     if source is None:
