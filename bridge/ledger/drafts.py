@@ -7,8 +7,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bridge.ledger.events import EventType
-from bridge.ledger.state import Labels
 from processors.money import Currency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What `metadata` tells of a plan with each event."""
+
+    plan: str | None = None
+    interval: str | None = None
+    coupon: str | None = None
+    seats: int | None = None
+
+
+NO_LABELS = Labels()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +28,8 @@ class Draft:
     """Everything of a revenue event but customer and visit. Amounts in minor units; `mrr` None: absent.
 
     `objects`: the ids whose own metadata comes first. `event_ids`: the webhooks it rests on, the telling one first.
-    `guest_id`: the transaction that stands for the customer where there is none.
+    `guest_id`: the transaction that stands for the customer where there is none. `moved_at`: when MRR moved, for a
+    payment that carries a movement; `step`: the how-many-eth of its subscription.
     """
 
     output_key: str
@@ -32,6 +45,17 @@ class Draft:
     invoice_id: str | None = None
     payment_ids: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
-    labels: Labels = Labels()
+    labels: Labels = NO_LABELS
     extra: Mapping[str, object] = field(default_factory=dict)
     event_ids: tuple[str, ...] = ()
+    moved_at: datetime | None = None
+    step: int = 0
+
+
+def in_order(drafts: list[Draft]) -> list[Draft]:
+    """The drafts as their customer lived them: by time; of one moment money before what gives it back."""
+    return sorted(drafts, key=_place)
+
+
+def _place(draft: Draft) -> tuple[datetime, bool, int, str]:
+    return (draft.moved_at or draft.at, draft.event_type is EventType.REFUND, draft.step, draft.output_key)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
-
-from cattrs.preconf.json import make_converter
 
 from bridge.ledger.state import State
+from bridge.ledger.writing import text_of, value_of
 from processors.facts import (
     Coupon,
     Discount,
@@ -26,10 +23,6 @@ Key = tuple[str, str]  # kind and id
 
 KINDS: Mapping[str, type[Known]] = {"price": Price, "coupon": Coupon, "discount": Discount, "product": Product}
 _KIND_OF = {kind: name for name, kind in KINDS.items()}
-
-_json = make_converter(omit_if_default=True)
-_json.register_unstructure_hook(Decimal, str)
-_json.register_structure_hook(Decimal, lambda value, _: Decimal(value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +59,11 @@ class Knowledge:
             ends_at=discount.ends_at,
         )
 
+    def coupon_name(self, discount: Discount) -> str | None:
+        """What the discount's coupon is called, else its id; None: neither was seen."""
+        full = self.discount(discount)
+        return (full.coupon.name or full.coupon.id) if full.coupon is not None else full.coupon_id
+
 
 NOTHING_KNOWN = Knowledge()
 
@@ -77,13 +75,12 @@ def key_of(known: Known) -> Key | None:
 
 def dump(known: Known) -> str:
     """One catalogue entry as JSON text."""
-    return str(_json.dumps(known, separators=(",", ":"), sort_keys=True))
+    return text_of(known, sort_keys=True)
 
 
 def load(kind: str, text: str) -> Known:
     """The catalogue entry that `dump` wrote."""
-    entry: Any = _json.loads(text, KINDS[kind])
-    return entry  # type: ignore[no-any-return]  # cattrs cannot name a type it is given as a value
+    return value_of(text, KINDS[kind])
 
 
 def wanted(state: State, facts: Iterable[Fact]) -> frozenset[Key]:

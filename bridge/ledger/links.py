@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bridge.ledger.state import Links
-from processors.facts import Fact, Ids
+from processors.facts import Fact, Ids, Payment
 
 
 def linked(links: Links, facts: Iterable[Fact]) -> Links:
     """The links after these facts. The first that is learnt of an id stays."""
+    payment_of = dict(links.payment_of)
     invoice_of = dict(links.invoice_of)
     subscription_of = dict(links.subscription_of)
-    payment_of = dict(links.payment_of)
     for fact in facts:
         ids = fact.ids
         if ids.charge_id and ids.payment_id and ids.charge_id != ids.payment_id:
@@ -22,20 +22,33 @@ def linked(links: Links, facts: Iterable[Fact]) -> Links:
         owed = ids.invoice_id or ids.payment_id
         if owed and ids.subscription_id:
             subscription_of.setdefault(owed, ids.subscription_id)
-    return Links(invoice_of=invoice_of, subscription_of=subscription_of, payment_of=payment_of)
+    return Links(
+        invoice_of=invoice_of, subscription_of=subscription_of, payment_of=payment_of, matched=links.matched
+    )
 
 
 def payment_of(links: Links, ids: Ids) -> str | None:
     """The economic key of the payment that these ids name."""
-    if ids.payment_id is not None:
-        return ids.payment_id
-    return links.payment_of.get(ids.charge_id or "", ids.charge_id)
+    named = ids.payment_id or ids.charge_id
+    return None if named is None else links.payment_of.get(named, named)
+
+
+def home_of(links: Links, payment: str) -> str:
+    """The invoice that a payment belongs to, else the payment."""
+    return links.invoice_of.get(payment) or links.matched.get(payment) or payment
 
 
 def bill_of(links: Links, ids: Ids) -> str | None:
     """The invoice that these ids belong to, else the payment."""
     payment = payment_of(links, ids)
-    return ids.invoice_id or links.invoice_of.get(payment or "", payment)
+    if payment is None:
+        return ids.invoice_id
+    return links.invoice_of.get(payment) or ids.invoice_id or home_of(links, payment)
+
+
+def bill_of_payment(links: Links, payment: Payment) -> str:
+    """The bill that a payment stands on: an invoice's total on the invoice, whatever payment it names."""
+    return payment.key if payment.is_total else bill_of(links, payment.ids) or payment.key
 
 
 def subscription_of(links: Links, ids: Ids) -> str | None:

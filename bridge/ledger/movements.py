@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from bridge.ledger.events import ChurnAt, EventType, Policy
+from bridge.ledger.drafts import NO_LABELS, Labels
+from bridge.ledger.events import EventType, Policy
 from bridge.ledger.knowledge import Knowledge
-from bridge.ledger.mrr import (
-    COUNTING,
-    NOTHING,
-    Level,
-    View,
-    interval_name,
-    leaving,
-    main_item,
-    of_lines,
-    potential,
-    worth,
-)
+from bridge.ledger.labels import labels_of, labels_of_lines
+from bridge.ledger.mrr import COUNTING, NOTHING, UNPROVEN, Level, View, leaving, of_lines, potential, worth
 from bridge.ledger.order import PROGRESS, moment
-from bridge.ledger.state import Labels, Subscription
-from processors.facts import Line, Stage, Status, SubscriptionState, Terms
+from bridge.ledger.remarks import shown
+from bridge.ledger.state import Subscription
+from processors.facts import Line, Reason, Stage, Status, SubscriptionState
 from processors.money import Currency, round_minor
 
 HAVE_COUNTED = frozenset({Status.UNPAID, Status.PAUSED})  # nobody gets there without having been active
+NEVER_STARTED = "incomplete_expired"  # the one end of what never ran, in the processor's word
+CORRECTED = "estimate_corrected"
+CURRENCY_CHANGE = "currency_change"
+TRIAL_SLACK = timedelta(days=1)  # a trial's end is billed this much early at most
+START_SLACK = timedelta(days=1)  # the first payment follows the first state this much later at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +45,7 @@ class Movement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A subscription after one state, the movements that led there, and a sentence for `explain`."""
+    """A subscription after one fact, the movements that led there, and a sentence for `explain`."""
 
     subscription: Subscription
     movements: tuple[Movement, ...] = ()
@@ -56,11 +54,24 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Why a level is being told anew: the event, its instant, and what it gives as the reason."""
+    """Why a level is told anew: the event, its instant, and the reason it gives, of churn only unless `always`."""
 
     at: datetime
     event_id: str
     reason: str | None = None
+    always: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eyes:
+    """With what terms are read: the merchant's policy and what is known of prices and coupons."""
+
+    policy: Policy
+    knowledge: Knowledge
+
+    def view(self, at: datetime, lines: Mapping[str, Line]) -> View:
+        """The same at one moment, beside what was billed last."""
+        return View(at=at, policy=self.policy, knowledge=self.knowledge, lines=lines)
 
 
 def movement_type(before: int, after: int) -> EventType | None:
@@ -74,109 +85,63 @@ def movement_type(before: int, after: int) -> EventType | None:
     return EventType.UPGRADE if after > before else EventType.DOWNGRADE
 
 
-def after_state(known: Subscription | None, state: SubscriptionState, knowledge: Knowledge, policy: Policy) -> Step:
+def unseen(subscription_id: str, currency: Currency, at: datetime) -> Subscription:
+    """A subscription of which nothing is known yet."""
+    return Subscription(id=subscription_id, currency=currency, first_at=at, at=at)
+
+
+# ---- What a state makes of a subscription -------------------------------------------------------------------------
+
+
+def after_state(known: Subscription, state: SubscriptionState, eyes: Eyes) -> Step:
     """What one state makes of a subscription. Late and repeated states change nothing; what has ended stays ended."""
-    if known is not None and known.terms is not None:
-        if is_stale(known, state):
-            return _late(known, state, policy, knowledge)
-        return _told(_at_state(known, state), state, knowledge, policy)
-    return _told(_first_sight(known, state, knowledge, policy), state, knowledge, policy)
+    if known.terms is None:
+        return _told(_first_sight(known, state, eyes), state, eyes)
+    if is_stale(known, state):
+        return _late(known, state, eyes)
+    return _told(known, state, eyes)
 
 
 def is_stale(known: Subscription, state: SubscriptionState) -> bool:
     """Whether the ledger already stands at this state or beyond it."""
-    if known.ended:
-        return True
+    if known.ended or known.terms is None:
+        return known.ended
+    if state.now.status is Status.ENDED:
+        return False  # whatever the clocks say, nothing comes after the end
     stood_at = known.changed_at or known.at
     if moment(state) != stood_at:
         return moment(state) < stood_at
     if state.before is not None and state.before == known.terms:
         return state.now == known.terms
-    return known.terms is not None and PROGRESS[state.now.status] <= PROGRESS[known.terms.status]
+    return PROGRESS[state.now.status] <= PROGRESS[known.terms.status]
 
 
-def after_start(known: Subscription, cause: Cause, level: Level) -> Step:
-    """A first payment proves that the subscription runs, before its own state has said so."""
-    return _to_level(known, level, cause)
-
-
-def unseen(subscription_id: str, currency: Currency, at: datetime, lines: dict[str, Line]) -> Subscription:
-    """A subscription known from a payment alone."""
-    return Subscription(id=subscription_id, currency=currency, first_at=at, at=at, lines=lines, lines_at=at)
-
-
-def silent_baseline(known: Subscription, level: Level) -> Subscription:
-    """An older subscription met through a payment: what it is worth is nothing new."""
-    told = round_minor(level.exact)
-    return replace(known, level=level.exact, told=told, baseline=told, counted=told > 0, estimated=True)
-
-
-def reconsidered(known: Subscription, at: datetime, knowledge: Knowledge, policy: Policy) -> Step:
-    """The level once more, for a subscription whose level rested on a guess: more may be known by now."""
-    if known.terms is None or not known.estimated or known.terms.status not in COUNTING:
-        return Step(subscription=known)
-    level = worth(known.terms, _view(known, at, knowledge, policy))
-    if level == Level(exact=known.level, estimated=known.estimated):
-        return Step(subscription=known)
-    return _to_level(known, level, Cause(at=at, event_id="", reason="estimate_corrected"))
-
-
-def labels_of(terms: Terms, knowledge: Knowledge) -> Labels:
-    """Plan, interval, coupon and seats of the item that is worth most; the plan by product, price name, else id."""
-    item = main_item(terms, knowledge)
-    if item is None or item.price.interval is None:
-        return Labels()
-    seen = knowledge.price(item.price)
-    discounts = [knowledge.discount(discount) for discount in (*item.discounts, *terms.discounts)]
-    coupons = [(d.coupon.name or d.coupon.id) if d.coupon else d.coupon_id for d in discounts]
-    return Labels(
-        plan=knowledge.product_name(item.price.product_id) or item.price.name or seen.name or item.price.id,
-        interval=interval_name(item.price.interval, item.price.interval_count),
-        coupon=next((coupon for coupon in coupons if coupon), None),
-        seats=int(item.quantity),
-    )
-
-
-def _first_sight(
-    known: Subscription | None, state: SubscriptionState, knowledge: Knowledge, policy: Policy
-) -> Subscription:
-    """The subscription before a state that is the first to be seen of it: its baseline is not told to anyone."""
+def _first_sight(known: Subscription, state: SubscriptionState, eyes: Eyes) -> Subscription:
+    """The subscription before the first state that is seen of it: its baseline, which is not told to anyone."""
+    first_at = min(known.first_at, state.at)
+    if known.starts:  # a payment started it; the state only corrects the level
+        return replace(known, first_at=first_at)
     earlier = state.before
-    fresh = Subscription(
-        id=state.ids.subscription_id or "",
-        currency=(earlier or state.now).currency,
-        first_at=state.at,
-        at=state.at,
-        lines=known.lines if known else {},
-        lines_at=known.lines_at if known else None,
-        moves=known.moves if known else 0,
-        starts=known.starts if known else 0,
-    )
-    if known is not None and known.starts:  # a payment started it; the state only corrects the level
-        return _at_state(known, state)
-    level, counted = _level_before(fresh, state, knowledge, policy)
+    level, counted = _level_before(known, state, eyes)
     told = round_minor(level.exact)
-    return _at_state(
-        replace(
-            fresh,
-            level=level.exact,
-            told=told,
-            baseline=told,
-            counted=counted or told > 0,
-            estimated=level.estimated,
-            imported=state.stage is Stage.IMPORTED,
-            labels=labels_of(earlier, knowledge) if earlier is not None else Labels(),
-        ),
-        state,
+    return replace(
+        known,
+        currency=(earlier or state.now).currency,
+        first_at=first_at,
+        level=level.exact,
+        told=told,
+        baseline=told,
+        counted=counted or told > 0,
+        estimated=level.estimated,
+        imported=state.stage is Stage.IMPORTED,
+        labels=labels_of(earlier, state.at, eyes.knowledge) if earlier is not None else NO_LABELS,
     )
 
 
-def _level_before(
-    fresh: Subscription, state: SubscriptionState, knowledge: Knowledge, policy: Policy
-) -> tuple[Level, bool]:
+def _level_before(known: Subscription, state: SubscriptionState, eyes: Eyes) -> tuple[Level, bool]:
     """Level before the first state seen, and whether the subscription had counted before."""
-    view = _view(fresh, state.at, knowledge, policy)
-    if state.stage is Stage.CREATED:
+    view = eyes.view(state.at, known.lines)
+    if state.stage is Stage.CREATED or state.ended_reason == NEVER_STARTED:
         return NOTHING, False
     if state.before is not None:
         return worth(state.before, view), state.before.status in HAVE_COUNTED
@@ -186,41 +151,166 @@ def _level_before(
     return worth(state.now, view), state.now.status in HAVE_COUNTED
 
 
-def _at_state(known: Subscription, state: SubscriptionState) -> Subscription:
+def _told(known: Subscription, state: SubscriptionState, eyes: Eyes) -> Step:
+    """The subscription and its movements once the state's own level is told."""
+    corrects = known.terms is None and known.starts > 0
+    reason = CORRECTED if corrects and state.now.status is not Status.ENDED else _reason(state, eyes.policy)
+    cause = Cause(at=state.at, event_id=state.processor_event_id, reason=reason, always=corrects)
+    level = worth(state.now, eyes.view(state.at, known.lines), proven=_is_proven(known, moment(state)))
+    left = _left_currency(_standing_at(known, state), state.now.currency, cause)
+    labels = labels_of(state.now, state.at, eyes.knowledge)
+    fresh = replace(left.subscription, labels=labels if labels.plan else known.labels)
+    guessed = level.estimated or (state.estimated and level.exact > 0)
+    step = _to_level(fresh, replace(level, estimated=guessed), cause)
+    old_plan = known.labels.plan
+    renamed = (replace(one, previous_plan=old_plan) if old_plan != one.labels.plan else one for one in step.movements)
+    return Step(subscription=step.subscription, movements=(*left.movements, *renamed), remark=left.remark + step.remark)
+
+
+def _standing_at(known: Subscription, state: SubscriptionState) -> Subscription:
     return replace(
         known,
+        terms=state.now,
         at=state.at,
         changed_at=state.changed_at,
-        terms=state.now,
+        ended=state.now.status is Status.ENDED,
         trial_ends_at=state.trial_ends_at or known.trial_ends_at,
     )
 
 
-def _told(known: Subscription, state: SubscriptionState, knowledge: Knowledge, policy: Policy) -> Step:
-    """The subscription and its movements once the state's own level is told."""
-    cause = Cause(at=state.at, event_id=state.processor_event_id, reason=_reason(state, policy))
-    level = worth(state.now, _view(known, state.at, knowledge, policy))
-    level = replace(level, estimated=level.estimated or (state.estimated and level.exact > 0))
-    labels = labels_of(state.now, knowledge)
-    old_plan = known.labels.plan
-    if state.now.status is Status.ENDED:
-        known = replace(known, ended=True)
-    movements: tuple[Movement, ...] = ()
-    if known.currency.code != state.now.currency.code:
-        left = _to_level(known, NOTHING, replace(cause, reason="currency_change"))
-        known = replace(left.subscription, currency=state.now.currency)
-        movements = left.movements
-    step = _to_level(replace(known, labels=labels if labels.plan else known.labels), level, cause)
-    last = tuple(replace(m, previous_plan=old_plan) if old_plan != m.labels.plan else m for m in step.movements)
-    return Step(subscription=step.subscription, movements=movements + last, remark=step.remark)
+def _left_currency(known: Subscription, currency: Currency, cause: Cause) -> Step:
+    """A change of currency ends what counted in the old one: amounts of two currencies are never one sum."""
+    if known.currency.code == currency.code:
+        return Step(subscription=known)
+    left = _to_level(known, NOTHING, replace(cause, reason=CURRENCY_CHANGE))
+    begun_anew = replace(left.subscription, currency=currency, baseline=0)
+    return replace(left, subscription=begun_anew, remark=f"billed in {currency.code} from now on; ")
+
+
+def _late(known: Subscription, state: SubscriptionState, eyes: Eyes) -> Step:
+    """A state older than what is known. It says something new only of the time before the first that was seen."""
+    if state.stage is Stage.CREATED and state.at <= known.first_at and is_taken_for_old(known):
+        cause = Cause(at=state.at, event_id=state.processor_event_id)
+        return begun(known, cause, labels_of(state.now, state.at, eyes.knowledge))
+    if _tells_before(known, state):
+        return _told(_first_sight(replace(known, terms=None), state, eyes), state, eyes)
+    if known.ended:
+        return Step(subscription=known, remark="it has ended already: changes nothing")
+    return Step(subscription=known, remark="older than, or the same as, what is known: changes nothing")
+
+
+def _tells_before(known: Subscription, state: SubscriptionState) -> bool:
+    """Whether this is the one state that was seen so far, told once more with what it changed."""
+    if known.moves or known.imported or state.before is None or known.terms is None:
+        return False
+    return moment(state) == (known.changed_at or known.at) and state.now == known.terms and state.at <= known.first_at
+
+
+def _reason(state: SubscriptionState, policy: Policy) -> str | None:
+    """Why MRR went to 0: the processor's word where it has one, else the status that ended it."""
+    if state.ended_reason is not None:
+        return state.ended_reason
+    if leaving(state.now, policy):
+        return "cancellation_requested"
+    return "canceled" if state.now.status is Status.ENDED else state.now.status.value
+
+
+def _is_proven(known: Subscription, at: datetime) -> bool:
+    return known.proven_at is not None and at <= known.proven_at
+
+
+# ---- What a payment makes of it -----------------------------------------------------------------------------------
+
+
+def after_payment(known: Subscription, reason: Reason, cause: Cause, eyes: Eyes) -> Step:
+    """What a payment says of a subscription that no state has said yet: that it began, or that it runs."""
+    is_new = known.terms is None and not known.counted
+    if is_new and reason is not Reason.START:
+        return _silent(known, eyes)
+    if is_taken_for_old(known) and reason is Reason.START and cause.at <= known.first_at + START_SLACK:
+        return begun(known, cause, known.labels)
+    if is_new or _starts(known, reason, cause.at):
+        return _proven(known, cause, eyes)
+    return Step(subscription=known)
+
+
+def is_taken_for_old(known: Subscription) -> bool:
+    """Whether its first level was taken as a baseline, without proof that it began before it was first seen."""
+    return known.baseline > 0 and not known.imported
+
+
+def begun(known: Subscription, cause: Cause, labels: Labels) -> Step:
+    """What was taken for an old subscription began here after all: its baseline is told as its start."""
+    movement = Movement(
+        subscription_id=known.id,
+        number=known.moves + 1,
+        at=cause.at,
+        event_type=EventType.SUBSCRIPTION,
+        delta=known.baseline,
+        currency=known.currency,
+        labels=labels,
+        event_id=cause.event_id,
+        estimated=known.estimated,
+    )
+    after = replace(known, baseline=0, first_at=cause.at, moves=known.moves + 1, starts=known.starts + 1)
+    remark = f"it began here: {shown(known.baseline, known.currency)} of MRR that was taken for old is new"
+    return Step(subscription=after, movements=(movement,), remark=remark)
+
+
+def _silent(known: Subscription, eyes: Eyes) -> Step:
+    """An older subscription met through a payment: what it is worth is nothing new."""
+    level = of_lines(known.lines.values(), eyes.knowledge, eyes.policy)
+    told = round_minor(level.exact)
+    labels = labels_of_lines(known.lines.values(), eyes.knowledge)
+    after = replace(
+        known, level=level.exact, told=told, baseline=told, counted=told > 0, estimated=told > 0, labels=labels
+    )
+    remark = f"first seen running: its MRR of {shown(told, known.currency)} is nothing new"
+    return Step(subscription=after, remark=remark)
+
+
+def _starts(known: Subscription, reason: Reason, at: datetime) -> bool:
+    """Whether a payment can only mean that a subscription which did not count yet has begun."""
+    if known.ended or known.counted or known.terms is None or known.terms.status not in UNPROVEN:
+        return False
+    if known.terms.status is Status.INCOMPLETE:
+        return reason in (Reason.START, Reason.CYCLE)
+    over = known.trial_ends_at is not None and at >= known.trial_ends_at - TRIAL_SLACK
+    return reason is Reason.CYCLE and over
+
+
+def _proven(known: Subscription, cause: Cause, eyes: Eyes) -> Step:
+    """A paid subscription runs, although its own state has not said so yet."""
+    if known.terms is not None:
+        level = worth(known.terms, eyes.view(cause.at, known.lines), proven=True)
+        labels = known.labels
+    else:
+        level = of_lines(known.lines.values(), eyes.knowledge, eyes.policy)
+        labels = labels_of_lines(known.lines.values(), eyes.knowledge)
+    step = _to_level(replace(known, proven_at=cause.at, labels=labels), level, cause)
+    return replace(step, remark=f"it runs, since it is paid: {step.remark}")
+
+
+# ---- Levels -------------------------------------------------------------------------------------------------------
+
+
+def reconsidered(known: Subscription, cause: Cause, eyes: Eyes) -> Step:
+    """The level once more, for a subscription whose level rested on a guess: more may be known by now."""
+    if known.terms is None or not known.estimated or known.terms.status not in COUNTING:
+        return Step(subscription=known)
+    level = worth(known.terms, eyes.view(cause.at, known.lines))
+    if level == Level(exact=known.level, estimated=known.estimated):
+        return Step(subscription=known)
+    return _to_level(known, level, replace(cause, reason=CORRECTED, always=True))
 
 
 def _to_level(known: Subscription, level: Level, cause: Cause) -> Step:
-    """Tells the step from what Pulsora knows to the new level: round(new) - round(old), so that rounding never drifts."""
+    """Tells the step from what Pulsora knows to the new level: round(new) - round(old), so rounding never drifts."""
     target = round_minor(level.exact)
     kind = movement_type(known.told, target)
     if kind is None:
-        return Step(subscription=replace(known, level=level.exact, estimated=level.estimated), remark="MRR unchanged")
+        same = replace(known, level=level.exact, estimated=level.estimated)
+        return Step(subscription=same, remark=f"MRR stays {shown(target, known.currency)}")
     starting = kind is EventType.SUBSCRIPTION
     movement = Movement(
         subscription_id=known.id,
@@ -232,7 +322,7 @@ def _to_level(known: Subscription, level: Level, cause: Cause) -> Step:
         labels=known.labels,
         event_id=cause.event_id,
         reactivation=starting and known.counted,
-        reason=cause.reason if kind is EventType.CHURN or cause.reason == "estimate_corrected" else None,
+        reason=cause.reason if kind is EventType.CHURN or cause.always else None,
         estimated=level.estimated or (kind is EventType.CHURN and known.estimated),
     )
     after = replace(
@@ -244,44 +334,5 @@ def _to_level(known: Subscription, level: Level, cause: Cause) -> Step:
         moves=known.moves + 1,
         starts=known.starts + starting,
     )
-    return Step(subscription=after, movements=(movement,), remark=f"MRR {known.told} -> {target} minor units: {kind}")
-
-
-def _late(known: Subscription, state: SubscriptionState, policy: Policy, knowledge: Knowledge) -> Step:
-    """A state older than what is known. Only a late `created` says something new: the baseline was a start after all."""
-    began_here = state.stage is Stage.CREATED and known.baseline > 0 and not known.imported
-    if not began_here or state.at > known.first_at:
-        return Step(subscription=known, remark="older than what is known: changes nothing")
-    movement = Movement(
-        subscription_id=known.id,
-        number=known.moves + 1,
-        at=state.at,
-        event_type=EventType.SUBSCRIPTION,
-        delta=known.baseline,
-        currency=known.currency,
-        labels=labels_of(state.now, knowledge),
-        event_id=state.processor_event_id,
-        estimated=known.estimated,
-    )
-    after = replace(known, baseline=0, first_at=state.at, moves=known.moves + 1, starts=known.starts + 1)
-    return Step(subscription=after, movements=(movement,), remark="began here: what was taken for old is new")
-
-
-def _reason(state: SubscriptionState, policy: Policy) -> str | None:
-    """Why MRR went to 0: the processor's word where it has one, else the status that ended it."""
-    if state.ended_reason is not None:
-        return state.ended_reason
-    if policy.churn_at is ChurnAt.REQUEST and leaving(state.now, policy):
-        return "cancellation_requested"
-    return "canceled" if state.now.status is Status.ENDED else state.now.status.value
-
-
-def _view(known: Subscription, at: datetime, knowledge: Knowledge, policy: Policy) -> View:
-    return View(at=at, policy=policy, knowledge=knowledge, lines=known.lines)
-
-
-def proven_level(known: Subscription, at: datetime, knowledge: Knowledge, policy: Policy) -> Level:
-    """What a paid subscription is worth although its status does not count yet; from its lines when it has no terms."""
-    if known.terms is not None:
-        return potential(known.terms, _view(known, at, knowledge, policy))
-    return of_lines(known.lines.values(), knowledge, policy)
+    remark = f"MRR {shown(known.told, known.currency)} -> {shown(target, known.currency)}: {kind}"
+    return Step(subscription=after, movements=(movement,), remark=remark)

@@ -1,7 +1,7 @@
 """The level of MRR that a subscription's terms are worth: exact, in minor units per month, and how sure it is.
 
 The rules are Stripe Billing's own where they are published (metered prices excluded, tax excluded, active and
-past_due count, only endless discounts subtract), and conventions made exact where they are not (week 52/12, day 365/12).
+past_due count, only endless discounts subtract); where they are not, conventions made exact (week 52/12, day 365/12).
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from bridge.ledger.events import ChurnAt, MrrDiscounts, Policy
 from bridge.ledger.knowledge import Knowledge
 from processors.facts import Coupon, Discount, Duration, Interval, Item, Line, Price, Status, Terms, Tier, TiersMode
 
 COUNTING = frozenset({Status.ACTIVE, Status.PAST_DUE})
+UNPROVEN = frozenset({Status.INCOMPLETE, Status.TRIALING})
 
 PER_MONTH: Mapping[Interval, Fraction] = {
     Interval.DAY: Fraction(365, 12),
@@ -57,9 +59,13 @@ class View:
     lines: Mapping[str, Line]
 
 
-def worth(terms: Terms, view: View) -> Level:
-    """What the terms add to MRR now: 0 unless the status counts, and not cancelled under `CHURN_AT=request`."""
-    if terms.status not in COUNTING or leaving(terms, view.policy):
+def worth(terms: Terms, view: View, *, proven: bool = False) -> Level:
+    """What the terms add to MRR now: 0 unless the status counts, and not cancelled under `CHURN_AT=request`.
+
+    `proven`: a payment has shown that it runs although its status does not say so yet.
+    """
+    counts = terms.status in COUNTING or (proven and terms.status in UNPROVEN)
+    if not counts or leaving(terms, view.policy):
         return NOTHING
     return potential(terms, view)
 
@@ -72,10 +78,9 @@ def leaving(terms: Terms, policy: Policy) -> bool:
 def potential(terms: Terms, view: View) -> Level:
     """What the terms would add to MRR if their status counted."""
     parts = [_item(item, terms, view) for item in terms.items if item.counts]
-    total = sum((part.exact for part in parts), Fraction(0))
+    total = parts[0].exact if len(parts) == 1 else sum((part.exact for part in parts), Fraction(0))
     estimated = not terms.items_complete or any(part.estimated for part in parts)
-    discounts = _at_work(terms.discounts, view)
-    reduced, sure = _reduced(total, discounts, _shortest(terms.items), terms, view)
+    reduced, sure = _reduced(total, terms.discounts, _shortest(terms.items), terms, view)
     return Level(exact=reduced, estimated=estimated or not sure)
 
 
@@ -99,8 +104,8 @@ def interval_name(interval: Interval, count: int) -> str:
 def main_item(terms: Terms, knowledge: Knowledge) -> Item | None:
     """The item that names the plan: the one worth most a month; of equals, the first."""
     recurring = [item for item in terms.items if item.price.interval is not None]
-    if not recurring:
-        return None
+    if len(recurring) < 2:
+        return recurring[0] if recurring else None
     return max(recurring, key=lambda item: _monthly(item.price, _listed(knowledge.price(item.price), item.quantity)))
 
 
@@ -110,7 +115,7 @@ def _item(item: Item, terms: Terms, view: View) -> Level:
         return NOTHING
     amount, sure = _period_amount(item, price, terms, view)
     monthly = _monthly(price, amount)
-    reduced, certain = _reduced(monthly, _at_work(item.discounts, view), price, terms, view)
+    reduced, certain = _reduced(monthly, item.discounts, price, terms, view)
     return Level(exact=reduced, estimated=not (sure and certain))
 
 
@@ -168,7 +173,12 @@ def _tier(tier: Tier, count: Fraction) -> Fraction:
 def _monthly(price: Price, amount: Fraction | None) -> Fraction:
     if amount is None or price.interval is None:
         return Fraction(0)
-    return amount * PER_MONTH[price.interval] / max(price.interval_count, 1)
+    return amount * _periods_a_month(price.interval, price.interval_count)
+
+
+@lru_cache(maxsize=64)
+def _periods_a_month(interval: Interval, count: int) -> Fraction:
+    return PER_MONTH[interval] / max(count, 1)
 
 
 def _shortest(items: Iterable[Item]) -> Price | None:
@@ -177,18 +187,23 @@ def _shortest(items: Iterable[Item]) -> Price | None:
     return max(recurring, key=lambda price: _monthly(price, Fraction(1)), default=None)
 
 
-def _at_work(discounts: Iterable[Discount], view: View) -> tuple[Discount, ...]:
+def _at_work(discounts: tuple[Discount, ...], view: View) -> tuple[Discount, ...]:
     """The discounts that lower MRR at this moment under the merchant's policy; unknown coupons among them."""
-    if view.policy.mrr_discounts is MrrDiscounts.NONE:
+    if not discounts or view.policy.mrr_discounts is MrrDiscounts.NONE:
         return ()
     full = (view.knowledge.discount(discount) for discount in discounts)
     return tuple(discount for discount in full if _applies(discount, view))
 
 
-def _applies(discount: Discount, view: View) -> bool:
-    if discount.ends_at is not None and discount.ends_at <= view.at:
+def runs(discount: Discount, at: datetime) -> bool:
+    """Whether the discount has begun and not ended at this moment."""
+    if discount.ends_at is not None and discount.ends_at <= at:
         return False
-    if discount.starts_at is not None and discount.starts_at > view.at:
+    return discount.starts_at is None or discount.starts_at <= at
+
+
+def _applies(discount: Discount, view: View) -> bool:
+    if not runs(discount, view.at):
         return False
     duration = _duration(discount)
     if view.policy.mrr_discounts is MrrDiscounts.RECURRING:
@@ -204,9 +219,12 @@ def _duration(discount: Discount) -> Duration:
 
 
 def _reduced(
-    monthly: Fraction, discounts: tuple[Discount, ...], price: Price | None, terms: Terms, view: View
+    monthly: Fraction, stated: tuple[Discount, ...], price: Price | None, terms: Terms, view: View
 ) -> tuple[Fraction, bool]:
     """The monthly amount after discounts (percent before amount, never below 0), and whether it is certain."""
+    discounts = _at_work(stated, view)
+    if not discounts:
+        return max(monthly, Fraction(0)), True
     coupons = [discount.coupon for discount in discounts if discount.coupon is not None]
     sure = len(coupons) == len(discounts)
     for coupon in coupons:
@@ -214,9 +232,9 @@ def _reduced(
             monthly *= 1 - min(Fraction(coupon.percent), Fraction(100)) / 100
     for coupon in coupons:
         if price is not None and coupon.percent is None:
-            off, stated = _amount_off(coupon, terms)
+            off, known = _amount_off(coupon, terms)
             monthly -= _monthly(price, off)
-            sure = sure and stated
+            sure = sure and known
     if not sure:
         monthly *= _billed_share(terms, view)
     return max(monthly, Fraction(0)), sure
@@ -239,10 +257,10 @@ def _billed_share(terms: Terms, view: View) -> Fraction:
 def _line_rate(line: Line, knowledge: Knowledge) -> Fraction:
     """Periods a month of what a line billed: its interval, else its price's, else the days it covers."""
     if line.interval is not None:
-        return PER_MONTH[line.interval] / max(line.interval_count, 1)
+        return _periods_a_month(line.interval, line.interval_count)
     seen = knowledge.entries.get(("price", line.price_id or ""))
     if isinstance(seen, Price) and seen.interval is not None:
-        return PER_MONTH[seen.interval] / max(seen.interval_count, 1)
+        return _periods_a_month(seen.interval, seen.interval_count)
     return _rate_of_days(line.days)
 
 

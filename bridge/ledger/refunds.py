@@ -1,160 +1,214 @@
-"""Money that goes back, and money that comes back after all. None of it changes MRR."""
+"""Money that goes back, and money that comes back after all. None of it changes MRR.
+
+Each refund changes what its bill has given back; the event tells the difference, so that the sum is always right.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
-from bridge.ledger.drafts import Draft
+from bridge.ledger.bills import Books
+from bridge.ledger.drafts import Draft, Labels
 from bridge.ledger.events import EventType, Policy, RefundAmount
 from bridge.ledger.links import bill_of, payment_of, subscription_of
-from bridge.ledger.order import refunds_in_order
-from bridge.ledger.payments import net_share
-from bridge.ledger.state import Bill, Labels, Links, Returned, Subscription
+from bridge.ledger.payments import net
+from bridge.ledger.remarks import Remarks, shown
+from bridge.ledger.state import Bill, Links, Returned, Subscription
 from processors.facts import Refund, RefundKind, RefundStatus
-from processors.money import round_minor
+
+# A refund only ever gets further; what has failed does not succeed any more, whatever arrives late.
+_FURTHER: Mapping[RefundStatus, int] = {RefundStatus.PENDING: 0, RefundStatus.SUCCEEDED: 1, RefundStatus.FAILED: 2}
 
 
 @dataclass(slots=True, kw_only=True)
 class Desk:
-    """What refunds are looked up in while one settlement is made: bills and subscriptions as they stand after it."""
+    """Where refunds are settled: bills and subscriptions as they stand once all payments are told."""
 
-    bills: Mapping[str, Bill]
+    books: Books
     subscriptions: Mapping[str, Subscription]
-    links: Links
     policy: Policy
-    refunds: dict[str, Returned]
-    pooled: dict[str, int]
+    remarks: Remarks
     drafts: list[Draft] = field(default_factory=list)
 
 
 def settle_refunds(refunds: Iterable[Refund], desk: Desk) -> None:
-    """Tells every refund, dispute and reversal among the facts, once each; totals last, since single refunds say more."""
-    ordered = refunds_in_order(refunds)
-    for refund in ordered:
+    """Tells every refund, dispute and reversal, once each; totals last, since single refunds say more."""
+    single: dict[str, list[Refund]] = {}
+    totals = []
+    for refund in refunds:
         if refund.is_total:
-            continue
-        if refund.kind is RefundKind.REVERSAL:
-            _reversal(refund, desk)
+            totals.append(refund)
         else:
-            _refund(refund, desk)
-    for refund in ordered:
-        if refund.is_total:
-            _total(refund, desk)
+            single.setdefault(refund.key, []).append(refund)
+    for tellings in single.values():
+        for _, same in groupby(sorted(tellings, key=_how_far), key=_how_far):
+            _settle(list(same), desk)
+    for refund in totals:
+        _settle([refund], desk)
 
 
-def _refund(refund: Refund, desk: Desk) -> None:
-    known = desk.refunds.get(refund.key)
-    payment = payment_of(desk.links, refund.ids)
-    seen = Returned(status=refund.status, minor=refund.amount.minor, payment_id=payment)
-    if known is not None and known.status is RefundStatus.FAILED:
-        return  # what has failed does not succeed any more, whatever arrives late
-    if known is not None:
-        seen = replace(seen, told=known.told, payment_id=known.payment_id or payment)
-    if refund.status is RefundStatus.SUCCEEDED and not seen.told:
-        fresh = _beyond_pool(refund, payment, desk)
-        if fresh:
-            desk.drafts.append(_draft(refund, fresh, desk))
-        seen = replace(seen, told=refund.amount.minor)
-    if refund.status is RefundStatus.FAILED and seen.told:
-        desk.drafts.append(_compensation(refund, seen.told, desk))
-        seen = replace(seen, told=0)
-    if refund.status is RefundStatus.PENDING and known is not None:
-        return
-    desk.refunds[refund.key] = seen
+def _how_far(refund: Refund) -> tuple[int, int]:
+    """How far a refund has got, and a reversal how much of it is back: neither ever goes back."""
+    return (_FURTHER[refund.status], refund.amount.minor)
 
 
-def _beyond_pool(refund: Refund, payment: str | None, desk: Desk) -> int:
-    """What of a refund was not told yet as part of a total: a total may arrive in an earlier window than its refunds."""
-    pool = desk.pooled.get(payment or "", 0)
-    covered = min(pool, refund.amount.minor)
-    if covered and payment is not None:
-        desk.pooled[payment] = pool - covered
-    return refund.amount.minor - covered
+def _settle(tellings: Sequence[Refund], desk: Desk) -> None:
+    """Tells what one step of a refund changes. However often it is told, it is one step."""
+    refund = tellings[0]
+    bill = _bill(refund, desk.books)
+    after = _with(bill, refund, desk.books.links)
+    back = net(after.returned, after, desk.policy)
+    minor = back - bill.told_back
+    event_ids = tuple(dict.fromkeys(one.processor_event_id for one in tellings))
+    desk.books.put(replace(after, told_back=back))
+    if minor:
+        draft = _told(refund, minor, after, event_ids, desk)
+        desk.drafts.append(draft)
+        desk.remarks.add(event_ids, f"{refund.key}: told as {draft.event_type} of {shown(draft.minor, draft.currency)}")
+    else:
+        desk.remarks.add(event_ids, f"{refund.key}: {_why_silent(refund, bill)}")
 
 
-def _total(refund: Refund, desk: Desk) -> None:
-    """All that was refunded on a payment, where no single refund told of it: only what is not accounted for."""
-    payment = payment_of(desk.links, refund.ids)
-    if payment is None:
-        return
-    single = [
-        one for one in desk.refunds.values() if one.payment_id == payment and one.status is not RefundStatus.FAILED
-    ]
-    pool = desk.pooled.get(payment, 0)
-    rest = refund.amount.minor - sum(one.minor for one in single) - pool
-    if rest <= 0:
-        return
-    desk.pooled[payment] = pool + rest
-    total = refund.amount.minor
-    desk.drafts.append(
-        replace(
-            _draft(refund, rest, desk),
-            output_key=f"refund:{refund.key}:{total}",
-            transaction_id=f"{refund.transaction_id}:{total}",
-        )
-    )
-
-
-def _reversal(refund: Refund, desk: Desk) -> None:
-    known = desk.refunds.get(refund.key)
-    if refund.status is not RefundStatus.SUCCEEDED or (known is not None and known.told):
-        return
-    desk.refunds[refund.key] = Returned(status=refund.status, told=refund.amount.minor)
-    desk.drafts.append(_back(refund, refund.amount.minor, f"refund:{refund.key}", refund.transaction_id, desk))
-
-
-def _compensation(refund: Refund, minor: int, desk: Desk) -> Draft:
-    """A refund that was told and then failed: the money is back with the merchant."""
-    draft = _back(refund, minor, f"refund:{refund.key}:failed", f"{refund.transaction_id}:failed", desk)
-    return replace(draft, extra={**draft.extra, "reversal_of": refund.transaction_id})
-
-
-def _back(refund: Refund, minor: int, key: str, transaction_id: str, desk: Desk) -> Draft:
-    """Money that came back: an event of the payment's own kind, since Pulsora has no type for it."""
-    draft = _draft(refund, minor, desk)
-    net = round_minor(minor * net_share(_bill(refund, desk), desk.policy))
-    original = refund.reverses or (draft.extra.get("refunded_transaction_id"))
-    return replace(
-        draft,
-        output_key=key,
-        transaction_id=transaction_id,
-        event_type=EventType.RENEWAL if draft.is_recurring else EventType.PURCHASE,
-        minor=net,
-        extra={**draft.extra, "reversal_of": str(original).partition(":")[0] if original else None},
-    )
-
-
-def _draft(refund: Refund, minor: int, desk: Desk) -> Draft:
-    bill = _bill(refund, desk)
-    payment = payment_of(desk.links, refund.ids)
-    subscription_id = (bill.subscription_id if bill else None) or subscription_of(desk.links, refund.ids)
-    subscription = desk.subscriptions.get(subscription_id or "")
-    refunded = (bill.transaction_id or bill.id) if bill else bill_of(desk.links, refund.ids)
-    net = round_minor(minor * net_share(bill, desk.policy))
-    return Draft(
-        output_key=f"refund:{refund.key}",
-        event_type=EventType.REFUND,
-        minor=-net if desk.policy.refund_amount is RefundAmount.NEGATIVE else net,
+def _bill(refund: Refund, books: Books) -> Bill:
+    """The bill that was refunded; an empty one where its payment has not been seen."""
+    payment = payment_of(books.links, refund.ids)
+    owed = bill_of(books.links, refund.ids) or refund.key
+    key = books.slot(owed, refund.amount.currency)
+    found = books.get(key)
+    if found is not None:
+        return found
+    subscription_id = subscription_of(books.links, refund.ids)
+    return Bill(
+        id=key,
         currency=refund.amount.currency,
-        transaction_id=refund.transaction_id,
         at=refund.at,
-        is_recurring=bill.recurring if bill else subscription_id is not None,
-        guest_id=refunded or refund.transaction_id,
+        unsure=owed == payment,
+        recurring=subscription_id is not None,
+        subscription_id=subscription_id,
+    )
+
+
+# ---- What a refund makes of its bill ------------------------------------------------------------------------------
+
+
+def _with(bill: Bill, refund: Refund, links: Links) -> Bill:
+    if refund.is_total:
+        return _with_total(bill, refund, links)
+    return _with_reversal(bill, refund) if refund.kind is RefundKind.REVERSAL else _with_single(bill, refund, links)
+
+
+def _with_single(bill: Bill, refund: Refund, links: Links) -> Bill:
+    """The bill after a refund or a dispute. What a total told of it before is not told again."""
+    known = bill.returns.get(refund.key)
+    if known is not None and _FURTHER[refund.status] <= _FURTHER[known.status]:
+        return bill
+    payment = payment_of(links, refund.ids) or (known.payment_id if known else None)
+    minor = refund.amount.minor
+    counted = minor if refund.status is RefundStatus.SUCCEEDED else 0
+    seen = Returned(kind=refund.kind, status=refund.status, minor=minor, counted=counted, payment_id=payment)
+    is_news = known is None or known.status is RefundStatus.PENDING
+    resolves = is_news and refund.status is not RefundStatus.PENDING and refund.kind is RefundKind.REFUND
+    pooled = _drawn(bill.pooled, payment or "", minor) if resolves else bill.pooled
+    return replace(bill, returns={**bill.returns, refund.key: seen}, pooled=pooled)
+
+
+def _drawn(pooled: Mapping[str, int], payment: str, minor: int) -> Mapping[str, int]:
+    """The pool after one of the refunds it was told for has turned out to be this one."""
+    left = pooled.get(payment, 0) - minor
+    rest = {key: value for key, value in pooled.items() if key != payment}
+    return {**rest, payment: left} if left > 0 else rest
+
+
+def _with_reversal(bill: Bill, refund: Refund) -> Bill:
+    """The bill after money came back. A second telling may say that more of it did."""
+    known = bill.returns.get(refund.key)
+    back = max(refund.amount.minor, -known.counted if known is not None else 0)
+    if refund.status is not RefundStatus.SUCCEEDED:
+        return bill
+    seen = Returned(kind=refund.kind, status=refund.status, minor=back, counted=-back)
+    return replace(bill, returns={**bill.returns, refund.key: seen})
+
+
+def _with_total(bill: Bill, refund: Refund, links: Links) -> Bill:
+    """The bill after a total: all that was refunded on a payment, less what single refunds account for."""
+    payment = payment_of(links, refund.ids) or ""
+    single = sum(one.minor for one in bill.returns.values() if _is_refund_of(one, payment, links))
+    rest = refund.amount.minor - single - bill.pooled.get(payment, 0)
+    if rest <= 0:
+        return bill
+    return replace(bill, pooled={**bill.pooled, payment: bill.pooled.get(payment, 0) + rest})
+
+
+def _is_refund_of(one: Returned, payment: str, links: Links) -> bool:
+    """Whether a payment's total counts it: refunds, also failed ones that it may still hold, but no disputes."""
+    if one.kind is not RefundKind.REFUND:
+        return False
+    return links.payment_of.get(one.payment_id or "", one.payment_id or "") == payment
+
+
+# ---- How it is told -----------------------------------------------------------------------------------------------
+
+
+def _told(refund: Refund, minor: int, bill: Bill, event_ids: tuple[str, ...], desk: Desk) -> Draft:
+    """The event of money that went back (`minor` above 0) or came back: Pulsora has no type for the latter."""
+    key, transaction_id = _names(refund, minor, bill)
+    is_back = minor < 0
+    payment = payment_of(desk.books.links, refund.ids)
+    subscription_id = bill.subscription_id or subscription_of(desk.books.links, refund.ids)
+    subscription = desk.subscriptions.get(subscription_id or "")
+    return Draft(
+        output_key=f"refund:{key}",
+        event_type=_type_of_money_back(bill) if is_back else EventType.REFUND,
+        minor=-minor if is_back or desk.policy.refund_amount is RefundAmount.NEGATIVE else minor,
+        currency=refund.amount.currency,
+        transaction_id=transaction_id,
+        at=refund.at,
+        is_recurring=bill.recurring,
+        guest_id=bill.transaction_id,
         mrr=0,
         subscription_id=subscription_id,
-        invoice_id=bill.id if bill and bill.invoiced else refund.ids.invoice_id,
-        payment_ids=tuple(ref for ref in (payment, *(sorted(bill.payments) if bill else ())) if ref),
+        invoice_id=bill.id if bill.invoiced else refund.ids.invoice_id,
+        payment_ids=tuple(dict.fromkeys(ref for ref in (payment, *sorted(bill.payments)) if ref)),
         objects=tuple(ref for ref in (refund.key, payment) if ref),
-        labels=subscription.labels if subscription else Labels(plan=bill.plan if bill else None),
-        extra={"refunded_transaction_id": refunded, "reason": refund.reason},
-        event_ids=(refund.processor_event_id,),
+        labels=subscription.labels if subscription and bill.recurring else Labels(plan=bill.plan, coupon=bill.coupon),
+        extra=_extra(refund, bill, is_back=is_back),
+        event_ids=event_ids,
     )
 
 
-def _bill(refund: Refund, desk: Desk) -> Bill | None:
-    key = bill_of(desk.links, refund.ids)
-    payment = payment_of(desk.links, refund.ids)
-    if key is not None and key in desk.bills:
-        return desk.bills[key]
-    return next((bill for bill in desk.bills.values() if payment in bill.payments), None)
+def _names(refund: Refund, minor: int, bill: Bill) -> tuple[str, str]:
+    """Under which key and which transaction id it is told: each telling of one refund has its own."""
+    if refund.is_total:
+        return f"{refund.key}:{refund.amount.minor}", f"{refund.transaction_id}:{refund.amount.minor}"
+    if refund.status is RefundStatus.FAILED:
+        return f"{refund.key}:failed", f"{refund.transaction_id}:failed"
+    if refund.kind is not RefundKind.REVERSAL:
+        return refund.key, refund.transaction_id
+    whole = bill.returns[refund.key].minor
+    key = refund.key if whole == -minor else f"{refund.key}:{whole}"
+    return key, key
+
+
+def _type_of_money_back(bill: Bill) -> EventType:
+    return EventType.RENEWAL if bill.recurring else EventType.PURCHASE
+
+
+def _extra(refund: Refund, bill: Bill, *, is_back: bool) -> dict[str, object]:
+    told: dict[str, object] = {"refunded_transaction_id": bill.transaction_id, "reason": refund.reason}
+    if is_back:
+        original = refund.transaction_id if refund.status is RefundStatus.FAILED else refund.reverses
+        told["reversal_of"] = (original or bill.transaction_id).partition(":")[0]
+    return told
+
+
+def _why_silent(refund: Refund, before: Bill) -> str:
+    """Why a refund gave no event."""
+    if refund.key in before.returns and before.returns[refund.key].status is refund.status:
+        return "counted already"
+    if refund.status is RefundStatus.PENDING:
+        return "it has not succeeded yet: no money has moved"
+    if refund.status is RefundStatus.FAILED:
+        return "it failed: no money has moved"
+    return "counted already"

@@ -5,17 +5,15 @@ Nothing in here is an event: it is what is needed so that no fact is ever told t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 
-from cattrs.preconf.json import make_converter
-
-from bridge.ledger.events import RevenueEvent
-from processors.facts import Line, Reason, RefundStatus, Terms
+from bridge.ledger.drafts import NO_LABELS, Draft, Labels
+from bridge.ledger.writing import Shelf, converter, text_of
+from processors.facts import Line, Reason, RefundKind, RefundStatus, Terms
 from processors.money import Currency
 
 
@@ -33,21 +31,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
-    """Which id belongs to which. The first that is learnt stays."""
+    """Which id belongs to which. The first that is learnt stays.
+
+    `matched`: payments whose invoice nobody named, and the invoice that they must have paid; a name takes precedence.
+    """
 
     invoice_of: Mapping[str, str] = field(default_factory=dict)  # payment -> invoice
     subscription_of: Mapping[str, str] = field(default_factory=dict)  # invoice or payment -> subscription
     payment_of: Mapping[str, str] = field(default_factory=dict)  # charge -> payment
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """What `metadata` tells of a subscription with each event."""
-
-    plan: str | None = None
-    interval: str | None = None
-    coupon: str | None = None
-    seats: int | None = None
+    matched: Mapping[str, str] = field(default_factory=dict)  # payment -> invoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +49,7 @@ class Subscription:
     `level`: its present MRR, exact, in minor units. `told`: the same as Pulsora knows it, so that always
     `told == baseline + sum of emitted deltas == round(level)`. `terms` None: known from payments alone.
     `counted`: it has counted towards MRR at some time. `starts`, `moves`: how many were emitted, for their keys.
+    `proven_at`: when a payment proved that it runs, whatever an older state says of it.
     """
 
     id: str
@@ -75,17 +68,34 @@ class Subscription:
     moves: int = 0
     starts: int = 0
     trial_ends_at: datetime | None = None
-    labels: Labels = Labels()
+    proven_at: datetime | None = None
+    labels: Labels = NO_LABELS
     lines: Mapping[str, Line] = field(default_factory=dict)  # by price: what one full period was billed last
     lines_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
-    """All payments for one thing owed: an invoice, a transaction, or a payment that has none.
+class Returned:
+    """One refund, dispute or reversal of `minor` units, as far as it has got.
 
-    `claimed`: what the invoice says has been paid on it in all. `payments`: by economic key. `told`: gross minor units
-    that went out as events; `told_net` the same after `AMOUNT_BASIS`. `transaction_id`: of the first event.
+    `counted`: what of it counts as given back now: 0 unless it has succeeded, below 0 for a reversal.
+    """
+
+    kind: RefundKind = RefundKind.REFUND
+    status: RefundStatus
+    minor: int
+    counted: int = 0
+    payment_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """All that was paid for one thing owed (an invoice, a transaction, or a payment without one), and given back.
+
+    Gross minor units, but for `told` and `told_back`, which are what went out after `AMOUNT_BASIS`: always
+    `told - told_back == sum of its events' amounts`. `claimed`: what the invoice says has been paid on it in all.
+    `payments`: by economic key. `returns`: by refund. `pooled`: given back by a total, not yet by single refunds, by
+    payment. `told_as`: the transaction ids of its events. `unsure`: its payload could not say that it has no invoice.
     """
 
     id: str
@@ -94,75 +104,79 @@ class Bill:
     claimed: int = 0
     payments: Mapping[str, int] = field(default_factory=dict)
     tax: int = 0
+    returns: Mapping[str, Returned] = field(default_factory=dict)
+    pooled: Mapping[str, int] = field(default_factory=dict)
     told: int = 0
-    told_net: int = 0
+    told_back: int = 0
+    told_as: tuple[str, ...] = ()
     reason: Reason = Reason.UNKNOWN
     invoiced: bool = False
-    subscription_id: str | None = None
-    transaction_id: str | None = None
+    unsure: bool = False
     recurring: bool = False
-    unsure: bool = False  # no invoice is known, and the payload could not say that there is none
+    subscription_id: str | None = None
     plan: str | None = None
+    coupon: str | None = None
 
     @property
-    def total(self) -> int:
-        """Gross minor units paid so far: invoices count payments that no webhook told of, and the other way round."""
+    def paid(self) -> int:
+        """Gross, so far: an invoice counts payments that no webhook told of, and the other way round."""
         return max(self.claimed, sum(self.payments.values()))
 
+    @property
+    def returned(self) -> int:
+        """Gross, given back so far."""
+        return sum(one.counted for one in self.returns.values()) + sum(self.pooled.values())
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Returned:
-    """One refund, dispute or reversal of `minor` units. `told`: what of it went out; 0: nothing yet, or taken back."""
-
-    status: RefundStatus
-    minor: int = 0
-    told: int = 0
-    payment_id: str | None = None
+    @property
+    def transaction_id(self) -> str:
+        """What its first event was told as, else would be."""
+        return self.told_as[0] if self.told_as else self.id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """An event that went to the outbox without a visit, and the places where one may still turn up."""
+def _bills() -> Shelf[Bill]:
+    return Shelf(Bill)
 
-    event: RevenueEvent
-    places: tuple[tuple[str, str], ...]
+
+def _marks() -> Shelf[Mark]:
+    return Shelf(Mark)
+
+
+def _held() -> Shelf[Draft]:
+    return Shelf(Draft)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """One stream's ledger. `marks` are kept by "place:ref"; `pooled`: refunded by a total, not yet by single refunds."""
+    """One stream's ledger.
+
+    `marks` are kept by "place:ref". `open_bills`: since when a payment without an invoice, or an invoice with more paid
+    than payments are known, waits for its counterpart. `held`: events without a visit, by output key.
+    """
 
     customer_id: str | None = None
     links: Links = Links()
-    marks: Mapping[str, Mark] = field(default_factory=dict)
+    marks: Shelf[Mark] = field(default_factory=_marks)
     subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
-    bills: Mapping[str, Bill] = field(default_factory=dict)
-    refunds: Mapping[str, Returned] = field(default_factory=dict)
-    pooled: Mapping[str, int] = field(default_factory=dict)
-    held: tuple[Held, ...] = ()
+    bills: Shelf[Bill] = field(default_factory=_bills)
+    open_bills: Mapping[str, datetime] = field(default_factory=dict)
+    held: Shelf[Draft] = field(default_factory=_held)
 
 
 EMPTY = State()
 
 _VERSION = 1
-_json = make_converter(omit_if_default=True)
-_json.register_unstructure_hook(Fraction, str)
-_json.register_structure_hook(Fraction, lambda value, _: Fraction(value))
-_json.register_unstructure_hook(Decimal, str)
-_json.register_structure_hook(Decimal, lambda value, _: Decimal(value))
-_json.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)  # metadata: JSON values
 
 
 def dump(state: State) -> str:
     """The state as JSON text, with the version of its layout."""
-    return _json.dumps({"version": _VERSION, "state": _json.unstructure(state)}, separators=(",", ":"))
+    return text_of({"version": _VERSION, "state": state})
 
 
 def load(text: str | None) -> State:
     """The state that was written down, or an empty one. Raises ValueError when a newer program wrote it."""
     if text is None:
         return EMPTY
-    written: dict[str, Any] = _json.loads(text, dict[str, Any])
+    written = json.loads(text)
     if written.get("version") != _VERSION:
         raise ValueError(f"ledger state of layout {written.get('version')!r}; this program knows {_VERSION}")
-    return _json.structure(written["state"], State)
+    return converter.structure(written["state"], State)

@@ -1,0 +1,48 @@
+"""What became of each webhook's facts, in a sentence or two: for the operator, and for `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from processors.facts import Attribution, Fact, Link, Payment, Refund, SubscriptionState
+from processors.money import Currency, Money, major
+
+
+@dataclass(slots=True)
+class Remarks:
+    """Sentences by the processor's event id, each once, in the order in which they were made."""
+
+    of_event: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    def add(self, event_ids: Iterable[str], text: str) -> None:
+        """Says this of each of the events."""
+        for event_id in event_ids:
+            self.of_event.setdefault(event_id, {})[text] = None
+
+    def written(self) -> dict[str, tuple[str, ...]]:
+        """All that was said, by event."""
+        return {event_id: tuple(texts) for event_id, texts in self.of_event.items()}
+
+
+_SILENT: Mapping[type[Fact], str] = {
+    Payment: "told already, with its other webhooks",
+    Refund: "told already",
+    SubscriptionState: "changes nothing",
+    Attribution: "names no visit",
+    Link: "says what belongs together",
+}
+
+
+def remark_the_silent(remarks: Remarks, facts: Iterable[Fact]) -> None:
+    """Says of every fact that gave no event why it did not."""
+    for fact in facts:
+        if fact.processor_event_id in remarks.of_event:
+            continue
+        is_empty = isinstance(fact, Payment) and fact.amount.minor == 0
+        remarks.add((fact.processor_event_id,), "0: no money has moved" if is_empty else _SILENT[type(fact)])
+
+
+def shown(minor: int, currency: Currency) -> str:
+    """An amount for people: "49.00 USD"."""
+    return f"{major(Money(minor=minor, currency=currency))} {currency.code}"
