@@ -26,7 +26,8 @@ log = structlog.get_logger()
 # A turn waits so long for answers; what is still on its way then is looked at in the next.
 TURN_SECONDS = 0.25
 CLOSING_SECONDS = 20.0
-MOST_IN_HAND = 512
+# What is in hand when a process dies is sent again, so it is little. Eight times as much sends no faster (measured).
+MOST_A_THREAD = 8
 
 OnAnswer = Callable[[Delivery, Answer, Verdict], None]
 
@@ -79,7 +80,7 @@ class Drain:
         self._gates: dict[str, Event] = {}
         self._done: list[Done] = []  # not on disk yet
         self._in_hand: Counter[str] = Counter()  # by origin
-        self._least = threads * 2
+        self._least, self._most = threads * 2, threads * MOST_A_THREAD
         self._reach = threads * 4
         self._clock = (datetime.min.replace(tzinfo=UTC), time.monotonic())  # the caller's, and ours beside it
 
@@ -105,8 +106,8 @@ class Drain:
         self._stop.set()
         self._done += self._crew.finished(self._in_hand.total() - len(self._done), seconds)
         self._crew.dismiss()
-        self._record_alone()
         self._client.close()
+        self._record_alone()
 
     def _record_alone(self) -> list[Done]:
         if not self._done:
@@ -137,7 +138,8 @@ class Drain:
         for done in recorded:
             halt = done.ruling.halt
             if halt and self._gates.pop(halt.name, None):  # from here on the pause on disk holds
-                log.error("paused", destination=halt.name, until=halt.until.isoformat(), reason=halt.reason)
+                say = log.error if halt.probing else log.warning
+                say("paused", destination=halt.name, until=halt.until.isoformat(), reason=halt.reason)
             self._tell(done)
         return recorded
 
@@ -161,9 +163,12 @@ class Drain:
         return {origin: max(0, self._reach - self._in_hand[origin]) for origin in self._plan.origins()}
 
     def _wanted(self, claimed: Claimed) -> int:
-        """How many answers to wait for: all, or half of what is in hand when there is probably more to claim."""
-        in_hand = self._in_hand.total()
-        return in_hand if len(claimed.trials) < self._reach // 2 else in_hand // 2
+        """How many answers to wait for: as many as were claimed, or half of all when there is probably more to claim.
+
+        Never for all in hand: one of them may be waiting for a server that says nothing.
+        """
+        in_hand, new = self._in_hand.total(), len(claimed.trials)
+        return min(in_hand, max(1, new)) if new < self._reach // 2 else in_hand // 2
 
     def _adapt(self, recorded: Sequence[Done]) -> None:
         """Reach as far ahead as is sent in a second: enough to keep every thread busy, little enough to stay fresh."""
@@ -171,7 +176,7 @@ class Drain:
         if not posted and not self._in_hand.total():
             return
         pace = posted / max(time.monotonic() - self._clock[1], 0.001)
-        self._reach = min(max(int(pace), self._least), MOST_IN_HAND)
+        self._reach = min(max(int(pace), self._least), self._most)
 
 
 def _report(claimed: Claimed, recorded: Sequence[Done], in_hand: int) -> DrainReport:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +27,21 @@ TOKEN = "sec_test_fake"
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
+
+ROOT = Path(__file__).resolve().parents[3]
+
+DRAINING = """
+import sys
+from datetime import UTC, datetime
+from bridge.sender.destinations import Destination
+from bridge.sender.drain import Drain
+from bridge.store import open_store
+
+routes = {"stripe": Destination(endpoint=sys.argv[2], token="sec_test_fake")}
+drain = Drain(open_store(sys.argv[1]), routes, owner="test:killed", threads=4, per_hour=0)
+while True:
+    drain.drain_once(datetime(2025, 3, 1, 12, tzinfo=UTC))
+"""
 
 MakeDrain = Callable[..., Drain]
 
@@ -440,6 +458,19 @@ def test_a_stuck_customer_delays_nobody_else(store: Store, make_drain: MakeDrain
     assert "second" not in keys(pulsora)
 
 
+def test_beside_a_stuck_customer_another_ones_many_events_go_out_quickly(
+    store: Store, make_drain: MakeDrain, pulsora: StandIn
+) -> None:
+    drain = make_drain(threads=2, client=Client())
+    pulsora.rule = lambda data: Reply(fault=Fault.HANG) if data["customer_id"] == "stuck" else None
+    put(store, an_event("first", "stuck"), *(an_event(f"in_{number}", "busy") for number in range(30)))
+
+    started = time.monotonic()
+    turns(drain, until=lambda: len(pulsora.accepted) == 30)
+
+    assert time.monotonic() - started < 4  # thirty turns that each waited for the stuck one would take 7.5 s
+
+
 def test_a_failing_customer_keeps_its_place_while_others_pass(store: Store, drain: Drain, pulsora: StandIn) -> None:
     pulsora.rule = lambda data: Reply(status=500) if data["customer_id"] == "stuck" else None
     put(store, an_event("first", "stuck"), an_event("second", "stuck"), an_event("other", "cus_2"))
@@ -606,6 +637,26 @@ def test_a_claim_that_dies_with_its_process_is_sent_again_when_its_lease_is_over
 
     assert early == []
     assert keys(pulsora) == ["in_1"]
+
+
+def test_a_killed_process_loses_nothing_and_repeats_only_what_it_had_in_hand(
+    store: Store, make_drain: MakeDrain, pulsora: StandIn, tmp_path: Path
+) -> None:
+    put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(400)))
+    url = f"sqlite:///{tmp_path / 'bridge.db'}"
+    process = subprocess.Popen([sys.executable, "-c", DRAINING, url, pulsora.endpoint], cwd=ROOT)
+    while len(pulsora.accepted) < 100:
+        assert process.poll() is None
+        time.sleep(0.01)
+
+    process.kill()
+    process.wait()
+    turns(make_drain(), NOW + 4 * MINUTE)
+
+    sent = Counter(data["transaction_id"] for data in pulsora.accepted)
+    assert len(sent) == 400
+    assert max(sent.values()) <= 2
+    assert sent.total() - 400 <= 4 * 8  # threads, and events in hand of each
 
 
 def test_no_transaction_is_open_while_an_answer_is_waited_for(
