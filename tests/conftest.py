@@ -92,7 +92,8 @@ class Postgres:
             connection.exec_driver_sql("SELECT pg_reload_conf()")
         self._shared = self.new()
         _migrate(self._shared)
-        self._cleaner = create_engine(make_url(self._shared).set(drivername="postgresql+psycopg"))
+        own = make_url(self._shared).set(drivername="postgresql+psycopg")
+        self._cleaner = create_engine(own, pool_pre_ping=True)  # tests may kill connections
 
     def admin(self) -> Connection:
         """A connection that may do everything."""

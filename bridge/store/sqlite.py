@@ -199,12 +199,22 @@ def _engine(path: Path) -> Engine:
 
 
 def _begin(tx: Connection) -> None:
-    """Write transactions take SQLite's lock at once: one that reads first could not be let through later."""
-    tx.exec_driver_sql("BEGIN IMMEDIATE" if tx.get_execution_options().get("writes") else "BEGIN")
+    """Write transactions take SQLite's lock at once: one that reads first could not be let through later.
+
+    The others cannot write at all, since they have no lane.
+    """
+    writes = bool(tx.get_execution_options().get("writes"))
+    tx.exec_driver_sql(f"PRAGMA query_only = {int(not writes)}")
+    tx.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection in which `begin` is ours to say. Mode `rw` never makes an empty file in place of a lost one."""
+    """A connection in which `begin` is ours to say. Mode `rw` never makes an empty file in place of a lost one.
+
+    SQLite would open a read-only file too, and leave read-only files beside it that outlast the mistake.
+    """
+    if path.exists() and not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise sqlite3.OperationalError("readonly")
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
         uri=True,

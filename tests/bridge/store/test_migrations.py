@@ -1,0 +1,90 @@
+"""From an empty database to this program's tables, once, whoever asks and however often."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from bridge.errors import SchemaBehind, StoreUnavailable
+from bridge.store import Store, open_store
+from bridge.store.tables import metadata
+from tests.bridge.store.builders import an_arrival
+from tests.bridge.store.processes import ended, started
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without tables; on SQLite, without a file."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'new.db'}"
+    return str(request.getfixturevalue("postgres").new())
+
+
+def test_an_empty_database_becomes_usable(empty_url: str) -> None:
+    store = open_store(empty_url)
+
+    store.migrate()
+
+    assert store.schema_fits() is True
+    assert store.accept(an_arrival()) is True
+    store.close()
+
+
+def test_migrating_again_changes_nothing(store: Store) -> None:
+    store.accept(an_arrival())
+
+    store.migrate()
+
+    assert store.schema_fits() is True
+    assert store.accept(an_arrival()) is False
+
+
+def test_before_the_first_migration_the_operator_is_told_what_to_run(empty_url: str, tmp_path: Path) -> None:
+    (tmp_path / "new.db").touch()
+    store = open_store(empty_url)
+
+    assert store.schema_fits() is False
+    with pytest.raises(StoreUnavailable, match="pulsora-bridge migrate"):
+        store.accept(an_arrival())
+
+    store.migrate()
+    assert store.accept(an_arrival()) is True
+    store.close()
+
+
+def test_two_processes_may_migrate_at_once(empty_url: str) -> None:
+    processes = [started("migrate", empty_url, threads=2) for _ in range(2)]
+
+    answers = [line for process in processes for line in ended(process)]
+
+    assert answers == ["True"] * 4
+
+
+def test_the_migrations_lead_to_the_tables_that_the_code_uses(store: Store) -> None:
+    with store.reading() as tx:
+        differences = compare_metadata(MigrationContext.configure(tx), metadata)
+
+    assert differences == []
+
+
+def test_a_newer_database_is_left_alone(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    assert store.schema_fits() is False
+    with pytest.raises(SchemaBehind, match="newer"):
+        store.migrate()
+
+    with store.transaction() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/missing/bridge.db")
+
+    with pytest.raises(StoreUnavailable, match="folder"):
+        store.migrate()
