@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -309,7 +310,7 @@ def _sources(values: Mapping[str, str], problems: list[str]) -> Iterable[tuple[s
             )
             continue
         processor = processors()[chosen]
-        own = {_from_toml(key, processor): str(value) for key, value in table.items() if key != "processor"}
+        own = _of_table(table, processor, where, problems)
         yield name, _source(name, processor, {**_shared(values), **own}, where, problems)
 
 
@@ -320,6 +321,22 @@ def _tables(path: str, problems: list[str]) -> Mapping[str, Mapping[str, Any]]:
         problems.append(f"BRIDGE_CONFIG: cannot be read: {error}. Example: BRIDGE_CONFIG=/etc/pulsora-bridge.toml")
         return {}
     return {name: table for name, table in found.items() if isinstance(table, dict)}
+
+
+def _of_table(table: Mapping[str, Any], processor: Processor, where: str, problems: list[str]) -> dict[str, str]:
+    """A source's own settings by their names in the environment. A key that means nothing is a problem, not a silence."""
+    allowed = {one.name for one in OF_SOURCES} | {option.name for option in processor.options}
+    allowed |= {processor.secret.name, _api_key_name(processor)}
+    found: dict[str, str] = {}
+    for key, value in table.items():
+        name = _from_toml(key, processor)
+        if name in allowed:
+            found[name] = {True: "1", False: "0"}[value] if isinstance(value, bool) else str(value)
+        elif key != "processor":
+            close = get_close_matches(key, [one.lower() for one in allowed], 1)
+            hint = f". Did you mean {close[0]}?" if close else ""
+            problems.append(f"{where}{key}: there is no such setting{hint}")
+    return found
 
 
 def _from_toml(key: str, processor: Processor) -> str:
@@ -354,12 +371,19 @@ def _source(name: str, processor: Processor, values: Mapping[str, str], where: s
             problems.append(f"{where}{option.name}: {wrong}. Example: {option.name}={option.example}")
     if not read["PULSORA_SECRET_TOKEN"] and not read["DRY_RUN"] and "PULSORA_SECRET_TOKEN" not in values:
         problems.append(f"{where}PULSORA_SECRET_TOKEN: is missing. Example: PULSORA_SECRET_TOKEN=sec_…")
+    api_key = values.get(_api_key_name(processor))
+    if api_key is not None and processor.secret.check(api_key) is None:
+        key = _api_key_name(processor)
+        problems.append(
+            f"{where}{key}: looks like a webhook secret. Use a restricted API key that may only read. "
+            f"Example: {key}=rk_live_…"
+        )
     return Source(
         name=name,
         processor=processor.name,
         secrets=secrets,
         token=read["PULSORA_SECRET_TOKEN"],
-        api_key=values.get(_api_key_name(processor)),
+        api_key=api_key,
         endpoint=read["PULSORA_ENDPOINT"],
         options=options,
         policy=_policy(name, processor, read),

@@ -1,0 +1,76 @@
+"""The operator's pages: for the holder of the token alone, and nothing changes by a mere visit."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from flask.testing import FlaskClient
+
+from bridge.store import Store, outbox
+from bridge.store.outbox import DeliveryStatus, NewDelivery
+from tests.settings import ADMIN_TOKEN
+
+PAGES = ("/admin/", "/admin/events", "/admin/deliveries")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def a_dead_delivery(store: Store) -> int:
+    with store.transaction() as tx:
+        new = NewDelivery(
+            stream_id="stripe||live|cus_1", scope="stripe||live", source="stripe", livemode=True,
+            output_key="payment:in_1", status=DeliveryStatus.DEAD, body="{}", next_at=NOW, created_at=NOW,
+            event_type="renewal", currency="USD", amount=Decimal("49.00"), mrr_impact=Decimal("0.00"),
+        )  # fmt: skip
+        outbox.add(tx, [new])
+        return outbox.listing(tx)[0].id
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_stranger_sees_the_door_only(client: FlaskClient, page: str) -> None:
+    answer = client.get(page)
+
+    assert answer.status_code == 401
+    assert "Admin token" in answer.get_data(as_text=True)
+
+
+def test_a_wrong_token_does_not_open(client: FlaskClient) -> None:
+    assert client.post("/admin/login", data={"token": "guess"}).status_code == 401
+    assert client.get("/admin/").status_code == 401
+
+
+def test_the_token_opens_and_the_cookie_does_not_hold_it(client: FlaskClient) -> None:
+    entered = client.post("/admin/login", data={"token": ADMIN_TOKEN})
+
+    assert entered.status_code == 303
+    assert ADMIN_TOKEN not in entered.headers["Set-Cookie"]
+    assert "HttpOnly" in entered.headers["Set-Cookie"]
+    assert "SameSite=Strict" in entered.headers["Set-Cookie"]
+    assert [client.get(page).status_code for page in PAGES] == [200, 200, 200]
+
+
+def test_pages_may_load_nothing_from_elsewhere(client: FlaskClient) -> None:
+    answer = client.get("/admin/", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert not re.findall(r'(?:src|href)="https?:', answer.get_data(as_text=True))
+    with client.get("/admin/static/htmx.min.js") as script:
+        assert script.status_code == 200
+
+
+def test_a_dead_delivery_is_sent_again_by_a_form_that_only_this_page_can_make(
+    client: FlaskClient, sqlite_store: Store
+) -> None:
+    row_id = a_dead_delivery(sqlite_store)
+    client.post("/admin/login", data={"token": ADMIN_TOKEN})
+    page = client.get("/admin/deliveries?status=dead").get_data(as_text=True)
+    key = re.findall(r'name="key" value="(\w+)"', page)[0]
+
+    forged = client.post(f"/admin/deliveries/{row_id}/retry")
+    meant = client.post(f"/admin/deliveries/{row_id}/retry", data={"key": key})
+
+    assert (forged.status_code, meant.status_code) == (400, 303)
+    with sqlite_store.reading() as tx:
+        assert outbox.listing(tx)[0].status is DeliveryStatus.PENDING

@@ -1,0 +1,75 @@
+"""`POST /attributions`: the holder of the admin token tells whose visit it was."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from bridge.store import Store, inbox
+from bridge.web import create_app
+from tests.settings import ADMIN_TOKEN, some_settings
+
+TOLD = {"source": "stripe", "customer_id": "cus_1", "visitor_fingerprint": "fp_1", "session_id": "sess_1"}
+
+
+def post(client: FlaskClient, told: object = None, token: str = ADMIN_TOKEN) -> TestResponse:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return client.post("/attributions", json=TOLD if told is None else told, headers=headers)
+
+
+def test_a_registration_is_stored_like_a_webhook(client: FlaskClient, sqlite_store: Store) -> None:
+    answer = post(client)
+
+    with sqlite_store.reading() as tx:
+        row = inbox.listing(tx)[0]
+    assert answer.status_code == 200
+    assert (row.source, row.type, row.livemode) == ("stripe", "bridge.attribution", True)
+
+
+def test_the_same_told_twice_is_one(client: FlaskClient) -> None:
+    post(client)
+
+    assert post(client).json["duplicate"] is True  # type: ignore[index]  # a JSON object
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "word"),
+    [
+        ({"session_id": ""}, "session_id"),
+        ({"visitor_fingerprint": "x" * 256}, "visitor_fingerprint"),
+        ({"customer_id": None}, "customer_id"),
+        ({"source": "nobody"}, "source: name one of paddle, stripe"),
+    ],
+)
+def test_what_is_wrong_is_told(client: FlaskClient, spoilt: dict[str, object], word: str) -> None:
+    answer = post(client, {**TOLD, **spoilt})
+
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert word in answer.json["message"]
+
+
+def test_a_registration_names_somebody(client: FlaskClient) -> None:
+    answer = post(client, {key: value for key, value in TOLD.items() if key != "customer_id"})
+
+    assert answer.json is not None
+    assert "name at least one of customer_id, subscription_id, transaction_id" in answer.json["message"]
+
+
+def test_a_body_that_is_no_json_is_a_clear_error(client: FlaskClient) -> None:
+    answer = client.post("/attributions", data=b"\xff{", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+
+    assert (answer.status_code, answer.json) == (400, {"error": "invalid", "message": "The body is not JSON."})
+
+
+def test_a_stranger_is_refused(client: FlaskClient) -> None:
+    assert post(client, token="").status_code == 401
+    assert post(client, token="guess").status_code == 401
+
+
+def test_without_an_admin_token_there_is_no_door(sqlite_url: str, sqlite_store: Store) -> None:
+    client = create_app(some_settings(sqlite_url, ADMIN_TOKEN=""), sqlite_store).test_client()
+
+    assert post(client).status_code == 404
+    assert client.get("/admin/").status_code == 404
