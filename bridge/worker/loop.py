@@ -72,7 +72,11 @@ class Worker:
         settings = self.settings
         drain = Drain(
             self.store,
-            {name: Destination(endpoint=one.endpoint, token=one.token) for name, one in settings.sources.items()},
+            {
+                name: Destination(endpoint=source.endpoint, token=source.token)
+                for name, source in settings.sources.items()
+                if not source.dry_run
+            },
             owner=self.owner,
             threads=settings.sender_threads,
             per_hour=settings.rate_limit_per_hour,

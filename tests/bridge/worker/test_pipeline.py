@@ -1,0 +1,234 @@
+"""From the inbox to the outbox, on both databases: what is stored is routed, settled and ready to be sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bridge.settings import Settings
+from bridge.store import Store, inbox, outbox, streams
+from bridge.store.inbox import Arrival, InboxRow, InboxStatus
+from bridge.store.outbox import Delivery, DeliveryStatus
+from bridge.web.attributions import registration
+from bridge.worker import importing, settle
+from bridge.worker.route import route
+from bridge.worker.settle import settle_due
+from processors.facts import SubscriptionState
+from processors.stripe.resources import of_subscription
+from processors.stripe.stories import Story
+from tests.settings import some_settings
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BORN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return some_settings(database_url)
+
+
+def arrive(store: Store, bodies: Iterable[bytes], *, at: datetime = NOW, livemode: bool = True) -> None:
+    """Stores webhooks of Stripe as the web would."""
+    for body in bodies:
+        event = json.loads(body)
+        arrival = Arrival(
+            source="stripe", account=event.get("account"), livemode=livemode, event_id=event["id"], type=event["type"],
+            created_at=datetime.fromtimestamp(event["created"], UTC), received_at=at, body=body,
+        )  # fmt: skip
+        store.accept(arrival)
+
+
+def work(store: Store, settings: Settings, at: datetime = NOW) -> None:
+    """Everything that a worker has to do at that moment, short of sending."""
+    while route(store, settings, "worker", at):
+        pass
+    while settle_due(store, settings, "worker", at):
+        pass
+
+
+def came_out(store: Store) -> list[Delivery]:
+    with store.reading() as tx:
+        return outbox.listing(tx, limit=1000)[::-1]
+
+
+def told(deliveries: Sequence[Delivery]) -> list[tuple[str, str, str]]:
+    return [
+        (one.event_type, f"{one.amount:f}", "" if one.mrr_impact is None else f"{one.mrr_impact:f}")
+        for one in deliveries
+    ]
+
+
+def row(store: Store, event_id: str) -> InboxRow:
+    with store.reading() as tx:
+        found = inbox.find(tx, event_id)
+    assert found is not None
+    return found
+
+
+def data(delivery: Delivery) -> dict[str, Any]:
+    return dict(json.loads(delivery.body))
+
+
+def test_a_signup_becomes_one_event_and_every_webhook_has_its_end(store: Store, settings: Settings) -> None:
+    arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
+
+    work(store, settings)
+
+    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
+    with store.reading() as tx:
+        rows = inbox.listing(tx, limit=100)
+    assert {one.status for one in rows} <= {InboxStatus.SETTLED, InboxStatus.IGNORED}
+    assert sum(one.produced for one in rows) == 1
+
+
+def test_nothing_is_settled_before_the_customer_has_been_quiet(store: Store, database_url: str) -> None:
+    settings = some_settings(database_url, SETTLE_SECONDS="90")
+    arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
+
+    work(store, settings, NOW + timedelta(seconds=89))
+    early = came_out(store)
+    work(store, settings, NOW + timedelta(seconds=91))
+
+    assert early == []
+    assert len(came_out(store)) == 1
+
+
+def test_webhooks_that_come_again_later_give_nothing_more(store: Store, settings: Settings) -> None:
+    story = Story.begin("ada", BORN).subscribe()
+    arrive(store, story.webhooks)
+    work(store, settings)
+    with store.transaction() as tx:
+        inbox.replay(tx, [one.id for one in inbox.listing(tx, limit=100)])
+
+    work(store, settings, NOW + timedelta(hours=1))
+
+    assert len(came_out(store)) == 1
+
+
+def test_an_invoice_payment_waits_until_its_customer_is_told(store: Store, settings: Settings) -> None:
+    webhooks = Story.begin("ada", BORN).subscribe().webhooks
+    nameless = [body for body in webhooks if json.loads(body)["type"] == "invoice_payment.paid"]
+    rest = [body for body in webhooks if body not in nameless]
+
+    arrive(store, nameless)
+    work(store, settings)
+    waiting = came_out(store)
+    arrive(store, rest, at=NOW + timedelta(minutes=1))
+    work(store, settings, NOW + timedelta(minutes=2))
+
+    assert waiting == []
+    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
+
+
+def test_an_unattributed_event_is_held_and_released_by_a_registration(store: Store, settings: Settings) -> None:
+    arrive(store, Story.begin("ada", BORN, visit={}).subscribe().webhooks)
+    work(store, settings)
+    held = came_out(store)[0]
+    visit = {"customer_id": "cus_ada", "visitor_fingerprint": "fp_late", "session_id": "sess_late"}
+
+    store.accept(registration(settings.sources["stripe"], visit, livemode=True, now=NOW))
+    work(store, settings, NOW + timedelta(minutes=1))
+
+    released = came_out(store)[0]
+    assert (held.status, held.hold_until) == (DeliveryStatus.HELD, NOW + timedelta(hours=1))
+    assert data(held)["visitor_fingerprint"].startswith("unattributed:")
+    assert released.status is DeliveryStatus.PENDING
+    assert (data(released)["visitor_fingerprint"], data(released)["session_id"]) == ("fp_late", "sess_late")
+    assert data(released)["metadata"]["attribution"] == "registered"
+
+
+@pytest.mark.parametrize(("policy", "status"), [("send", DeliveryStatus.PENDING), ("drop", DeliveryStatus.DROPPED)])
+def test_the_policy_says_what_becomes_of_the_unattributed(
+    store: Store, database_url: str, policy: str, status: DeliveryStatus
+) -> None:
+    settings = some_settings(database_url, UNATTRIBUTED=policy)
+    arrive(store, Story.begin("ada", BORN, visit={}).buy(2900, guest=True).webhooks)
+
+    work(store, settings)
+
+    assert [one.status for one in came_out(store)] == [status]
+
+
+def test_test_mode_keeps_a_ledger_of_its_own_and_is_not_sent(store: Store, settings: Settings) -> None:
+    arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
+    arrive(store, Story.begin("tess", BORN, livemode=False).subscribe().webhooks, livemode=False)
+
+    work(store, settings)
+
+    assert sorted((one.scope, one.status.value) for one in came_out(store)) == [
+        ("stripe||live", "pending"),
+        ("stripe||test", "kept"),
+    ]
+
+
+def test_one_odd_event_does_not_stop_the_others(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhooks = Story.begin("ada", BORN).subscribe().webhooks
+    odd = json.dumps({**json.loads(webhooks[0]), "id": "evt_odd", "type": "charge.succeeded"}).encode()
+    arrive(store, [*webhooks, odd])
+    fold = settle.settle
+
+    def breaks(state: Any, facts: Sequence[Any], *more: Any) -> Any:
+        if any(fact.processor_event_id == webhook_id for fact in facts):
+            raise ZeroDivisionError("an odd event")
+        return fold(state, facts, *more)
+
+    webhook_id = json.loads(webhooks[1])["id"]
+    monkeypatch.setattr(settle, "settle", breaks)
+    work(store, settings)
+
+    failed = row(store, webhook_id)
+    assert failed.status is InboxStatus.FAILED
+    assert "ZeroDivisionError: an odd event" in (failed.reason or "")
+    assert len(came_out(store)) == 1
+
+
+def test_a_source_that_is_gone_keeps_its_events(store: Store, settings: Settings, database_url: str) -> None:
+    arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
+    without = some_settings(database_url, STRIPE_WEBHOOK_SECRET="")
+
+    work(store, without)
+    kept = row(store, "evt_ada_1")
+    work(store, settings, NOW + timedelta(hours=2))
+
+    assert (kept.status, "not configured any more" in (kept.reason or "")) == (InboxStatus.FAILED, True)
+    assert len(came_out(store)) == 1
+
+
+def test_an_imported_subscription_is_a_silent_baseline_and_its_renewal_a_renewal(
+    store: Store, settings: Settings
+) -> None:
+    story = Story.begin("ada", BORN).subscribe()
+    born = next(body for body in story.webhooks if json.loads(body)["type"] == "customer.subscription.created")
+    state = of_subscription(json.loads(born)["data"]["object"], BORN).facts[0]
+    assert isinstance(state, SubscriptionState)
+
+    first = store.accept(importing.arrival(settings.sources["stripe"], state, livemode=True, now=NOW))
+    again = store.accept(importing.arrival(settings.sources["stripe"], state, livemode=True, now=NOW))
+    work(store, settings)
+    silent = came_out(store)
+    renewal = story.renew().webhooks[len(story.webhooks) :]
+    arrive(store, renewal, at=NOW + timedelta(hours=1))
+    work(store, settings, NOW + timedelta(hours=2))
+
+    assert (first, again, silent) == (True, False, [])
+    assert told(came_out(store)) == [("renewal", "49.00", "0.00")]
+
+
+def test_a_flood_of_one_customer_is_settled_though_it_never_falls_quiet(store: Store, database_url: str) -> None:
+    settings = some_settings(database_url, SETTLE_SECONDS="60")
+    webhooks = Story.begin("ada", BORN).subscribe().webhooks
+    for number, body in enumerate(webhooks):
+        arrive(store, [body], at=NOW + timedelta(seconds=50 * number))
+        route(store, settings, "worker", NOW + timedelta(seconds=50 * number))
+
+    with store.reading() as tx:
+        due = streams.known(tx, ["stripe||live|cus_ada"])["stripe||live|cus_ada"].due_at
+
+    # The first webhook tells nothing; the window opens with the second, 50 s later, and lasts four quiet windows.
+    assert due == NOW + timedelta(seconds=50 + 4 * 60)
