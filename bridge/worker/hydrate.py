@@ -28,9 +28,13 @@ ASK_AGAIN = timedelta(minutes=10)  # after a refusal or an answer that did not h
 REST_AFTER_ERROR = timedelta(seconds=60)
 
 
-def hydrator(store: Store, settings: Settings) -> Callable[[Sequence[Work]], None] | None:
+def connected(settings: Settings) -> dict[str, Api]:
+    """The APIs of all sources that have a key."""
+    return {source.name: api for source in settings.sources.values() if (api := connect(source)) is not None}
+
+
+def hydrator(store: Store, apis: dict[str, Api]) -> Callable[[Sequence[Work]], None] | None:
     """The step between reading and settling, or None: no source has an API key."""
-    apis = {source.name: api for source in settings.sources.values() if (api := connect(source)) is not None}
     if not apis:
         return None
     return Hydrator(store=store, apis=apis).hydrate

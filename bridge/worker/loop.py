@@ -16,9 +16,10 @@ from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain, DrainReport
 from bridge.settings import Settings
 from bridge.store import Store, leases, open_store
-from bridge.worker.hydrate import hydrator
+from bridge.worker.hydrate import connected, hydrator
 from bridge.worker.route import BATCH, route
 from bridge.worker.settle import settle_due
+from bridge.worker.thin import complete
 from bridge.worker.upkeep import Upkeep
 
 log = structlog.get_logger()
@@ -54,13 +55,15 @@ class Worker:
 
     def fold(self, stop: Event) -> None:
         """Routes and settles until stopped."""
-        hydrate = hydrator(self.store, self.settings)
+        apis = connected(self.settings)
+        hydrate = hydrator(self.store, apis)
         upkeep = Upkeep(store=self.store, settings=self.settings)
 
         def turn() -> bool:
             now = datetime.now(UTC)
             self._beat(now)
-            busy = self._route_all(stop)
+            busy = complete(self.store, self.settings, apis, now)
+            busy += self._route_all(stop)
             busy += settle_due(self.store, self.settings, self.owner, datetime.now(UTC), hydrate)
             upkeep.run(now)
             return busy > 0

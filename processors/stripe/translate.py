@@ -163,7 +163,8 @@ def as_snapshot(thin: bytes, resource: bytes) -> bytes:
     """The snapshot event that a thin event and the resource it points at amount to, for `translate`."""
     envelope = parse(thin)
     kind = _snapshot_type(envelope)
-    event = {**envelope, "object": "event", "type": kind, "data": {"object": parse(resource)}}
+    event_id = f"{text(envelope.get('id'), 240)}:snapshot"  # an event of its own beside the thin one
+    event = {**envelope, "id": event_id, "object": "event", "type": kind, "data": {"object": parse(resource)}}
     return json.dumps(event, separators=(",", ":")).encode()
 
 

@@ -125,7 +125,7 @@ def test_a_thin_event_and_its_object_are_as_good_as_a_snapshot() -> None:
     (found,) = translate(as_snapshot(event, json.dumps(a_subscription()).encode()), {}).facts
 
     assert isinstance(found, SubscriptionState)
-    assert (found.at, found.processor_event_id, found.before) == (AT, "evt_thin", None)
+    assert (found.at, found.processor_event_id, found.before) == (AT, "evt_thin:snapshot", None)
 
 
 def test_a_thin_event_of_a_known_type_keeps_that_type() -> None:

@@ -1,0 +1,146 @@
+"""What the processor's API adds: thin events read whole, gaps filled, and outages that stop nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from bridge.settings import Settings
+from bridge.store import Store, inbox, outbox
+from bridge.store.inbox import Arrival, InboxStatus
+from bridge.worker.hydrate import Hydrator
+from bridge.worker.route import route
+from bridge.worker.settle import settle_due
+from bridge.worker.thin import complete
+from processors.base import ApiError
+from processors.facts import Fact, Ids, Known, Link, Payment, SubscriptionState
+from processors.stripe.stories import Story
+from tests.settings import some_settings
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BORN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class OwnApi:
+    """An API that knows what a test tells it."""
+
+    resources: dict[str, bytes] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)  # payment -> invoice
+    is_away: bool = False
+    asked: int = 0
+
+    def known(self, wanted: object) -> list[Known]:
+        return []
+
+    def context(self, facts: Sequence[Fact], seen: object) -> list[Fact]:
+        self.asked += 1
+        if self.is_away:
+            raise ApiError("Stripe's API is away")
+        return [
+            Link(at=fact.at, ids=Ids(payment_id=fact.key, invoice_id=self.links[fact.key]))
+            for fact in facts
+            if isinstance(fact, Payment) and fact.key in self.links
+        ]
+
+    def subscriptions(self) -> Iterator[SubscriptionState]:
+        return iter(())
+
+    def events(self, since: datetime) -> Iterator[bytes]:
+        return iter(())
+
+    def fetch(self, path: str) -> bytes:
+        if path not in self.resources:
+            raise ApiError("Stripe's API is away")
+        return self.resources[path]
+
+
+@pytest.fixture
+def settings(sqlite_url: str) -> Settings:
+    return some_settings(sqlite_url)
+
+
+def arrive(store: Store, body: bytes) -> None:
+    event = json.loads(body)
+    arrival = Arrival(
+        source="stripe", account=None, livemode=True, event_id=event["id"], type=event["type"], created_at=BORN,
+        received_at=NOW, body=body,
+    )  # fmt: skip
+    store.accept(arrival)
+
+
+def status_of(store: Store, event_id: str) -> tuple[InboxStatus, str | None]:
+    with store.reading() as tx:
+        row = inbox.find(tx, event_id)
+    assert row is not None
+    return row.status, row.reason
+
+
+def a_thin_charge() -> tuple[bytes, bytes]:
+    """A thin event, and the charge that it points at."""
+    told = [json.loads(body) for body in Story.begin("ada", BORN).buy(2900).webhooks]
+    charge = next(event for event in told if event["type"] == "charge.succeeded")
+    thin = {
+        "id": "evt_thin", "object": "v2.core.event", "type": "v1.charge.succeeded", "created": "2026-01-01T00:00:00Z",
+        "livemode": True, "related_object": {"id": "ch_1", "type": "charge", "url": "/v1/charges/ch_1"},
+    }  # fmt: skip
+    return json.dumps(thin).encode(), json.dumps(charge["data"]["object"]).encode()
+
+
+def test_a_thin_event_is_read_whole_and_goes_on_as_an_event_of_its_own(sqlite_store: Store, settings: Settings) -> None:
+    thin, charge = a_thin_charge()
+    arrive(sqlite_store, thin)
+
+    complete(sqlite_store, settings, {"stripe": OwnApi(resources={"/v1/charges/ch_1": charge})}, NOW)
+    route(sqlite_store, settings, "worker", NOW)
+    settle_due(sqlite_store, settings, "worker", NOW)
+
+    assert status_of(sqlite_store, "evt_thin") == (
+        InboxStatus.IGNORED,
+        "read through the API, goes on as evt_thin:snapshot",
+    )
+    with sqlite_store.reading() as tx:
+        assert [(one.event_type, str(one.amount)) for one in outbox.listing(tx)] == [("purchase", "29.00")]
+
+
+def test_a_thin_event_waits_while_the_api_is_away(sqlite_store: Store, settings: Settings) -> None:
+    thin, _ = a_thin_charge()
+    arrive(sqlite_store, thin)
+
+    complete(sqlite_store, settings, {"stripe": OwnApi()}, NOW)
+
+    assert status_of(sqlite_store, "evt_thin") == (InboxStatus.FAILED, "Stripe's API is away")
+
+
+def test_without_a_key_a_thin_event_tells_what_to_do(sqlite_store: Store, settings: Settings) -> None:
+    thin, _ = a_thin_charge()
+    arrive(sqlite_store, thin)
+
+    complete(sqlite_store, settings, {}, NOW)
+    route(sqlite_store, settings, "worker", NOW)
+
+    status, reason = status_of(sqlite_store, "evt_thin")
+    assert status is InboxStatus.IGNORED
+    assert reason is not None
+    assert "snapshot" in reason
+
+
+def test_an_outage_of_the_api_stops_nothing_and_is_not_asked_again_at_once(
+    sqlite_store: Store, settings: Settings
+) -> None:
+    api = OwnApi(is_away=True)
+    hydrate = Hydrator(store=sqlite_store, apis={"stripe": api}).hydrate
+    for tag in ("ada", "bob"):
+        for body in Story.begin(tag, BORN).buy(2900).webhooks:
+            arrive(sqlite_store, body)
+
+    route(sqlite_store, settings, "worker", NOW)
+    settle_due(sqlite_store, settings, "worker", NOW, hydrate)
+
+    with sqlite_store.reading() as tx:
+        assert len(outbox.listing(tx)) == 2
+    assert api.asked == 1
