@@ -42,9 +42,8 @@ def major(money: Money) -> Decimal:
 
 def round_minor(exact: Fraction) -> int:
     """The nearest whole minor unit, halves away from zero, as invoices round."""
-    half_up = abs(exact) + Fraction(1, 2)
-    whole = half_up.numerator // half_up.denominator
-    return whole if exact >= 0 else -whole
+    whole = (2 * abs(exact.numerator) + exact.denominator) // (2 * exact.denominator)
+    return whole if exact.numerator >= 0 else -whole
 
 
 def whole_minor(value: Any) -> int | None:

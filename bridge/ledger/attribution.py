@@ -140,7 +140,7 @@ def _pruned(marks: Shelf[Mark]) -> Shelf[Mark]:
 
 def attributed(draft: Draft, origins: Origins) -> RevenueEvent:
     """The event, with the visit of the first complete place, or with ids that keep totals right and customers apart."""
-    seen = [(place, mark) for place, ref in _spots(draft) if (mark := origins.marks.get(_key((place, ref))))]
+    seen = _seen(draft, origins.marks)
     policy = origins.policy
     customer = _customer(draft, seen, origins)
     visit = next(((place, mark) for place, mark in seen if mark.fingerprint), None)
@@ -182,6 +182,13 @@ def still_held(
     return held.having(changes).latest(HELD_KEPT)
 
 
+def _seen(draft: Draft, marks: Shelf[Mark]) -> list[tuple[Place, Mark]]:
+    """What is remembered at the places of this event, best first."""
+    if not marks:
+        return []
+    return [(spot[0], marks[key]) for spot in _spots(draft) if (key := _key(spot)) in marks]
+
+
 def _spots(draft: Draft) -> Iterator[Spot]:
     """Where to look for this event's visit, best place first."""
     invoice = (draft.invoice_id,) if draft.invoice_id else ()
@@ -198,7 +205,7 @@ def _spots(draft: Draft) -> Iterator[Spot]:
 
 def _key(spot: Spot) -> str:
     place, ref = spot
-    return f"{place.value}:{ref}"
+    return place + ":" + ref
 
 
 def _customer(draft: Draft, seen: Iterable[tuple[Place, Mark]], origins: Origins) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bridge.ledger.changing import changed
 from bridge.ledger.knowledge import Knowledge
 from bridge.ledger.links import bill_of_payment, home_of, payment_of, subscription_of
 from bridge.ledger.state import Bill, Links
@@ -87,7 +88,7 @@ def _enter(payment: Payment, books: Books) -> None:
     if bill is None:
         lone = not payment.is_total and home == payment_of(books.links, payment.ids)
         bill = Bill(id=key, currency=payment.amount.currency, at=payment.at, unsure=lone)
-    told = replace(
+    told = changed(
         bill,
         at=min(bill.at, payment.at),
         subscription_id=bill.subscription_id or subscription_of(books.links, payment.ids),
@@ -145,7 +146,7 @@ def _leave_match(payment: str, books: Books) -> None:
     if guessed is None or stated is None:
         return
     matched = {key: home for key, home in books.links.matched.items() if key != payment}
-    books.links = replace(books.links, matched=matched)
+    books.links = changed(books.links, matched=matched)
     bill = books.get(guessed)
     if guessed != stated and bill is not None and payment in bill.payments:
         _detach(payment, bill, books)
@@ -165,7 +166,7 @@ def _detach(payment: str, bill: Bill, books: Books) -> None:
         pooled={payment: pool} if pool else {},
         told_back=back,
     )
-    rest = replace(
+    rest = changed(
         bill,
         payments={key: minor for key, minor in bill.payments.items() if key != payment},
         returns={key: one for key, one in bill.returns.items() if key not in own},
@@ -197,7 +198,7 @@ def _united(bill: Bill, lone: Bill, links: Links) -> Bill:
     for key, minor in lone.pooled.items():
         payment = links.payment_of.get(key, key)
         pooled[payment] = pooled.get(payment, 0) + minor
-    return replace(
+    return changed(
         bill,
         at=min(bill.at, lone.at),
         payments=payments,
@@ -252,7 +253,7 @@ def _join(lone: Bill, invoice: Bill, books: Books) -> None:
     for key in (lone.id, invoice.id):
         books.open_bills.pop(key, None)
     matched = {**books.links.matched, **dict.fromkeys(lone.payments, invoice.id)}
-    books.links = replace(books.links, matched=matched)
+    books.links = changed(books.links, matched=matched)
     _move(lone.id, invoice.id, books)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bridge.ledger.changing import changed
 from bridge.ledger.drafts import NO_LABELS, Labels
 from bridge.ledger.events import EventType, Policy
 from bridge.ledger.knowledge import Knowledge
@@ -120,11 +121,11 @@ def _first_sight(known: Subscription, state: SubscriptionState, eyes: Eyes) -> S
     """The subscription before the first state that is seen of it: its baseline, which is not told to anyone."""
     first_at = min(known.first_at, state.at)
     if known.starts:  # a payment started it; the state only corrects the level
-        return replace(known, first_at=first_at)
+        return changed(known, first_at=first_at)
     earlier = state.before
     level, counted = _level_before(known, state, eyes)
     told = round_minor(level.exact)
-    return replace(
+    return changed(
         known,
         currency=(earlier or state.now).currency,
         first_at=first_at,
@@ -157,24 +158,25 @@ def _told(known: Subscription, state: SubscriptionState, eyes: Eyes) -> Step:
     reason = CORRECTED if corrects and state.now.status is not Status.ENDED else _reason(state, eyes.policy)
     cause = Cause(at=state.at, event_id=state.processor_event_id, reason=reason, always=corrects)
     level = worth(state.now, eyes.view(state.at, known.lines), proven=_is_proven(known, moment(state)))
-    left = _left_currency(_standing_at(known, state), state.now.currency, cause)
-    labels = labels_of(state.now, state.at, eyes.knowledge)
-    fresh = replace(left.subscription, labels=labels if labels.plan else known.labels)
-    guessed = level.estimated or (state.estimated and level.exact > 0)
-    step = _to_level(fresh, replace(level, estimated=guessed), cause)
+    if state.estimated and level.exact:
+        level = changed(level, estimated=True)
+    left = _left_currency(known, state.now.currency, cause)
+    step = _to_level(_standing_at(left.subscription, state, eyes.knowledge), level, cause)
     old_plan = known.labels.plan
-    renamed = (replace(one, previous_plan=old_plan) if old_plan != one.labels.plan else one for one in step.movements)
+    renamed = (changed(one, previous_plan=old_plan) if old_plan != one.labels.plan else one for one in step.movements)
     return Step(subscription=step.subscription, movements=(*left.movements, *renamed), remark=left.remark + step.remark)
 
 
-def _standing_at(known: Subscription, state: SubscriptionState) -> Subscription:
-    return replace(
+def _standing_at(known: Subscription, state: SubscriptionState, knowledge: Knowledge) -> Subscription:
+    labels = labels_of(state.now, state.at, knowledge)
+    return changed(
         known,
         terms=state.now,
         at=state.at,
         changed_at=state.changed_at,
         ended=state.now.status is Status.ENDED,
         trial_ends_at=state.trial_ends_at or known.trial_ends_at,
+        labels=labels if labels.plan else known.labels,
     )
 
 
@@ -182,9 +184,9 @@ def _left_currency(known: Subscription, currency: Currency, cause: Cause) -> Ste
     """A change of currency ends what counted in the old one: amounts of two currencies are never one sum."""
     if known.currency.code == currency.code:
         return Step(subscription=known)
-    left = _to_level(known, NOTHING, replace(cause, reason=CURRENCY_CHANGE))
-    begun_anew = replace(left.subscription, currency=currency, baseline=0)
-    return replace(left, subscription=begun_anew, remark=f"billed in {currency.code} from now on; ")
+    left = _to_level(known, NOTHING, changed(cause, reason=CURRENCY_CHANGE))
+    begun_anew = changed(left.subscription, currency=currency, baseline=0)
+    return changed(left, subscription=begun_anew, remark=f"billed in {currency.code} from now on; ")
 
 
 def _late(known: Subscription, state: SubscriptionState, eyes: Eyes) -> Step:
@@ -193,7 +195,7 @@ def _late(known: Subscription, state: SubscriptionState, eyes: Eyes) -> Step:
         cause = Cause(at=state.at, event_id=state.processor_event_id)
         return begun(known, cause, labels_of(state.now, state.at, eyes.knowledge))
     if _tells_before(known, state):
-        return _told(_first_sight(replace(known, terms=None), state, eyes), state, eyes)
+        return _told(_first_sight(changed(known, terms=None), state, eyes), state, eyes)
     if known.ended:
         return Step(subscription=known, remark="it has ended already: changes nothing")
     return Step(subscription=known, remark="older than, or the same as, what is known: changes nothing")
@@ -252,7 +254,7 @@ def begun(known: Subscription, cause: Cause, labels: Labels) -> Step:
         event_id=cause.event_id,
         estimated=known.estimated,
     )
-    after = replace(known, baseline=0, first_at=cause.at, moves=known.moves + 1, starts=known.starts + 1)
+    after = changed(known, baseline=0, first_at=cause.at, moves=known.moves + 1, starts=known.starts + 1)
     remark = f"it began here: {shown(known.baseline, known.currency)} of MRR that was taken for old is new"
     return Step(subscription=after, movements=(movement,), remark=remark)
 
@@ -262,7 +264,7 @@ def _silent(known: Subscription, eyes: Eyes) -> Step:
     level = of_lines(known.lines.values(), eyes.knowledge, eyes.policy)
     told = round_minor(level.exact)
     labels = labels_of_lines(known.lines.values(), eyes.knowledge)
-    after = replace(
+    after = changed(
         known, level=level.exact, told=told, baseline=told, counted=told > 0, estimated=told > 0, labels=labels
     )
     remark = f"first seen running: its MRR of {shown(told, known.currency)} is nothing new"
@@ -287,8 +289,8 @@ def _proven(known: Subscription, cause: Cause, eyes: Eyes) -> Step:
     else:
         level = of_lines(known.lines.values(), eyes.knowledge, eyes.policy)
         labels = labels_of_lines(known.lines.values(), eyes.knowledge)
-    step = _to_level(replace(known, proven_at=cause.at, labels=labels), level, cause)
-    return replace(step, remark=f"it runs, since it is paid: {step.remark}")
+    step = _to_level(changed(known, proven_at=cause.at, labels=labels), level, cause)
+    return changed(step, remark=f"it runs, since it is paid: {step.remark}")
 
 
 # ---- Levels -------------------------------------------------------------------------------------------------------
@@ -301,7 +303,7 @@ def reconsidered(known: Subscription, cause: Cause, eyes: Eyes) -> Step:
     level = worth(known.terms, eyes.view(cause.at, known.lines))
     if level == Level(exact=known.level, estimated=known.estimated):
         return Step(subscription=known)
-    return _to_level(known, level, replace(cause, reason=CORRECTED, always=True))
+    return _to_level(known, level, changed(cause, reason=CORRECTED, always=True))
 
 
 def _to_level(known: Subscription, level: Level, cause: Cause) -> Step:
@@ -309,7 +311,7 @@ def _to_level(known: Subscription, level: Level, cause: Cause) -> Step:
     target = round_minor(level.exact)
     kind = movement_type(known.told, target)
     if kind is None:
-        same = replace(known, level=level.exact, estimated=level.estimated)
+        same = changed(known, level=level.exact, estimated=level.estimated)
         return Step(subscription=same, remark=f"MRR stays {shown(target, known.currency)}")
     starting = kind is EventType.SUBSCRIPTION
     movement = Movement(
@@ -325,7 +327,7 @@ def _to_level(known: Subscription, level: Level, cause: Cause) -> Step:
         reason=cause.reason if kind is EventType.CHURN or cause.always else None,
         estimated=level.estimated or (kind is EventType.CHURN and known.estimated),
     )
-    after = replace(
+    after = changed(
         known,
         level=level.exact,
         told=target,

@@ -17,6 +17,8 @@ from bridge.ledger.events import ChurnAt, MrrDiscounts, Policy
 from bridge.ledger.knowledge import Knowledge
 from processors.facts import Coupon, Discount, Duration, Interval, Item, Line, Price, Status, Terms, Tier, TiersMode
 
+ZERO = Fraction(0)
+
 COUNTING = frozenset({Status.ACTIVE, Status.PAST_DUE})
 UNPROVEN = frozenset({Status.INCOMPLETE, Status.TRIALING})
 
@@ -46,7 +48,7 @@ class Level:
     estimated: bool = False
 
 
-NOTHING = Level(exact=Fraction(0))
+NOTHING = Level(exact=ZERO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ def leaving(terms: Terms, policy: Policy) -> bool:
 def potential(terms: Terms, view: View) -> Level:
     """What the terms would add to MRR if their status counted."""
     parts = [_item(item, terms, view) for item in terms.items if item.counts]
-    total = parts[0].exact if len(parts) == 1 else sum((part.exact for part in parts), Fraction(0))
+    total = parts[0].exact if len(parts) == 1 else sum((part.exact for part in parts), ZERO)
     estimated = not terms.items_complete or any(part.estimated for part in parts)
     reduced, sure = _reduced(total, terms.discounts, _shortest(terms.items), terms, view)
     return Level(exact=reduced, estimated=estimated or not sure)
@@ -86,13 +88,13 @@ def potential(terms: Terms, view: View) -> Level:
 
 def of_lines(lines: Iterable[Line], knowledge: Knowledge, policy: Policy) -> Level:
     """An estimate of the level from what an invoice billed for full periods. The state corrects it when it comes."""
-    total = Fraction(0)
+    total = ZERO
     for line in lines:
         if line.proration or line.metered:
             continue
         rate = _line_rate(line, knowledge)
         billed = Fraction(line.amount) - (0 if policy.mrr_discounts is MrrDiscounts.NONE else Fraction(line.discount))
-        total += max(billed, Fraction(0)) * rate
+        total += max(billed, ZERO) * rate
     return Level(exact=total, estimated=True)
 
 
@@ -127,7 +129,7 @@ def _period_amount(item: Item, price: Price, terms: Terms, view: View) -> tuple[
         return listed, True
     line = view.lines.get(price.id)
     if line is None:
-        return listed or Fraction(0), False
+        return listed or ZERO, False
     if line.quantity == item.quantity or not line.quantity:
         return Fraction(line.amount), True
     return Fraction(line.amount) * Fraction(item.quantity) / Fraction(line.quantity), foreign and not price.tiered
@@ -153,9 +155,9 @@ def _units(price: Price, quantity: Decimal) -> Fraction:
 def _tiered(price: Price, count: Fraction) -> Fraction:
     if price.tiers_mode is TiersMode.VOLUME:
         return next(
-            (_tier(tier, count) for tier in price.tiers if tier.up_to is None or count <= tier.up_to), Fraction(0)
+            (_tier(tier, count) for tier in price.tiers if tier.up_to is None or count <= tier.up_to), ZERO
         )
-    total, reached = Fraction(0), Fraction(0)
+    total, reached = ZERO, ZERO
     for tier in price.tiers:
         top = count if tier.up_to is None else min(count, Fraction(tier.up_to))
         if top > reached or (count == 0 and reached == 0):
@@ -172,7 +174,7 @@ def _tier(tier: Tier, count: Fraction) -> Fraction:
 
 def _monthly(price: Price, amount: Fraction | None) -> Fraction:
     if amount is None or price.interval is None:
-        return Fraction(0)
+        return ZERO
     return amount * _periods_a_month(price.interval, price.interval_count)
 
 
@@ -224,7 +226,7 @@ def _reduced(
     """The monthly amount after discounts (percent before amount, never below 0), and whether it is certain."""
     discounts = _at_work(stated, view)
     if not discounts:
-        return max(monthly, Fraction(0)), True
+        return _not_below_0(monthly), True
     coupons = [discount.coupon for discount in discounts if discount.coupon is not None]
     sure = len(coupons) == len(discounts)
     for coupon in coupons:
@@ -237,21 +239,25 @@ def _reduced(
             sure = sure and known
     if not sure:
         monthly *= _billed_share(terms, view)
-    return max(monthly, Fraction(0)), sure
+    return _not_below_0(monthly), sure
+
+
+def _not_below_0(monthly: Fraction) -> Fraction:
+    return monthly if monthly.numerator > 0 else ZERO
 
 
 def _amount_off(coupon: Coupon, terms: Terms) -> tuple[Fraction, bool]:
     minor = coupon.amount_off.get(terms.currency.code)
-    return (Fraction(0), False) if minor is None else (Fraction(minor), True)
+    return (ZERO, False) if minor is None else (Fraction(minor), True)
 
 
 def _billed_share(terms: Terms, view: View) -> Fraction:
     """What share of the list amount the last invoice asked for, when a coupon is known by its id alone."""
     lines = [view.lines[item.price.id] for item in terms.items if item.price.id in view.lines]
-    amount = sum((Fraction(line.amount) for line in lines), Fraction(0))
+    amount = sum((Fraction(line.amount) for line in lines), ZERO)
     if amount <= 0:
         return Fraction(1)
-    return max(1 - sum((Fraction(line.discount) for line in lines), Fraction(0)) / amount, Fraction(0))
+    return max(1 - sum((Fraction(line.discount) for line in lines), ZERO) / amount, ZERO)
 
 
 def _line_rate(line: Line, knowledge: Knowledge) -> Fraction:

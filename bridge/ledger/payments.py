@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
 from bridge.ledger.bills import Books
+from bridge.ledger.changing import changed
 from bridge.ledger.events import AmountBasis, EventType, Policy
 from bridge.ledger.links import bill_of, bill_of_payment
 from bridge.ledger.movements import Movement
@@ -15,7 +16,7 @@ from bridge.ledger.state import Bill
 from processors.facts import Fact, Payment, Reason, Refund
 from processors.money import round_minor
 
-# What comes back after a pause is paid this soon, or is told alone; a first start goes with its first payment, whenever.
+# What comes back after a pause is paid this soon, or told alone; a first start goes with its first payment, whenever.
 PAID_WITHIN = timedelta(days=1)
 
 _STARTS_BY: Mapping[Reason, int] = {Reason.START: 0, Reason.CYCLE: 1, Reason.UNKNOWN: 2, Reason.CHANGE: 3}
@@ -103,7 +104,7 @@ def _due(bill: Bill, minor: int, tellers: Sequence[Fact], books: Books, policy: 
     payments = [fact for fact in tellers if isinstance(fact, Payment)]
     telling = payments or tellers
     transaction_id = _correction_id(bill) if minor < 0 else _transaction_id(bill, payments, books)
-    told = replace(
+    told = changed(
         bill,
         told=net(bill.paid, bill, policy),
         told_back=net(bill.returned, bill, policy),

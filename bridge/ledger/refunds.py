@@ -6,10 +6,11 @@ Each refund changes what its bill has given back; the event tells the difference
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from bridge.ledger.bills import Books
+from bridge.ledger.changing import changed
 from bridge.ledger.drafts import Draft, Labels
 from bridge.ledger.events import EventType, Policy, RefundAmount
 from bridge.ledger.links import bill_of, payment_of, subscription_of
@@ -62,7 +63,7 @@ def _settle(tellings: Sequence[Refund], desk: Desk) -> None:
     back = net(after.returned, after, desk.policy)
     minor = back - bill.told_back
     event_ids = tuple(dict.fromkeys(one.processor_event_id for one in tellings))
-    desk.books.put(replace(after, told_back=back))
+    desk.books.put(changed(after, told_back=back))
     if minor:
         draft = _told(refund, minor, after, event_ids, desk)
         desk.drafts.append(draft)
@@ -111,7 +112,7 @@ def _with_single(bill: Bill, refund: Refund, links: Links) -> Bill:
     is_news = known is None or known.status is RefundStatus.PENDING
     resolves = is_news and refund.status is not RefundStatus.PENDING and refund.kind is RefundKind.REFUND
     pooled = _drawn(bill.pooled, payment or "", minor) if resolves else bill.pooled
-    return replace(bill, returns={**bill.returns, refund.key: seen}, pooled=pooled)
+    return changed(bill, returns={**bill.returns, refund.key: seen}, pooled=pooled)
 
 
 def _drawn(pooled: Mapping[str, int], payment: str, minor: int) -> Mapping[str, int]:
@@ -128,7 +129,7 @@ def _with_reversal(bill: Bill, refund: Refund) -> Bill:
     if refund.status is not RefundStatus.SUCCEEDED:
         return bill
     seen = Returned(kind=refund.kind, status=refund.status, minor=back, counted=-back)
-    return replace(bill, returns={**bill.returns, refund.key: seen})
+    return changed(bill, returns={**bill.returns, refund.key: seen})
 
 
 def _with_total(bill: Bill, refund: Refund, links: Links) -> Bill:
@@ -138,7 +139,7 @@ def _with_total(bill: Bill, refund: Refund, links: Links) -> Bill:
     rest = refund.amount.minor - single - bill.pooled.get(payment, 0)
     if rest <= 0:
         return bill
-    return replace(bill, pooled={**bill.pooled, payment: bill.pooled.get(payment, 0) + rest})
+    return changed(bill, pooled={**bill.pooled, payment: bill.pooled.get(payment, 0) + rest})
 
 
 def _is_refund_of(one: Returned, payment: str, links: Links) -> bool:

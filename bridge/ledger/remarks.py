@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from processors.facts import Attribution, Fact, Link, Payment, Refund, SubscriptionState
-from processors.money import Currency, Money, major
+from processors.money import Currency
 
 
 @dataclass(slots=True)
@@ -45,4 +45,6 @@ def remark_the_silent(remarks: Remarks, facts: Iterable[Fact]) -> None:
 
 def shown(minor: int, currency: Currency) -> str:
     """An amount for people: "49.00 USD"."""
-    return f"{major(Money(minor=minor, currency=currency))} {currency.code}"
+    whole, part = divmod(abs(minor), 10**currency.digits)
+    places = f".{part:0{currency.digits}}" if currency.digits else ""
+    return f"{'-' if minor < 0 else ''}{whole}{places} {currency.code}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bridge.ledger.changing import changed
 from bridge.ledger.drafts import NO_LABELS, Labels
 from bridge.ledger.links import subscription_of
 from bridge.ledger.movements import Cause, Eyes, Movement, Step, after_payment, after_state, reconsidered, unseen
@@ -82,7 +83,7 @@ def full_lines(lines: Iterable[Line]) -> dict[str, Line]:
 
 
 def _together(one: Line, other: Line) -> Line:
-    return replace(
+    return changed(
         one,
         amount=one.amount + other.amount,
         discount=one.discount + other.discount,
@@ -108,7 +109,7 @@ def _beside(known: Subscription, at: datetime, items: Iterable[Item], bills: Seq
     by_then = [bill.lines for bill in bills if bill.at <= at + BILLED_WITHIN]
     lines = by_then[-1] if by_then else known.lines or bills[0].lines
     same = {item.price.id: line for item in items for bill in bills if (line := _same_quantity(item, bill)) is not None}
-    return replace(known, lines={**lines, **same})
+    return changed(known, lines={**lines, **same})
 
 
 def _same_quantity(item: Item, bill: Billed) -> Line | None:
@@ -119,7 +120,7 @@ def _same_quantity(item: Item, bill: Billed) -> Line | None:
 def _measured(known: Subscription, bill: Billed) -> Subscription:
     if known.lines_at is not None and bill.at < known.lines_at:
         return known
-    return replace(known, lines=bill.lines, lines_at=bill.at)
+    return changed(known, lines=bill.lines, lines_at=bill.at)
 
 
 def _fold(lives: Lives, states: Iterable[SubscriptionState], billed: Mapping[str, Sequence[Billed]]) -> None:

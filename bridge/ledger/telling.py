@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from bridge.ledger.bills import Books
+from bridge.ledger.changing import changed
 from bridge.ledger.drafts import Draft, Labels
 from bridge.ledger.events import EventType, MovementAmount, Policy, RefundAmount
 from bridge.ledger.movements import Movement
@@ -22,7 +22,7 @@ def told(dues: Sequence[Due], books: Books, lives: Lives) -> list[Draft]:
     carried = {id(movement) for movement in pairs.values()}
     drafts = [_of_money(due, pairs.get(due.output_key), lives) for due in dues]
     for due, draft in zip(dues, drafts, strict=True):
-        books.put(replace(due.bill, recurring=due.bill.recurring or draft.is_recurring))
+        books.put(changed(due.bill, recurring=due.bill.recurring or draft.is_recurring))
         lives.remarks.add(due.event_ids, _remark(due, draft))
     return drafts + [_of_movement(one, lives.eyes.policy) for one in lives.movements if id(one) not in carried]
 
@@ -54,19 +54,19 @@ def _payment(due: Due, lives: Lives) -> Draft:
         invoice_id=bill.id if bill.invoiced else None,
         payment_ids=due.payment_ids,
         objects=due.payment_ids,
-        labels=replace(labels, coupon=bill.coupon or labels.coupon) if bill.coupon else labels,
+        labels=changed(labels, coupon=bill.coupon or labels.coupon) if bill.coupon else labels,
         event_ids=due.event_ids,
     )
 
 
 def _with_movement(payment: Draft, movement: Movement) -> Draft:
     """The payment as the event of the movement that it pays for."""
-    return replace(
+    return changed(
         payment,
         event_type=movement.event_type,
         is_recurring=True,
         mrr=movement.delta,
-        labels=replace(movement.labels, coupon=payment.labels.coupon or movement.labels.coupon),
+        labels=changed(movement.labels, coupon=payment.labels.coupon or movement.labels.coupon),
         extra=_extra(movement),
         event_ids=tuple(dict.fromkeys((*payment.event_ids, movement.event_id))),
         moved_at=movement.at,
@@ -77,7 +77,7 @@ def _with_movement(payment: Draft, movement: Movement) -> Draft:
 def _correction(draft: Draft, due: Due, policy: Policy) -> Draft:
     """What was told too much, taken back."""
     negative = policy.refund_amount is RefundAmount.NEGATIVE
-    return replace(
+    return changed(
         draft,
         event_type=EventType.REFUND,
         minor=due.minor if negative else -due.minor,
