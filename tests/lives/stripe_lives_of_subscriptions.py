@@ -317,10 +317,9 @@ SUBSCRIPTIONS = (
     ),
     life(
         "is set to end on a day of its own choosing (cancel_at), counted at request",
-        lambda ada: next_month(signed_up(ada).later(days=10).ends_on(days=90)),
+        lambda ada: signed_up(ada).later(days=10).ends_on(days=20).later(days=20).cancel(),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly cancellation_requested",
-        "renewal      49.00      0 Pro monthly",
         policy=AT_REQUEST,
     ),
     life(

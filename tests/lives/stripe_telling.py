@@ -36,7 +36,7 @@ class Telling(Story):
     """A story with further steps.
 
     By subscription id, `item_coupons` are at work on its items and `more_coupons` on itself beside its own coupon.
-    `given`: since when a coupon is at work, by the coupon's id; from the subscription's start unless said here.
+    `given`: since when its coupon is at work, by subscription id; since its start unless said here.
     """
 
     item_coupons: Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
@@ -221,7 +221,8 @@ class Telling(Story):
 
     def with_coupon(self, coupon: Body, *, name: str = "1") -> Self:
         """A coupon is given to a running subscription."""
-        story = replace(self, given={**self.given, coupon["id"]: self.at}).amend(name=name, coupon=coupon)
+        sold = self.subscriptions[name]
+        story = replace(self, given={**self.given, sold.id: self.at}).amend(name=name, coupon=coupon)
         (found,) = story._discounts(story.subscriptions[name])
         return story.told("customer.discount.created", found)
 
@@ -355,14 +356,14 @@ class Telling(Story):
         return self._found(sold, (*own, *self.more_coupons.get(sold.id, ())), "sub")
 
     def _found(self, sold: Subscribed, coupons: Sequence[Body], level: str) -> list[Body]:
-        return [self._discount(sold, coupon, f"di_{sold.id}_{level}_{coupon['id']}") for coupon in coupons]
+        return [self._discount(sold, coupon, level) for coupon in coupons]
 
-    def _discount(self, sold: Subscribed, coupon: Body, discount_id: str) -> Body:
-        start = self.given.get(coupon["id"], sold.started_at)
+    def _discount(self, sold: Subscribed, coupon: Body, level: str) -> Body:
+        start = self.given.get(sold.id, sold.started_at)
         months = coupon["duration_in_months"]
         month = Plan(id="month", minor=0, name="", interval_count=months or 1)
         return bodies.discount(
-            discount_id,
+            f"di_{sold.id}_{level}_{coupon['id']}_{_unix(start)}",
             coupon,
             customer=self.customer_id,
             subscription=sold.id,
