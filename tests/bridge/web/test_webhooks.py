@@ -98,7 +98,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("spoilt", "code"), REFUSED, ids=[f"{number} {code}" for number, (_, code) in enumerate(REFUSED)])
+@pytest.mark.parametrize(
+    ("spoilt", "code"), REFUSED, ids=[f"{number} {code}" for number, (_, code) in enumerate(REFUSED)]
+)
 def test_a_refusal_says_which_it_was_and_leaves_no_row(
     client: FlaskClient, sqlite_store: Store, spoilt: dict[str, Any], code: str
 ) -> None:

@@ -1,0 +1,61 @@
+"""The house rules that a reader relies on: every room says what it is for, and what is documented exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from bridge import metrics
+from bridge.cli import commands
+from bridge.store.inbox import InboxStatus
+from bridge.store.outbox import DeliveryStatus
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted(path for folder in ("bridge", "processors") for path in (ROOT / folder).rglob("*.py"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def names(group: click.Group, prefix: str = "") -> list[str]:
+    found = []
+    for name, command in group.commands.items():
+        found += names(command, f"{prefix}{name} ") if isinstance(command, click.Group) else [f"{prefix}{name}"]
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_begins_with_its_purpose(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+
+    assert ast.get_docstring(tree) or not tree.body
+
+
+@pytest.mark.parametrize("name", names(commands))
+def test_every_command_stands_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in README or f"pulsora-bridge {name}" in README
+
+
+@pytest.mark.parametrize("name", sorted(re.findall(r"pulsora-bridge ([a-z]+)", README)))
+def test_every_command_of_the_readme_exists(name: str) -> None:
+    assert name in commands.commands
+
+
+@pytest.mark.parametrize("status", [*InboxStatus, *DeliveryStatus])
+def test_every_status_is_explained(status: str) -> None:
+    told = README + (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+    assert f"`{status}`" in told
+
+
+@pytest.mark.parametrize("name", [name for name, _ in metrics.ALL])
+def test_every_metric_is_documented(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+
+def test_nothing_promises_what_no_wire_can() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *MODULES]]
+
+    assert not [text for text in texts if re.search(r"exactly[- ]once", text, re.IGNORECASE)]
