@@ -35,6 +35,11 @@ def constant(value: str) -> ColumnElement[str]:
     return literal_column(f"'{value}'")
 
 
+def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
+    """A text column as something that no index is chosen for: the statement names the row by its key already."""
+    return column.concat("")
+
+
 def one_at_a_time(tx: Connection, name: str) -> None:
     """Lets nobody else past the same call until this transaction ends. On SQLite a transaction is alone anyway."""
     if tx.dialect.name == "postgresql":
@@ -46,4 +51,5 @@ def run_each(tx: Connection, statement: object, rows: Sequence[Mapping[str, obje
     if not rows:
         return 0
     counted = {"preserve_rowcount": True}
-    return tx.execute(statement, list(rows), execution_options=counted).rowcount  # type: ignore[call-overload,no-any-return]
+    values = rows[0] if len(rows) == 1 else list(rows)
+    return tx.execute(statement, values, execution_options=counted).rowcount  # type: ignore[call-overload,no-any-return]

@@ -92,9 +92,10 @@ Ready = Mapping[str, object]  # a row as it is stored, with its body packed: mad
 
 ADD_ROWS = insert(inbox)
 ADD_BODIES = insert(bodies)
-ADD_UNLESS_SEEN = each(lambda insert_into: insert_into(inbox).on_conflict_do_nothing())["postgresql"].returning(
-    inbox.c.id, inbox.c.event_id, inbox.c.source
-)
+# Only this conflict means that an event was seen: another, passed over in silence, would be a loss.
+ADD_UNLESS_SEEN = each(
+    lambda insert_into: insert_into(inbox).on_conflict_do_nothing(index_elements=["event_id", "source"])
+)["postgresql"].returning(inbox.c.id, inbox.c.event_id, inbox.c.source)
 SEEN = select(inbox.c.event_id, inbox.c.source).where(inbox.c.event_id.in_(bindparam("event_ids", expanding=True)))
 LAST_ID = select(func.coalesce(func.max(inbox.c.id), 0))
 

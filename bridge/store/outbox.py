@@ -6,7 +6,8 @@
 
 Held ones go out when their visit becomes known (`release`) or when `hold_until` has come. A customer's events go out
 in order: of each stream only the head, its first event that is still held or pending, can be claimed. Which one that
-is stands in the row (`is_head`), so that a stream with thousands waiting costs a claim nothing.
+is stands in the row (`is_head`, and `ready_at`: from when on), so that a stream with thousands waiting costs a claim
+nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, case, func, select, update
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, select, update
 
-from bridge.store.dialects import chunks, constant, each, run_each
+from bridge.store.dialects import chunks, constant, each, run_each, unindexed
 from bridge.store.remembered import remembered
-from bridge.store.tables import HEAD, OPEN, outbox
+from bridge.store.tables import HEAD, OPEN, READY, Instant, outbox
 
 LONGEST_ERROR = 1000
 
@@ -63,7 +64,7 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A revenue event in the outbox. `next_at`: from when on it may be sent; while it is being sent, its lease's end.
+    """A revenue event in the outbox. `next_at`: from when on it may be sent.
 
     `amount` and `mrr_impact` in major units, exact. `event_ids`: the processor's events that it rests on.
     """
@@ -128,12 +129,17 @@ class Backlog:
 
 # ---- Coming in -------------------------------------------------------------------------------------------------
 
-ADD = each(lambda insert_into: insert_into(outbox).on_conflict_do_nothing())
+ADD = each(lambda insert_into: insert_into(outbox).on_conflict_do_nothing(index_elements=["scope", "output_key"]))
 RELEASE = (
     update(outbox)
     .where(outbox.c.scope == bindparam("ledger"), outbox.c.output_key == bindparam("key"))
-    .where(outbox.c.status == constant("held"))
-    .values(status=constant("pending"), body=bindparam("text"), next_at=outbox.c.created_at)
+    .where(unindexed(outbox.c.status) == constant("held"))
+    .values(
+        status=constant("pending"),
+        body=bindparam("text"),
+        next_at=outbox.c.created_at,
+        ready_at=case((HEAD, outbox.c.created_at)),
+    )
 )
 
 
@@ -189,8 +195,8 @@ FIRST_OPEN = (
     .with_hint(first, "INDEXED BY ix_outbox_open", "sqlite")
     .scalar_subquery()
 )
-CROWN = update(outbox).where(outbox.c.id == FIRST_OPEN).values(is_head=True)
-DEMOTE = update(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True))).values(is_head=False)
+CROWN = update(outbox).where(outbox.c.id == FIRST_OPEN).values(is_head=True, ready_at=outbox.c.next_at)
+DEMOTE = update(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True))).values(is_head=False, ready_at=None)
 
 
 def _lock_heads(tx: Connection, stream_ids: Iterable[str]) -> None:
@@ -211,7 +217,7 @@ def _crown(tx: Connection, stream_ids: Collection[str]) -> None:
 
 NEXT = (
     select(outbox)
-    .where(HEAD, outbox.c.next_at <= bindparam("now"))
+    .where(READY, outbox.c.ready_at <= bindparam("now"))
     .where(outbox.c.source.not_in(bindparam("paused", expanding=True)))
     .order_by(outbox.c.priority, outbox.c.id)
     .limit(bindparam("limit"))
@@ -221,14 +227,18 @@ NEXT = (
 LEASE = (
     update(outbox)
     .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
-    .values(status=constant("pending"), leased_by=bindparam("owner"), next_at=bindparam("until"))
+    .values(status=constant("pending"), leased_by=bindparam("owner"), ready_at=bindparam("until"))
 )
 IS_THIS = outbox.c.id == bindparam("row_id")
-RECORD = update(outbox).where(IS_THIS, OPEN).values(
+IS_OPEN = unindexed(outbox.c.status).in_([constant("held"), constant("pending")])
+STAYS: BindParameter[bool] = bindparam("stays")
+AGAIN = func.coalesce(bindparam("again", type_=Instant), outbox.c.next_at)
+RECORD = update(outbox).where(IS_THIS, IS_OPEN).values(
     status=bindparam("became"),
-    is_head=case((bindparam("stays"), outbox.c.is_head), else_=False),
+    is_head=case((STAYS, outbox.c.is_head), else_=False),
     attempts=bindparam("tries"),
-    next_at=func.coalesce(bindparam("again", type_=outbox.c.next_at.type), outbox.c.next_at),
+    next_at=AGAIN,
+    ready_at=case((and_(STAYS, HEAD), AGAIN)),
     leased_by=None,
     delivered_at=bindparam("delivered"),
     last_status=bindparam("answer"),
@@ -291,23 +301,30 @@ REVIVE = (
     .where(outbox.c.id.in_(bindparam("ids", expanding=True)), outbox.c.status == constant("dead"))
     .values(status=constant("pending"), attempts=0, next_at=bindparam("now"), leased_by=None)
 )
-DEAD = select(outbox.c.stream_id).where(
-    outbox.c.id.in_(bindparam("ids", expanding=True)), outbox.c.status == constant("dead")
+DEAD = (
+    select(outbox.c.id, outbox.c.stream_id)
+    .where(outbox.c.id.in_(bindparam("ids", expanding=True)), outbox.c.status == constant("dead"))
+    .order_by(outbox.c.id)
 )
 
 
 def retry(tx: Connection, ids: Iterable[int], now: datetime) -> int:
     """Sends dead ones once more, ahead of whatever of their stream waits by now; how many there were."""
     revived = 0
-    for chunk in chunks(ids):
-        streams = set(tx.execute(DEAD, {"ids": chunk}).scalars())
-        _lock_heads(tx, streams)
+    for chunk in chunks(sorted(ids)):
+        dead = tx.execute(DEAD, {"ids": chunk}).all()
+        _lock_heads(tx, {row.stream_id for row in dead})
         revived += tx.execute(REVIVE, {"ids": chunk, "now": now}).rowcount
-        heads = [row.id for part in chunks(streams) for row in tx.execute(HEADS, {"stream_ids": part})]
-        for part in chunks(heads):
-            tx.execute(DEMOTE, {"ids": part})
-        _crown(tx, streams)
+        _overtake(tx, {row.stream_id: row.id for row in reversed(dead)})
     return revived
+
+
+def _overtake(tx: Connection, firsts: Mapping[str, int]) -> None:
+    """Makes revived events heads where they come before the present one, which may be on its way just now."""
+    heads = [row for chunk in chunks(firsts) for row in tx.execute(HEADS, {"stream_ids": chunk})]
+    for chunk in chunks(row.id for row in heads if firsts[row.stream_id] < row.id):
+        tx.execute(DEMOTE, {"ids": chunk})
+    _crown(tx, firsts.keys())
 
 
 # ---- Looking ---------------------------------------------------------------------------------------------------

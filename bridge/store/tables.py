@@ -166,6 +166,7 @@ outbox = Table(
     Column("priority", SmallInteger, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_at", Instant, nullable=False),
+    Column("ready_at", Instant),  # of the head: when it can be claimed, for its schedule and its lease
     Column("hold_until", Instant),
     Column("leased_by", Text),
     Column("created_at", Instant, nullable=False),
@@ -178,16 +179,17 @@ outbox = Table(
 )
 OPEN = text("status IN ('held', 'pending')")
 HEAD = text("is_head")
+READY = text("ready_at IS NOT NULL")
 Index("ix_outbox_open", outbox.c.stream_id, outbox.c.id, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("ix_outbox_head", outbox.c.stream_id, unique=True, sqlite_where=HEAD, postgresql_where=HEAD)
 Index(
     "ix_outbox_next",
     outbox.c.priority,
     outbox.c.id,
-    outbox.c.next_at,
+    outbox.c.ready_at,
     outbox.c.source,
-    sqlite_where=HEAD,
-    postgresql_where=HEAD,
+    sqlite_where=READY,
+    postgresql_where=READY,
 )
 Index("ix_outbox_stream", outbox.c.stream_id)
 Index("ix_outbox_status", outbox.c.status, outbox.c.id)

@@ -222,6 +222,24 @@ def test_dead_events_are_sent_again_on_request_ahead_of_what_waits(store: Store)
     assert claimed(store, NOON + MINUTE) == [second]
 
 
+def test_a_retry_behind_what_is_on_its_way_does_not_send_that_twice(store: Store) -> None:
+    first, second, third = added(store, a_delivery("k1"), a_delivery("k2"), a_delivery("k3"))
+    claimed(store)
+    recorded(store, an_outcome(first))
+    claimed(store)
+    recorded(store, an_outcome(second, DEAD))
+    assert claimed(store) == [third]
+    with store.transaction() as tx:
+        outbox.retry(tx, [first], NOON)
+    assert claimed(store) == []
+
+    with store.transaction() as tx:
+        outbox.add(tx, [a_delivery("k4")])
+        outbox.retry(tx, [second], NOON)
+
+    assert claimed(store) == [second]
+
+
 def test_a_retry_from_an_empty_stream_goes_out(store: Store) -> None:
     (row_id,) = added(store, a_delivery())
     claimed(store)
