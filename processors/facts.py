@@ -193,7 +193,8 @@ class Payment:
 
     `key` is the economic key (payment intent, else charge; transaction), or the invoice's id for a total: however
     many webhooks tell of one key, it counts once. The amount is gross and never negative; `tax` its part in minor
-    units. An amount of 0 moves no money, and still tells reason, lines and subscription. `lines`: the recurring lines, None: not in this payload.
+    units. An amount of 0 moves no money, and still tells reason, lines and subscription. `lines`: the recurring lines,
+    None: not in this payload.
     `metadata` is the object's own; `subscription_metadata` the subscription's as the invoice remembers it.
     """
 
@@ -235,7 +236,8 @@ class Refund:
 
     `key`: re_…, adj_…, `dp_…:withdrawn`, `dp_…:reinstated`. `transaction_id` is what Pulsora shows (re_…, dp_…, adj_…).
     `reverses`: the key of the refund that a REVERSAL compensates. `is_total`: `amount` is all that has been given
-    back on the payment so far (Stripe's `charge.refunded` before refunds had events of their own), and `key` is the charge's.
+    back on the payment so far (Stripe's `charge.refunded` before refunds had events of their own), and `key` is the
+    charge's.
     """
 
     key: str
