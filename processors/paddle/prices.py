@@ -11,7 +11,8 @@ from processors.paddle.envelope import Notice, currency, ignored
 from processors.reading import Json, at, first, ident, instant, table, text
 
 REMEMBERED = "remembered for later: it tells of no customer"
-TAX_INSIDE = frozenset({"internal", "location"})
+# The amount holds the tax, or may: what the account's setting is, no payload tells. Lines of transactions are net.
+TAX_MAYBE_INSIDE = frozenset({"internal", "location", "account_setting"})
 
 
 def price(found: Json, product: Json, other: Currency | None = None) -> Price | None:
@@ -29,7 +30,7 @@ def price(found: Json, product: Json, other: Currency | None = None) -> Price | 
         interval_count=count,
         product_id=ident(found.get("product_id")),
         name=text(product.get("name")) or text(found.get("name")) or text(found.get("description")),
-        tax_inclusive=text(found.get("tax_mode")) in TAX_INSIDE,
+        tax_inclusive=text(found.get("tax_mode")) in TAX_MAYBE_INSIDE,
     )
 
 
@@ -59,18 +60,18 @@ def discount_learned(notice: Notice) -> Translation:
 
 
 def coupon(found: Json) -> Coupon | None:
-    """A discount's terms. One that recurs a given number of times repeats; one that does not recur is for once."""
+    """A discount's terms. One that recurs a given number of times repeats; one that does not recur is for once.
+
+    One for some products only, or per seat, tells neither percent nor amount: what it takes off, the lines billed say.
+    """
     coupon_id, amount = ident(found.get("id")), exact_decimal(found.get("amount"))
     if coupon_id is None or amount is None:
         return None
-    percent = text(found.get("type")) == "percentage"
-    code = text(found.get("currency_code"), 3)
-    minor = whole_minor(found.get("amount"))
-    off = {} if percent or code is None or minor is None else {code.upper(): minor}
+    kind, for_all = text(found.get("type")), not found.get("restrict_to")
     return Coupon(
         id=coupon_id,
-        percent=amount if percent else None,
-        amount_off=off,
+        percent=amount if kind == "percentage" and for_all else None,
+        amount_off=_amount_off(found) if kind == "flat" and for_all else {},
         duration=_duration(found),
         name=text(found.get("code")) or text(found.get("description")),
     )
@@ -91,6 +92,11 @@ def discounts(subscription: Json) -> tuple[Discount, ...]:
             ends_at=instant(found.get("ends_at")),
         ),
     )
+
+
+def _amount_off(found: Json) -> dict[str, int]:
+    code, minor = text(found.get("currency_code"), 3), whole_minor(found.get("amount"))
+    return {} if code is None or minor is None else {code.upper(): minor}
 
 
 def _duration(found: Json) -> Duration:

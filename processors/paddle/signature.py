@@ -46,7 +46,10 @@ def verify(
 
 def secret_problem(value: str) -> str | None:
     """What is wrong with a configured secret, or None."""
-    for secret in filter(None, (part.strip() for part in value.split(","))):
+    secrets = [part.strip() for part in value.split(",") if part.strip()]
+    if not secrets:
+        return f"is empty. A destination's secret key looks like pdl_ntfset_…; {WHERE}"
+    for secret in secrets:
         if secret.startswith(("pdl_live_apikey_", "pdl_sdbx_apikey_")):
             return f"looks like an API key. Secret keys of destinations begin with pdl_ntfset_; {WHERE}"
         if not secret.startswith(("pdl_ntfset_", "pdl_ntf_")):

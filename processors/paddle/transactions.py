@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from processors.base import Translation
@@ -29,7 +30,7 @@ def completed(notice: Notice) -> Translation:
     if key is None or money is None:
         return ignored("the transaction has no id, no total or no currency")
     subscription_id = ident(found.get("subscription_id"))
-    lines = tuple(_lines(found))
+    lines = _lines(found)
     fact = Payment(
         key=key,
         at=notice.at,
@@ -65,13 +66,24 @@ def _reason(found: Json, subscription_id: str | None, lines: tuple[Line, ...]) -
     if subscription_id is None:
         return Reason.ONE_OFF
     reason = REASONS.get(text(found.get("origin")) or "", Reason.UNKNOWN)
-    if reason is Reason.START and not lines:
-        return Reason.ONE_OFF
+    if reason is Reason.START and all(line.proration for line in lines):
+        return Reason.ONE_OFF  # nothing recurs (yet): a purchase, or what a paid trial costs
     return reason
 
 
-def _lines(found: Json) -> Iterator[Line]:
-    """What was billed for each recurring price, tax excluded; what is prorated is no measure of a level."""
+def _lines(found: Json) -> tuple[Line, ...]:
+    """What was billed for each recurring price, tax excluded; what is prorated is no measure of a level.
+
+    Nor is what a checkout bills for a price that begins with a trial: that is the price of the trial, often nothing.
+    """
+    trials = {ident(table(row, "price")) for row in rows(found, "items") if at(row, "price.trial_period") is not None}
+    begins = REASONS.get(text(found.get("origin")) or "") is Reason.START
+    return tuple(
+        replace(line, proration=True) if begins and line.price_id in trials else line for line in _line_items(found)
+    )
+
+
+def _line_items(found: Json) -> Iterator[Line]:
     priced = {
         ident(row.get("price_id")) or ident(at(row, "price.id")): table(row, "price") for row in rows(found, "items")
     }

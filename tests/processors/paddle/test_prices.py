@@ -1,0 +1,93 @@
+"""What is known of prices, products and discounts whoever the customer is."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from processors.facts import Coupon, Duration, Interval, Price, Product
+from processors.money import Currency
+from processors.paddle import bodies
+from processors.paddle.bodies import Plan
+from processors.paddle.stories import PRO
+from tests.processors.paddle.telling import a_subscription, state, told
+
+TEN_OFF = {"id": "dsc_1", "type": "percentage", "amount": "10", "recur": True, "code": "TEN", "restrict_to": []}
+
+
+def learned(kind: str, entity: Any) -> Any:
+    translation = told(kind, entity)
+    assert translation.facts == ()
+    assert translation.reason == "remembered for later: it tells of no customer"
+    return translation.known
+
+
+def test_a_price_is_remembered_with_its_cycle() -> None:
+    quarterly = Plan(id="q", minor=13500, name="Pro", frequency=3, tax_mode="internal")
+
+    assert learned("price.created", bodies.price(quarterly)) == (
+        Price(
+            id="pri_q",
+            currency=Currency(code="USD", digits=2),
+            unit_amount=Decimal(13500),
+            interval=Interval.MONTH,
+            interval_count=3,
+            product_id="pro_q",
+            name="Pro",
+            tax_inclusive=True,
+        ),
+    )
+
+
+def test_a_one_time_price_has_no_interval() -> None:
+    (price,) = learned("price.updated", bodies.price(Plan(id="x", minor=100, name="X", interval=None)))
+
+    assert price.interval is None
+
+
+def test_a_products_name_is_remembered() -> None:
+    assert learned("product.updated", bodies.product(PRO)) == (Product(id="pro_pro", name="Pro"),)
+
+
+@pytest.mark.parametrize(
+    ("more", "coupon"),
+    [
+        ({}, Coupon(id="dsc_1", percent=Decimal(10), duration=Duration.FOREVER, name="TEN")),
+        ({"recur": False}, Coupon(id="dsc_1", percent=Decimal(10), duration=Duration.ONCE, name="TEN")),
+        (
+            {"maximum_recurring_intervals": 3},
+            Coupon(id="dsc_1", percent=Decimal(10), duration=Duration.REPEATING, name="TEN"),
+        ),
+        (
+            {"type": "flat", "amount": "500", "currency_code": "eur"},
+            Coupon(id="dsc_1", amount_off={"EUR": 500}, duration=Duration.FOREVER, name="TEN"),
+        ),
+        (
+            {"type": "flat_per_seat", "amount": "500", "currency_code": "EUR"},
+            Coupon(id="dsc_1", duration=Duration.FOREVER, name="TEN"),
+        ),
+        ({"restrict_to": ["pro_1"]}, Coupon(id="dsc_1", duration=Duration.FOREVER, name="TEN")),
+        (
+            {"code": None, "description": "Ten percent"},
+            Coupon(id="dsc_1", percent=Decimal(10), duration=Duration.FOREVER, name="Ten percent"),
+        ),
+    ],
+    ids=["percent", "once", "three months", "an amount", "an amount per seat", "for one product", "without a code"],
+)
+def test_a_discounts_terms_are_remembered(more: dict[str, Any], coupon: Coupon) -> None:
+    assert learned("discount.created", {**TEN_OFF, **more}) == (coupon,)
+
+
+@pytest.mark.parametrize("more", [{"id": None}, {"amount": "much"}, {"amount": None}])
+def test_a_discount_without_id_or_amount_teaches_nothing(more: dict[str, Any]) -> None:
+    assert learned("discount.updated", {**TEN_OFF, **more}) == ()
+
+
+def test_a_discount_that_is_for_once_lowers_nothing() -> None:
+    entity = a_subscription(discount={"id": "dsc_1", "starts_at": None, "ends_at": None, "type": "one-off"})
+
+    (discount,) = state(entity).now.discounts
+
+    assert discount.coupon == Coupon(id="dsc_1", percent=Decimal(0), duration=Duration.ONCE)

@@ -1,0 +1,67 @@
+"""The table of Paddle's events."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from processors.paddle import bodies
+from processors.paddle.translate import EVENTS, SILENT, TRANSLATORS, translate
+from tests.processors.paddle.telling import AT, a_transaction, told
+
+# All that Paddle can send: the SDK's list of event types.
+OTHERS = (
+    "address.created address.imported address.updated api_key.created api_key.expired api_key.expiring api_key.revoked "
+    "api_key.updated api_key_exposure.created business.created business.imported business.updated client_token.created "
+    "client_token.revoked client_token.updated discount_group.created discount_group.updated invoice.canceled "
+    "invoice.created invoice.issued invoice.overdue invoice.paid invoice.scheduled payment_method.deleted "
+    "payment_method.saved payout.created payout.paid report.created report.updated"
+).split()
+
+
+def test_every_event_that_paddle_sends_has_its_place() -> None:
+    assert len({*EVENTS, *SILENT, *OTHERS}) == len(EVENTS) + len(SILENT) + len(OTHERS) == 62
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_tells_nothing_of_revenue_says_so(kind: str) -> None:
+    translation = told(kind, {"id": "x_1"})
+
+    assert translation.facts == ()
+    assert translation.reason == f"{kind} tells nothing of revenue"
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_what_is_no_money_yet_says_why(kind: str) -> None:
+    translation = told(kind, a_transaction())
+
+    assert (translation.facts, translation.reason) == ((), SILENT[kind])
+
+
+@pytest.mark.parametrize("kind", TRANSLATORS)
+def test_an_entity_without_anything_in_it_gives_a_reason(kind: str) -> None:
+    translation = told(kind, {"something": "else"})
+
+    assert translation.facts == ()
+    assert translation.reason
+
+
+@pytest.mark.parametrize("key", ["event_id", "event_type", "occurred_at"])
+def test_an_envelope_that_lacks_something_gives_a_reason(key: str) -> None:
+    body = json.loads(bodies.event("transaction.completed", a_transaction(), at=AT, event_id="evt_1"))
+    del body[key]
+
+    translation = translate(json.dumps(body).encode(), {})
+
+    assert translation.reason == "no Paddle event: event_id, event_type or occurred_at is missing"
+
+
+@pytest.mark.parametrize("data", [None, [], "txn_1", {}])
+def test_an_event_without_an_entity_gives_a_reason(data: object) -> None:
+    assert told("transaction.completed", data).reason == "the event carries no entity"
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"a": NaN}', b"{" * 50_000])
+def test_what_cannot_be_read_gives_a_reason(body: bytes) -> None:
+    assert (translate(body, {}).reason or "").startswith("the body cannot be read")
