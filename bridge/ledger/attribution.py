@@ -45,9 +45,10 @@ def marked(marks: Shelf[Mark], facts: Iterable[Fact], links: Links, policy: Poli
     for fact in facts:
         for metadata, spots in _told_by(fact, links):
             mark = _mark(metadata, fact, policy)
+            if mark is not None or isinstance(fact, Attribution):
+                remarks.add((fact.processor_event_id,), _remark(mark))
             if mark is None:
                 continue
-            remarks.add((fact.processor_event_id,), _remark(mark))
             for spot in spots:
                 key = _key(spot)
                 known = changes.get(key) or marks.get(key)
@@ -69,7 +70,7 @@ def _told_by(fact: Fact, links: Links) -> Iterator[tuple[Metadata, Sequence[Spot
             yield fact.metadata, _lasting(fact, links)
         case Refund() if fact.metadata:
             yield fact.metadata, ((Place.OBJECT, fact.key),)
-        case Attribution() if fact.metadata:
+        case Attribution():
             yield fact.metadata, _told_by_attribution(fact, links)
 
 
@@ -109,7 +110,9 @@ def _mark(metadata: Metadata, fact: Fact, policy: Policy) -> Mark | None:
     )
 
 
-def _remark(mark: Mark) -> str:
+def _remark(mark: Mark | None) -> str:
+    if mark is None:
+        return "names no visit"
     return "names the visit" if mark.fingerprint else "names customer, source or campaign, but no whole visit"
 
 

@@ -15,11 +15,11 @@ from bridge.ledger.movements import Eyes
 from bridge.ledger.order import facts_in_order
 from bridge.ledger.payments import dues
 from bridge.ledger.refunds import Desk, settle_refunds
-from bridge.ledger.remarks import Remarks, remark_the_silent
+from bridge.ledger.remarks import Remarks
 from bridge.ledger.state import State
 from bridge.ledger.subscriptions import Lives, live
-from bridge.ledger.telling import told
-from processors.facts import Fact, Refund
+from bridge.ledger.telling import remark_silent, told
+from processors.facts import Fact, Link, Payment, Refund
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,9 @@ def settle(state: State, facts: Sequence[Fact], policy: Policy, knowledge: Knowl
     origins = Origins(marks=marks, customer_id=state.customer_id or _customer_of(ordered), policy=policy)
     freed = released(state.held, origins) if marks is not state.marks else ()
     events = tuple(attributed(draft, origins) for draft in drafts)
-    remark_the_silent(remarks, ordered)
+    for fact in ordered:
+        if isinstance(fact, Link):
+            remarks.add((fact.processor_event_id,), "says what belongs together")
     return Settlement(
         state=State(
             customer_id=origins.customer_id,
@@ -78,6 +80,7 @@ def _told(facts: Sequence[Fact], books: Books, lives: Lives) -> list[Draft]:
     due = dues(books, facts, policy)
     live(lives, facts, due, books.links)
     drafts = told(due, books, lives)
+    remark_silent([fact for fact in facts if isinstance(fact, Payment)], due, books, remarks)
     desk = Desk(books=books, subscriptions=lives.subscriptions, policy=policy, remarks=remarks)
     settle_refunds((fact for fact in facts if isinstance(fact, Refund)), desk)
     return in_order(drafts + desk.drafts)

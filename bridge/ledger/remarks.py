@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from processors.facts import Attribution, Fact, Link, Payment, Refund, SubscriptionState
 from processors.money import Currency
 
 
@@ -23,24 +22,6 @@ class Remarks:
     def written(self) -> dict[str, tuple[str, ...]]:
         """All that was said, by event."""
         return {event_id: tuple(texts) for event_id, texts in self.of_event.items()}
-
-
-_SILENT: Mapping[type[Fact], str] = {
-    Payment: "told already, with its other webhooks",
-    Refund: "told already",
-    SubscriptionState: "changes nothing",
-    Attribution: "names no visit",
-    Link: "says what belongs together",
-}
-
-
-def remark_the_silent(remarks: Remarks, facts: Iterable[Fact]) -> None:
-    """Says of every fact that gave no event why it did not."""
-    for fact in facts:
-        if fact.processor_event_id in remarks.of_event:
-            continue
-        is_empty = isinstance(fact, Payment) and fact.amount.minor == 0
-        remarks.add((fact.processor_event_id,), "0: no money has moved" if is_empty else _SILENT[type(fact)])
 
 
 def shown(minor: int, currency: Currency) -> str:

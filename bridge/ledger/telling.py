@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bridge.ledger.bills import Books
 from bridge.ledger.changing import changed
 from bridge.ledger.drafts import Draft, Labels
 from bridge.ledger.events import EventType, MovementAmount, Policy, RefundAmount
+from bridge.ledger.links import bill_of_payment
 from bridge.ledger.movements import Movement
 from bridge.ledger.payments import Due, paired
-from bridge.ledger.remarks import shown
+from bridge.ledger.remarks import Remarks, shown
 from bridge.ledger.state import Subscription
 from bridge.ledger.subscriptions import Lives
-from processors.facts import Reason, Status
+from processors.facts import Payment, Reason, Status
 
 
 def told(dues: Sequence[Due], books: Books, lives: Lives) -> list[Draft]:
@@ -25,6 +26,21 @@ def told(dues: Sequence[Due], books: Books, lives: Lives) -> list[Draft]:
         books.put(changed(due.bill, recurring=due.bill.recurring or draft.is_recurring))
         lives.remarks.add(due.event_ids, _remark(due, draft))
     return drafts + [_of_movement(one, lives.eyes.policy) for one in lives.movements if id(one) not in carried]
+
+
+def remark_silent(payments: Iterable[Payment], dues: Iterable[Due], books: Books, remarks: Remarks) -> None:
+    """Says of every payment that gave no event why it did not."""
+    told_by = {event_id for due in dues for event_id in due.event_ids}
+    for payment in payments:
+        if payment.processor_event_id not in told_by:
+            remarks.add((payment.processor_event_id,), f"{payment.key}: {_why_silent(payment, books)}")
+
+
+def _why_silent(payment: Payment, books: Books) -> str:
+    if not payment.amount.minor:
+        return "nothing was paid with it: no money has moved"
+    home = bill_of_payment(books.links, payment)
+    return "counted already" if home == payment.key else f"counted already on {home}"
 
 
 def _of_money(due: Due, movement: Movement | None, lives: Lives) -> Draft:
