@@ -74,6 +74,4 @@ def test_what_is_missing_gives_a_reason(key: str) -> None:
     entity = an_adjustment()
     del entity[key]
 
-    assert told("adjustment.updated", entity).reason == (
-        "the adjustment has no id, transaction, currency or total"
-    )
+    assert told("adjustment.updated", entity).reason == ("the adjustment has no id, transaction, currency or total")

@@ -1,4 +1,4 @@
-"""Customers: the merchant's own data, and nothing personal; and custom data from hostile browsers, wherever it stands."""
+"""Customers: the merchant's own data and nothing personal; and hostile custom data, wherever it stands."""
 
 from __future__ import annotations
 

@@ -71,7 +71,9 @@ def test_a_transaction_that_credit_covers_moves_no_money() -> None:
         ("an origin of the future", "sub_1", PRO, Reason.UNKNOWN),
     ],
 )
-def test_the_origin_says_why_it_was_asked_for(origin: str, subscription: str | None, plan: Plan, reason: Reason) -> None:
+def test_the_origin_says_why_it_was_asked_for(
+    origin: str, subscription: str | None, plan: Plan, reason: Reason
+) -> None:
     found = payment(a_transaction(plan=plan, origin=origin, subscription=subscription))
 
     assert found.reason is reason

@@ -11,13 +11,37 @@ from processors.paddle.translate import EVENTS, SILENT, TRANSLATORS, translate
 from tests.processors.paddle.telling import AT, a_transaction, told
 
 # All that Paddle can send: the SDK's list of event types.
-OTHERS = (
-    "address.created address.imported address.updated api_key.created api_key.expired api_key.expiring api_key.revoked "
-    "api_key.updated api_key_exposure.created business.created business.imported business.updated client_token.created "
-    "client_token.revoked client_token.updated discount_group.created discount_group.updated invoice.canceled "
-    "invoice.created invoice.issued invoice.overdue invoice.paid invoice.scheduled payment_method.deleted "
-    "payment_method.saved payout.created payout.paid report.created report.updated"
-).split()
+OTHERS = [
+    "address.created",
+    "address.imported",
+    "address.updated",
+    "api_key.created",
+    "api_key.expired",
+    "api_key.expiring",
+    "api_key.revoked",
+    "api_key.updated",
+    "api_key_exposure.created",
+    "business.created",
+    "business.imported",
+    "business.updated",
+    "client_token.created",
+    "client_token.revoked",
+    "client_token.updated",
+    "discount_group.created",
+    "discount_group.updated",
+    "invoice.canceled",
+    "invoice.created",
+    "invoice.issued",
+    "invoice.overdue",
+    "invoice.paid",
+    "invoice.scheduled",
+    "payment_method.deleted",
+    "payment_method.saved",
+    "payout.created",
+    "payout.paid",
+    "report.created",
+    "report.updated",
+]
 
 
 def test_every_event_that_paddle_sends_has_its_place() -> None:
