@@ -20,7 +20,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, select, update
+from sqlalchemy import ARRAY, BindParameter, Connection, Row, Text, and_, bindparam, case, func, select, update
 
 from bridge.store.dialects import chunks, constant, each, run_each, unindexed
 from bridge.store.remembered import remembered
@@ -188,14 +188,17 @@ def _values(one: NewDelivery) -> dict[str, object]:
 STREAMS: BindParameter[str] = bindparam("stream_ids", expanding=True)
 HEADS = select(outbox.c.id, outbox.c.stream_id).where(outbox.c.stream_id.in_(STREAMS), HEAD)
 LOCK_HEADS = HEADS.order_by(outbox.c.id).with_for_update()
+HEADLESS: BindParameter[Sequence[str]] = bindparam("headless", type_=ARRAY(Text))
+headless = func.unnest(HEADLESS).table_valued("stream_id", name="headless").render_derived()
 first = outbox.alias("first")
-FIRST_OPEN = (
-    select(func.min(first.c.id))
-    .where(first.c.stream_id == bindparam("crowned"), first.c.status.in_([constant("held"), constant("pending")]))
-    .with_hint(first, "INDEXED BY ix_outbox_open", "sqlite")
-    .scalar_subquery()
+IS_OPEN_FIRST = first.c.status.in_([constant("held"), constant("pending")])
+FIRST_OPEN = select(func.min(first.c.id)).with_hint(first, "INDEXED BY ix_outbox_open", "sqlite")
+CROWN = update(outbox).values(is_head=True, ready_at=outbox.c.next_at)
+CROWN_ONE = CROWN.where(
+    outbox.c.id == FIRST_OPEN.where(first.c.stream_id == bindparam("crowned"), IS_OPEN_FIRST).scalar_subquery()
 )
-CROWN = update(outbox).where(outbox.c.id == FIRST_OPEN).values(is_head=True, ready_at=outbox.c.next_at)
+FIRST_OF_EACH = FIRST_OPEN.where(first.c.stream_id == headless.c.stream_id, IS_OPEN_FIRST).correlate(headless)
+CROWN_ALL = CROWN.where(outbox.c.id.in_(select(FIRST_OF_EACH.scalar_subquery()).select_from(headless)))
 DEMOTE = update(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True))).values(is_head=False, ready_at=None)
 
 
@@ -210,7 +213,11 @@ def _crown(tx: Connection, stream_ids: Collection[str]) -> None:
     headed: set[str] = set()
     for chunk in chunks(stream_ids):
         headed |= {row.stream_id for row in tx.execute(HEADS, {"stream_ids": chunk})}
-    run_each(tx, CROWN, [{"crowned": stream_id} for stream_id in sorted(set(stream_ids) - headed)])
+    headless = sorted(set(stream_ids) - headed)
+    if headless and tx.dialect.name == "postgresql":
+        tx.execute(CROWN_ALL, {"headless": headless})
+        return
+    run_each(tx, CROWN_ONE, [{"crowned": stream_id} for stream_id in headless])
 
 
 # ---- Going out -------------------------------------------------------------------------------------------------

@@ -13,11 +13,9 @@ from bridge.errors import StoreUnavailable
 from bridge.store.dialects import one_at_a_time
 
 CONNECT_SECONDS = 2
-# Plans are made anew each time, by the size that an index has now: the best for an empty queue is none for a full one.
-ALWAYS = "-c plan_cache_mode=force_custom_plan"
-PATIENT = f"{ALWAYS} -c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=120s"
+PATIENT = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=120s"
 # For the intake, which has four seconds in all.
-QUICK = f"{ALWAYS} -c statement_timeout=2s -c lock_timeout=1500ms -c idle_in_transaction_session_timeout=10s"
+QUICK = "-c statement_timeout=2s -c lock_timeout=1500ms -c idle_in_transaction_session_timeout=10s"
 
 ADVICE: Mapping[str | None, str] = {
     "42P01": "it has no tables yet; run `pulsora-bridge migrate`",
