@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal
 
 from bridge.store.dialects import chunks, constant, each, run_each
 from bridge.store.remembered import remembered
-from bridge.store.tables import RETRIED, bodies, inbox, packed, unpacked
+from bridge.store.tables import RECEIVED, RETRIED, bodies, inbox, packed, unpacked
 
 LONGEST_REASON = 1000
 
@@ -158,8 +158,21 @@ PLAIN = [inbox.c[name] for name in (
     "stream_id", "attempts", "produced", "retry_at", "settled_at",
 )]  # fmt: skip
 WHOLE = select(*PLAIN, bodies.c.body).outerjoin(bodies, bodies.c.inbox_id == inbox.c.id)
-FRESH = WHOLE.where(inbox.c.status == constant("received")).order_by(inbox.c.id).limit(bindparam("limit"))
-RETRY = WHOLE.where(RETRIED, inbox.c.retry_at <= bindparam("now")).order_by(inbox.c.retry_at).limit(bindparam("limit"))
+THESE = WHOLE.where(inbox.c.id.in_(bindparam("row_ids", expanding=True)))
+FRESH = (
+    select(inbox.c.id)
+    .where(RECEIVED)
+    .order_by(inbox.c.id)
+    .limit(bindparam("limit"))
+    .with_hint(inbox, "INDEXED BY ix_inbox_fresh", "sqlite")
+)
+RETRY = (
+    select(inbox.c.id)
+    .where(RETRIED, inbox.c.retry_at <= bindparam("now"))
+    .order_by(inbox.c.retry_at)
+    .limit(bindparam("limit"))
+    .with_hint(inbox, "INDEXED BY ix_inbox_retry", "sqlite")
+)
 OF_STREAMS = WHOLE.where(
     inbox.c.stream_id.in_(bindparam("stream_ids", expanding=True)),
     inbox.c.status.in_(bindparam("statuses", expanding=True)),
@@ -170,8 +183,12 @@ LIST = select(*PLAIN, literal_column("NULL").label("body")).order_by(inbox.c.id.
 
 def fresh(tx: Connection, limit: int, now: datetime) -> list[InboxRow]:
     """What is to be routed: received, or failed and due to be tried again. By id, so in the order of arrival."""
-    rows = [*tx.execute(FRESH, {"limit": limit}), *tx.execute(RETRY, {"limit": limit, "now": now})]
-    return sorted((_row(row) for row in rows), key=lambda row: row.id)[:limit]
+    received = tx.execute(FRESH, {"limit": limit}).scalars()
+    retried = tx.execute(RETRY, {"limit": limit, "now": now}).scalars()
+    rows: list[InboxRow] = []
+    for row_ids in chunks(sorted([*received, *retried])[:limit]):
+        rows += map(_row, tx.execute(THESE, {"row_ids": row_ids}))
+    return sorted(rows, key=lambda row: row.id)
 
 
 def of_stream(

@@ -93,7 +93,9 @@ inbox = Table(
     Column("settled_at", Instant),
     UniqueConstraint("event_id", "source"),
 )
-Index("ix_inbox_status", inbox.c.status, inbox.c.id)  # fresh rows, lists
+Index("ix_inbox_status", inbox.c.status, inbox.c.id)  # lists
+RECEIVED = text("status = 'received'")
+Index("ix_inbox_fresh", inbox.c.id, sqlite_where=RECEIVED, postgresql_where=RECEIVED)
 Index("ix_inbox_source", inbox.c.source, inbox.c.status, inbox.c.id)  # counts, lists of one source
 RETRIED = text("retry_at IS NOT NULL")
 Index("ix_inbox_retry", inbox.c.retry_at, sqlite_where=RETRIED, postgresql_where=RETRIED)

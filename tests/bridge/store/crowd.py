@@ -5,23 +5,30 @@ python crowd.py work URL NAME THREADS COUNT      COUNT transactions a thread tha
 python crowd.py budget URL NAME THREADS COUNT    asks COUNT times a thread for three tokens, prints what it got
 python crowd.py migrate URL NAME THREADS COUNT   migrates once in each thread
 python crowd.py hold URL NAME THREADS COUNT      COUNT transactions that keep the lane for 20 ms each, without a pause
+python crowd.py race URL NAME THREADS COUNT      COUNT rounds a thread of settling and sending five customers
 python crowd.py fork URL NAME THREADS COUNT      uses the store, forks, and uses it in both
 """
 
 from __future__ import annotations
 
 import os
+import random
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
-from bridge.store import Store, budget, inbox, leases, open_store
+from bridge.store import Store, budget, inbox, leases, open_store, outbox, streams
 from bridge.store.inbox import Arrival
+from bridge.store.outbox import DeliveryStatus, NewDelivery, Outcome
+from bridge.store.streams import Saved, Touch
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 BODY = bytes(range(256)) * 16
+CUSTOMERS = [f"stripe||live|cus_{number}" for number in range(5)]
 
 
 def accept(store: Store, name: str, count: int) -> None:
@@ -62,6 +69,52 @@ def hold(store: Store, name: str, count: int) -> None:
             time.sleep(0.02)
 
 
+def race(store: Store, name: str, count: int) -> None:
+    chance = random.Random(name)
+    for number in range(count):
+        now = datetime.now(UTC)
+        with store.transaction() as tx:
+            streams.touch(tx, [_touch(customer, now) for customer in chance.sample(CUSTOMERS, 3)])
+        with store.transaction() as tx:
+            claims = streams.claim_due(tx, now, 2, name, now + MINUTE)
+        with store.transaction() as tx:
+            streams.save_all(tx, [Saved(claim=claim, state="{}") for claim in claims], now)
+            outbox.add(
+                tx, [_delivery(claim.stream_id, f"{name}.{number}.{n}", now) for claim in claims for n in (1, 2)]
+            )
+        with store.transaction() as tx:
+            sent = outbox.claim(tx, now, 3, name, now + MINUTE, [])
+        with store.transaction() as tx:
+            outbox.record(tx, [_outcome(delivery.id) for delivery in sent])
+        for delivery in sent:
+            print(delivery.id, flush=True)
+
+
+def _touch(customer: str, now: datetime) -> Touch:
+    return Touch(stream_id=customer, scope="stripe||live", anchored=True, at=now, due_at=now)
+
+
+def _delivery(stream_id: str, key: str, now: datetime) -> NewDelivery:
+    return NewDelivery(
+        stream_id=stream_id,
+        scope="stripe||live",
+        source="stripe",
+        livemode=True,
+        output_key=f"{stream_id} {key}",
+        status=DeliveryStatus.PENDING,
+        body="{}",
+        next_at=now,
+        created_at=now,
+        event_type="renewal",
+        currency="USD",
+        amount=Decimal("9.00"),
+    )
+
+
+def _outcome(delivery_id: int) -> Outcome:
+    return Outcome(id=delivery_id, status=DeliveryStatus.DELIVERED, attempts=1, at=datetime.now(UTC))
+
+
 def fork(store: Store, name: str, count: int) -> None:
     store.accept(_arrival("evt_parent"))
     child = os.fork()
@@ -95,6 +148,7 @@ DEEDS: Mapping[str, Callable[[Store, str, int], None]] = {
     "budget": take,
     "migrate": migrate,
     "hold": hold,
+    "race": race,
     "fork": fork,
 }
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from bridge.errors import StoreUnavailable, WrongUsage
-from bridge.store import Store, inbox, leases, open_store
+from bridge.store import Store, inbox, leases, open_store, outbox
 from bridge.store.inbox import InboxStatus
-from tests.bridge.store.builders import NOON, an_arrival, statuses, stored
+from tests.bridge.store.builders import NOON, an_arrival, an_outcome, statuses, stored
 from tests.bridge.store.processes import ended, started
 
 
@@ -114,6 +115,24 @@ def test_what_was_acknowledged_survives_a_kill(store: Store, database_url: str) 
     with store.reading() as tx:
         assert [event_id for event_id in acknowledged if inbox.find(tx, event_id) is None] == []
     assert store.accept(an_arrival("evt_after")) is True
+
+
+def test_processes_that_settle_and_send_the_same_customers_lose_and_double_nothing(
+    store: Store, database_url: str
+) -> None:
+    processes = [started("race", database_url, f"p{n}", threads=2, count=25) for n in range(3)]
+    sent = [int(line) for process in processes for line in ended(process)]
+
+    far_off = NOON + timedelta(days=9999)
+    with store.transaction() as tx:
+        while last := outbox.claim(tx, far_off, 100, "last", far_off):
+            outbox.record(tx, [an_outcome(delivery.id) for delivery in last])
+            sent += [delivery.id for delivery in last]
+
+    with store.reading() as tx:
+        everything = outbox.listing(tx, limit=100_000)
+    assert {delivery.status for delivery in everything} == {outbox.DeliveryStatus.DELIVERED}
+    assert sorted(sent) == sorted(delivery.id for delivery in everything)
 
 
 def test_processes_together_never_take_more_than_the_budget(store: Store, database_url: str) -> None:

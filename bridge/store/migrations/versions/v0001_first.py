@@ -49,6 +49,7 @@ def _inbox() -> None:
     )
     op.create_index("ix_inbox_status", "inbox", ["status", "id"])
     op.create_index("ix_inbox_source", "inbox", ["source", "status", "id"])
+    _some("ix_inbox_fresh", "inbox", ["id"], "status = 'received'")
     _some("ix_inbox_retry", "inbox", ["retry_at"], "retry_at IS NOT NULL")
     _some("ix_inbox_stream", "inbox", ["stream_id", "status"], "stream_id IS NOT NULL")
     op.create_table(
