@@ -53,9 +53,10 @@ class Draft:
 
 
 def in_order(drafts: list[Draft]) -> list[Draft]:
-    """The drafts as their customer lived them: by time; of one moment money before what gives it back."""
+    """The drafts as their customer lived them: by time; of one moment movements, other payments, money given back."""
     return sorted(drafts, key=_place)
 
 
-def _place(draft: Draft) -> tuple[datetime, bool, int, str]:
-    return (draft.moved_at or draft.at, draft.event_type is EventType.REFUND, draft.step, draft.output_key)
+def _place(draft: Draft) -> tuple[datetime, bool, bool, int, str]:
+    is_back = draft.event_type is EventType.REFUND
+    return (draft.moved_at or draft.at, is_back, draft.step == 0, draft.step, draft.output_key)

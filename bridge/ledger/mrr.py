@@ -132,7 +132,8 @@ def _period_amount(item: Item, price: Price, terms: Terms, view: View) -> tuple[
         return listed or ZERO, False
     if line.quantity == item.quantity or not line.quantity:
         return Fraction(line.amount), True
-    return Fraction(line.amount) * Fraction(item.quantity) / Fraction(line.quantity), foreign and not price.tiered
+    in_proportion = not (price.tiered or price.divide_by)
+    return Fraction(line.amount) * Fraction(item.quantity) / Fraction(line.quantity), foreign and in_proportion
 
 
 def _listed(price: Price, quantity: Decimal) -> Fraction | None:

@@ -1,0 +1,397 @@
+"""The level of MRR: exact sums by hand, in minor units a month, and when it is only estimated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+
+from bridge.ledger import Policy
+from bridge.ledger.events import ChurnAt, MrrDiscounts
+from bridge.ledger.knowledge import NOTHING_KNOWN, Knowledge
+from bridge.ledger.mrr import Level, View, interval_name, of_lines, worth
+from processors.facts import Discount, Duration, Interval, Line, Price, Reason, Status, Terms, Tier, TiersMode
+from processors.money import round_minor
+from tests.bridge.ledger.books import knowing, rows, settled
+from tests.builders import (
+    EUR,
+    JPY,
+    NOON,
+    USD,
+    a_bill,
+    a_coupon,
+    a_created,
+    a_discount,
+    a_line,
+    a_price,
+    a_subscription,
+    after,
+    an_invoice,
+    an_item,
+    terms,
+)
+
+FOREVER, RECURRING, NONE = MrrDiscounts.FOREVER, MrrDiscounts.RECURRING, MrrDiscounts.NONE
+
+
+def level(
+    found: Terms, *, discounts: MrrDiscounts = FOREVER, knowledge: Knowledge = NOTHING_KNOWN, lines: list[Line] | None = None
+) -> Level:
+    by_price = {line.price_id or "": line for line in lines or []}
+    view = View(at=NOON, policy=Policy(mrr_discounts=discounts), knowledge=knowledge, lines=by_price)
+    return worth(found, view)
+
+
+def sure(exact: Fraction | int) -> Level:
+    return Level(exact=Fraction(exact))
+
+
+def guess(exact: Fraction | int) -> Level:
+    return Level(exact=Fraction(exact), estimated=True)
+
+
+def of_price(price: Price, seats: float | str = 1) -> Terms:
+    return terms(items=(an_item(price=price, seats=seats),))
+
+
+# ---- Status -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_only_active_and_past_due_count(status: Status) -> None:
+    assert level(terms(status)) == sure(4900 if status in (Status.ACTIVE, Status.PAST_DUE) else 0)
+
+
+def test_a_scheduled_end_counts_unless_churn_is_counted_at_request() -> None:
+    view = View(at=NOON, policy=Policy(churn_at=ChurnAt.REQUEST), knowledge=NOTHING_KNOWN, lines={})
+
+    assert level(terms(cancels_at=after(days=9))) == sure(4900)
+    assert worth(terms(cancels_at=after(days=9)), view) == sure(0)
+
+
+# ---- Amounts and intervals ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("every", "number", "exact"),
+    [
+        (Interval.MONTH, 1, Fraction(1200)),
+        (Interval.MONTH, 3, Fraction(400)),
+        (Interval.MONTH, 7, Fraction(1200, 7)),
+        (Interval.YEAR, 1, Fraction(100)),
+        (Interval.YEAR, 2, Fraction(50)),
+        (Interval.WEEK, 1, Fraction(5200)),  # 1200 x 52/12
+        (Interval.WEEK, 2, Fraction(2600)),
+        (Interval.DAY, 1, Fraction(36500)),  # 1200 x 365/12
+        (Interval.DAY, 90, Fraction(3650, 9)),
+    ],
+)
+def test_an_amount_is_normalised_to_a_month_exactly(every: Interval, number: int, exact: Fraction) -> None:
+    assert level(of_price(a_price(1200, every, interval_count=number))) == sure(exact)
+
+
+def test_twelve_decimals_of_a_cent_are_kept() -> None:
+    price = a_price("0.000000000001")
+
+    assert level(of_price(price, seats=1000)) == sure(Fraction(1, 10**9))
+
+
+def test_items_of_several_intervals_are_each_taken_by_their_own() -> None:
+    found = terms(items=(an_item(4900), an_item(price=a_price(12000, Interval.YEAR)), an_item(100, seats=3)))
+
+    assert level(found) == sure(4900 + 1000 + 300)
+
+
+def test_a_yen_has_no_hundredths() -> None:
+    found = replace(of_price(a_price(4900, currency=JPY)), currency=JPY)
+
+    ledger = settled([a_created(now=found)])
+
+    assert rows(ledger.events) == ["subscription 0 +4900"]
+
+
+def test_metered_one_time_and_trialing_items_add_nothing() -> None:
+    items = (
+        an_item(4900),
+        an_item(price=a_price(100, metered=True), seats=50),
+        an_item(price=a_price(9900, None)),
+        an_item(1900, counts=False),
+    )
+
+    assert level(terms(items=items)) == sure(4900)
+
+
+@pytest.mark.parametrize(("rounds_up", "seats", "exact"), [(True, 25, 3 * 900), (False, 25, 2 * 900), (True, 30, 3 * 900)])
+def test_packages_are_rounded_as_the_price_says(rounds_up: bool, seats: int, exact: int) -> None:
+    price = a_price(900, divide_by=10, divide_rounds_up=rounds_up)
+
+    assert level(of_price(price, seats)) == sure(exact)
+
+
+def test_more_items_than_the_payload_holds_make_it_an_estimate() -> None:
+    assert level(terms(items_complete=False)) == guess(4900)
+
+
+def test_deltas_are_differences_of_rounded_levels_so_rounding_never_drifts() -> None:
+    yearly = [terms(items=(an_item(price=a_price(minor, Interval.YEAR)),)) for minor in (1000, 1001, 1002, 1003, 2000)]
+
+    ledger = settled(
+        [a_created(now=yearly[0])],
+        *[[a_subscription(now=now, was=was, at=after(days=day))] for day, (was, now) in enumerate(zip(yearly, yearly[1:], strict=False), 1)],
+    )
+
+    # 83.33, 83.42, 83.5, 83.58, 166.67 -> 83, 83, 84, 84, 167
+    assert rows(ledger.events) == ["subscription 0.00 +0.83", "upgrade 0.00 +0.01", "upgrade 0.00 +0.83"]
+    assert round_minor(ledger.state.subscriptions["sub_1"].level) == 167
+
+
+# ---- Tiers --------------------------------------------------------------------------------------------------------
+
+STEPS = (
+    Tier(up_to=5, unit_amount=Decimal(1000), flat_amount=Decimal(500)),
+    Tier(up_to=10, unit_amount=Decimal(800)),
+    Tier(up_to=None, unit_amount=Decimal(600), flat_amount=Decimal(100)),
+)
+
+
+def tiered(mode: TiersMode, tiers: tuple[Tier, ...] = STEPS) -> Price:
+    return a_price(None, id="price_tiers", tiered=True, tiers=tiers, tiers_mode=mode)
+
+
+@pytest.mark.parametrize(
+    ("seats", "exact"),
+    [
+        (0, 500),
+        (1, 500 + 1000),
+        (5, 500 + 5000),
+        (7, 500 + 5000 + 2 * 800),
+        (12, 500 + 5000 + 5 * 800 + 100 + 2 * 600),
+    ],
+)
+def test_graduated_tiers_price_each_part_by_its_own(seats: int, exact: int) -> None:
+    assert level(of_price(tiered(TiersMode.GRADUATED), seats)) == sure(exact)
+
+
+@pytest.mark.parametrize(("seats", "exact"), [(5, 500 + 5 * 1000), (7, 7 * 800), (12, 100 + 12 * 600)])
+def test_volume_tiers_price_all_by_the_one_that_is_reached(seats: int, exact: int) -> None:
+    assert level(of_price(tiered(TiersMode.VOLUME), seats)) == sure(exact)
+
+
+def test_tiers_that_the_payload_leaves_out_are_taken_from_the_catalogue() -> None:
+    known = tiered(TiersMode.GRADUATED)
+
+    assert level(of_price(tiered(TiersMode.GRADUATED, ()), 7), knowledge=knowing(known)) == sure(7100)
+
+
+def test_unknown_tiers_are_worth_what_was_billed_for_as_many_seats() -> None:
+    billed = a_line(7100, 7, price_id="price_tiers")
+
+    assert level(of_price(tiered(TiersMode.GRADUATED, ()), 7), lines=[billed]) == sure(7100)
+
+
+def test_unknown_tiers_for_another_number_of_seats_are_estimated_in_proportion() -> None:
+    billed = a_line(7000, 7, price_id="price_tiers")
+
+    assert level(of_price(tiered(TiersMode.GRADUATED, ()), 14), lines=[billed]) == guess(14000)
+
+
+def test_unknown_tiers_that_were_never_billed_are_an_estimate_of_nothing_and_say_so() -> None:
+    assert level(of_price(tiered(TiersMode.GRADUATED, ()), 7)) == guess(0)
+
+
+def test_an_estimate_is_corrected_as_soon_as_the_tiers_are_known() -> None:
+    unknown = of_price(tiered(TiersMode.GRADUATED, ()), 7)
+    started = settled([a_created(now=unknown), an_invoice(7000, lines=(a_line(6000, 6, price_id="price_tiers"),))])
+
+    made = started.after([a_subscription(now=unknown, at=after(days=1))], Policy(), knowing(tiered(TiersMode.GRADUATED)))
+
+    assert rows(made.events) == ["subscription 70.00 +70.00", "upgrade 0.00 +1.00"]
+    assert [event.metadata.get("mrr_estimated") for event in made.events] == [True, None]
+
+
+def test_each_state_is_measured_by_the_bill_of_its_own_seats() -> None:
+    price = tiered(TiersMode.GRADUATED, ())
+    story = [
+        a_created(now=of_price(price, 7)),
+        an_invoice(7100, reason=Reason.START, lines=(a_line(7100, 7, price_id="price_tiers"),)),
+        a_subscription(now=of_price(price, 12), was=of_price(price, 7), at=after(days=9)),
+        an_invoice(10800, "in_2", at=after(days=31), lines=(a_line(10800, 12, price_id="price_tiers"),)),
+    ]
+
+    ledger = settled(story)
+
+    assert rows(ledger.events) == ["subscription 71.00 +71.00", "upgrade 0.00 +37.00", "renewal 108.00 0"]
+    assert all("mrr_estimated" not in event.metadata for event in ledger.events)
+
+
+# ---- Foreign and tax-inclusive prices -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "price", [a_price(4900, currency=EUR, id="price_1"), a_price(5831, tax_inclusive=True, id="price_1")]
+)
+def test_a_foreign_or_tax_inclusive_price_is_worth_what_was_billed_for_it(price: Price) -> None:
+    assert level(of_price(price, 2), lines=[a_line(9800, 2, price_id="price_1")]) == sure(9800)
+    assert level(of_price(price, 4), lines=[a_line(9800, 2, price_id="price_1")]) == sure(19600)
+
+
+def test_a_foreign_price_by_the_package_is_a_guess_for_another_number_of_seats() -> None:
+    price = a_price(4900, currency=EUR, id="price_1", divide_by=10, divide_rounds_up=True)
+
+    assert level(of_price(price, 40), lines=[a_line(9800, 20, price_id="price_1")]) == guess(19600)
+
+
+def test_a_foreign_price_that_was_never_billed_is_an_estimate() -> None:
+    assert level(of_price(a_price(4900, currency=EUR))) == guess(4900)
+
+
+# ---- Discounts ----------------------------------------------------------------------------------------------------
+
+QUARTER = a_coupon(25)
+ONCE = a_coupon(25, duration=Duration.ONCE)
+THREE_MONTHS = a_coupon(25, duration=Duration.REPEATING)
+
+
+@pytest.mark.parametrize(
+    ("coupon", "exact"),
+    [
+        (QUARTER, {FOREVER: 3675, RECURRING: 3675, NONE: 4900}),
+        (THREE_MONTHS, {FOREVER: 4900, RECURRING: 3675, NONE: 4900}),
+        (ONCE, {FOREVER: 4900, RECURRING: 4900, NONE: 4900}),
+    ],
+    ids=["forever", "repeating", "once"],
+)
+@pytest.mark.parametrize("discounts", list(MrrDiscounts))
+def test_which_discounts_lower_mrr_is_the_merchants_choice(
+    coupon: object, exact: dict[MrrDiscounts, int], discounts: MrrDiscounts
+) -> None:
+    found = terms(discounts=(a_discount(coupon),))  # type: ignore[arg-type]
+
+    assert level(found, discounts=discounts) == sure(exact[discounts])
+
+
+def test_percent_comes_off_before_an_amount_in_whatever_order_they_stand() -> None:
+    off = a_discount(a_coupon(off={"USD": 500}, id="FIVE"), id="di_2")
+    half = a_discount(a_coupon(50, id="HALF"))
+
+    assert level(terms(discounts=(off, half))) == sure(4900 / 2 - 500)
+    assert level(terms(discounts=(half, off))) == sure(4900 / 2 - 500)
+
+
+def test_an_items_discount_comes_off_before_the_subscriptions() -> None:
+    item = an_item(4900, discounts=(a_discount(a_coupon(20)),))
+
+    found = terms(items=(item, an_item(1000)), discounts=(a_discount(a_coupon(off={"USD": 1000}, id="TEN")),))
+
+    assert level(found) == sure(3920 + 1000 - 1000)
+
+
+def test_an_amount_off_a_year_counts_a_twelfth_a_month() -> None:
+    found = terms(items=(an_item(price=a_price(58800, Interval.YEAR)),), discounts=(a_discount(a_coupon(off={"USD": 1200})),))
+
+    assert level(found) == sure(4900 - 100)
+
+
+def test_a_discount_never_makes_mrr_negative() -> None:
+    assert level(terms(discounts=(a_discount(a_coupon(off={"USD": 9900})),))) == sure(0)
+    assert level(terms(discounts=(a_discount(a_coupon(100)),))) == sure(0)
+
+
+def test_a_discount_counts_from_its_start_until_its_end() -> None:
+    not_yet = replace(a_discount(QUARTER), starts_at=after(seconds=1))
+    no_more = replace(a_discount(QUARTER), ends_at=NOON)
+    now = replace(a_discount(QUARTER), starts_at=NOON, ends_at=after(seconds=1))
+
+    assert level(terms(discounts=(not_yet,))) == sure(4900)
+    assert level(terms(discounts=(no_more,))) == sure(4900)
+    assert level(terms(discounts=(now,))) == sure(3675)
+
+
+def test_a_discount_with_an_end_and_no_word_of_its_duration_repeats() -> None:
+    ending = replace(a_discount(a_coupon(25, duration=None)), ends_at=after(days=90))
+
+    assert level(terms(discounts=(ending,))) == sure(4900)
+    assert level(terms(discounts=(ending,)), discounts=RECURRING) == sure(3675)
+
+
+@pytest.mark.parametrize(
+    ("discount", "known"),
+    [
+        (Discount(coupon_id="SAVE"), [QUARTER]),
+        (Discount(id="di_1"), [Discount(id="di_1", coupon_id="SAVE"), QUARTER]),
+        (Discount(id="di_1"), [Discount(id="di_1", coupon_id="SAVE", coupon=QUARTER)]),
+    ],
+    ids=["coupon by id", "discount by id", "discount and coupon by id"],
+)
+def test_a_coupon_known_by_id_is_taken_from_the_catalogue(discount: Discount, known: list[object]) -> None:
+    assert level(terms(discounts=(discount,)), knowledge=knowing(*known)) == sure(3675)  # type: ignore[arg-type]
+
+
+def test_an_unknown_coupon_is_estimated_by_what_the_last_invoice_took_off() -> None:
+    billed = a_line(4900, discount=980, price_id="price_4900")
+
+    assert level(terms(discounts=(Discount(coupon_id="WHO"),)), lines=[billed]) == guess(3920)
+
+
+def test_an_unknown_coupon_without_an_invoice_is_said_to_be_a_guess() -> None:
+    assert level(terms(discounts=(Discount(coupon_id="WHO"),))) == guess(4900)
+
+
+def test_an_amount_off_in_another_currency_is_a_guess() -> None:
+    assert level(terms(discounts=(a_discount(a_coupon(off={"EUR": 500})),))) == guess(4900)
+
+
+# ---- From lines ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "exact"),
+    [
+        (a_line(4900), 4900),
+        (a_line(4900, discount=Decimal(900)), 4000),
+        (a_line(58800, interval=Interval.YEAR), 4900),
+        (a_line(4900, interval=None, days=31), 4900),
+        (a_line(58800, interval=None, days=365), 4900),
+        (a_line(14700, interval=None, days=91), 4900),
+        (a_line(700, interval=None, days=7), Fraction(36500, 12)),
+        (a_line(4900, interval=None), 4900),
+        (a_line(4900, proration=True), 0),
+        (a_line(4900, metered=True), 0),
+    ],
+)
+def test_a_line_is_worth_its_amount_a_month(line: Line, exact: Fraction | int) -> None:
+    assert of_lines([line], NOTHING_KNOWN, Policy()) == guess(exact)
+
+
+def test_a_line_without_an_interval_takes_its_prices() -> None:
+    line = a_line(58800, price_id="price_year", interval=None, days=30)
+    known = knowing(a_price(58800, Interval.YEAR, id="price_year"))
+
+    assert of_lines([line], known, Policy()) == guess(4900)
+
+
+@pytest.mark.parametrize(
+    ("every", "number", "name"),
+    [
+        (Interval.DAY, 1, "daily"),
+        (Interval.WEEK, 1, "weekly"),
+        (Interval.MONTH, 1, "monthly"),
+        (Interval.MONTH, 3, "quarterly"),
+        (Interval.MONTH, 6, "semiannual"),
+        (Interval.MONTH, 12, "annual"),
+        (Interval.YEAR, 1, "annual"),
+        (Interval.WEEK, 2, "every-2-weeks"),
+        (Interval.YEAR, 3, "every-3-years"),
+    ],
+)
+def test_intervals_have_the_names_that_pulsora_knows(every: Interval, number: int, name: str) -> None:
+    assert interval_name(every, number) == name
+
+
+def test_the_usual_case_needs_no_fractions_of_a_cent() -> None:
+    ledger = settled([a_created(), *a_bill(4900)])
+
+    assert ledger.state.subscriptions["sub_1"].level == 4900
+    assert ledger.state.subscriptions["sub_1"].currency == USD

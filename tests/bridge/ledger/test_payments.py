@@ -1,0 +1,245 @@
+"""Payments: each counted once however it is told, on the invoice that it paid, in every order and in any windows."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from bridge.ledger import Policy
+from bridge.ledger.events import AmountBasis
+from processors.facts import Fact, Membership, Reason
+from tests.bridge.ledger.books import Ledger, rows, settled
+from tests.builders import (
+    EUR,
+    a_bill,
+    a_coupon,
+    a_created,
+    a_discount,
+    a_link,
+    a_payment,
+    a_purchase,
+    a_refund,
+    after,
+    again,
+    an_invoice,
+    an_invoice_payment,
+)
+
+NET = Policy(amount_basis=AmountBasis.NET_OF_TAX)
+
+
+def total(ledger: Ledger) -> int:
+    """The sum of all amounts, in minor units."""
+    return int(sum(event.amount for event in ledger.events) * 100)
+
+
+# ---- Counted once -------------------------------------------------------------------------------------------------
+
+
+def test_a_charge_its_intent_and_its_session_are_one_payment() -> None:
+    story = [a_payment(1500, charge_id="ch_1"), a_payment(1500), a_purchase(1500)]
+
+    ledger = settled(story)
+
+    assert rows(ledger.events) == ["purchase 15.00 -"]
+    assert ledger.events[0].transaction_id == "pi_1"
+
+
+def test_a_charge_counted_by_itself_is_its_intents_once_that_is_known() -> None:
+    by_charge = a_payment(1500, "ch_1")
+    by_intent = a_payment(1500, "pi_1", charge_id="ch_1")
+
+    assert total(settled([by_charge, by_intent])) == 1500
+    assert total(settled([by_charge], [by_intent])) == 1500
+    assert total(settled([by_intent], [by_charge])) == 1500
+
+
+def test_an_invoice_its_charge_and_their_joint_are_one_payment_in_every_order_and_any_windows() -> None:
+    facts = a_bill(4900)
+
+    for first, second, third in permutations(facts):
+        for windows in ([[first, second, third]], [[first], [second, third]], [[first, second], [third]], [[first], [second], [third]]):
+            assert total(settled(*windows)) == 4900
+
+
+def test_an_old_invoice_that_names_its_payment_needs_no_joint() -> None:
+    facts: list[Fact] = [a_payment(4900, invoice_id="in_1", membership=Membership.INVOICE), an_invoice(4900, payment_id="pi_1")]
+
+    for order in permutations(facts):
+        assert rows(settled(order).events) == ["renewal 49.00 0"]
+        assert total(settled(*[[fact] for fact in order])) == 4900
+
+
+def test_an_invoice_paid_out_of_band_is_money_too() -> None:
+    assert rows(settled([an_invoice(4900)]).events) == ["renewal 49.00 0"]
+
+
+def test_an_invoice_that_counts_more_than_its_payments_tells_the_rest() -> None:
+    ledger = settled([an_invoice_payment(4000, "in_1", subscription_id="sub_1")], [an_invoice(10000)])
+
+    assert rows(ledger.events) == ["renewal 40.00 0", "renewal 60.00 0"]
+    assert [event.transaction_id for event in ledger.events] == ["in_1", "in_1:2"]
+
+
+def test_an_overpaid_invoice_tells_all_that_was_paid() -> None:
+    ledger = settled([an_invoice(10000)], [an_invoice_payment(10000)], [an_invoice_payment(2000, payment_id="pi_2")])
+
+    assert rows(ledger.events) == ["renewal 100.00 0", "renewal 20.00 0"]
+    assert ledger.events[1].transaction_id == "pi_2"
+
+
+def test_a_payment_in_another_currency_than_its_invoice_is_not_lost() -> None:
+    ledger = settled([an_invoice(4900), an_invoice_payment(4500, currency=EUR)])
+
+    assert sorted(f"{row} {event.currency}" for row, event in zip(rows(ledger.events), ledger.events, strict=True)) == [
+        "renewal 45.00 0 EUR",
+        "renewal 49.00 0 USD",
+    ]
+
+
+# ---- A charge that cannot say whether it has an invoice -----------------------------------------------------------
+
+
+def test_with_nothing_to_join_it_to_a_charge_is_a_purchase() -> None:
+    assert rows(settled([a_payment(4900)]).events) == ["purchase 49.00 -"]
+
+
+def test_a_charge_is_joined_to_its_invoice_by_a_link_alone() -> None:
+    story = [a_payment(4900), an_invoice(4900), a_link(payment_id="pi_1", invoice_id="in_1")]
+
+    for order in permutations(story):
+        assert rows(settled(order).events) == ["renewal 49.00 0"]
+
+
+@pytest.mark.parametrize("minutes", [0, 59])
+def test_without_a_link_a_charge_is_matched_to_the_invoice_of_its_amount_and_hour(minutes: int) -> None:
+    charge, invoice = a_payment(4900, at=after(minutes=minutes)), an_invoice(4900)
+
+    assert rows(settled([charge, invoice]).events) == ["renewal 49.00 0"]
+    assert total(settled([charge], [invoice])) == 4900
+    assert total(settled([invoice], [charge])) == 4900
+
+
+@pytest.mark.parametrize(
+    "charge",
+    [a_payment(4900, at=after(hours=2)), a_payment(4800), a_payment(4900, currency=EUR), a_purchase(4900)],
+    ids=["two hours later", "another amount", "another currency", "says that it has none"],
+)
+def test_what_does_not_fit_stays_a_purchase(charge: Fact) -> None:
+    kinds = [event.event_type for event in settled([charge, an_invoice(4900)]).events]
+
+    assert sorted(kinds) == ["purchase", "renewal"]
+
+
+def test_two_charges_and_one_invoice_of_an_amount_are_one_renewal_and_one_purchase() -> None:
+    ledger = settled([a_payment(4900, "pi_1"), a_payment(4900, "pi_2", at=after(minutes=5)), an_invoice(4900)])
+
+    assert rows(ledger.events) == ["renewal 49.00 0", "purchase 49.00 -"]
+
+
+def test_a_match_gives_way_to_a_link_that_names_another_invoice() -> None:
+    guessed = [a_payment(4900), an_invoice(4900, "in_1")]
+
+    ledger = settled(guessed, [an_invoice(4900, "in_2", at=after(hours=3))], [an_invoice_payment(4900, "in_2", "pi_1")])
+
+    assert rows(ledger.events) == ["renewal 49.00 0", "renewal 49.00 0"]
+    assert ledger.state.bills["in_2"].payments == {"pi_1": 4900}
+
+
+def test_a_charge_told_as_a_purchase_before_its_link_came_is_not_told_again() -> None:
+    ledger = settled([a_payment(4900)], [a_created(), an_invoice(4900, reason=Reason.START)], [an_invoice_payment(4900)])
+
+    assert rows(ledger.events) == ["purchase 49.00 -", "subscription 0.00 +49.00"]
+
+
+def test_payments_told_apart_that_turn_out_to_be_one_are_taken_back() -> None:
+    apart = [a_payment(4000, "pi_1"), a_payment(6000, "pi_2")]
+    joints = [an_invoice_payment(4000, "in_1", "pi_1"), an_invoice_payment(6000, "in_1", "pi_2")]
+
+    ledger = settled(apart, [an_invoice(10000)], joints)
+
+    assert rows(ledger.events) == ["purchase 40.00 -", "purchase 60.00 -", "renewal 100.00 0", "refund -100.00 0"]
+    assert ledger.events[3].metadata["reason"] == "correction"
+    assert total(ledger) == 10000
+
+
+def test_what_was_taken_back_is_not_taken_back_again() -> None:
+    apart = [a_payment(4000, "pi_1"), an_invoice(10000)]
+    joint = [an_invoice_payment(4000, "in_1", "pi_1")]
+
+    ledger = settled(apart, joint, joint, list(map(again, [*apart, *joint])))
+
+    assert total(ledger) == 10000
+    assert len({event.output_key for event in ledger.events}) == len(ledger.events)
+
+
+# ---- Which movement it carries ------------------------------------------------------------------------------------
+
+
+def test_a_movement_goes_with_one_payment_at_most() -> None:
+    story = [a_created(), *a_bill(4900, 1, Reason.START), *a_bill(4900, 2, Reason.START, at=after(seconds=9))]
+
+    assert rows(settled(story).events) == ["subscription 49.00 +49.00", "renewal 49.00 0"]
+
+
+def test_a_start_goes_with_the_payment_that_was_asked_for_it() -> None:
+    story = [a_created(), *a_bill(700, 1, Reason.CYCLE), *a_bill(4900, 2, Reason.START, at=after(days=3))]
+
+    assert rows(settled(story).events) == ["subscription 49.00 +49.00", "renewal 7.00 0"]
+
+
+def test_a_payment_carries_no_movement_of_another_subscription() -> None:
+    story = [a_created(), *a_bill(900, reason=Reason.START, subscription_id="sub_2")]
+
+    assert rows(settled(story).events) == ["subscription 0.00 +49.00", "renewal 9.00 0"]
+
+
+# ---- What is told of it -------------------------------------------------------------------------------------------
+
+
+def test_a_purchase_is_told_with_what_was_bought_and_with_its_coupon() -> None:
+    bought = an_invoice(
+        900, reason=Reason.ONE_OFF, subscription_id=None, plan="Lifetime", discounts=(a_discount(a_coupon(10, name="TEN")),)
+    )
+
+    (event,) = settled([bought]).events
+
+    assert (event.metadata["plan"], event.metadata["coupon"]) == ("Lifetime", "TEN")
+
+
+def test_a_payment_without_a_customer_is_a_guests() -> None:
+    (event,) = settled([a_purchase(1500, customer_id=None)]).events
+
+    assert event.customer_id == "guest:pi_1"
+
+
+# ---- Net of tax ---------------------------------------------------------------------------------------------------
+
+
+def test_net_of_tax_tells_what_is_left_without_it() -> None:
+    ledger = settled([an_invoice(11900, tax=1900)], policy=NET)
+
+    assert rows(ledger.events) == ["renewal 100.00 0"]
+
+
+def test_net_of_tax_a_tax_that_is_learnt_later_is_taken_back() -> None:
+    ledger = settled([a_payment(11900)], [an_invoice(11900, tax=1900)], policy=NET)
+
+    assert rows(ledger.events) == ["purchase 119.00 -", "refund -19.00 0"]
+
+
+def test_net_of_tax_refunds_in_parts_add_up_to_what_was_told() -> None:
+    parts = [a_refund(minor, f"re_{minor}", at=after(days=1, seconds=minor)) for minor in (3333, 3334, 5233)]
+
+    ledger = settled([an_invoice(11900, tax=1900, payment_id="pi_1")], parts[:1], parts[1:2], parts[2:], policy=NET)
+
+    # 11900 gross is 10000 net: 3333 -> 28.01, 6667 -> 56.03 so far, 11900 -> 100.00 so far
+    assert rows(ledger.events) == ["renewal 100.00 0", "refund -28.01 0", "refund -28.02 0", "refund -43.97 0"]
+    assert total(ledger) == 0
+
+
+def test_net_of_tax_a_tax_that_is_learnt_after_the_refund_changes_both() -> None:
+    ledger = settled([a_payment(11900)], [a_refund(11900)], [an_invoice(11900, tax=1900, payment_id="pi_1")], policy=NET)
+
+    assert rows(ledger.events) == ["purchase 119.00 -", "refund -119.00 0"]

@@ -1,0 +1,239 @@
+"""Refunds, disputes and reversals: each told once, in every order and in any windows, and none moves MRR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+
+import pytest
+
+from bridge.ledger import Policy
+from bridge.ledger.events import RefundAmount
+from processors.facts import Fact, Ids, Reason, RefundStatus
+from tests.bridge.ledger.books import Ledger, rows, settled
+from tests.builders import (
+    FAILED,
+    PENDING,
+    a_bill,
+    a_created,
+    a_dispute,
+    a_purchase,
+    a_refund,
+    a_refunded_total,
+    a_reinstatement,
+    after,
+    an_invoice,
+    an_invoice_payment,
+)
+
+PAID = a_purchase(10000)
+
+
+def windows_of(facts: Sequence[Fact]) -> Iterator[list[list[Fact]]]:
+    """The facts in every order, all at once and one by one."""
+    for order in permutations(facts):
+        yield [list(order)]
+        yield [[fact] for fact in order]
+
+
+def total(ledger: Ledger) -> int:
+    """The sum of all amounts, in minor units."""
+    return int(sum(event.amount for event in ledger.events) * 100)
+
+
+# ---- Refunds ------------------------------------------------------------------------------------------------------
+
+
+def test_a_refund_is_negative_moves_no_mrr_and_names_what_it_refunds() -> None:
+    ledger = settled([a_created(), *a_bill(4900, reason=Reason.START)], [a_refund(4900, at=after(days=3), reason="duplicate")])
+
+    event = ledger.events[1]
+    assert rows([event]) == ["refund -49.00 0"]
+    assert (event.transaction_id, event.subscription_id, event.is_recurring) == ("re_1", "sub_1", True)
+    assert event.metadata["refunded_transaction_id"] == "in_1"
+    assert event.metadata["reason"] == "duplicate"
+    assert event.metadata["plan"] == "Pro"
+
+
+def test_a_refund_may_be_told_as_a_positive_amount() -> None:
+    ledger = settled([PAID], [a_refund(2500)], policy=Policy(refund_amount=RefundAmount.POSITIVE))
+
+    assert rows(ledger.events) == ["purchase 100.00 -", "refund 25.00 0"]
+
+
+def test_a_refund_counts_when_it_succeeds() -> None:
+    pending, succeeded = a_refund(2500, status=PENDING), a_refund(2500, at=after(days=1))
+
+    ledger = settled([PAID], [pending], [succeeded], [pending, succeeded])
+
+    assert rows(ledger.events) == ["purchase 100.00 -", "refund -25.00 0"]
+    assert ledger.events[1].occurred_at == after(days=1)
+
+
+def test_a_refund_that_failed_without_having_been_told_is_nothing() -> None:
+    ledger = settled([PAID], [a_refund(2500, status=PENDING)], [a_refund(2500, status=FAILED)])
+
+    assert rows(ledger.events) == ["purchase 100.00 -"]
+
+
+def test_a_refund_that_was_told_and_failed_is_compensated() -> None:
+    ledger = settled([PAID], [a_refund(2500)], [a_refund(2500, status=FAILED, at=after(days=5))])
+
+    assert rows(ledger.events) == ["purchase 100.00 -", "refund -25.00 0", "purchase 25.00 0"]
+    assert ledger.events[2].metadata["reversal_of"] == "re_1"
+    assert ledger.events[2].transaction_id == "re_1:failed"
+
+
+def test_a_recurring_refund_that_failed_is_compensated_by_a_renewal() -> None:
+    ledger = settled([an_invoice(4900, payment_id="pi_1")], [a_refund(2500)], [a_refund(2500, status=FAILED)])
+
+    assert rows(ledger.events) == ["renewal 49.00 0", "refund -25.00 0", "renewal 25.00 0"]
+
+
+def test_a_refund_that_has_failed_does_not_succeed_any_more() -> None:
+    ledger = settled([PAID], [a_refund(2500, status=FAILED, at=after(days=2))], [a_refund(2500, at=after(days=1))])
+
+    assert rows(ledger.events) == ["purchase 100.00 -"]
+
+
+def test_several_refunds_of_a_payment_are_told_each() -> None:
+    ledger = settled([PAID, a_refund(2500, "re_1", at=after(days=1)), a_refund(1000, "re_2", at=after(days=2))])
+
+    assert rows(ledger.events) == ["purchase 100.00 -", "refund -25.00 0", "refund -10.00 0"]
+
+
+def test_a_refund_before_its_payment_is_told_all_the_same() -> None:
+    story = [PAID, a_refund(2500)]
+
+    for windows in windows_of(story):
+        ledger = settled(*windows)
+
+        assert total(ledger) == 7500
+        assert ledger.state.bills["pi_1"].returned == 2500
+
+
+def test_a_refund_by_its_charge_alone_finds_the_payment() -> None:
+    ledger = settled([a_purchase(10000, charge_id="ch_1")], [a_refund(2500, ids=Ids(charge_id="ch_1"))])
+
+    assert ledger.events[1].metadata["refunded_transaction_id"] == "pi_1"
+
+
+def test_a_refund_of_nothing_known_stands_for_itself() -> None:
+    (event,) = settled([a_refund(2500, ids=Ids(customer_id="cus_1"))]).events
+
+    assert rows([event]) == ["refund -25.00 0"]
+    assert event.customer_id == "cus_1"
+
+
+def test_a_guests_refund_is_the_same_guests() -> None:
+    ledger = settled([a_purchase(1500, customer_id=None)], [a_refund(1500)])
+
+    assert [event.customer_id for event in ledger.events] == ["guest:pi_1", "guest:pi_1"]
+
+
+def test_a_guests_refund_that_comes_first_is_the_same_guests_too() -> None:
+    ledger = settled([a_refund(1500)], [a_purchase(1500, customer_id=None)])
+
+    assert {event.customer_id for event in ledger.events} == {"guest:pi_1"}
+
+
+# ---- Totals -------------------------------------------------------------------------------------------------------
+
+
+def test_a_total_alone_tells_what_it_adds_each_time() -> None:
+    ledger = settled([PAID], [a_refunded_total(3000)], [a_refunded_total(5000, at=after(days=1))])
+
+    assert rows(ledger.events) == ["purchase 100.00 -", "refund -30.00 0", "refund -20.00 0"]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [a_refund(3000, "re_1"), a_refunded_total(3000)],
+        [a_refund(3000, "re_1"), a_refund(2000, "re_2"), a_refunded_total(5000, at=after(days=1))],
+        [a_refund(3000, "re_1"), a_refunded_total(3000), a_refund(2000, "re_2"), a_refunded_total(5000, at=after(days=1))],
+        [a_refund(3000, "re_1", status=PENDING), a_refunded_total(3000), a_refund(3000, "re_1", at=after(days=1))],
+    ],
+    ids=["one", "two and one total", "two and two totals", "one that was pending"],
+)
+def test_totals_and_single_refunds_never_add_up_to_more(facts: list[Fact]) -> None:
+    back = sum(refund.amount.minor for refund in {fact.key: fact for fact in facts if not fact.is_total}.values())  # type: ignore[union-attr]
+
+    for windows in windows_of(facts):
+        ledger = settled([PAID], *windows)
+
+        assert total(ledger) == 10000 - back
+        assert len({event.output_key for event in ledger.events}) == len(ledger.events)
+
+
+def test_a_total_of_a_refund_that_fails_is_compensated_in_every_order() -> None:
+    story = [
+        a_refund(3000, status=PENDING),
+        a_refunded_total(3000, at=after(seconds=1)),
+        a_refund(3000, status=FAILED, at=after(days=5)),
+    ]
+
+    for windows in windows_of(story):
+        assert total(settled([PAID], *windows)) == 10000
+
+
+def test_a_total_knows_nothing_of_disputes() -> None:
+    ledger = settled([PAID], [a_dispute(4000)], [a_refunded_total(3000)])
+
+    assert rows(ledger.events) == ["purchase 100.00 -", "refund -40.00 0", "refund -30.00 0"]
+
+
+def test_a_total_of_one_payment_is_not_that_of_another_on_its_invoice() -> None:
+    paid = [an_invoice_payment(4000, "in_1", "pi_1"), an_invoice_payment(6000, "in_1", "pi_2"), an_invoice(10000)]
+
+    ledger = settled(paid, [a_refund(1000, of="pi_1")], [a_refunded_total(1000, of="pi_2")])
+
+    assert rows(ledger.events) == ["renewal 100.00 0", "refund -10.00 0", "refund -10.00 0"]
+
+
+# ---- Disputes and reversals ---------------------------------------------------------------------------------------
+
+
+def test_a_dispute_takes_money_and_its_end_may_bring_it_back() -> None:
+    ledger = settled([PAID], [a_dispute(10000)], [a_reinstatement(10000, at=after(days=60))])
+
+    assert rows(ledger.events) == ["purchase 100.00 -", "refund -100.00 0", "purchase 100.00 0"]
+    assert ledger.events[1].metadata["reason"] == "fraudulent"
+    assert ledger.events[2].metadata["reversal_of"] == "dp_1"
+    assert [event.transaction_id for event in ledger.events[1:]] == ["dp_1", "dp_1:reinstated"]
+
+
+def test_a_dispute_may_give_back_a_part_and_later_the_rest() -> None:
+    story = [a_dispute(10000), a_reinstatement(4000, at=after(days=60)), a_reinstatement(10000, at=after(days=90))]
+
+    for windows in windows_of(story):
+        ledger = settled([PAID], *windows)
+
+        assert total(ledger) == 10000
+        assert len({event.output_key for event in ledger.events}) == len(ledger.events)
+
+
+def test_money_of_a_renewal_comes_back_as_a_renewal() -> None:
+    ledger = settled([an_invoice(4900, payment_id="pi_1")], [a_dispute(4900)], [a_reinstatement(4900)])
+
+    assert rows(ledger.events) == ["renewal 49.00 0", "refund -49.00 0", "renewal 49.00 0"]
+
+
+def test_a_reversal_that_comes_before_what_it_reverses_counts_as_well() -> None:
+    for windows in windows_of([a_dispute(10000), a_reinstatement(10000)]):
+        assert total(settled([PAID], *windows)) == 10000
+
+
+def test_a_reversal_that_is_not_certain_yet_is_nothing() -> None:
+    ledger = settled([PAID], [a_dispute(10000)], [a_reinstatement(10000, status=RefundStatus.PENDING)])
+
+    assert rows(ledger.events) == ["purchase 100.00 -", "refund -100.00 0"]
+
+
+def test_a_refund_never_moves_mrr() -> None:
+    story = [a_created(), *a_bill(4900, reason=Reason.START), a_refund(4900), a_dispute(4900), a_reinstatement(4900)]
+
+    ledger = settled(story)
+
+    assert sum(event.mrr_impact or 0 for event in ledger.events) == 49
+    assert ledger.state.subscriptions["sub_1"].told == 4900
