@@ -20,6 +20,8 @@ ACQUIRE = each(
     )
 )
 GIVE_UP = delete(leases).where(leases.c.name == bindparam("which"), leases.c.owner == bindparam("whose"))
+OF_OWNER = delete(leases).where(leases.c.owner == bindparam("whose"))
+SILENCE = delete(beat_table).where(beat_table.c.owner == bindparam("whose"))
 BEAT = each(
     lambda insert_into: (wanted := insert_into(beat_table)).on_conflict_do_update(
         index_elements=["owner"], set_={"at": wanted.excluded.at}
@@ -38,6 +40,12 @@ def acquire(tx: Connection, name: str, owner: str, now: datetime, until: datetim
 def give_up(tx: Connection, name: str, owner: str) -> None:
     """Ends an own lease before its time."""
     tx.execute(GIVE_UP, {"which": name, "whose": owner})
+
+
+def give_up_all(tx: Connection, owner: str) -> None:
+    """Ends all leases of a worker that has ended, and forgets it."""
+    tx.execute(OF_OWNER, {"whose": owner})
+    tx.execute(SILENCE, {"whose": owner})
 
 
 def beat(tx: Connection, owner: str, now: datetime) -> None:

@@ -190,6 +190,7 @@ OURS = (
 )
 UNTOUCHED = streams.c.touched == bindparam("seen")
 FREED: Mapping[str, None] = {"leased_by": None, "leased_until": None}
+RELEASE_ALL = update(streams).where(DUE, streams.c.leased_by == bindparam("owner")).values(**FREED)
 SAVE = update(streams).where(*OURS).values(
     **FREED,
     due_at=case((UNTOUCHED, bindparam("due", type_=Instant)), else_=streams.c.due_at),
@@ -265,6 +266,11 @@ def postpone(tx: Connection, claim: Claim, due_at: datetime, reason: str) -> Non
 def release(tx: Connection, claim: Claim) -> None:
     """Gives the stream back as it was: still due. A lease that was lost is no matter."""
     tx.execute(RELEASE, _identity(claim))
+
+
+def release_all(tx: Connection, owner: str) -> int:
+    """Gives back what a worker that has ended had under lease; how many streams."""
+    return tx.execute(RELEASE_ALL, {"owner": owner}).rowcount
 
 
 # ---- Looking ---------------------------------------------------------------------------------------------------

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import structlog
+from sqlalchemy import Connection
 
 from bridge.errors import BridgeError
 from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain, DrainReport
 from bridge.settings import Settings
-from bridge.store import Store, leases, open_store
+from bridge.store import Store, leases, open_store, outbox, streams
+from bridge.worker import owners
 from bridge.worker.hydrate import connected, hydrator
 from bridge.worker.route import BATCH, route
 from bridge.worker.settle import settle_due
@@ -34,12 +35,14 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 def run(settings: Settings, stop: Event, store: Store | None = None) -> None:
     """Works until `stop` is set. Sending has a thread of its own, so that a slow ingest never delays settling."""
     own = store if store is not None else open_store(settings.database_url)
-    worker = Worker(store=own, settings=settings, owner=f"{socket.gethostname()}:{os.getpid()}")
+    worker = Worker(store=own, settings=settings, owner=owners.this())
     sender = Thread(target=worker.send, args=(stop,), name="sender", daemon=True)
     log.info("worker_started", owner=worker.owner, sources=sorted(settings.sources))
     sender.start()
     worker.fold(stop)
     sender.join(timeout=30)
+    if not sender.is_alive():
+        worker.leave()
     if store is None:
         own.close()
     log.info("worker_stopped", owner=worker.owner)
@@ -61,7 +64,7 @@ class Worker:
 
         def turn() -> bool:
             now = datetime.now(UTC)
-            self._beat(now)
+            self.beat(now)
             busy = complete(self.store, self.settings, apis, now)
             busy += self._route_all(stop)
             busy += settle_due(self.store, self.settings, self.owner, datetime.now(UTC), hydrate)
@@ -88,6 +91,11 @@ class Worker:
         _keep_turning(lambda: _is_busy(drain.drain_once(datetime.now(UTC))), stop)
         drain.close()
 
+    def leave(self) -> None:
+        """Gives back what is still under lease, so that whoever comes next need not wait for it."""
+        with suppress(BridgeError), self.store.transaction() as tx:
+            _release(tx, self.owner)
+
     def _route_all(self, stop: Event) -> int:
         """Routes what has arrived, so that what belongs together is settled together; how many events there were."""
         total = 0
@@ -98,13 +106,27 @@ class Worker:
                 break
         return total
 
-    def _beat(self, now: datetime) -> None:
+    def beat(self, now: datetime) -> None:
+        """Says every ten seconds that this worker is alive, and takes over from those that are not."""
         if now - self._last_beat >= BEAT:
             self._last_beat = now
             with self.store.transaction() as tx:
                 leases.beat(tx, self.owner, now)
+                _inherit(tx)
 
     _last_beat: datetime = LONG_AGO
+
+
+def _inherit(tx: Connection) -> None:
+    """What a worker of this machine had in hand when it was killed goes on at once, not when its leases run out."""
+    for owner in filter(owners.has_ended, leases.beats(tx)):
+        log.info("took_over", owner=owner, count=_release(tx, owner))
+
+
+def _release(tx: Connection, owner: str) -> int:
+    found = streams.release_all(tx, owner) + outbox.release_all(tx, owner)
+    leases.give_up_all(tx, owner)
+    return found
 
 
 def _is_busy(report: DrainReport) -> bool:

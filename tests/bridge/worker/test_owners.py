@@ -1,0 +1,94 @@
+"""A worker that was killed is known to have ended; of a stranger nothing is known."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from bridge.store import Store, leases, outbox, streams
+from bridge.store.outbox import DeliveryStatus, NewDelivery
+from bridge.worker import loop, owners
+from tests.bridge.store.builders import NOON
+from tests.settings import some_settings
+
+
+@pytest.fixture
+def ended() -> str:
+    """The name of a worker of this machine that has ended."""
+    host, _, place = owners.this().split(":")
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return f"{host}:{process.pid}:{place}"
+
+
+def test_a_process_of_this_machine_that_is_gone_has_ended(ended: str) -> None:
+    assert owners.has_ended(ended) is True
+
+
+def test_this_process_has_not_ended() -> None:
+    assert owners.has_ended(owners.this()) is False
+
+
+@pytest.mark.parametrize("change", ["another-host:{pid}:{place}", "{host}:{pid}:00000000", "{host}:{pid}", "worker"])
+def test_of_another_machine_or_container_nothing_is_known(ended: str, change: str) -> None:
+    host, pid, place = ended.split(":")
+
+    assert owners.has_ended(change.format(host=host, pid=pid, place=place)) is False
+
+
+def test_what_an_ended_worker_had_in_hand_goes_on_at_once(store: Store, database_url: str, ended: str) -> None:
+    _leave_behind(store, ended)
+
+    worker = loop.Worker(store=store, settings=some_settings(database_url), owner="heir")
+    worker.beat(NOON)
+
+    with store.transaction() as tx:
+        assert leases.acquire(tx, "router", "heir", NOON, NOON + timedelta(minutes=1)) is True
+        assert [claim.stream_id for claim in streams.claim_due(tx, NOON, 10, "heir", NOON)] == ["s"]
+        assert [found.output_key for found in outbox.claim(tx, NOON, 10, "heir", NOON)] == ["payment:pi_1"]
+        assert set(leases.beats(tx)) == {"heir"}
+
+
+def test_what_a_living_worker_has_in_hand_stays_its_own(store: Store, database_url: str) -> None:
+    _leave_behind(store, owners.this())
+
+    worker = loop.Worker(store=store, settings=some_settings(database_url), owner="heir")
+    worker.beat(NOON)
+
+    with store.transaction() as tx:
+        assert leases.acquire(tx, "router", "heir", NOON, NOON + timedelta(minutes=1)) is False
+        assert streams.claim_due(tx, NOON, 10, "heir", NOON) == []
+        assert outbox.claim(tx, NOON, 10, "heir", NOON) == []
+
+
+def test_a_worker_that_stops_leaves_nothing_under_lease(store: Store, database_url: str) -> None:
+    _leave_behind(store, "leaver")
+
+    loop.Worker(store=store, settings=some_settings(database_url), owner="leaver").leave()
+
+    with store.transaction() as tx:
+        assert leases.acquire(tx, "router", "heir", NOON, NOON + timedelta(minutes=1)) is True
+        assert len(streams.claim_due(tx, NOON, 10, "heir", NOON)) == 1
+        assert len(outbox.claim(tx, NOON, 10, "heir", NOON)) == 1
+        assert leases.beats(tx) == {}
+
+
+def _leave_behind(store: Store, owner: str) -> None:
+    """A router's lease, a claimed stream and a claimed delivery, all until long after noon."""
+    later = NOON + timedelta(hours=1)
+    delivery = NewDelivery(
+        stream_id="s", scope="stripe||live", source="stripe", livemode=True, output_key="payment:pi_1",
+        status=DeliveryStatus.PENDING, body="{}", next_at=NOON, created_at=NOON, event_type="purchase",
+        currency="EUR", amount=Decimal("1.00"),
+    )  # fmt: skip
+    with store.transaction() as tx:
+        leases.beat(tx, owner, NOON)
+        leases.acquire(tx, "router", owner, NOON, later)
+        streams.touch(tx, [streams.Touch(stream_id="s", scope="stripe||live", anchored=True, at=NOON, due_at=NOON)])
+        outbox.add(tx, [delivery])
+        assert streams.claim_due(tx, NOON, 10, owner, later)
+        assert outbox.claim(tx, NOON, 10, owner, later)
