@@ -177,7 +177,7 @@ OF_STREAMS = WHOLE.where(
     inbox.c.stream_id.in_(bindparam("stream_ids", expanding=True)),
     inbox.c.status.in_(bindparam("statuses", expanding=True)),
 ).with_hint(inbox, "INDEXED BY ix_inbox_stream", "sqlite")  # left to itself it would look at all that wait
-FIND = WHOLE.where(inbox.c.event_id == bindparam("event_id")).order_by(inbox.c.id).limit(1)
+FIND = WHOLE.where(inbox.c.event_id == bindparam("event_id"))
 LIST = select(*PLAIN, literal_column("NULL").label("body")).order_by(inbox.c.id.desc())
 
 
@@ -210,10 +210,10 @@ def of_streams(
 
 
 def find(tx: Connection, event_id: str, source: str | None = None) -> InboxRow | None:
-    """The row of a processor's event id, body included."""
+    """The row of a processor's event id, body included; of several sources' that which came first."""
     query = FIND if source is None else FIND.where(inbox.c.source == source)
-    row = tx.execute(query, {"event_id": _writable(event_id)}).first()
-    return None if row is None else _row(row)
+    rows = [_row(row) for row in tx.execute(query, {"event_id": _writable(event_id)})]
+    return min(rows, key=lambda row: row.id, default=None)
 
 
 def listing(

@@ -1,0 +1,110 @@
+"""A store moves from one database to another, whole, to the last cent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import SchemaBehind, WrongUsage
+from bridge.store import Store, budget, catalog, inbox, leases, open_store, outbox, pauses, streams, transfer
+from bridge.store.inbox import InboxStatus
+from tests.bridge.store.builders import ANNA, HOUR, NOON, SCOPE, a_delivery, a_touch, added, an_arrival, stored, touched
+
+Open = Callable[[str], Store]
+
+
+@pytest.fixture
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens further stores, each empty and migrated."""
+    stores: list[Store] = []
+
+    def another(dialect: str) -> Store:
+        number = len(stores)
+        url = f"sqlite:///{tmp_path}/{number}.db" if dialect == "sqlite" else request.getfixturevalue("postgres").new()
+        stores.append(open_store(url))
+        stores[-1].migrate()
+        return stores[-1]
+
+    yield another
+    for store in stores:
+        store.close()
+
+
+def filled(store: Store) -> None:
+    """Puts something into every table."""
+    first, second, _ = stored(store, "evt_1", "evt_2", "evt_\x00é")
+    touched(store, a_touch())
+    added(store, a_delivery("k1", amount=Decimal("0.10")), a_delivery("k2", mrr_impact=None))
+    with store.transaction() as tx:
+        inbox.assign(tx, [(first, ANNA)])
+        inbox.mark_settled(tx, [(second, 2, "a remark")], NOON)
+        (claim,) = streams.claim_due(tx, NOON + HOUR, 1, "worker", NOON + HOUR)
+        streams.save(tx, claim, '{"state": "é"}', NOON)
+        streams.link(tx, SCOPE, {f"pi_{n}": ANNA for n in range(2500)})
+        catalog.learn(tx, SCOPE, [("price", "x", "{}")])
+        budget.take(tx, "pulsora", NOON, 5, 2000)
+        pauses.pause(tx, "pulsora", NOON + HOUR, "401", probing=True, now=NOON)
+        leases.acquire(tx, "router", "worker", NOON, NOON + HOUR)
+        leases.beat(tx, "worker", NOON)
+
+
+@pytest.mark.parametrize("target", ["sqlite", "postgresql"])
+def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, target: str) -> None:
+    filled(store)
+    other = opened(target)
+    told: list[tuple[str, int, int]] = []
+
+    counts = transfer.copy(store, other, lambda *progress: told.append(progress))
+
+    assert set(counts) == {
+        "inbox", "bodies", "streams", "states", "links", "outbox", "catalog", "budget", "pauses", "leases", "beats",
+    }  # fmt: skip
+    assert min(counts.values()) >= 1
+    assert [progress for progress in told if progress[0] == "links"] == [
+        ("links", 1000, 2500),
+        ("links", 2000, 2500),
+        ("links", 2500, 2500),
+    ]
+    with store.reading() as old, other.reading() as new:
+        assert inbox.listing(new) == inbox.listing(old)
+        assert outbox.listing(new) == outbox.listing(old)
+        assert outbox.sums(new) == outbox.sums(old)
+        assert streams.known(new, [ANNA]) == streams.known(old, [ANNA])
+        assert inbox.find(new, "evt_1") == inbox.find(old, "evt_1")
+        assert budget.used(new, "pulsora", NOON) == 5
+
+
+@pytest.mark.parametrize("target", ["sqlite", "postgresql"])
+def test_what_comes_after_a_move_is_stored_beside_what_was_moved(store: Store, opened: Open, target: str) -> None:
+    filled(store)
+    other = opened(target)
+    transfer.copy(store, other)
+
+    assert other.accept(an_arrival("evt_1")) is False
+    assert other.accept(an_arrival("evt_new")) is True
+
+    with other.transaction() as tx:
+        assert outbox.add(tx, [a_delivery("k3")]) == 1
+        assert inbox.counts(tx)["stripe", InboxStatus.RECEIVED] == 2
+        assert [one.output_key for one in outbox.claim(tx, NOON, 10, "sender", NOON + HOUR)] == ["k1"]
+
+
+def test_a_target_that_holds_something_is_left_alone(store: Store, opened: Open) -> None:
+    other = opened("sqlite")
+    other.accept(an_arrival("evt_1"))
+
+    with pytest.raises(WrongUsage, match=r"not empty.*inbox"):
+        transfer.copy(store, other)
+
+
+def test_a_target_without_tables_is_named(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "bare.db").touch()
+    bare = open_store(f"sqlite:///{tmp_path}/bare.db")
+
+    with pytest.raises(SchemaBehind, match=r"bare\.db"):
+        transfer.copy(store, bare)
+
+    bare.close()
