@@ -15,6 +15,7 @@ GROUP = "pulsora_bridge.processors"
 BUILT_IN: Mapping[str, str] = {
     "stripe": "processors.stripe",
     "paddle": "processors.paddle",
+    "paddle-classic": "processors.paddle_classic",
 }
 
 

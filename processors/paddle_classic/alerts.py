@@ -1,0 +1,100 @@
+"""An alert, and what its fields say alike: strings, amounts in decimal major units, instants in UTC without zone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from processors.facts import Ids
+from processors.money import Currency, Money, exact_decimal, iso_digits, minor_of_major
+from processors.paddle_classic.form import Fields
+from processors.paddle_classic.plans import Period, period_of_days
+from processors.reading import NOTHING, Json, Unreadable, ident, instant, parse, strings, text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One alert with its fields, and the periods of plans as configured."""
+
+    id: str
+    at: datetime
+    fields: Fields
+    plans: Mapping[str, Period]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sold:
+    """What a subscription costs by an alert: plan, unit price in major units, quantity, and how long a period is."""
+
+    plan_id: str
+    unit_price: Decimal
+    quantity: Decimal
+    period: Period
+
+
+def ids_of(alert: Alert, subscription_id: str | None) -> Ids:
+    """The ids of an alert. Classic's are bare numbers, each kind counted by itself, so a word stands before them."""
+    customer_id = ident(alert.fields.get("user_id"))
+    order_id, payment_id = ident(alert.fields.get("order_id")), ident(alert.fields.get("subscription_payment_id"))
+    paid = None if payment_id is None else f"payment:{payment_id}"
+    order = paid if order_id is None else f"order:{order_id}"
+    return Ids(
+        customer_id=customer_id,
+        subscription_id=subscription_id,
+        invoice_id=order,
+        payment_id=order,
+        charge_id=paid,
+        guest=customer_id is None and subscription_id is None and "sale_gross" in alert.fields,
+    )
+
+
+def sold_in(alert: Alert, prefix: str, days: int | None) -> Sold | None:
+    """What is sold, by fields of this prefix; None: an amount is missing, or none."""
+    found = alert.fields
+    plan_id = ident(found.get("old_subscription_plan_id" if prefix == "old_" else "subscription_plan_id"))
+    unit_price = exact_decimal(found.get(f"{prefix}unit_price"))
+    quantity = exact_decimal(found.get(f"{prefix}quantity"))
+    if plan_id is None or quantity is None or quantity < 0:
+        return None
+    if unit_price is None and quantity:
+        total = exact_decimal(found.get(f"{prefix}price"))
+        unit_price = None if total is None else total / quantity
+    if unit_price is None or unit_price < 0:
+        return None
+    return Sold(
+        plan_id=plan_id,
+        unit_price=unit_price,
+        quantity=quantity,
+        period=alert.plans.get(plan_id) or period_of_days(days),
+    )
+
+
+def days_left(alert: Alert) -> int | None:
+    """Days from the alert to the next bill."""
+    next_bill = instant(alert.fields.get("next_bill_date"))
+    return None if next_bill is None else (next_bill.date() - alert.at.date()).days
+
+
+def money_in(alert: Alert, field: str) -> Money | None:
+    currency = currency_of(alert.fields)
+    minor = None if currency is None else minor_of_major(alert.fields.get(field), currency)
+    return None if currency is None or minor is None else Money(minor=minor, currency=currency)
+
+
+def currency_of(fields: Fields) -> Currency | None:
+    code = text(fields.get("currency"), 3)
+    return None if code is None else Currency(code=code.upper(), digits=iso_digits(code.upper()))
+
+
+def metadata_of(alert: Alert) -> dict[str, str]:
+    """The merchant's own data, which stands as JSON in `passthrough`, and since 2022 in `custom_data`."""
+    return {**strings(_json(alert.fields.get("passthrough"))), **strings(_json(alert.fields.get("custom_data")))}
+
+
+def _json(written: str | None) -> Json:
+    try:
+        return parse((written or "").encode("utf-8", "replace"))
+    except Unreadable:
+        return NOTHING

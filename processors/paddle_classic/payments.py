@@ -1,0 +1,102 @@
+"""Alerts of money: payments, refunds and disputes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from processors.base import Translation
+from processors.facts import Discount, Line, Membership, Payment, Reason, Refund, RefundKind
+from processors.money import Money, minor_of_major
+from processors.paddle_classic.alerts import Alert, days_left, ids_of, metadata_of, money_in, sold_in
+from processors.reading import ident, text
+
+NO_MONEY = "the alert names no order, no amount or no currency"
+
+
+def subscription_paid(alert: Alert) -> Translation:
+    """`subscription_payment_succeeded`: the first payment of a subscription, or a later one."""
+    subscription_id = ident(alert.fields.get("subscription_id"))
+    is_first = alert.fields.get("initial_payment", "").strip().lower() in ("1", "true")
+    reason = Reason.START if is_first else Reason.CYCLE
+    return _paid(alert, subscription_id, reason if subscription_id else Reason.ONE_OFF)
+
+
+def paid(alert: Alert) -> Translation:
+    """`payment_succeeded`: a one-time purchase. It names no customer but by address, so it is a guest's."""
+    return _paid(alert, None, Reason.ONE_OFF)
+
+
+def refunded(alert: Alert) -> Translation:
+    """`subscription_payment_refunded`, `payment_refunded`: each alert is a refund of its own; none has another id."""
+    kind = text(alert.fields.get("refund_type"), 20)
+    reason = text(alert.fields.get("refund_reason"), 100)
+    told = "tax_only" if kind == "vat" else reason
+    return _back(alert, f"refund:{alert.id}", "gross_refund", RefundKind.REFUND, told)
+
+
+def disputed(alert: Alert) -> Translation:
+    """`payment_dispute_created`: the bank takes the money back. What comes of it, no alert tells."""
+    return _back(alert, f"dispute:{alert.fields.get('order_id', '')}", "amount", RefundKind.DISPUTE, "dispute")
+
+
+def _paid(alert: Alert, subscription_id: str | None, reason: Reason) -> Translation:
+    ids = ids_of(alert, subscription_id)
+    money = money_in(alert, "sale_gross")
+    if ids.payment_id is None or money is None:
+        return Translation(reason=NO_MONEY)
+    coupon = text(alert.fields.get("coupon"), 255)
+    fact = Payment(
+        key=ids.payment_id,
+        at=alert.at,
+        ids=ids,
+        amount=Money(minor=max(money.minor, 0), currency=money.currency),
+        tax=minor_of_major(alert.fields.get("payment_tax"), money.currency),
+        is_total=True,
+        membership=Membership.INVOICE if subscription_id else Membership.NONE,
+        reason=reason,
+        lines=() if subscription_id is None else _lines(alert, money),
+        discounts=() if coupon is None else (Discount(coupon_id=coupon),),
+        plan=text(alert.fields.get("plan_name")) or text(alert.fields.get("product_name")),
+        metadata=metadata_of(alert),
+        processor_event_id=alert.id,
+    )
+    return Translation(facts=(fact,))
+
+
+def _lines(alert: Alert, money: Money) -> tuple[Line, ...]:
+    """What was billed for a whole period at the plan's price, tax excluded. A coupon or a fee: it measures nothing."""
+    sold = sold_in(alert, "", days_left(alert))
+    if sold is None:
+        return ()
+    tax = minor_of_major(alert.fields.get("payment_tax"), money.currency) or 0
+    listed = minor_of_major(sold.unit_price * sold.quantity, money.currency)
+    if listed not in (money.minor, money.minor - tax) or not listed:
+        return ()
+    line = Line(
+        price_id=sold.plan_id,
+        name=text(alert.fields.get("plan_name")),
+        amount=Decimal(money.minor - tax),
+        quantity=sold.quantity,
+        interval=sold.period.interval,
+        interval_count=sold.period.count,
+    )
+    return (line,)
+
+
+def _back(alert: Alert, key: str, amount: str, kind: RefundKind, reason: str | None) -> Translation:
+    ids = ids_of(alert, ident(alert.fields.get("subscription_id")))
+    money = money_in(alert, amount)
+    if ids.payment_id is None or money is None:
+        return Translation(reason=NO_MONEY)
+    fact = Refund(
+        key=key,
+        at=alert.at,
+        ids=ids,
+        amount=Money(minor=abs(money.minor), currency=money.currency),
+        transaction_id=key,
+        kind=kind,
+        reason=reason,
+        metadata=metadata_of(alert),
+        processor_event_id=alert.id,
+    )
+    return Translation(facts=(fact,))

@@ -1,0 +1,81 @@
+"""How long a plan's period is: alerts do not say. From PADDLE_CLASSIC_PLANS, else estimated from bill dates."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from processors.facts import Interval
+
+OPTION = "PADDLE_CLASSIC_PLANS"
+PERIOD = re.compile(r"([1-9][0-9]{0,2})?\s*(day|week|month|year)s?")
+
+# Days from one bill to the next: the most that still make the period.
+BY_DAYS: tuple[tuple[int, Interval, int], ...] = (
+    (1, Interval.DAY, 1),
+    (8, Interval.WEEK, 1),
+    (15, Interval.WEEK, 2),
+    (45, Interval.MONTH, 1),
+    (75, Interval.MONTH, 2),
+    (135, Interval.MONTH, 3),
+    (270, Interval.MONTH, 6),
+    (550, Interval.YEAR, 1),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """A billing period. `estimated`: no table tells it."""
+
+    interval: Interval
+    count: int = 1
+    estimated: bool = False
+
+
+def plans_of(options: Mapping[str, str]) -> Mapping[str, Period]:
+    """The periods of plans by their ids, as configured."""
+    found = _read(options.get(OPTION, ""))
+    return {} if isinstance(found, str) else found
+
+
+def plans_problem(value: str) -> str | None:
+    """What is wrong with a configured table, or None."""
+    found = _read(value)
+    return found if isinstance(found, str) else None
+
+
+def period_of_days(days: int | None) -> Period:
+    """The period that so many days are about; a month when nothing is known."""
+    if days is None or days < 1:
+        return Period(interval=Interval.MONTH, estimated=True)
+    for most, interval, count in BY_DAYS:
+        if days <= most:
+            return Period(interval=interval, count=count, estimated=True)
+    return Period(interval=Interval.YEAR, count=max(1, round(days / 365)), estimated=True)
+
+
+def _read(value: str) -> Mapping[str, Period] | str:
+    """The table, or what is wrong with it."""
+    entries = _entries(value)
+    if entries is None:
+        return "must be plan=interval pairs or a JSON object"
+    found: dict[str, Period] = {}
+    for plan, written in entries.items():
+        match = PERIOD.fullmatch(written.strip().lower())
+        if not plan.strip() or match is None:
+            return f"{plan.strip()[:20]}: must be day, week, month or year, or a number of them, such as 3 months"
+        found[plan.strip()] = Period(interval=Interval(match[2]), count=int(match[1] or 1))
+    return found
+
+
+def _entries(value: str) -> Mapping[str, str] | None:
+    if not value.lstrip().startswith("{"):
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        return {plan: written for plan, _, written in pairs}
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return {str(plan): str(written) for plan, written in found.items()} if isinstance(found, dict) else None

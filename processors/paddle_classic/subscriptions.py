@@ -1,0 +1,113 @@
+"""Alerts of subscriptions: how they begin, change and end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from processors.base import Translation
+from processors.facts import Item, Price, Stage, Status, SubscriptionState, Terms
+from processors.money import Currency
+from processors.paddle_classic.alerts import Alert, Sold, currency_of, days_left, ids_of, metadata_of, sold_in
+from processors.reading import ident, instant
+
+STATUSES: Mapping[str, Status] = {
+    "trialing": Status.TRIALING,
+    "active": Status.ACTIVE,
+    "past_due": Status.PAST_DUE,
+    "paused": Status.PAUSED,
+    "deleted": Status.ENDED,
+}
+NO_SUBSCRIPTION = "the alert names no subscription, no status or no currency"
+
+
+def created(alert: Alert) -> Translation:
+    """`subscription_created`: it begins. The money comes with an alert of its own."""
+    status, currency, subscription_id = _standing(alert, "status")
+    trial = status is Status.TRIALING
+    sold = sold_in(alert, "", None if trial else days_left(alert))
+    if subscription_id is None or currency is None or status is None or sold is None:
+        return Translation(reason=NO_SUBSCRIPTION)
+    fact = SubscriptionState(
+        at=alert.at,
+        ids=ids_of(alert, subscription_id),
+        now=_terms(status, currency, sold),
+        stage=Stage.CREATED,
+        started_at=alert.at,
+        trial_ends_at=instant(alert.fields.get("next_bill_date")) if trial else None,
+        estimated=sold.period.estimated,
+        metadata=metadata_of(alert),
+        processor_event_id=alert.id,
+    )
+    return Translation(facts=(fact,))
+
+
+def updated(alert: Alert) -> Translation:
+    """`subscription_updated`: how it stands now, and how it stood before."""
+    status, currency, subscription_id = _standing(alert, "status")
+    days = days_left(alert)
+    now, before = sold_in(alert, "new_", days), sold_in(alert, "old_", days)
+    if subscription_id is None or currency is None or status is None or now is None:
+        return Translation(reason=NO_SUBSCRIPTION)
+    stood = STATUSES.get(alert.fields.get("old_status", "")) or status
+    fact = SubscriptionState(
+        at=alert.at,
+        ids=ids_of(alert, subscription_id),
+        now=_terms(status, currency, now),
+        before=None if before is None else _terms(stood, currency, before),
+        ended_reason="paused" if status is Status.PAUSED else None,
+        estimated=now.period.estimated,
+        metadata=metadata_of(alert),
+        processor_event_id=alert.id,
+    )
+    return Translation(facts=(fact,))
+
+
+def cancelled(alert: Alert) -> Translation:
+    """`subscription_cancelled` comes at the request: the end is a second state, dated when it takes effect.
+
+    That the end is scheduled is only told of plans whose period is known: a guess would move MRR until then.
+    """
+    _, currency, subscription_id = _standing(alert, "status")
+    sold = sold_in(alert, "", None)
+    if subscription_id is None or currency is None or sold is None:
+        return Translation(reason=NO_SUBSCRIPTION)
+    ends_at = max(instant(alert.fields.get("cancellation_effective_date")) or alert.at, alert.at)
+    ended = SubscriptionState(
+        at=ends_at,
+        ids=ids_of(alert, subscription_id),
+        now=_terms(Status.ENDED, currency, sold),
+        ended_reason="canceled",
+        estimated=sold.period.estimated,
+        metadata=metadata_of(alert),
+        processor_event_id=alert.id,
+    )
+    if ends_at == alert.at or sold.period.estimated:
+        return Translation(facts=(ended,))
+    scheduled = SubscriptionState(
+        at=alert.at,
+        ids=ids_of(alert, subscription_id),
+        now=_terms(Status.ACTIVE, currency, sold, ends_at),
+        metadata=metadata_of(alert),
+        processor_event_id=alert.id,
+    )
+    return Translation(facts=(scheduled, ended))
+
+
+def _standing(alert: Alert, status: str) -> tuple[Status | None, Currency | None, str | None]:
+    found = alert.fields
+    return STATUSES.get(found.get(status, "")), currency_of(found), ident(found.get("subscription_id"))
+
+
+def _terms(status: Status, currency: Currency, sold: Sold, cancels_at: datetime | None = None) -> Terms:
+    price = Price(
+        id=sold.plan_id,
+        currency=currency,
+        unit_amount=sold.unit_price.scaleb(currency.digits),
+        interval=sold.period.interval,
+        interval_count=sold.period.count,
+        tax_inclusive=True,  # it may be: what the account's setting is, no alert tells. Payments are measured net
+    )
+    return Terms(
+        status=status, currency=currency, items=(Item(price=price, quantity=sold.quantity),), cancels_at=cancels_at
+    )
