@@ -18,6 +18,7 @@ from bridge.sender import contract
 from bridge.settings import Settings, Source
 from bridge.store import Store, catalog, inbox, outbox, streams
 from bridge.store.outbox import DeliveryStatus, NewDelivery
+from bridge.worker.patience import REASON, awaited_until
 from bridge.worker.translating import NO_SOURCE, Untranslatable, translation
 from bridge.worker.work import Work
 from processors.facts import Known
@@ -44,12 +45,16 @@ def settle_due(store: Store, settings: Settings, owner: str, now: datetime, hydr
     with store.reading() as tx:
         works = _opened(tx, claims, settings, now)
         _recall(tx, works)
+    awaited = [(work, until) for work in works if (until := awaited_until(work.state, work.all_facts, now)) is not None]
+    works = [work for work in works if all(work is not one for one, _ in awaited)]
     if hydrate is not None:
         hydrate(works)
     for work in works:
         _settle(work)
     with store.transaction() as tx:
         _write(tx, works, now)
+        for work, until in awaited:
+            streams.postpone(tx, work.claim, until, REASON)
         for claim in claims:
             if source_of(claim.scope, settings) is None:
                 streams.postpone(tx, claim, now + TRY_AGAIN, NO_SOURCE)

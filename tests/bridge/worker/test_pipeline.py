@@ -188,6 +188,42 @@ def test_one_odd_event_does_not_stop_the_others(
     assert len(came_out(store)) == 1
 
 
+def test_the_first_charge_after_a_trial_meets_its_start_though_it_comes_an_hour_later(
+    store: Store, settings: Settings
+) -> None:
+    trial_end = NOW - timedelta(minutes=1)
+    begun = Story.begin("ada", trial_end - timedelta(days=14)).subscribe(trial_days=14)
+    told_all = begun.end_trial().webhooks[len(begun.webhooks) :]
+    at_the_end = [body for body in told_all if json.loads(body)["type"].startswith("customer.subscription")]
+    an_hour_later = [body for body in told_all if body not in at_the_end]
+    arrive(store, begun.webhooks, at=NOW - timedelta(days=14))
+    work(store, settings, NOW - timedelta(days=13))
+
+    arrive(store, at_the_end)
+    work(store, settings, NOW + timedelta(minutes=1))
+    waiting = came_out(store)
+    arrive(store, an_hour_later, at=NOW + timedelta(hours=1))
+    work(store, settings, NOW + timedelta(hours=1, minutes=1))
+
+    assert waiting == []
+    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
+
+
+def test_a_trial_that_ends_without_a_payment_is_told_alone_after_two_hours(store: Store, settings: Settings) -> None:
+    trial_end = NOW - timedelta(minutes=1)
+    begun = Story.begin("ada", trial_end - timedelta(days=14)).subscribe(trial_days=14)
+    told_all = begun.end_trial().webhooks[len(begun.webhooks) :]
+    arrive(store, begun.webhooks, at=NOW - timedelta(days=14))
+    arrive(store, [body for body in told_all if json.loads(body)["type"].startswith("customer.subscription")])
+
+    work(store, settings, NOW + timedelta(hours=1))
+    early = came_out(store)
+    work(store, settings, NOW + timedelta(hours=2))
+
+    assert early == []
+    assert told(came_out(store)) == [("subscription", "0.00", "49.00")]
+
+
 def test_a_source_that_is_gone_keeps_its_events(store: Store, settings: Settings, database_url: str) -> None:
     arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
     without = some_settings(database_url, STRIPE_WEBHOOK_SECRET="")
