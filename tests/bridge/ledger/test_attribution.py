@@ -1,0 +1,297 @@
+"""Attribution: every place of the chain, which of two wins, what is held, and who the customer is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from bridge.ledger import Policy, RevenueEvent
+from bridge.ledger.attribution import HELD_KEPT, MARKS_KEPT
+from bridge.ledger.events import Unattributed
+from processors.facts import Fact, Place, Reason
+from tests.bridge.ledger.books import rows, settled
+from tests.builders import (
+    VISIT,
+    a_bill,
+    a_created,
+    a_payment,
+    a_purchase,
+    a_refund,
+    a_subscription,
+    after,
+    an_attribution,
+    an_ended,
+    an_invoice,
+)
+
+DROP, SEND = Policy(unattributed=Unattributed.DROP), Policy(unattributed=Unattributed.SEND)
+
+
+def visit(name: str) -> dict[str, str]:
+    """Metadata of a visit."""
+    return {"visitor_fingerprint": f"fp_{name}", "session_id": f"ses_{name}"}
+
+
+def found(event: RevenueEvent) -> tuple[object, str, str]:
+    """Where the visit was found, and which."""
+    return event.metadata["attribution"], event.visitor_fingerprint, event.session_id
+
+
+# ---- The chain ----------------------------------------------------------------------------------------------------
+
+# Each place, best first, as the one fact that names a visit there.
+CHAIN: dict[Place, Fact] = {
+    Place.OBJECT: an_invoice(4900, metadata=visit("object")),
+    Place.INVOICE: an_invoice(4900, subscription_metadata=visit("invoice")),
+    Place.CHECKOUT: an_attribution(visit("checkout"), subscription_id="sub_1"),
+    Place.SUBSCRIPTION: a_subscription(metadata=visit("subscription")),
+    Place.CUSTOMER_METADATA: an_attribution(visit("customer_metadata"), Place.CUSTOMER_METADATA),
+    Place.CUSTOMER: a_purchase(100, "pi_other", metadata=visit("customer"), at=after(seconds=-9)),
+    Place.REGISTERED: an_attribution(visit("registered"), Place.REGISTERED),
+}
+NAMES = {
+    Place.OBJECT: "object",
+    Place.INVOICE: "invoice",
+    Place.CHECKOUT: "checkout",
+    Place.SUBSCRIPTION: "subscription",
+    Place.CUSTOMER_METADATA: "customer_metadata",
+    Place.CUSTOMER: "customer",
+    Place.REGISTERED: "registered",
+}
+
+
+def renewal(*windows: Sequence[Fact]) -> RevenueEvent:
+    """The event of invoice `in_1`."""
+    (event,) = (event for event in settled(*windows).events if event.output_key == "payment:in_1")
+    return event
+
+
+@pytest.mark.parametrize("place", list(CHAIN))
+def test_a_visit_is_found_at_each_place(place: Place) -> None:
+    event = renewal([an_invoice(4900), CHAIN[place]])
+
+    assert found(event) == (place.value, f"fp_{NAMES[place]}", f"ses_{NAMES[place]}")
+    assert event.is_attributed
+
+
+@pytest.mark.parametrize("place", list(CHAIN))
+def test_a_better_place_wins_over_all_that_come_after_it(place: Place) -> None:
+    worse = list(CHAIN.values())[list(CHAIN).index(place) :]
+
+    event = renewal([an_invoice(4900), *worse])
+
+    assert found(event)[:2] == (place.value, f"fp_{NAMES[place]}")
+
+
+def test_without_a_visit_the_ids_keep_totals_right_and_customers_apart() -> None:
+    (mine,) = settled([a_purchase(900)], policy=SEND).events
+    (yours,) = settled([a_purchase(900, customer_id="cus_2")], policy=SEND).events
+
+    assert not mine.is_attributed
+    assert mine.metadata["attribution"] == "none"
+    assert mine.visitor_fingerprint == mine.session_id
+    assert mine.visitor_fingerprint.startswith("unattributed:")
+    assert mine.visitor_fingerprint != yours.visitor_fingerprint
+
+
+def test_the_same_customer_is_always_the_same_unknown_visitor() -> None:
+    events = settled([a_purchase(900)], [a_purchase(900, "pi_2", at=after(days=9))]).events
+
+    assert events[0].visitor_fingerprint == events[1].visitor_fingerprint
+
+
+@pytest.mark.parametrize("half", [{"visitor_fingerprint": "fp_1"}, {"session_id": "ses_1"}, {"visitor_fingerprint": "", "session_id": "s"}])
+def test_half_a_visit_is_none(half: dict[str, str]) -> None:
+    event = renewal([an_invoice(4900, metadata=half), CHAIN[Place.CUSTOMER_METADATA]])
+
+    assert found(event)[0] == "customer_metadata"
+
+
+def test_two_halves_of_two_places_make_no_visit() -> None:
+    event = renewal(
+        [an_invoice(4900, metadata={"visitor_fingerprint": "fp_1"}, subscription_metadata={"session_id": "ses_1"})]
+    )
+
+    assert not event.is_attributed
+
+
+def test_the_names_of_the_keys_are_the_merchants_choice() -> None:
+    policy = Policy(fingerprint_key="fp", session_key="sid")
+
+    (event,) = settled([a_purchase(900, metadata={"fp": "a", "sid": "b", **VISIT})], policy=policy).events
+
+    assert (event.visitor_fingerprint, event.session_id) == ("a", "b")
+
+
+# ---- What is remembered -------------------------------------------------------------------------------------------
+
+
+def test_a_checkout_is_remembered_for_renewals_refunds_and_churn() -> None:
+    start = [a_created(), *a_bill(4900, reason=Reason.START), an_attribution(subscription_id="sub_1", invoice_id="in_1")]
+    later = [*a_bill(4900, 2, at=after(days=31)), a_refund(4900, of="pi_2", at=after(days=32)), an_ended(at=after(days=40))]
+
+    ledger = settled(start, later)
+
+    assert [event.visitor_fingerprint for event in ledger.events] == ["fp_1"] * 4
+    assert {event.metadata["attribution"] for event in ledger.events} == {"checkout_session"}
+
+
+def test_the_latest_visit_of_a_subscription_is_the_one_that_counts() -> None:
+    ledger = settled(
+        [a_subscription(metadata=visit("old"))],
+        [a_subscription(metadata=visit("new"), at=after(days=9))],
+        a_bill(4900, 2, at=after(days=31)),
+    )
+
+    assert ledger.events[-1].visitor_fingerprint == "fp_new"
+
+
+def test_a_visit_that_is_told_late_does_not_replace_a_later_one() -> None:
+    ledger = settled(
+        [a_subscription(metadata=visit("new"), at=after(days=9))],
+        [a_subscription(metadata=visit("old"))],
+        a_bill(4900, 2, at=after(days=31)),
+    )
+
+    assert ledger.events[-1].visitor_fingerprint == "fp_new"
+
+
+def test_one_subscriptions_visit_is_not_anothers_while_the_customer_falls_back_on_the_latest() -> None:
+    facts = [
+        a_created(subscription_id="sub_1", metadata=visit("one")),
+        a_created(subscription_id="sub_2", metadata=visit("two"), at=after(days=1)),
+        a_purchase(900, at=after(days=2)),
+    ]
+
+    assert [event.visitor_fingerprint for event in settled(facts).events] == ["fp_one", "fp_two", "fp_two"]
+
+
+def test_a_refund_is_attributed_by_its_own_metadata_first() -> None:
+    ledger = settled([a_purchase(900, metadata=visit("payment")), a_refund(900, metadata=visit("refund"))])
+
+    assert [found(event) for event in ledger.events] == [
+        ("object", "fp_payment", "ses_payment"),
+        ("object", "fp_refund", "ses_refund"),
+    ]
+
+
+@pytest.mark.parametrize("ids", [{"payment_id": "pi_1"}, {"payment_id": "in_1"}, {"subscription_id": "sub_1"}, {"payment_id": "ch_1"}])
+def test_a_visit_may_be_registered_for_a_payment_an_invoice_a_charge_or_a_subscription(ids: dict[str, str]) -> None:
+    registered = an_attribution(visit("registered"), Place.REGISTERED, **{"customer_id": None, **ids})
+
+    event = renewal([*a_bill(4900), registered])
+
+    assert found(event)[:2] == ("registered", "fp_registered")
+
+
+def test_a_visit_registered_for_one_payment_is_not_anothers() -> None:
+    registered = an_attribution(visit("registered"), Place.REGISTERED, payment_id="pi_2")
+
+    first, second = settled([a_purchase(900), a_purchase(900, "pi_2", at=after(days=1)), registered]).events
+
+    assert (first.is_attributed, second.is_attributed) == (False, True)
+
+
+def test_marks_of_single_payments_are_forgotten_in_the_end_those_of_the_customer_never() -> None:
+    many = [a_purchase(100, f"pi_{n}", at=after(minutes=n), metadata=visit(str(n))) for n in range(MARKS_KEPT + 50)]
+
+    marks = settled(many).state.marks
+
+    assert len(marks) == MARKS_KEPT + 1
+    assert "customer:" in marks
+    assert "object:pi_49" not in marks
+    assert "object:pi_50" in marks
+
+
+# ---- Held until a visit is known ----------------------------------------------------------------------------------
+
+
+def test_a_held_event_is_released_as_soon_as_its_visit_is_known() -> None:
+    ledger = settled([*a_bill(4900, customer_id="cus_1")], [an_attribution(subscription_id="sub_1")])
+
+    (event,) = ledger.events
+    (freed,) = ledger.released
+    assert not event.is_attributed
+    assert found(freed) == ("checkout_session", "fp_1", "ses_1")
+    assert (freed.output_key, freed.amount, freed.is_attributed) == (event.output_key, event.amount, True)
+    assert len(ledger.state.held) == 0
+
+
+def test_a_released_event_takes_customer_and_campaign_of_the_visit_with_it() -> None:
+    policy = Policy(customer_id_key="user_id")
+    metadata = {**VISIT, "user_id": "u_7", "source": "ads", "campaign": "spring"}
+
+    ledger = settled([a_purchase(900)], [an_attribution(metadata)], policy=policy)
+
+    (freed,) = ledger.released
+    assert freed.customer_id == "u_7"
+    assert (freed.metadata["source"], freed.metadata["campaign"]) == ("ads", "spring")
+
+
+def test_a_visit_of_somebody_elses_subscription_releases_nothing() -> None:
+    ledger = settled(
+        [an_invoice(4900)], [an_attribution(place=Place.REGISTERED, customer_id=None, subscription_id="sub_2")]
+    )
+
+    assert ledger.released == ()
+    assert list(ledger.state.held) == ["payment:in_1"]
+
+
+def test_a_held_event_is_released_once() -> None:
+    ledger = settled([a_purchase(900)], [an_attribution()], [an_attribution(at=after(days=1))])
+
+    assert rows(ledger.released) == ["purchase 9.00 -"]
+
+
+@pytest.mark.parametrize("policy", [SEND, DROP], ids=["send", "drop"])
+def test_unless_it_is_held_nothing_waits(policy: Policy) -> None:
+    ledger = settled([a_purchase(900)], [an_attribution()], policy=policy)
+
+    assert ledger.released == ()
+    assert len(ledger.state.held) == 0
+
+
+def test_events_of_a_customer_without_a_visit_do_not_pile_up() -> None:
+    many = [a_purchase(100, f"pi_{n}", at=after(minutes=n)) for n in range(HELD_KEPT + 5)]
+
+    held = list(settled(many).state.held)
+
+    assert len(held) == HELD_KEPT
+    assert held[-1] == f"payment:pi_{HELD_KEPT + 4}"
+
+
+# ---- The customer -------------------------------------------------------------------------------------------------
+
+
+def test_the_customer_is_the_processors_unless_the_merchants_own_id_was_seen() -> None:
+    own = Policy(customer_id_key="user_id")
+
+    (processors,) = settled([a_purchase(900, metadata={"user_id": "u_7"})]).events
+    (merchants,) = settled([a_purchase(900, metadata={"user_id": "u_7"})], policy=own).events
+    (unseen,) = settled([a_purchase(900)], policy=own).events
+
+    assert (processors.customer_id, merchants.customer_id, unseen.customer_id) == ("cus_1", "u_7", "cus_1")
+
+
+def test_the_merchants_own_id_is_remembered_for_the_customer() -> None:
+    own = Policy(customer_id_key="user_id")
+
+    ledger = settled([a_subscription(metadata={"user_id": "u_7"})], [an_ended(at=after(days=9))], policy=own)
+
+    assert ledger.events[-1].customer_id == "u_7"
+
+
+def test_a_guest_with_an_id_of_the_merchants_own_is_no_guest() -> None:
+    own = Policy(customer_id_key="user_id")
+
+    (event,) = settled([a_payment(900, customer_id=None, metadata={"user_id": "u_7"})], policy=own).events
+
+    assert event.customer_id == "u_7"
+
+
+def test_source_and_campaign_are_told_where_the_merchants_metadata_has_them() -> None:
+    (event,) = settled([a_purchase(900, metadata={"source": "ads", "campaign": "spring"})]).events
+
+    assert (event.metadata["source"], event.metadata["campaign"]) == ("ads", "spring")
+    assert not event.is_attributed

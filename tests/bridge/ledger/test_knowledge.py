@@ -1,0 +1,81 @@
+"""Knowledge: what a settlement may look up, what is missing, and how an entry is written down."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from bridge.ledger.knowledge import NOTHING_KNOWN, coupons_behind, dump, key_of, load, missing, wanted
+from bridge.ledger.state import EMPTY
+from processors.facts import Coupon, Discount, Duration, Fact, Known, Product, Tier, TiersMode
+from tests.bridge.ledger.books import knowing, settled
+from tests.builders import NOON, a_coupon, a_created, a_discount, a_line, a_price, a_purchase, an_ended, an_invoice, an_item, terms
+
+TIERED = a_price(None, id="price_t", tiered=True, tiers_mode=TiersMode.VOLUME)
+COMPLETE = a_price(
+    None, id="price_t", tiered=True, tiers_mode=TiersMode.VOLUME, tiers=(Tier(up_to=None, unit_amount=Decimal("0.5")),)
+)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        COMPLETE,
+        a_price("0.000000000001", product_id=None),
+        a_coupon(12.5, name="Eighth"),
+        Coupon(id="FIVE", amount_off={"USD": 500, "EUR": 450}, duration=Duration.ONCE),
+        a_discount(a_coupon(10), starts_at=NOON),
+        Product(id="prod_1", name="Acme Pro"),
+    ],
+)
+def test_an_entry_is_the_same_after_it_was_written_down(entry: Known) -> None:
+    key = key_of(entry)
+
+    assert key is not None
+    assert load(key[0], dump(entry)) == entry
+
+
+def test_what_has_no_id_is_not_kept() -> None:
+    assert key_of(Discount(coupon_id="SAVE")) is None
+
+
+def test_everything_that_terms_and_lines_rest_on_is_wanted() -> None:
+    item = an_item(price=TIERED, discounts=(Discount(id="di_item"),))
+    facts: list[Fact] = [
+        a_created(now=terms(items=(item,), discounts=(Discount(coupon_id="SAVE"),))),
+        an_invoice(lines=(a_line(product_id="prod_2"),), discounts=(Discount(id="di_invoice"),)),
+    ]
+
+    assert wanted(EMPTY, facts) == {
+        ("price", "price_t"),
+        ("product", "prod_1"),
+        ("discount", "di_item"),
+        ("coupon", "SAVE"),
+        ("price", "price_4900"),
+        ("product", "prod_2"),
+        ("discount", "di_invoice"),
+    }
+
+
+def test_what_the_ledger_stands_at_is_wanted_again_until_it_has_ended() -> None:
+    running = settled([a_created(now=terms(items=(an_item(price=TIERED),)))]).state
+    ended = settled([an_ended()]).state
+
+    assert ("price", "price_t") in wanted(running, [a_purchase()])
+    assert wanted(ended, [a_purchase()]) == frozenset()
+
+
+def test_tiers_and_coupons_that_nobody_told_are_missing() -> None:
+    found = terms(items=(an_item(price=TIERED),), discounts=(Discount(coupon_id="SAVE"), Discount(id="di_1")))
+    facts = [a_created(now=found)]
+
+    assert missing(EMPTY, facts, NOTHING_KNOWN) == {("price", "price_t"), ("coupon", "SAVE"), ("discount", "di_1")}
+    told = knowing(COMPLETE, a_coupon(10), a_discount(a_coupon(10)))
+    assert missing(EMPTY, facts, told) == frozenset()
+
+
+def test_a_discount_that_was_seen_leads_to_its_coupon() -> None:
+    seen = knowing(Discount(id="di_1", coupon_id="SAVE"), Discount(id="di_2", coupon_id="KNOWN"), a_coupon(10, id="KNOWN"))
+
+    assert coupons_behind(seen.entries) == {("coupon", "SAVE")}

@@ -1,0 +1,76 @@
+"""The state of a stream: the same after it was written down, small, and refused when a newer program wrote it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bridge.ledger import EMPTY, Policy, settle
+from bridge.ledger.state import dump, load
+from processors.facts import Duration, Interval, Reason, Tier, TiersMode
+from tests.builders import (
+    PENDING,
+    a_bill,
+    a_coupon,
+    a_created,
+    a_discount,
+    a_dispute,
+    a_line,
+    a_payment,
+    a_price,
+    a_purchase,
+    a_refund,
+    a_refunded_total,
+    after,
+    an_attribution,
+    an_invoice,
+    an_item,
+    terms,
+)
+
+RICH = terms(
+    items=(
+        an_item("0.125", seats="2.5", discounts=(a_discount(a_coupon(10, duration=Duration.ONCE)),)),
+        an_item(price=a_price(None, tiered=True, tiers=(Tier(up_to=None),), tiers_mode=TiersMode.VOLUME)),
+        an_item(price=a_price(1000, Interval.WEEK, interval_count=2, divide_by=3)),
+    ),
+    discounts=(a_discount(a_coupon(off={"USD": 100}), starts_at=after(), ends_at=after(days=9)),),
+    cancels_at=after(days=9),
+)
+
+STORY = [
+    a_created(now=RICH, trial_ends_at=after(days=1), changed_at=after(seconds=1)),
+    *a_bill(4900, 1, Reason.START, lines=(a_line(),), tax=100, plan="Pro"),
+    a_payment(700, "pi_7"),
+    a_purchase(900, "pi_9", at=after(days=2)),
+    an_invoice(800, "in_8", at=after(days=3)),
+    a_refund(100, "re_1", status=PENDING),
+    a_refunded_total(300, of="pi_9"),
+    a_dispute(50, of="pi_9"),
+    an_attribution(subscription_id="sub_1"),
+]
+
+
+def test_an_empty_state_is_what_nothing_written_reads_as() -> None:
+    assert load(None) == EMPTY
+    assert load(dump(EMPTY)) == EMPTY
+
+
+def test_a_state_is_the_same_after_it_was_written_down() -> None:
+    state = settle(EMPTY, STORY, Policy()).state
+
+    read = load(dump(state))
+
+    assert read == state
+    assert dump(read) == dump(state)
+    assert dump(load(dump(read))) == dump(state)
+
+
+def test_what_only_stands_there_as_a_default_is_not_written() -> None:
+    assert json.loads(dump(EMPTY)) == {"version": 1, "state": {}}
+
+
+def test_a_state_of_a_newer_program_is_refused() -> None:
+    with pytest.raises(ValueError, match="layout 2; this program knows 1"):
+        load('{"version":2,"state":{}}')
