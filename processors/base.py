@@ -149,5 +149,6 @@ class Processor:
     scenarios: Mapping[str, Scenario]
     demo_secret: str  # an obviously fake secret that `sign` and `verify` accept
     events: tuple[str, ...]  # the event types to subscribe to, in the processor's spelling
+    setup: tuple[str, ...] = ()  # what to click so that webhooks are sent, a step each; `{url}` is where to
     api: str | None = None  # "module:function"; function(key, options) -> Api. Named, not imported: it does I/O
     completed: Callable[[bytes, bytes], bytes] | None = None  # a thin event and what `Api.fetch` gave, as one body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,19 +12,24 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from bridge import log
-from bridge.errors import SchemaBehind
-from bridge.settings import Settings, load
+from bridge.errors import SchemaBehind, WrongUsage
+from bridge.settings import Settings, Source, load
 from bridge.store import Store, open_store
+
+DOTENV = Path(".env")
+WIDE = 160  # columns of a table where no terminal says how wide it is
 
 as_json = click.option("--json", "as_json", is_flag=True, help="For programs: JSON instead of tables.")
 
 
 def settings() -> Settings:
     """The settings, from the environment and a `.env` file. Logging is set up after them."""
-    found = load(os.environ, dotenv=Path(".env"))
+    found = load(os.environ, dotenv=DOTENV)
     log.configure(found.log_format, found.log_level)
     return found
 
@@ -41,28 +46,64 @@ def opened(found: Settings) -> Iterator[Store]:
         store.close()
 
 
+def chosen(sources: Mapping[str, Source], name: str | None) -> Source:
+    """The source that is named, or the only one there is."""
+    if name is None and len(sources) == 1:
+        return next(iter(sources.values()))
+    if name is None or name not in sources:
+        raise WrongUsage(f"--source: name one of {', '.join(sorted(sources))}")
+    return sources[name]
+
+
+# ---- For people ------------------------------------------------------------------------------------------------
+
+
 def console() -> Console:
-    """Where tables go; wide enough for a table when the output is no terminal."""
+    """Where tables go; wide enough for them when the output is no terminal."""
     found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=160)
+    return found if found.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=WIDE)
 
 
-def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """A table for people. Columns in `right` are numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+def show(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Collection[str] = (),
+    whole: Collection[str] = (),
+    none: str = "none",
+) -> None:
+    """A table for people. `right`: columns of numbers; `whole`: never folded; `none`: said when there are no rows."""
+    out = console()
+    out.print(title, style="bold", soft_wrap=True)
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not cells:
+        out.print(f"  {none}\n", soft_wrap=True)
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", show_header=any(columns))
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    count = 0
-    for count, row in enumerate(rows, start=1):  # noqa: B007  # counted for the empty case
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    if count == 0:
-        table.add_row("none")
-    console().print(table)
+        is_number = column in right
+        table.add_column(
+            column,
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=is_number or column in whole,
+        )
+    for row in cells:
+        table.add_row(*row)
+    out.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 
-def tell(value: object) -> None:
-    """A value for programs."""
-    click.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+def progress() -> Progress:
+    """A bar for long work, on stderr, so that the result can be piped."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
 
 
 def clock(at: datetime | None) -> str:
@@ -70,8 +111,25 @@ def clock(at: datetime | None) -> str:
     return "" if at is None else at.strftime("%Y-%m-%d %H:%M:%S")
 
 
+def span(seconds: float) -> str:
+    """How long, for people: `40 s`, `12 min`, `5.0 h`, `3.1 days`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+# ---- For programs ----------------------------------------------------------------------------------------------
+
+
+def tell(value: object) -> None:
+    """A value for programs."""
+    click.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+
+
 def plain(value: Any) -> Mapping[str, object]:
-    """A value's fields, for `--json`."""
+    """A value's fields, for `--json`; a body is not among them."""
     return {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "body"}
 
 

@@ -7,87 +7,98 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from bridge.cli import look
-from bridge.cli.here import opened, settings
+from bridge.cli.here import as_json, chosen, opened, progress, settings, tell
 from bridge.errors import WrongUsage
-from bridge.store import inbox, outbox
+from bridge.store import Store, inbox, outbox
+from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.web.attributions import registration
+
+MOST = 10_000  # at once
+BATCH = 500
 
 
 @look.events.command("replay")
 @click.argument("event_ids", nargs=-1)
 @click.option("--failed", is_flag=True, help="All that failed.")
-def replay(event_ids: tuple[str, ...], failed: bool) -> None:
+@as_json
+def replay(event_ids: tuple[str, ...], failed: bool, as_json: bool) -> None:
     """Send stored webhooks through translate and settle once more. What was told already is not told again."""
+    if not event_ids and not failed:
+        raise WrongUsage("name events, or --failed")
     with opened(settings()) as store, store.transaction() as tx:
-        rows = [inbox.find(tx, event_id) for event_id in event_ids]
-        ids = [row.id for row in rows if row is not None]
+        ids = {look.event_of(tx, event_id).id for event_id in event_ids}
         if failed:
-            ids += [row.id for row in inbox.listing(tx, inbox.InboxStatus.FAILED, limit=10_000)]
-        missing = [event_id for event_id, row in zip(event_ids, rows, strict=True) if row is None]
-        if missing:
-            raise WrongUsage(f"there is no event {', '.join(missing)}. List them: pulsora-bridge events list")
+            ids |= {row.id for row in inbox.listing(tx, InboxStatus.FAILED, limit=MOST)}
         count = inbox.replay(tx, ids)
-    click.echo(
-        f"{count} of {len(ids)} go through once more"
-        + ("." if count == len(ids) else "; of the others the body was purged.")
-    )
+    if as_json:
+        tell({"asked": len(ids), "replayed": count})
+        return
+    purged = "" if count == len(ids) else f" The bodies of {len(ids) - count} were purged."
+    click.echo(f"{count} of {len(ids)} go through once more.{purged}")
 
 
 @look.deliveries.command("retry")
 @click.argument("ids", nargs=-1, type=int)
 @click.option("--dead", is_flag=True, help="All dead ones.")
-def retry(ids: tuple[int, ...], dead: bool) -> None:
-    """Send dead deliveries once more."""
+@as_json
+def retry(ids: tuple[int, ...], dead: bool, as_json: bool) -> None:
+    """Send dead deliveries once more, by the ids that `deliveries list` shows."""
+    if not ids and not dead:
+        raise WrongUsage("name deliveries by their ids, or --dead")
     with opened(settings()) as store, store.transaction() as tx:
-        wanted = list(ids)
+        wanted = set(ids)
         if dead:
-            wanted += [one.id for one in outbox.listing(tx, DeliveryStatus.DEAD, limit=10_000)]
+            wanted |= {one.id for one in outbox.listing(tx, DeliveryStatus.DEAD, limit=MOST)}
         count = outbox.retry(tx, wanted, datetime.now(UTC))
-    click.echo(f"{count} of {len(wanted)} are sent once more.")
+    if as_json:
+        tell({"asked": len(wanted), "retried": count})
+        return
+    others = "" if count == len(wanted) else f" The other {len(wanted) - count} are not dead."
+    click.echo(f"{count} of {len(wanted)} are sent once more.{others}")
 
 
-@click.command()
+@click.command(short_help="Tell which visit earned some revenue; releases what is held for it.")
 @click.option("--source", help="The source; may be left out when there is only one.")
-@click.option("--customer", "customer_id")
-@click.option("--subscription", "subscription_id")
-@click.option("--transaction", "transaction_id")
-@click.option("--fingerprint", "visitor_fingerprint", required=True)
-@click.option("--session", "session_id", required=True)
+@click.option("--customer", "customer_id", help="The processor's customer id.")
+@click.option("--subscription", "subscription_id", help="The processor's subscription id.")
+@click.option("--transaction", "transaction_id", help="The payment's id: pi_…, ch_…, in_…, txn_….")
+@click.option("--fingerprint", "visitor_fingerprint", required=True, help="The visitor_fingerprint of the visit.")
+@click.option("--session", "session_id", required=True, help="The session_id of the visit.")
 @click.option("--test", is_flag=True, help="For test-mode traffic.")
 def attribute(source: str | None, test: bool, **told: str | None) -> None:
     """Tell which visit earned the revenue of a customer, subscription or transaction. Releases what is held for it."""
     found = settings()
-    if source is None and len(found.sources) == 1:
-        source = next(iter(found.sources))
-    if source is None or source not in found.sources:
-        raise WrongUsage(f"--source: name one of {', '.join(sorted(found.sources))}")
+    of = chosen(found.sources, source)
     named = {name: value for name, value in told.items() if value}
     if not named.keys() & {"customer_id", "subscription_id", "transaction_id"}:
         raise WrongUsage("name at least one of --customer, --subscription, --transaction")
     with opened(found) as store:
-        arrival = registration(found.sources[source], named, livemode=not test, now=datetime.now(UTC))
+        arrival = registration(of, named, livemode=not test, now=datetime.now(UTC))
         is_new = store.accept(arrival)
     click.echo(f"{arrival.event_id}: " + ("registered." if is_new else "was registered before."))
 
 
-@click.command()
+@click.command(short_help="Drop the raw bodies of settled webhooks.")
 @click.option(
-    "--older-than", "days", type=click.IntRange(0), help="Days since an event was settled; default RETENTION_DAYS."
+    "--older-than", "days", type=click.IntRange(0), help="Days since a webhook was settled; default RETENTION_DAYS."
 )
 def purge(days: int | None) -> None:
-    """Drop the raw bodies of settled events. Ledger, deliveries and the memory of duplicates stay."""
+    """Drop the raw bodies of settled webhooks. Ledger, deliveries and the memory of duplicates stay.
+
+    A worker does the same by itself; this is for doing it at once. What is purged cannot be replayed.
+    """
     found = settings()
     before = datetime.now(UTC) - timedelta(days=found.retention_days if days is None else days)
-    total = 0
-    with opened(found) as store:
-        while True:
-            with store.transaction() as tx:
-                count = inbox.purge(tx, before, 500)
+    with opened(found) as store, progress() as bar:
+        task = bar.add_task("bodies", total=None)
+        total = 0
+        while count := _purged(store, before):
             total += count
-            if count < 500:
-                break
+            bar.update(task, completed=total)
     click.echo(f"{total} bodies purged.")
 
 
-COMMANDS = (attribute, purge)
+def _purged(store: Store, before: datetime) -> int:
+    with store.transaction() as tx:
+        return inbox.purge(tx, before, BATCH)

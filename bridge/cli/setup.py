@@ -1,202 +1,114 @@
-"""Setting up: check, setup, import, reconcile."""
+"""Setting up: what to enter at a processor, the subscriptions that already run, and what never arrived."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from enum import StrEnum
 
 import click
-import requests
-from rich.progress import Progress
 
-from bridge.cli.here import as_json, console, opened, plain, settings, show, tell
+from bridge.cli.here import as_json, chosen, opened, progress, settings, tell
 from bridge.errors import BridgeError, WrongUsage
-from bridge.settings import Settings, Source
-from bridge.store import Store, leases, open_store
+from bridge.settings import Source
+from bridge.store import Store
 from bridge.store.inbox import Arrival
 from bridge.worker import importing
 from bridge.worker.hydrate import connect
 from processors import processors
-from processors.base import ApiError
+from processors.base import Api, ApiError
+from processors.facts import Stage
 from processors.reading import first, ident, instant, parse, text
 
-TIMEOUT_SECONDS = 10
-SKEW_SECONDS = 30
-SILENT_SECONDS = 60
+of_source = click.option("--source", help="The source; may be left out when there is only one.")
 
 
-class Grade(StrEnum):
-    """How a finding is to be taken."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What was looked at, how it stands, and how to mend it."""
-
-    about: str
-    grade: Grade
-    text: str
-
-
-@click.command()
-@as_json
-def check(as_json: bool) -> None:
-    """Look over settings, database, endpoint and clock, and say how to mend what is wrong."""
-    found = settings()
-    findings = [*_sources(found), *_database(found), *_endpoints(found), *_doors(found)]
-    if as_json:
-        tell([plain(one) for one in findings])
-    else:
-        show("Check", ("", "what", "how it stands"), [(one.grade, one.about, one.text) for one in findings])
-    if any(one.grade is Grade.PROBLEM for one in findings):
-        raise click.exceptions.Exit(1)
-
-
-def _sources(found: Settings) -> Iterator[Finding]:
-    for source in found.sources.values():
-        count = len(source.secrets)
-        key = "API key set" if source.api_key else "no API key: what webhooks leave out is estimated and marked"
-        told = f"webhooks at /webhooks/{source.name}, {count} secret{'s' if count > 1 else ''}, {key}"
-        yield Finding(about=f"source {source.name}", grade=Grade.OK, text=told)
-        if source.dry_run:
-            yield Finding(
-                about=f"source {source.name}", grade=Grade.WARNING, text="DRY_RUN: nothing is sent to Pulsora"
-            )
-
-
-def _database(found: Settings) -> Iterator[Finding]:
-    store = open_store(found.database_url)
-    try:
-        fits = store.schema_fits()
-        about = ", ".join(f"{name} {value}" for name, value in store.describe().items())
-        yield Finding(about="database", grade=Grade.OK, text=about)
-        if not fits:
-            yield Finding(about="schema", grade=Grade.PROBLEM, text="does not fit. Run: pulsora-bridge migrate")
-            return
-        yield Finding(about="schema", grade=Grade.OK, text="is this program's")
-        yield _worker(store)
-    except BridgeError as error:
-        yield Finding(about="database", grade=Grade.PROBLEM, text=f"{error}. Check DATABASE_URL and the disk")
-    finally:
-        store.close()
-
-
-def _worker(store: Store) -> Finding:
-    with store.reading() as tx:
-        seen = max(leases.beats(tx).values(), default=None)
-    if seen is None:
-        return Finding(about="worker", grade=Grade.WARNING, text="none has run yet. Start: pulsora-bridge serve")
-    age = (datetime.now(UTC) - seen).total_seconds()
-    if age > SILENT_SECONDS:
-        text_ = f"last seen {age:.0f} s ago. Is it running? Start: pulsora-bridge serve (or worker)"
-        return Finding(about="worker", grade=Grade.WARNING, text=text_)
-    return Finding(about="worker", grade=Grade.OK, text=f"seen {age:.0f} s ago")
-
-
-def _endpoints(found: Settings) -> Iterator[Finding]:
-    """Asks each endpoint for nothing (OPTIONS, no token, no revenue), only to see that it can be reached."""
-    for endpoint in sorted({source.endpoint for source in found.sources.values() if not source.dry_run}):
-        began = datetime.now(UTC)
-        try:
-            answer = requests.options(endpoint, timeout=TIMEOUT_SECONDS, allow_redirects=False)
-        except requests.RequestException as error:
-            told = f"cannot be reached ({type(error).__name__}). Check PULSORA_ENDPOINT, the network and any proxy"
-            yield Finding(about=endpoint, grade=Grade.PROBLEM, text=told)
-            continue
-        yield Finding(
-            about=endpoint, grade=Grade.OK, text=f"answers (OPTIONS: {answer.status_code}); no revenue was sent"
-        )
-        yield from _clock(answer.headers.get("Date"), began)
-
-
-def _clock(date: str | None, now: datetime) -> Iterator[Finding]:
-    try:
-        skew = abs((parsedate_to_datetime(date or "") - now).total_seconds())
-    except (TypeError, ValueError):
-        yield Finding(about="clock", grade=Grade.WARNING, text="could not be compared: the endpoint sends no date")
-        return
-    if skew > SKEW_SECONDS:
-        told = f"differs by {skew:.0f} s from the endpoint's. Signatures would look stale: set up NTP"
-        yield Finding(about="clock", grade=Grade.PROBLEM, text=told)
-        return
-    yield Finding(about="clock", grade=Grade.OK, text=f"within {max(skew, 1):.0f} s of the endpoint's")
-
-
-def _doors(found: Settings) -> Iterator[Finding]:
-    if found.admin_token is None:
-        told = "not set: /admin and POST /attributions are closed. Set ADMIN_TOKEN to open them"
-        yield Finding(about="admin token", grade=Grade.WARNING, text=told)
-    else:
-        yield Finding(about="admin token", grade=Grade.OK, text="set")
-
-
-@click.command("setup")
+@click.command("setup", short_help="What to enter at a processor, and which events to select.")
 @click.argument("processor", type=click.Choice(list(processors())))
 @click.option(
     "--url", default="https://hooks.example.com", show_default=True, help="Where the bridge is reached from outside."
 )
-def setup_processor(processor: str, url: str) -> None:
-    """What to enter at a PROCESSOR so that its webhooks arrive, and which events to select."""
+@as_json
+def setup_processor(processor: str, url: str, as_json: bool) -> None:
+    """What to click at a PROCESSOR so that its webhooks arrive, and which events to select."""
     found = processors()[processor]
-    click.echo(f"1. At {found.title}, add a webhook endpoint (destination) with this address:")
-    click.echo(f"     {url.rstrip('/')}/webhooks/{found.name}")
-    click.echo("2. Select these events:")
+    route = f"{url.rstrip('/')}/webhooks/{found.name}"
+    if as_json:
+        tell({"url": route, "events": found.events, "setting": found.secret.name})
+        return
+    steps = found.setup or ("Add a webhook endpoint with the address {url}, and select these events:",)
+    for number, step in enumerate(steps, start=1):
+        click.echo(f"{number}. {step.format(url=route)}")
     for event in found.events:
         click.echo(f"     {event}")
-    click.echo(f"3. Put the secret that it shows into {found.secret.name}, for example {found.secret.example}")
-    click.echo("4. Look whether everything stands: pulsora-bridge check")
+    click.echo(f"{len(steps) + 1}. Put the secret that it shows into {found.secret.name}={found.secret.example}")
+    click.echo(f"{len(steps) + 2}. See whether everything stands: pulsora-bridge check")
 
 
-@click.command("import")
-@click.option("--source", help="The source; may be left out when there is only one.")
-@click.option("--livemode/--test", default=True, help="Into the ledger of live or of test money.")
-def import_subscriptions(source: str | None, livemode: bool) -> None:
-    """Take the subscriptions that already run as baselines, through the processor's API. Nothing is sent."""
+@click.command("import", short_help="Take the subscriptions that already run as baselines.")
+@of_source
+@click.option("--send", is_flag=True, help="Tell each to Pulsora too, as a subscription that begins today.")
+@click.option("--test", is_flag=True, help="Into the ledger of test money: the API key is one of test mode.")
+def import_subscriptions(source: str | None, send: bool, test: bool) -> None:
+    """Take the subscriptions that already run as baselines, through the processor's API.
+
+    Nothing is sent for them unless --send is given: their next renewal is a renewal, their end a churn of their MRR.
+    Running it again takes nothing twice.
+    """
     found = settings()
-    chosen = _chosen(found, source)
-    api = connect(chosen)
-    if api is None:
-        raise WrongUsage(f"source {chosen.name} has no API key, or its processor has no API to read")
-    count = 0
+    of = chosen(found.sources, source)
+    api = _api(of)
+    count = new = 0
     try:
-        with opened(found) as store, Progress(console=console()) as progress:
-            task = progress.add_task("subscriptions", total=None)
+        with opened(found) as store, progress() as bar:
+            task = bar.add_task("subscriptions", total=None)
             for state in api.subscriptions():
-                count += store.accept(importing.arrival(chosen, state, livemode=livemode, now=datetime.now(UTC)))
-                progress.update(task, advance=1)
+                told = replace(state, stage=Stage.CREATED) if send else state
+                new += store.accept(importing.arrival(of, told, livemode=not test, now=datetime.now(UTC)))
+                count += 1
+                bar.update(task, completed=count)
     except ApiError as error:
-        raise BridgeError(
-            f"{error}. {count} subscriptions were taken; run it again, they are not taken twice"
-        ) from error
-    click.echo(f"{count} subscriptions are taken as baselines; the worker settles them, and sends nothing for them.")
+        raise BridgeError(f"{error}. {count} subscriptions were taken; run it again, none is taken twice") from error
+    becomes = "a subscription that begins today" if send else "a baseline, of which nothing is sent"
+    click.echo(f"{count} subscriptions run at {of.name}. {new} are new here; the worker makes each {becomes}.")
 
 
-@click.command()
-@click.option("--source", help="The source; may be left out when there is only one.")
+@click.command(short_help="Ask the processor what has happened, and store what never arrived.")
+@of_source
 @click.option("--days", default=3, show_default=True, type=click.IntRange(1, 90), help="How far back to look.")
 def reconcile(source: str | None, days: int) -> None:
-    """Fetch the processor's own list of events and store those that never arrived."""
+    """Fetch the processor's own list of events, and store those that never arrived as if they had.
+
+    Stripe keeps events for 30 days, Paddle for 90.
+    """
     found = settings()
-    chosen = _chosen(found, source)
-    api = connect(chosen)
-    if api is None:
-        raise WrongUsage(f"source {chosen.name} has no API key, or its processor has no API to read")
+    of = chosen(found.sources, source)
+    api = _api(of)
+    with opened(found) as store:
+        seen, missed = _fetched(store, of, api, datetime.now(UTC) - timedelta(days=days))
+    last = "day" if days == 1 else f"{days} days"
+    click.echo(f"{seen} events in the last {last}; {missed} had not arrived and are stored now.")
+
+
+def _fetched(store: Store, source: Source, api: Api, since: datetime) -> tuple[int, int]:
     seen = missed = 0
     try:
-        with opened(found) as store:
-            for body in api.events(datetime.now(UTC) - timedelta(days=days)):
+        with progress() as bar:
+            task = bar.add_task("events", total=None)
+            for body in api.events(since):
                 seen += 1
-                missed += store.accept(_arrival(chosen, body))
+                missed += store.accept(_arrival(source, body))
+                bar.update(task, completed=seen)
     except ApiError as error:
-        raise BridgeError(str(error)) from error
-    click.echo(f"{seen} events of the last {days} days; {missed} had not arrived and are stored now.")
+        raise BridgeError(f"{error}. {missed} that had not arrived are stored; run it again") from error
+    return seen, missed
+
+
+def _api(source: Source) -> Api:
+    api = connect(source)
+    if api is None:
+        title = processors()[source.processor].title
+        raise WrongUsage(f"source {source.name} has no API key that could read {title}. Set one that may only read")
+    return api
 
 
 def _arrival(source: Source, body: bytes) -> Arrival:
@@ -214,14 +126,3 @@ def _arrival(source: Source, body: bytes) -> Arrival:
         received_at=now,
         body=body,
     )
-
-
-def _chosen(found: Settings, source: str | None) -> Source:
-    if source is None and len(found.sources) == 1:
-        return next(iter(found.sources.values()))
-    if source is None or source not in found.sources:
-        raise WrongUsage(f"--source: name one of {', '.join(sorted(found.sources))}")
-    return found.sources[source]
-
-
-COMMANDS = (check, setup_processor, import_subscriptions, reconcile)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
+from bridge.cli.here import clock
+from bridge.ledger.remarks import shown
+from bridge.ledger.state import Subscription, load
 from bridge.settings import Settings
-from bridge.store import outbox
-from bridge.store.inbox import InboxRow
-from bridge.store.outbox import Delivery
+from bridge.store import outbox, streams
+from bridge.store.inbox import InboxRow, InboxStatus
+from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.worker.translating import Untranslatable, translation
 from processors.facts import Attribution, Fact, Link, Payment, Refund, SubscriptionState
 from processors.money import Money, major
@@ -19,88 +23,133 @@ from processors.money import Money, major
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """An event as an operator wants to read it. `facts`: sentences; `problem`: why there are none."""
+    """An event as an operator wants to read it. `facts`: sentences; `problem`: why there are none.
+
+    `due_at`: when its customer's stream is settled next; `standing`: how that customer's subscriptions stand now.
+    """
 
     row: InboxRow
     facts: tuple[str, ...] = ()
     problem: str | None = None
-    deliveries: tuple[Delivery, ...] = field(default=())
+    due_at: datetime | None = None
+    standing: tuple[str, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
 
     def lines(self) -> list[str]:
         """The story for people."""
         row = self.row
-        mode = "" if row.livemode else ", test mode"
-        told = [f"{row.event_id}  {row.type}  ({row.source}{mode})"]
-        told.append(
-            f"  created {row.created_at:%Y-%m-%d %H:%M:%S} UTC, received {row.received_at:%Y-%m-%d %H:%M:%S} UTC"
-        )
-        told.append(f"  now {row.status}" + (f", customer stream {row.stream_id}" if row.stream_id else ""))
-        told += ["", "What it says"] + (
-            [f"  {fact}" for fact in self.facts] or [f"  nothing: {self.problem or row.reason}"]
-        )
-        if row.reason:
-            told += ["", "What the ledger made of it"] + [f"  {part}" for part in row.reason.split("; ")]
-        told += ["", "What came out"] + (
-            [_delivery(one) for one in self.deliveries] or ["  no revenue event rests on it"]
-        )
+        told = [
+            f"{row.event_id}  {row.type}  ({row.source}{'' if row.livemode else ', test mode'})",
+            f"  happened {clock(row.created_at)} UTC, received {clock(row.received_at)} UTC",
+            f"  {self._where()}",
+        ]
+        told += _paragraph("What it says", self.facts, f"nothing: {self.problem or row.reason}")
+        if self.facts:
+            told += _paragraph("What the ledger made of it", self._remarks(), "nothing yet")
+        told += _paragraph("What came out", tuple(map(_delivery, self.deliveries)), "no revenue event rests on it")
+        if self.standing:
+            told += _paragraph("How the customer stands now", self.standing, "")
         return told
 
     def as_json(self) -> Mapping[str, object]:
         """The story for programs."""
+        row = self.row
         return {
-            "event_id": self.row.event_id,
-            "type": self.row.type,
-            "source": self.row.source,
-            "livemode": self.row.livemode,
-            "status": self.row.status,
-            "reason": self.row.reason,
-            "stream": self.row.stream_id,
-            "facts": self.facts,
+            "event_id": row.event_id, "type": row.type, "source": row.source, "livemode": row.livemode,
+            "created_at": row.created_at, "received_at": row.received_at, "status": row.status,
+            "stream": row.stream_id, "due_at": self.due_at, "facts": self.facts,
+            "reason": self.problem or row.reason, "remarks": self._remarks(), "standing": self.standing,
             "revenue_events": [
-                {"output_key": one.output_key, "status": one.status, "data": json.loads(one.body)}
+                {"id": one.id, "output_key": one.output_key, "status": one.status, "data": json.loads(one.body)}
                 for one in self.deliveries
             ],
-        }
+        }  # fmt: skip
+
+    def _where(self) -> str:
+        row = self.row
+        if row.status is InboxStatus.FAILED:
+            again = f"; tried again {clock(row.retry_at)} UTC" if row.retry_at else "; pulsora-bridge events replay"
+            return f"failed: {row.reason}{again}"
+        of = f", in stream {row.stream_id}" if row.stream_id else ""
+        due = f"; to be settled {clock(self.due_at)} UTC" if self.due_at and row.status is InboxStatus.WAITING else ""
+        return f"{row.status}{of}{due}"
+
+    def _remarks(self) -> tuple[str, ...]:
+        is_settled = self.row.status is InboxStatus.SETTLED
+        return tuple((self.row.reason or "").split("; ")) if is_settled and self.row.reason else ()
 
 
 def of(tx: Connection, row: InboxRow, settings: Settings) -> Story:
     """The story of a stored event."""
     came_out = outbox.of_stream(tx, row.stream_id) if row.stream_id else []
-    rests = tuple(one for one in came_out if row.event_id in one.event_ids)
+    known = streams.known(tx, [row.stream_id]).get(row.stream_id) if row.stream_id else None
+    state = load(streams.state_of(tx, row.stream_id)) if row.stream_id else load(None)
     try:
-        said = translation(row, settings)
+        said, problem = translation(row, settings), None
     except Untranslatable as error:
-        return Story(row=row, problem=str(error), deliveries=rests)
-    return Story(row=row, facts=tuple(map(sentence, said.facts)), problem=said.reason, deliveries=rests)
+        said, problem = None, str(error)
+    return Story(
+        row=row,
+        facts=tuple(map(sentence, said.facts)) if said else (),
+        problem=problem or (said.reason if said else None),
+        due_at=known.due_at if known else None,
+        standing=tuple(map(_standing, state.subscriptions.values())),
+        deliveries=tuple(one for one in came_out if row.event_id in one.event_ids),
+    )
+
+
+def _paragraph(title: str, told: tuple[str, ...], none: str) -> list[str]:
+    return ["", title, *(f"  {one}" for one in told or (none,))]
+
+
+# ---- In words --------------------------------------------------------------------------------------------------
 
 
 def sentence(fact: Fact) -> str:
     """One fact in words."""
     match fact:
         case Payment():
-            what = "all that is paid on" if fact.is_total else "payment"
+            what = "all that was paid on" if fact.is_total else "payment"
             on = f" on invoice {fact.ids.invoice_id}" if fact.ids.invoice_id not in (None, fact.key) else ""
             of_ = f" of subscription {fact.ids.subscription_id}" if fact.ids.subscription_id else ""
-            return f"{what} {fact.key}: {_money(fact.amount)}{on}{of_}, asked for as: {fact.reason}"
+            return f"{what} {fact.key}: {_money(fact.amount)}{on}{of_}; asked for as: {fact.reason.replace('_', ' ')}"
         case Refund():
-            paid = fact.ids.payment_id or fact.ids.charge_id
-            return f"{fact.kind} {fact.key}: {_money(fact.amount)}, {fact.status}, of {paid}"
+            paid = fact.ids.payment_id or fact.ids.charge_id or fact.ids.invoice_id
+            return f"{fact.kind} {fact.key}: {_money(fact.amount)} of {paid}, {fact.status}"
         case SubscriptionState():
             items = ", ".join(f"{item.quantity:f} x {item.price.name or item.price.id}" for item in fact.now.items)
-            was = f" (it was {fact.before.status})" if fact.before and fact.before.status != fact.now.status else ""
+            was = f", was {fact.before.status} before" if fact.before and fact.before.status != fact.now.status else ""
             return f"subscription {fact.ids.subscription_id} is {fact.now.status}{was}: {items or 'no items'}"
         case Attribution():
             keys = ", ".join(sorted(fact.metadata)) or "none"
-            return f"attribution in the {fact.place.replace('_', ' ')}: keys {keys}"
+            return f"metadata of the {fact.place.replace('_', ' ')}, keys: {keys}"
         case Link():
             return f"these belong together: {', '.join(filter(None, (fact.ids.customer_id, *fact.ids.refs())))}"
 
 
-def _money(money: Money) -> str:
-    return f"{major(money)} {money.currency.code}"
+def what_next(one: Delivery) -> str:
+    """What happens to a delivery next, or what became of it."""
+    answer = f"{one.last_status or ''} {one.last_error or ''}".strip()
+    if one.status is DeliveryStatus.HELD:
+        return f"waits for its visit until {clock(one.hold_until)}"
+    if one.status is DeliveryStatus.PENDING and one.attempts:
+        return f"again {clock(one.next_at)}; {answer}"
+    return answer
 
 
 def _delivery(one: Delivery) -> str:
     mrr = "" if one.mrr_impact is None else f", MRR {one.mrr_impact:+}"
-    answer = f", last answer {one.last_status}" if one.last_status else ""
-    return f"  {one.event_type} {one.amount} {one.currency}{mrr}  [{one.output_key}]  {one.status}{answer}"
+    next_ = what_next(one)
+    return f"{one.event_type} {one.amount} {one.currency}{mrr}: {one.status}{f' ({next_})' if next_ else ''}"
+
+
+def _standing(one: Subscription) -> str:
+    status = one.terms.status if one.terms else "known from payments alone"
+    plan = f" ({one.labels.plan})" if one.labels.plan else ""
+    guess = ", estimated" if one.estimated else ""
+    based = f", {shown(one.baseline, one.currency)} of it a baseline" if one.baseline else ""
+    return f"{one.id}{plan}: {status}, MRR {shown(one.told, one.currency)}{guess}{based}"
+
+
+def _money(money: Money) -> str:
+    return f"{major(money)} {money.currency.code}"

@@ -288,6 +288,14 @@ def counts(tx: Connection, now: datetime) -> StreamCounts:
     return StreamCounts(waiting=waiting, due=due, leased=leased)
 
 
+STATE = select(states.c.state).where(states.c.stream_id == bindparam("stream_id"))
+
+
+def state_of(tx: Connection, stream_id: str) -> str | None:
+    """The state that a stream was last settled to, for looking at; None: it was never settled."""
+    return _text(tx.execute(STATE, {"stream_id": stream_id}).scalar())
+
+
 def _ours(tx: Connection, statement: Update, rows: Sequence[Mapping[str, object]]) -> None:
     """Changes streams that are still ours, all of them."""
     lost = len(rows) - run_each(tx, statement, rows)

@@ -37,4 +37,9 @@ processor = Processor(
     scenarios=SCENARIOS,
     demo_secret="pdl_ntfset_demo_not_a_real_secret",
     events=EVENTS,
+    setup=(
+        "In Paddle open Developer tools > Notifications and make a new destination.",
+        "Notification type: webhook. Usage type: platform. URL: {url}",
+        "Select these events, save, and open the destination once more for its secret key:",
+    ),
 )

@@ -24,6 +24,11 @@ processor = Processor(
     scenarios=SCENARIOS,
     demo_secret="whsec_demo_not_a_real_secret",
     events=EVENTS,
+    setup=(
+        "In the Stripe Dashboard open Workbench > Webhooks (or Developers > Webhooks) and add a destination.",
+        "Destination type: webhook endpoint. Payload style: snapshot. Endpoint URL: {url}",
+        "Let it listen to events of your account, and select these:",
+    ),
     api="processors.stripe.account:connect",
     completed=as_snapshot,
 )
