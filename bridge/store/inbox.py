@@ -241,7 +241,11 @@ OLDEST = select(inbox.c.received_at).where(inbox.c.status == bindparam("status")
 
 def counts(tx: Connection) -> dict[tuple[str, InboxStatus], int]:
     """How many rows of each source stand where. Over a large inbox the answer may be some seconds old."""
-    return remembered(tx, "inbox.counts", lambda: {(row[0], InboxStatus(row[1])): row[2] for row in tx.execute(COUNTS)})
+    return remembered(tx, "inbox.counts", lambda: _counts(tx), lambda found: sum(found.values()))
+
+
+def _counts(tx: Connection) -> dict[tuple[str, InboxStatus], int]:
+    return {(source, InboxStatus(status)): count for source, status, count in tx.execute(COUNTS)}
 
 
 def oldest_unsettled(tx: Connection) -> datetime | None:

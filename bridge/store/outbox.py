@@ -389,7 +389,7 @@ def find(tx: Connection, delivery_id: int) -> Delivery | None:
 
 def counts(tx: Connection) -> dict[tuple[str, DeliveryStatus], int]:
     """How many deliveries of each source stand where. Over a large outbox the answer may be some seconds old."""
-    return remembered(tx, "outbox.counts", lambda: _counts(tx))
+    return remembered(tx, "outbox.counts", lambda: _counts(tx), lambda found: sum(found.values()))
 
 
 def _counts(tx: Connection) -> dict[tuple[str, DeliveryStatus], int]:
@@ -408,7 +408,7 @@ def backlog(tx: Connection) -> Backlog:
 
 def sums(tx: Connection) -> list[Sum]:
     """What came out, by source, mode, status, currency and event type. May be some seconds old, as `counts`."""
-    return remembered(tx, "outbox.sums", lambda: _sums(tx))
+    return remembered(tx, "outbox.sums", lambda: _sums(tx), lambda found: sum(one.count for one in found))
 
 
 def _sums(tx: Connection) -> list[Sum]:

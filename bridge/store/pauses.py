@@ -43,13 +43,10 @@ RESUME = delete(pauses).where(pauses.c.destination == bindparam("whose"))
 
 
 def pause(
-    tx: Connection, destination: str, until: datetime, reason: str, probing: bool = False, now: datetime | None = None
+    tx: Connection, destination: str, until: datetime, reason: str, probing: bool = False, *, now: datetime
 ) -> None:
-    """Sends a destination nothing until then. One that is paused already keeps its beginning, and takes the new end.
-
-    Without `now` a new pause counts as beginning at `until`.
-    """
-    row = {"destination": destination, "since": now or until, "until": until, "reason": reason, "probing": probing}
+    """Sends a destination nothing until then. One that is paused already keeps its beginning, and takes the new end."""
+    row = {"destination": destination, "since": now, "until": until, "reason": reason, "probing": probing}
     tx.execute(PAUSE[tx.dialect.name], row)
 
 

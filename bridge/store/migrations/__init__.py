@@ -6,10 +6,9 @@ from functools import cache
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from bridge.errors import SchemaBehind
 
@@ -22,7 +21,9 @@ def newest() -> str | None:
 
 def current(tx: Connection) -> str | None:
     """The version that the database has; None: it has no tables yet."""
-    return MigrationContext.configure(tx).get_current_revision()
+    if not inspect(tx).has_table("alembic_version"):
+        return None
+    return tx.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def upgrade(tx: Connection) -> None:

@@ -53,7 +53,7 @@ ALL_DAY: dict[str, Question] = {
     "deliveries of a stream": lambda tx: outbox.of_stream(tx, ANNA),
     "take": lambda tx: budget.take(tx, "pulsora", NOON, 5, 2000),
     "give_back": lambda tx: budget.give_back(tx, "pulsora", NOON, 1),
-    "pause": lambda tx: pauses.pause(tx, "pulsora", NOON, "429"),
+    "pause": lambda tx: pauses.pause(tx, "pulsora", NOON, "429", now=NOON),
     "learn": lambda tx: catalog.learn(tx, SCOPE, [("price", "x", "{}")]),
     "recall": lambda tx: catalog.recall(tx, SCOPE, [("price", "x"), ("coupon", "y")]),
     "acquire": lambda tx: leases.acquire(tx, "router", "w", NOON, NOON + HOUR),
