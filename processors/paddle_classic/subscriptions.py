@@ -18,12 +18,12 @@ STATUSES: Mapping[str, Status] = {
     "paused": Status.PAUSED,
     "deleted": Status.ENDED,
 }
-NO_SUBSCRIPTION = "the alert names no subscription, no status or no currency"
+NO_SUBSCRIPTION = "the alert names no subscription, plan, status, price or currency"
 
 
 def created(alert: Alert) -> Translation:
     """`subscription_created`: it begins. The money comes with an alert of its own."""
-    status, currency, subscription_id = _standing(alert, "status")
+    status, currency, subscription_id = _standing(alert)
     trial = status is Status.TRIALING
     sold = sold_in(alert, "", None if trial else days_left(alert))
     if subscription_id is None or currency is None or status is None or sold is None:
@@ -44,7 +44,7 @@ def created(alert: Alert) -> Translation:
 
 def updated(alert: Alert) -> Translation:
     """`subscription_updated`: how it stands now, and how it stood before."""
-    status, currency, subscription_id = _standing(alert, "status")
+    status, currency, subscription_id = _standing(alert)
     days = days_left(alert)
     now, before = sold_in(alert, "new_", days), sold_in(alert, "old_", days)
     if subscription_id is None or currency is None or status is None or now is None:
@@ -68,7 +68,7 @@ def cancelled(alert: Alert) -> Translation:
 
     That the end is scheduled is only told of plans whose period is known: a guess would move MRR until then.
     """
-    _, currency, subscription_id = _standing(alert, "status")
+    _, currency, subscription_id = _standing(alert)
     sold = sold_in(alert, "", None)
     if subscription_id is None or currency is None or sold is None:
         return Translation(reason=NO_SUBSCRIPTION)
@@ -94,9 +94,9 @@ def cancelled(alert: Alert) -> Translation:
     return Translation(facts=(scheduled, ended))
 
 
-def _standing(alert: Alert, status: str) -> tuple[Status | None, Currency | None, str | None]:
+def _standing(alert: Alert) -> tuple[Status | None, Currency | None, str | None]:
     found = alert.fields
-    return STATUSES.get(found.get(status, "")), currency_of(found), ident(found.get("subscription_id"))
+    return STATUSES.get(found.get("status", "")), currency_of(found), ident(found.get("subscription_id"))
 
 
 def _terms(status: Status, currency: Currency, sold: Sold, cancels_at: datetime | None = None) -> Terms:
