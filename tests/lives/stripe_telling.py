@@ -36,12 +36,12 @@ class Telling(Story):
     """A story with further steps.
 
     By subscription id, `item_coupons` are at work on its items and `more_coupons` on itself beside its own coupon.
-    `given`: since when its coupon is at work, by subscription id; since its start unless said here.
+    `given`: since when a coupon is at work, by subscription and coupon id; since the start unless said here.
     """
 
     item_coupons: Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
     more_coupons: Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
-    given: Mapping[str, datetime] = field(default_factory=dict)
+    given: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
 
     # ---- Which webhooks come at all ----
 
@@ -222,7 +222,7 @@ class Telling(Story):
     def with_coupon(self, coupon: Body, *, name: str = "1") -> Self:
         """A coupon is given to a running subscription."""
         sold = self.subscriptions[name]
-        story = replace(self, given={**self.given, sold.id: self.at}).amend(name=name, coupon=coupon)
+        story = replace(self, given={**self.given, (sold.id, coupon["id"]): self.at}).amend(name=name, coupon=coupon)
         (found,) = story._discounts(story.subscriptions[name])
         return story.told("customer.discount.created", found)
 
@@ -359,7 +359,7 @@ class Telling(Story):
         return [self._discount(sold, coupon, level) for coupon in coupons]
 
     def _discount(self, sold: Subscribed, coupon: Body, level: str) -> Body:
-        start = self.given.get(sold.id, sold.started_at)
+        start = self.given.get((sold.id, coupon["id"]), sold.started_at)
         months = coupon["duration_in_months"]
         month = Plan(id="month", minor=0, name="", interval_count=months or 1)
         return bodies.discount(

@@ -60,6 +60,49 @@ some = st.integers(min_value=0, max_value=10**6)  # which of those there are
 chances = st.randoms(use_true_random=False)
 
 
+Fits = Callable[[Sold], bool]
+
+
+def is_active(sold: Sold) -> bool:
+    """Paid and running."""
+    return sold.status == "active"
+
+
+def is_served(sold: Sold) -> bool:
+    """Running, paid or on trial."""
+    return sold.status in ("active", "trialing")
+
+
+def is_there(sold: Sold) -> bool:
+    """Not ended."""
+    return sold.status != "canceled"
+
+
+def goes_on(sold: Sold) -> bool:
+    """Running, and meant to run on."""
+    return is_served(sold) and not sold.is_leaving
+
+
+def is_leaving(sold: Sold) -> bool:
+    """Running until the end of its period."""
+    return is_served(sold) and sold.is_leaving
+
+
+def has_coupon(sold: Sold) -> bool:
+    """Running with a coupon."""
+    return is_active(sold) and sold.cut is not None
+
+
+def is_past_due(sold: Sold) -> bool:
+    """A payment failed."""
+    return sold.status == "past_due"
+
+
+def owes(sold: Sold) -> bool:
+    """A payment failed, lately or for good."""
+    return sold.status in ("past_due", "unpaid")
+
+
 @dataclass
 class Customer:
     """One customer: what Stripe tells of them, what of it has arrived, and their true books."""
@@ -168,28 +211,28 @@ class Merchant(RuleBasedStateMachine):
         self.stands(customer, name, paid)
 
     @rule(which=some, plan=st.sampled_from(sorted(PLANS)), seats=st.integers(1, 5), billed=st.booleans())
-    @precondition(lambda self: self.any_sold("active"))
+    @precondition(lambda self: self.any_sold(is_active))
     def changes(self, which: int, plan: str, seats: int, billed: bool) -> None:
-        (customer, name), new = self.sold(which, "active"), PLANS[plan]
+        (customer, name), new = self.sold(which, is_active), PLANS[plan]
         paid = customer.lives(lambda story: story.change(new, seats, name=name, billed=billed))
         sold = customer.books.subscriptions[name]
         sold.minor, sold.unit, sold.count, sold.seats = new.minor, new.interval, new.interval_count, seats
         self.stands(customer, name, paid)
 
     @rule(which=some, coupon=st.sampled_from(sorted(COUPONS)))
-    @precondition(lambda self: self.any_sold("active"))
+    @precondition(lambda self: self.any_sold(is_active))
     def is_given_a_coupon(self, which: int, coupon: str) -> None:
-        customer, name = self.sold(which, "active")
+        customer, name = self.sold(which, is_active)
+        if customer.story.subscriptions[name].coupon == COUPONS[coupon]:
+            return
         customer.lives(lambda story: story.with_coupon(COUPONS[coupon], name=name))
         customer.books.subscriptions[name].cut = cut_of(customer, COUPONS[coupon], name)
         self.stands(customer, name)
 
     @rule(which=some)
-    @precondition(lambda self: self.any_sold("active"))
+    @precondition(lambda self: self.any_sold(has_coupon))
     def loses_the_coupon(self, which: int) -> None:
-        customer, name = self.sold(which, "active")
-        if customer.story.subscriptions[name].coupon is None:
-            return
+        customer, name = self.sold(which, has_coupon, apart=True)  # else the coupon is over for the step before, too
         customer.lives(lambda story: story.without_coupon(name=name))
         customer.books.subscriptions[name].cut = None
         self.stands(customer, name)
@@ -197,31 +240,27 @@ class Merchant(RuleBasedStateMachine):
     # ---- What time does ----
 
     @rule(which=some)
-    @precondition(lambda self: self.any_sold("active", "trialing"))
+    @precondition(lambda self: self.any_sold(goes_on))
     def renews(self, which: int) -> None:
-        customer, name = self.sold(which, "active", "trialing")
+        customer, name = self.sold(which, goes_on)
         sold = customer.books.subscriptions[name]
-        if sold.is_leaving:
-            return
         paid = customer.lives(lambda story: story.renew(name))
         sold.status = "active"
         assert paid == invoiced(sold)
         self.stands(customer, name, paid, hours_ago=1)
 
     @rule(which=some)
-    @precondition(lambda self: self.any_sold("active"))
+    @precondition(lambda self: self.any_sold(goes_on))
     def fails_to_pay(self, which: int) -> None:
-        customer, name = self.sold(which, "active")
-        if customer.books.subscriptions[name].is_leaving:
-            return
+        customer, name = self.sold(which, goes_on)
         customer.lives(lambda story: story.next_period(name=name, status="past_due"))
         customer.books.subscriptions[name].status = "past_due"
         self.stands(customer, name)
 
     @rule(which=some, end=st.sampled_from(("unpaid", "canceled")))
-    @precondition(lambda self: self.any_sold("past_due"))
+    @precondition(lambda self: self.any_sold(is_past_due))
     def is_given_up(self, which: int, end: str) -> None:
-        customer, name = self.sold(which, "past_due")
+        customer, name = self.sold(which, is_past_due)
         if end == "canceled":
             customer.lives(lambda story: story.later(days=21).cancel(name=name, reason="payment_failed"))
         else:
@@ -230,9 +269,9 @@ class Merchant(RuleBasedStateMachine):
         self.stands(customer, name)
 
     @rule(which=some)
-    @precondition(lambda self: self.any_sold("past_due", "unpaid"))
+    @precondition(lambda self: self.any_sold(owes))
     def pays_after_all(self, which: int) -> None:
-        customer, name = self.sold(which, "past_due", "unpaid")
+        customer, name = self.sold(which, owes)
         sold = customer.books.subscriptions[name]
         minor = invoiced(sold)
         customer.lives(lambda story: story.later(days=2).become("active", name=name))
@@ -244,17 +283,17 @@ class Merchant(RuleBasedStateMachine):
     # ---- How it ends ----
 
     @rule(which=some)
-    @precondition(lambda self: self.any_sold("active", "trialing", "past_due", "unpaid"))
+    @precondition(lambda self: self.any_sold(is_there))
     def leaves(self, which: int) -> None:
-        customer, name = self.sold(which, "active", "trialing", "past_due", "unpaid")
+        customer, name = self.sold(which, is_there)
         customer.lives(lambda story: story.cancel(name=name))
         customer.books.subscriptions[name].status = "canceled"
         self.stands(customer, name)
 
     @rule(which=some)
-    @precondition(lambda self: self.any_sold("active", "trialing"))
+    @precondition(lambda self: self.any_sold(is_served))
     def schedules_its_end_or_thinks_better_of_it(self, which: int) -> None:
-        customer, name = self.sold(which, "active", "trialing")
+        customer, name = self.sold(which, is_served)
         sold = customer.books.subscriptions[name]
         sold.is_leaving = not sold.is_leaving
         reason = "cancellation_requested" if sold.is_leaving else None
@@ -262,14 +301,11 @@ class Merchant(RuleBasedStateMachine):
         self.stands(customer, name)
 
     @rule(which=some)
-    @precondition(lambda self: self.any_sold("active", "trialing"))
+    @precondition(lambda self: self.any_sold(is_leaving))
     def ends_as_scheduled(self, which: int) -> None:
-        customer, name = self.sold(which, "active", "trialing")
-        sold = customer.books.subscriptions[name]
-        if not sold.is_leaving:
-            return
+        customer, name = self.sold(which, is_leaving)
         customer.lives(lambda story: story.expire(name=name))
-        sold.status = "canceled"
+        customer.books.subscriptions[name].status = "canceled"
         self.stands(customer, name)
 
     # ---- Money that goes back ----
@@ -302,7 +338,8 @@ class Merchant(RuleBasedStateMachine):
     @rule(which=some)
     @precondition(lambda self: any(one.story.shape is not Shape.CLOVER for one in self.customers))
     def moves_to_a_newer_api_version(self, which: int) -> None:
-        customer = self.customers[which % CUSTOMERS]
+        older = [one for one in self.customers if one.story.shape is not Shape.CLOVER]
+        customer = older[which % len(older)]
         newer = Shape.BASIL if customer.story.shape is Shape.OLD else Shape.CLOVER
         customer.story = replace(customer.story, shape=newer)
 
@@ -328,13 +365,13 @@ class Merchant(RuleBasedStateMachine):
 
     # ---- How the rules are made ----
 
-    def passing(self, which: int) -> Customer:
+    def passing(self, which: int, *, apart: bool = False) -> Customer:
         """One of the customers, some time later: days, or (told in order) within the same second as a quiet step."""
         customer = self.customers[which % CUSTOMERS]
         if which // CUSTOMERS // 4 % 2:
             self.deliver(customer, random.Random(which))
         at, days = customer.story.at, which // CUSTOMERS % 4
-        if days or not self.in_order or not customer.is_quiet:
+        if apart or days or not self.in_order or not customer.is_quiet:
             at = max(at, customer.told_until) + timedelta(days=days, seconds=10)
             customer.is_quiet = True
         else:
@@ -342,22 +379,22 @@ class Merchant(RuleBasedStateMachine):
         customer.story = replace(customer.story, at=at)
         return customer
 
-    def any_sold(self, *statuses: str) -> bool:
-        """Whether any subscription is in one of these."""
-        return bool(self._sold(statuses))
+    def any_sold(self, fits: Fits) -> bool:
+        """Whether there is such a subscription."""
+        return bool(self._sold(fits))
 
-    def sold(self, which: int, *statuses: str) -> tuple[Customer, str]:
-        """One subscription in one of these, its customer some time later."""
-        found = self._sold(statuses)
+    def sold(self, which: int, fits: Fits, *, apart: bool = False) -> tuple[Customer, str]:
+        """One such subscription, its customer some time later."""
+        found = self._sold(fits)
         number, name = found[which % len(found)]
-        return self.passing(which // len(found) * CUSTOMERS + number), name
+        return self.passing(which // len(found) * CUSTOMERS + number, apart=apart), name
 
-    def _sold(self, statuses: tuple[str, ...]) -> list[tuple[int, str]]:
+    def _sold(self, fits: Fits) -> list[tuple[int, str]]:
         return [
             (number, name)
             for number, customer in enumerate(self.customers)
             for name, sold in customer.books.subscriptions.items()
-            if sold.status in statuses
+            if fits(sold)
         ]
 
     def any_payment(self) -> bool:
