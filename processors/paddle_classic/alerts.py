@@ -7,11 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from processors.facts import Ids
+from processors.facts import Ids, Item, Price, Status, Terms
 from processors.money import Currency, Money, exact_decimal, iso_digits, minor_of_major
 from processors.paddle_classic.form import Fields
 from processors.paddle_classic.plans import Period, period_of_days
 from processors.reading import NOTHING, Json, Unreadable, ident, instant, parse, strings, text
+
+STATUSES: Mapping[str, Status] = {
+    "trialing": Status.TRIALING,
+    "active": Status.ACTIVE,
+    "past_due": Status.PAST_DUE,
+    "paused": Status.PAUSED,
+    "deleted": Status.ENDED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,3 +106,25 @@ def _json(written: str | None) -> Json:
         return parse((written or "").encode("utf-8", "replace"))
     except Unreadable:
         return NOTHING
+
+
+def standing_in(alert: Alert) -> tuple[Status | None, Currency | None, str | None]:
+    """Status, currency and id of the subscription that an alert is about."""
+    found = alert.fields
+    return STATUSES.get(found.get("status", "")), currency_of(found), ident(found.get("subscription_id"))
+
+
+def terms_of(status: Status, currency: Currency, sold: Sold, cancels_at: datetime | None = None) -> Terms:
+    """What the subscription is worth. Its plan stands for its product too: alerts know no other."""
+    price = Price(
+        id=sold.plan_id,
+        currency=currency,
+        unit_amount=sold.unit_price.scaleb(currency.digits),
+        product_id=sold.plan_id,
+        interval=sold.period.interval,
+        interval_count=sold.period.count,
+        tax_inclusive=True,  # it may be: what the account's setting is, no alert tells. Payments are measured net
+    )
+    return Terms(
+        status=status, currency=currency, items=(Item(price=price, quantity=sold.quantity),), cancels_at=cancels_at
+    )

@@ -5,20 +5,44 @@ from __future__ import annotations
 from decimal import Decimal
 
 from processors.base import Translation
-from processors.facts import Discount, Line, Membership, Payment, Reason, Refund, RefundKind
+from processors.facts import (
+    Discount,
+    Line,
+    Membership,
+    Payment,
+    Product,
+    Reason,
+    Refund,
+    RefundKind,
+    Stage,
+    SubscriptionState,
+)
 from processors.money import Money, minor_of_major
-from processors.paddle_classic.alerts import Alert, days_left, ids_of, metadata_of, money_in, sold_in
+from processors.paddle_classic.alerts import (
+    Alert,
+    days_left,
+    ids_of,
+    metadata_of,
+    money_in,
+    sold_in,
+    standing_in,
+    terms_of,
+)
 from processors.reading import ident, text
 
 NO_MONEY = "the alert names no order, no amount or no currency"
 
 
 def subscription_paid(alert: Alert) -> Translation:
-    """`subscription_payment_succeeded`: the first payment of a subscription, or a later one."""
+    """`subscription_payment_succeeded`: the first payment of a subscription, or a later one; and how it stands."""
     subscription_id = ident(alert.fields.get("subscription_id"))
     is_first = alert.fields.get("initial_payment", "").strip().lower() in ("1", "true")
     reason = Reason.START if is_first else Reason.CYCLE
-    return _paid(alert, subscription_id, reason if subscription_id else Reason.ONE_OFF)
+    told = _paid(alert, subscription_id, reason if subscription_id else Reason.ONE_OFF)
+    standing = _standing(alert, Stage.CREATED if is_first else Stage.CHANGED)
+    if standing is None or not told.facts:
+        return told
+    return Translation(facts=(standing, *told.facts), known=_named(alert))
 
 
 def paid(alert: Alert) -> Translation:
@@ -61,6 +85,28 @@ def _paid(alert: Alert, subscription_id: str | None, reason: Reason) -> Translat
         processor_event_id=alert.id,
     )
     return Translation(facts=(fact,))
+
+
+def _standing(alert: Alert, stage: Stage) -> SubscriptionState | None:
+    """How the subscription stands once it is paid: the one alert that tells when a trial has turned into more."""
+    status, currency, subscription_id = standing_in(alert)
+    sold = sold_in(alert, "", days_left(alert))
+    if subscription_id is None or currency is None or status is None or sold is None:
+        return None
+    return SubscriptionState(
+        at=alert.at,
+        ids=ids_of(alert, subscription_id),
+        now=terms_of(status, currency, sold),
+        stage=stage,
+        estimated=sold.period.estimated,
+        metadata=metadata_of(alert),
+        processor_event_id=alert.id,
+    )
+
+
+def _named(alert: Alert) -> tuple[Product, ...]:
+    plan_id, name = ident(alert.fields.get("subscription_plan_id")), text(alert.fields.get("plan_name"))
+    return () if plan_id is None or name is None else (Product(id=plan_id, name=name),)
 
 
 def _lines(alert: Alert, money: Money) -> tuple[Line, ...]:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-
 from processors.base import Translation
-from processors.facts import Item, Price, Stage, Status, SubscriptionState, Terms
-from processors.money import Currency
-from processors.paddle_classic.alerts import Alert, Sold, currency_of, days_left, ids_of, metadata_of, sold_in
-from processors.reading import ident, instant
+from processors.facts import Stage, Status, SubscriptionState
+from processors.paddle_classic.alerts import (
+    STATUSES,
+    Alert,
+    days_left,
+    ids_of,
+    metadata_of,
+    sold_in,
+    standing_in,
+    terms_of,
+)
+from processors.reading import instant
 
-STATUSES: Mapping[str, Status] = {
-    "trialing": Status.TRIALING,
-    "active": Status.ACTIVE,
-    "past_due": Status.PAST_DUE,
-    "paused": Status.PAUSED,
-    "deleted": Status.ENDED,
-}
 NO_SUBSCRIPTION = "the alert names no subscription, plan, status, price or currency"
 
 
 def created(alert: Alert) -> Translation:
     """`subscription_created`: it begins. The money comes with an alert of its own."""
-    status, currency, subscription_id = _standing(alert)
+    status, currency, subscription_id = standing_in(alert)
     trial = status is Status.TRIALING
     sold = sold_in(alert, "", None if trial else days_left(alert))
     if subscription_id is None or currency is None or status is None or sold is None:
@@ -31,7 +29,7 @@ def created(alert: Alert) -> Translation:
     fact = SubscriptionState(
         at=alert.at,
         ids=ids_of(alert, subscription_id),
-        now=_terms(status, currency, sold),
+        now=terms_of(status, currency, sold),
         stage=Stage.CREATED,
         started_at=alert.at,
         trial_ends_at=instant(alert.fields.get("next_bill_date")) if trial else None,
@@ -44,7 +42,7 @@ def created(alert: Alert) -> Translation:
 
 def updated(alert: Alert) -> Translation:
     """`subscription_updated`: how it stands now, and how it stood before."""
-    status, currency, subscription_id = _standing(alert)
+    status, currency, subscription_id = standing_in(alert)
     days = days_left(alert)
     now, before = sold_in(alert, "new_", days), sold_in(alert, "old_", days)
     if subscription_id is None or currency is None or status is None or now is None:
@@ -53,8 +51,8 @@ def updated(alert: Alert) -> Translation:
     fact = SubscriptionState(
         at=alert.at,
         ids=ids_of(alert, subscription_id),
-        now=_terms(status, currency, now),
-        before=None if before is None else _terms(stood, currency, before),
+        now=terms_of(status, currency, now),
+        before=None if before is None else terms_of(stood, currency, before),
         ended_reason="paused" if status is Status.PAUSED else None,
         estimated=now.period.estimated,
         metadata=metadata_of(alert),
@@ -68,7 +66,7 @@ def cancelled(alert: Alert) -> Translation:
 
     That the end is scheduled is only told of plans whose period is known: a guess would move MRR until then.
     """
-    _, currency, subscription_id = _standing(alert)
+    _, currency, subscription_id = standing_in(alert)
     sold = sold_in(alert, "", None)
     if subscription_id is None or currency is None or sold is None:
         return Translation(reason=NO_SUBSCRIPTION)
@@ -76,7 +74,7 @@ def cancelled(alert: Alert) -> Translation:
     ended = SubscriptionState(
         at=ends_at,
         ids=ids_of(alert, subscription_id),
-        now=_terms(Status.ENDED, currency, sold),
+        now=terms_of(Status.ENDED, currency, sold),
         ended_reason="canceled",
         estimated=sold.period.estimated,
         metadata=metadata_of(alert),
@@ -87,27 +85,8 @@ def cancelled(alert: Alert) -> Translation:
     scheduled = SubscriptionState(
         at=alert.at,
         ids=ids_of(alert, subscription_id),
-        now=_terms(Status.ACTIVE, currency, sold, ends_at),
+        now=terms_of(Status.ACTIVE, currency, sold, ends_at),
         metadata=metadata_of(alert),
         processor_event_id=alert.id,
     )
     return Translation(facts=(scheduled, ended))
-
-
-def _standing(alert: Alert) -> tuple[Status | None, Currency | None, str | None]:
-    found = alert.fields
-    return STATUSES.get(found.get("status", "")), currency_of(found), ident(found.get("subscription_id"))
-
-
-def _terms(status: Status, currency: Currency, sold: Sold, cancels_at: datetime | None = None) -> Terms:
-    price = Price(
-        id=sold.plan_id,
-        currency=currency,
-        unit_amount=sold.unit_price.scaleb(currency.digits),
-        interval=sold.period.interval,
-        interval_count=sold.period.count,
-        tax_inclusive=True,  # it may be: what the account's setting is, no alert tells. Payments are measured net
-    )
-    return Terms(
-        status=status, currency=currency, items=(Item(price=price, quantity=sold.quantity),), cancels_at=cancels_at
-    )

@@ -43,7 +43,7 @@ CLASSIC_LIVES = (
         "signs up for a year, and no table says so: the next bill does",
         lambda ada: ada.subscribe(YEARLY).renew(),
         "subscription 490.00 +40.83 Pro annual estimated",
-        "renewal      490.00      0 Pro annual estimated",
+        "renewal      490.00      0 Pro annual",
         options={},
     ),
     life(
@@ -55,6 +55,7 @@ CLASSIC_LIVES = (
         "tries for two weeks, then pays",
         lambda ada: ada.subscribe(PRO, trial_days=14).renew(),
         "subscription 49.00 +49.00 Pro monthly",
+        live=("subscription 49.00 +49.00 Pro monthly was 12345",),  # what the plan is called, its first payment tells
     ),
     life(
         "tries for two weeks and leaves",
@@ -73,12 +74,17 @@ CLASSIC_LIVES = (
         "subscription 49.00 +49.00 Pro monthly",
         "upgrade          0 +50.00 Team monthly was Pro",
         "renewal      99.00      0 Team monthly",
+        live=(
+            "subscription 49.00 +49.00 Pro monthly",
+            "upgrade          0 +50.00 12347 monthly was Pro estimated",  # until it is paid, the price may hold tax
+            "renewal      99.00      0 Team monthly",
+        ),
     ),
     life(
         "moves to Starter",
         lambda ada: ada.subscribe(PRO).later(days=10).change(STARTER),
         "subscription 49.00 +49.00 Pro monthly",
-        "downgrade        0 -30.00 Starter monthly was Pro",
+        "downgrade        0 -30.00 12348 monthly was Pro estimated",
     ),
     life(
         "adds two seats",

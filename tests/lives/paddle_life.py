@@ -22,7 +22,7 @@ AHEAD = timedelta(minutes=5)  # facts dated further ahead than this wait for the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """One life. `rows`: the events when all webhooks are settled in one window; `live`: as they come, where it differs."""
+    """One life. `rows`: the events when all webhooks are settled in one window; `live`: as they come."""
 
     what: str
     webhooks: Callable[[], tuple[bytes, ...]]

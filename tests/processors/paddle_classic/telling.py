@@ -76,9 +76,8 @@ def fact(name: str, fields: dict[str, str], options: dict[str, str] | None = Non
 
 
 def payment(fields: dict[str, str], name: str = "subscription_payment_succeeded", **more: str) -> Payment:
-    """What a payment's alert says."""
-    found = fact(name, fields, **more)
-    assert isinstance(found, Payment)
+    """What a payment's alert says of the money."""
+    (found,) = (one for one in told(name, fields, **more).facts if isinstance(one, Payment))
     return found
 
 

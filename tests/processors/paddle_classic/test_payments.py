@@ -6,7 +6,20 @@ from decimal import Decimal
 
 import pytest
 
-from processors.facts import Discount, Ids, Interval, Line, Membership, Reason, RefundKind, RefundStatus
+from processors.facts import (
+    Discount,
+    Ids,
+    Interval,
+    Line,
+    Membership,
+    Product,
+    Reason,
+    RefundKind,
+    RefundStatus,
+    Stage,
+    Status,
+    SubscriptionState,
+)
 from processors.money import Currency, Money
 from tests.processors.paddle_classic.telling import AT, PAID, REFUNDED, payment, refund, told
 
@@ -24,6 +37,16 @@ def test_a_first_payment_names_money_tax_and_subscription() -> None:
     assert (found.reason, found.membership, found.is_total) == (Reason.START, Membership.INVOICE, True)
     assert (found.plan, found.discounts, found.processor_event_id) == ("Pro", (), "7001")
     assert found.metadata == {"visitor_fingerprint": "fp_ada", "session_id": "sess_ada"}
+
+
+@pytest.mark.parametrize(("word", "stage"), [("1", Stage.CREATED), ("0", Stage.CHANGED)])
+def test_a_payment_tells_how_its_subscription_stands_and_how_its_plan_is_called(word: str, stage: Stage) -> None:
+    translation = told("subscription_payment_succeeded", {**PAID, "initial_payment": word})
+
+    state, _ = translation.facts
+    assert isinstance(state, SubscriptionState)
+    assert (state.stage, state.now.status, state.ids.subscription_id) == (stage, Status.ACTIVE, "7")
+    assert translation.known == (Product(id="12345", name="Pro"),)
 
 
 def test_its_line_is_net_of_tax() -> None:

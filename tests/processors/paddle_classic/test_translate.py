@@ -96,7 +96,7 @@ def test_published_alerts_with_names_for_numbers_give_reasons() -> None:
 def test_published_alerts_with_their_numbers_filled_in_tell_their_facts() -> None:
     (created,) = published("subscription_created", unit_price="10.00").facts
     (ended,) = published("subscription_cancelled", unit_price="10.00").facts
-    (paid,) = published("subscription_payment_succeeded").facts
+    (paid,) = published("subscription_payment_succeeded").facts  # its unit price is no number: only the money
     (refunded,) = published("subscription_payment_refunded").facts
 
     assert isinstance(created, SubscriptionState)
