@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from enum import StrEnum
 
-from sqlalchemy import ARRAY, BindParameter, Connection, Row, Text, and_, bindparam, case, func, select, update
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, select, update
 
+from bridge.store import heads
 from bridge.store.dialects import chunks, constant, each, run_each, unindexed
 from bridge.store.remembered import remembered
 from bridge.store.tables import HEAD, OPEN, READY, Instant, outbox
@@ -147,9 +148,9 @@ def add(tx: Connection, deliveries: Iterable[NewDelivery]) -> int:
     """Puts revenue events into the outbox; how many were new. What has a known output key is left as it was."""
     wanted = list(deliveries)
     waiting = {one.stream_id for one in wanted if one.status in (DeliveryStatus.HELD, DeliveryStatus.PENDING)}
-    _lock_heads(tx, waiting)
+    heads.lock(tx, waiting)
     added = run_each(tx, ADD[tx.dialect.name], [_values(one) for one in wanted])
-    _crown(tx, waiting)
+    heads.crown(tx, waiting)
     return added
 
 
@@ -180,44 +181,6 @@ def _values(one: NewDelivery) -> dict[str, object]:
         "event_ids": json.dumps(one.event_ids),
         "body": one.body,
     }
-
-
-# ---- Heads -----------------------------------------------------------------------------------------------------
-# Whoever adds to a stream or takes its head away first locks the head, so both see what the other did (PostgreSQL).
-
-STREAMS: BindParameter[str] = bindparam("stream_ids", expanding=True)
-HEADS = select(outbox.c.id, outbox.c.stream_id).where(outbox.c.stream_id.in_(STREAMS), HEAD)
-LOCK_HEADS = HEADS.order_by(outbox.c.id).with_for_update()
-HEADLESS: BindParameter[Sequence[str]] = bindparam("headless", type_=ARRAY(Text))
-headless = func.unnest(HEADLESS).table_valued("stream_id", name="headless").render_derived()
-first = outbox.alias("first")
-IS_OPEN_FIRST = first.c.status.in_([constant("held"), constant("pending")])
-FIRST_OPEN = select(func.min(first.c.id)).with_hint(first, "INDEXED BY ix_outbox_open", "sqlite")
-CROWN = update(outbox).values(is_head=True, ready_at=outbox.c.next_at)
-CROWN_ONE = CROWN.where(
-    outbox.c.id == FIRST_OPEN.where(first.c.stream_id == bindparam("crowned"), IS_OPEN_FIRST).scalar_subquery()
-)
-FIRST_OF_EACH = FIRST_OPEN.where(first.c.stream_id == headless.c.stream_id, IS_OPEN_FIRST).correlate(headless)
-CROWN_ALL = CROWN.where(outbox.c.id.in_(select(FIRST_OF_EACH.scalar_subquery()).select_from(headless)))
-DEMOTE = update(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True))).values(is_head=False, ready_at=None)
-
-
-def _lock_heads(tx: Connection, stream_ids: Iterable[str]) -> None:
-    if tx.dialect.name == "postgresql":
-        for chunk in chunks(sorted(stream_ids)):
-            tx.execute(LOCK_HEADS, {"stream_ids": chunk}).all()
-
-
-def _crown(tx: Connection, stream_ids: Collection[str]) -> None:
-    """Gives each of the streams that has no head its first open event as head."""
-    headed: set[str] = set()
-    for chunk in chunks(stream_ids):
-        headed |= {row.stream_id for row in tx.execute(HEADS, {"stream_ids": chunk})}
-    headless = sorted(set(stream_ids) - headed)
-    if headless and tx.dialect.name == "postgresql":
-        tx.execute(CROWN_ALL, {"headless": headless})
-        return
-    run_each(tx, CROWN_ONE, [{"crowned": stream_id} for stream_id in headless])
 
 
 # ---- Going out -------------------------------------------------------------------------------------------------
@@ -290,14 +253,11 @@ def release_all(tx: Connection, owner: str) -> int:
 
 def record(tx: Connection, outcomes: Iterable[Outcome]) -> None:
     """Writes down what became of deliveries. What is delivered already stays so; the next of its stream moves up."""
-    rows = [_outcome(one) for one in outcomes]
-    streams = {row.stream_id for chunk in chunks(_ids(rows)) for row in tx.execute(LOCK, {"ids": chunk})}
-    run_each(tx, RECORD, rows)
-    _crown(tx, streams)
-
-
-def _ids(rows: Sequence[Mapping[str, object]]) -> list[object]:
-    return sorted((row["row_id"] for row in rows), key=str)
+    done = list(outcomes)
+    ids = chunks(sorted(one.id for one in done))
+    streams = {row.stream_id for chunk in ids for row in tx.execute(LOCK, {"ids": chunk})}
+    run_each(tx, RECORD, [_outcome(one) for one in done])
+    heads.crown(tx, streams)
 
 
 def _outcome(one: Outcome) -> dict[str, object]:
@@ -330,18 +290,10 @@ def retry(tx: Connection, ids: Iterable[int], now: datetime) -> int:
     revived = 0
     for chunk in chunks(sorted(ids)):
         dead = tx.execute(DEAD, {"ids": chunk}).all()
-        _lock_heads(tx, {row.stream_id for row in dead})
+        heads.lock(tx, {row.stream_id for row in dead})
         revived += tx.execute(REVIVE, {"ids": chunk, "now": now}).rowcount
-        _overtake(tx, {row.stream_id: row.id for row in reversed(dead)})
+        heads.overtake(tx, {row.stream_id: row.id for row in reversed(dead)})
     return revived
-
-
-def _overtake(tx: Connection, firsts: Mapping[str, int]) -> None:
-    """Makes revived events heads where they come before the present one, which may be on its way just now."""
-    heads = [row for chunk in chunks(firsts) for row in tx.execute(HEADS, {"stream_ids": chunk})]
-    for chunk in chunks(row.id for row in heads if firsts[row.stream_id] < row.id):
-        tx.execute(DEMOTE, {"ids": chunk})
-    _crown(tx, firsts.keys())
 
 
 # ---- Looking ---------------------------------------------------------------------------------------------------
@@ -370,7 +322,7 @@ def listing(
     if status is not None:
         query = query.where(outbox.c.status == status.value)
     if source is not None:
-        query = query.where(outbox.c.source == source)
+        query = query.where(unindexed(outbox.c.source) == source)
     if before_id is not None:
         query = query.where(outbox.c.id < before_id)
     return [_delivery(row) for row in tx.execute(query)]
@@ -415,19 +367,21 @@ def _sums(tx: Connection) -> list[Sum]:
     groups: dict[tuple[object, ...], list[Row[*tuple[object, ...]]]] = defaultdict(list)
     for row in tx.execute(SUMS):
         groups[tuple(row[: len(GROUP)])].append(row)
-    return [
-        Sum(
-            source=rows[0].source,
-            livemode=rows[0].livemode,
-            status=DeliveryStatus(rows[0].status),
-            currency=rows[0].currency,
-            event_type=rows[0].event_type,
-            count=sum(row.n for row in rows),
-            amount=sum((row.amount * row.n for row in rows), Decimal()),
-            mrr_impact=sum((row.mrr_impact * row.n for row in rows if row.mrr_impact is not None), Decimal()),
-        )
-        for rows in groups.values()
-    ]
+    with localcontext(prec=60):
+        return [_sum(rows) for rows in groups.values()]
+
+
+def _sum(rows: Sequence[Row[*tuple[object, ...]]]) -> Sum:
+    return Sum(
+        source=rows[0].source,
+        livemode=rows[0].livemode,
+        status=DeliveryStatus(rows[0].status),
+        currency=rows[0].currency,
+        event_type=rows[0].event_type,
+        count=sum(row.n for row in rows),
+        amount=sum((row.amount * row.n for row in rows), Decimal()),
+        mrr_impact=sum((row.mrr_impact * row.n for row in rows if row.mrr_impact is not None), Decimal()),
+    )
 
 
 def _delivery(row: Row[*tuple[object, ...]], status: DeliveryStatus | None = None) -> Delivery:

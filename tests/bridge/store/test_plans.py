@@ -50,6 +50,8 @@ ALL_DAY: dict[str, Question] = {
     "retry": lambda tx: outbox.retry(tx, [1, 2], NOON),
     "backlog": lambda tx: outbox.backlog(tx),
     "deliveries by status": lambda tx: outbox.listing(tx, status=DeliveryStatus.DEAD),
+    "deliveries by source": lambda tx: outbox.listing(tx, source="stripe"),
+    "deliveries by both": lambda tx: outbox.listing(tx, source="stripe", status=DeliveryStatus.DEAD),
     "deliveries of a stream": lambda tx: outbox.of_stream(tx, ANNA),
     "take": lambda tx: budget.take(tx, "pulsora", NOON, 5, 2000),
     "give_back": lambda tx: budget.give_back(tx, "pulsora", NOON, 1),
@@ -66,6 +68,7 @@ READ_IN_ORDER = {
     "SCAN inbox USING COVERING INDEX ix_inbox_fresh",
     "SCAN outbox USING INDEX ix_outbox_next",
     "SCAN inbox",
+    "SCAN outbox",
     "SCAN CONSTANT ROW",
 }
 
