@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from bridge.errors import SchemaBehind, StoreUnavailable
-from bridge.store import Store, open_store
+from bridge.store import Store, migrations, open_store
 from bridge.store.tables import metadata
 from tests.bridge.store.builders import an_arrival
 from tests.bridge.store.processes import ended, started
@@ -88,3 +90,10 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(StoreUnavailable, match="folder"):
         store.migrate()
+
+
+def test_the_newest_version_is_the_one_that_alembic_ends_at() -> None:
+    config = Config()
+    config.set_main_option("script_location", "bridge.store:migrations")
+
+    assert migrations.newest() == ScriptDirectory.from_config(config).get_current_head()
