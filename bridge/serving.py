@@ -5,12 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from bridge.errors import WrongUsage
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -21,21 +25,22 @@ RESTART_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)  # what dies again and again 
 CALM_SECONDS = 60.0  # what lived this long starts the count anew
 GRACE_SECONDS = 25
 TICK_SECONDS = 0.1
+BACKLOG = 2048
 
 
 def gunicorn_options(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What gunicorn runs with. Imports nothing heavy: the master reads this before its workers fork.
 
-    Slow clients hold a thread each, so there are many threads and few processes; see the README on proxies.
+    Most of a request is waiting for the disk, so there are many threads and few processes. Slow clients hold none.
     """
     found = os.environ if environ is None else environ
     return {
         "bind": found.get("BIND", "127.0.0.1:8000"),
-        "worker_class": "gthread",
+        "worker_class": "bridge.doorway.Doorway",
         "workers": int(found.get("WEB_WORKERS", "1")),
         "threads": int(found.get("WEB_THREADS", "64")),
         "worker_connections": 2000,
-        "backlog": 2048,
+        "backlog": BACKLOG,
         "timeout": 60,
         "graceful_timeout": GRACE_SECONDS,
         "keepalive": 5,
@@ -58,16 +63,19 @@ def serve(settings: Settings) -> int:
     store = open_store(settings.database_url)
     store.migrate()
     store.close()
-    return Supervisor((_web, _worker), settings).run()
+    return Supervisor({"web": partial(_web, _listener(settings.bind)), "worker": _worker}, settings).run()
+
+
+Work = Callable[["Settings", int], None]  # one process of the service; the number is its parent's process id
 
 
 class Supervisor:
     """Keeps the service's processes running: one that dies is started anew, until all are told to stop."""
 
-    def __init__(self, parts: Sequence[Callable[[Settings, int], None]], settings: Settings) -> None:
+    def __init__(self, parts: Mapping[str, Work], settings: Settings) -> None:
         self._settings = settings
         self._spawn = multiprocessing.get_context("spawn")
-        self._parts = {part: Part(part) for part in parts}
+        self._parts = [Part(name, work) for name, work in parts.items()]
         self._asked = 0
 
     def run(self) -> int:
@@ -75,7 +83,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
         while not self._asked:
-            for part in self._parts.values():
+            for part in self._parts:
                 part.keep_alive(self._start, time.monotonic())
             time.sleep(TICK_SECONDS)
         return self._stop()
@@ -83,14 +91,14 @@ class Supervisor:
     def _ask(self, *_: object) -> None:
         self._asked += 1
 
-    def _start(self, part: Callable[[Settings, int], None]) -> SpawnProcess:
-        process = self._spawn.Process(target=part, args=(self._settings, os.getpid()), name=part.__name__)
+    def _start(self, part: Part) -> SpawnProcess:
+        process = self._spawn.Process(target=part.work, args=(self._settings, os.getpid()), name=part.name)
         process.start()
         return process
 
     def _stop(self) -> int:
         """Tells all to finish what they have in hand; those that do not, or after a second signal, are killed."""
-        alive = [part.process for part in self._parts.values() if part.process is not None and part.process.is_alive()]
+        alive = [part.process for part in self._parts if part.process is not None and part.process.is_alive()]
         for process in alive:
             process.terminate()
         until = time.monotonic() + GRACE_SECONDS
@@ -108,27 +116,24 @@ class Supervisor:
 class Part:
     """One process of the service, and when it may be started again."""
 
-    work: Callable[[Settings, int], None]
+    name: str
+    work: Work
     process: SpawnProcess | None = None
     began: float = 0.0
     deaths: int = 0
+    not_before: float = 0.0
 
-    def keep_alive(self, start: Callable[[Callable[[Settings, int], None]], SpawnProcess], now: float) -> None:
+    def keep_alive(self, start: Callable[[Part], SpawnProcess], now: float) -> None:
         """Starts the process when it does not run, ever more slowly when it dies again and again."""
         if self.process is not None and self.process.is_alive():
             return
-        if self.process is not None and self.began:
-            self.deaths = 0 if now - self.began > CALM_SECONDS else self.deaths + 1
-            wait = RESTART_SECONDS[min(self.deaths, len(RESTART_SECONDS) - 1)]
-            name = self.process.name.strip("_")
-            told = f"{name} ended with {self.process.exitcode}; it starts again in {wait:g} s"
-            sys.stderr.write(told + "\n")
-            self.process, self.began = None, 0.0
-            self._not_before = now + wait
-        if now >= self._not_before:
-            self.process, self.began = start(self.work), now
-
-    _not_before: float = 0.0
+        if self.process is not None:
+            self.deaths = 1 if now - self.began > CALM_SECONDS else self.deaths + 1
+            wait = RESTART_SECONDS[min(self.deaths, len(RESTART_SECONDS)) - 1]
+            sys.stderr.write(f"{self.name} ended with {self.process.exitcode}; it starts again in {wait:g} s\n")
+            self.process, self.not_before = None, now + wait
+        if now >= self.not_before:
+            self.process, self.began = start(self), now
 
 
 def work(settings: Settings) -> None:
@@ -155,9 +160,28 @@ def _worker(settings: Settings, parent: int) -> None:
     work(settings)
 
 
-def _web(settings: Settings, parent: int) -> None:
+def _web(listener: socket.socket | None, settings: Settings, parent: int) -> None:
     _end_with(parent)
-    _gunicorn(settings).run()
+    bind = f"fd://{listener.detach()}" if listener is not None else settings.bind
+    _gunicorn(settings, bind).run()
+
+
+def _listener(bind: str) -> socket.socket | None:
+    """The socket that web processes listen on; None for a Unix socket, which gunicorn makes.
+
+    It is the supervisor's, so while gunicorn is started again new connections wait instead of being refused, and
+    nothing that a killed gunicorn left behind can keep the address from it.
+    """
+    from gunicorn.util import parse_address
+
+    address = parse_address(bind, "8000")
+    if not isinstance(address, tuple):
+        return None
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    try:
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise WrongUsage(f"BIND: cannot listen on {bind}: {error.strerror}. Example: BIND=127.0.0.1:8000") from error
 
 
 def _end_with(parent: int) -> None:
@@ -171,14 +195,14 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def _gunicorn(settings: Settings) -> Any:
+def _gunicorn(settings: Settings, bind: str) -> Any:
     """gunicorn's own application object around ours."""
     from gunicorn.app.base import BaseApplication
 
     class Web(BaseApplication):
         def load_config(self) -> None:
             options = gunicorn_options() | {
-                "bind": settings.bind,
+                "bind": bind,
                 "workers": settings.web_workers,
                 "threads": settings.web_threads,
             }

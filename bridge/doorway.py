@@ -1,0 +1,177 @@
+"""The doorway: gunicorn's threaded worker, which gives a thread to a request only when all of it is here.
+
+Plain gthread reads head and body in a thread, without any limit of time: as many slow senders as there are threads, and
+nobody else gets in. Here the event loop collects, so a slow sender costs a connection and what it has sent so far.
+"""
+
+from __future__ import annotations
+
+import re
+import resource
+import selectors
+import socket
+import struct
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from gunicorn.workers.gthread import ThreadWorker
+
+SECONDS = 20  # for a whole request, from the connection's beginning or from the request's first byte
+SECONDS_WHEN_STOPPING = 2
+NEVER_FOR_EVER = struct.pack("ll", SECONDS, 0)
+LARGEST_HEAD = 64 * 1024
+LARGEST_BODY = 2 * 1024 * 1024
+ROOM_BYTES = 64 * 1024 * 1024  # for all that is not complete yet
+AT_ONCE = 256 * 1024
+SPARE_FILES = 100  # for the database, logs and sockets of gunicorn's own
+TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+TOO_MUCH = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
+EXPECTS = re.compile(rb"(?i)\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)")
+LENGTH = re.compile(rb"(?i)\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n")
+CHUNKED = re.compile(rb"(?i)\r\ntransfer-encoding:")
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+@dataclass(slots=True)
+class Arriving:
+    """What has come of a request so far. `wanted`: the length of head and body, None for one in chunks."""
+
+    since: float
+    data: bytearray = field(default_factory=bytearray)
+    head: int = 0
+    wanted: int | None = None
+    is_polled: bool = False
+
+    def add(self, data: bytes) -> None:
+        """Takes what has come, and reads the head once it is complete."""
+        self.data += data
+        if not self.head and (end := self.data.find(b"\r\n\r\n")) >= 0:
+            self.head = end + 4
+            if not CHUNKED.search(self.data, 0, self.head):
+                length = LENGTH.search(self.data, 0, self.head)
+                self.wanted = self.head + (int(length[1]) if length else 0)
+
+    def is_complete(self) -> bool:
+        """Whether a thread need not wait: all is here, or more is promised than the doorway has room for."""
+        if not self.head:
+            return False
+        most = self.head + LARGEST_BODY
+        if self.wanted is not None:
+            return len(self.data) >= self.wanted or self.wanted > most
+        return self.data.endswith(LAST_CHUNK) or len(self.data) > most
+
+    def is_hopeless(self) -> bool:
+        """Whether the head is larger than any that is taken."""
+        return not self.head and len(self.data) > LARGEST_HEAD
+
+    def asks_for_word(self) -> bool:
+        """Whether the sender waits to be told to go on."""
+        return bool(self.head and EXPECTS.search(self.data, 0, self.head))
+
+    def drop_question(self) -> int:
+        """Takes out the line that asks, or gunicorn would answer it again; how many bytes that were."""
+        head = EXPECTS.sub(b"", bytes(self.data[: self.head]))
+        cut = self.head - len(head)
+        self.data[: self.head] = head
+        self.head -= cut
+        self.wanted = None if self.wanted is None else self.wanted - cut
+        return cut
+
+
+class Doorway(ThreadWorker):
+    """gunicorn's gthread with a doorway before the threads. All of this runs in its event loop's thread."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._arriving: dict[Any, Arriving] = {}  # by connection, the oldest first
+        self._held = 0
+
+    def init_process(self) -> None:
+        """Called by gunicorn after the fork. Without files left to open, accepting would end the whole process."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = self.worker_connections + SPARE_FILES
+        if soft < wanted and soft != resource.RLIM_INFINITY:
+            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            self.worker_connections = min(self.worker_connections, soft - SPARE_FILES)
+        super().init_process()
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Called by gunicorn for every connection that is new or has something to read."""
+        if self.cfg.is_ssl or self.cfg.http2_cleartext != "off":
+            super().enqueue_req(conn)
+            return
+        self._arriving[conn] = arriving = Arriving(since=time.monotonic())
+        conn.sock.setblocking(False)
+        if conn.parser is not None:  # of a request that came on the heels of the one before
+            self._take(arriving, conn.parser.unreader.take_buffered())
+        self._collect(conn)
+        if conn in self._arriving:
+            self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._collect(conn))
+            arriving.is_polled = True
+
+    def murder_pending(self) -> None:
+        """Called by gunicorn once a second or more often: turns away what takes too long."""
+        super().murder_pending()
+        latest = time.monotonic() - (SECONDS if self.alive else SECONDS_WHEN_STOPPING)
+        while self._arriving:
+            conn, arriving = next(iter(self._arriving.items()))
+            if arriving.since > latest:
+                return
+            self._turn_away(conn, TOO_LATE if arriving.data else b"")
+
+    def _collect(self, conn: Any) -> None:
+        """Takes what has come. A request that is complete goes to a thread."""
+        arriving, data = self._arriving[conn], _received(conn.sock)
+        self._take(arriving, data or b"")
+        if arriving.is_complete():
+            self._pass_on(conn)
+        elif data == b"":
+            self._turn_away(conn)
+        elif arriving.is_hopeless():
+            self._turn_away(conn, TOO_MUCH)
+        elif arriving.asks_for_word():
+            self._held -= arriving.drop_question()
+            conn.sock.send(GO_ON)
+        if self._held > ROOM_BYTES or len(self._arriving) > self.worker_connections * 3 // 4:
+            self._turn_away(next(iter(self._arriving)), TOO_LATE)
+
+    def _take(self, arriving: Arriving, data: bytes) -> None:
+        arriving.add(data)
+        self._held += len(data)
+
+    def _pass_on(self, conn: Any) -> None:
+        arriving = self._forget(conn)
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, NEVER_FOR_EVER)  # setblocking() leaves these be
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, NEVER_FOR_EVER)
+        conn.init()
+        conn.data_ready = True
+        conn.parser.unreader.unread(bytes(arriving.data))
+        super().enqueue_req(conn)
+
+    def _turn_away(self, conn: Any, answer: bytes = b"") -> None:
+        self._forget(conn)
+        self.nr_conns -= 1
+        with suppress(OSError):
+            conn.sock.send(answer)
+        conn.close()
+
+    def _forget(self, conn: Any) -> Arriving:
+        arriving = self._arriving.pop(conn)
+        self._held -= len(arriving.data)
+        if arriving.is_polled:
+            self.poller.unregister(conn.sock)
+        return arriving
+
+
+def _received(sock: socket.socket) -> bytes | None:
+    """What has come; None: nothing yet; nothing: the other side is gone."""
+    try:
+        return sock.recv(AT_ONCE)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""

@@ -1,0 +1,73 @@
+"""The bridge without one of its guards, to show that the harness notices: `BROKEN_GUARD=early python broken.py serve`.
+
+The patch is made while this module loads, so the processes that multiprocessing spawns have it too.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from bridge.store import Store, inbox, lane
+from bridge.store.inbox import Arrival
+
+
+def early() -> None:
+    """Acknowledges before the commit."""
+    accept = Store.accept
+
+    def later(store: Store, arrival: Arrival) -> None:
+        time.sleep(0.2)
+        accept(store, arrival)
+
+    def accept_early(store: Store, arrival: Arrival) -> bool:
+        threading.Thread(target=later, args=(store, arrival), daemon=True).start()
+        return True
+
+    Store.accept = accept_early  # type: ignore[method-assign]
+
+
+def laneless() -> None:
+    """Lets every process write when it likes."""
+
+    @contextmanager
+    def no_turn(self: lane.Lane, seconds: float) -> Iterator[None]:
+        yield
+
+    lane.Lane.turn = no_turn  # type: ignore[method-assign]
+
+
+def unsynced() -> None:
+    """Leaves it to the operating system when a commit reaches the disk."""
+    from bridge.store import sqlite
+
+    sqlite.PRAGMAS = ("PRAGMA synchronous = OFF", *sqlite.PRAGMAS[1:])
+
+
+def forgetful() -> None:
+    """Stores other bytes than came."""
+    ready = inbox.ready
+
+    def shortened(arrival: Arrival) -> inbox.Ready:
+        return ready(replace(arrival, body=arrival.body[:-1]))
+
+    inbox.ready = shortened
+
+
+GUARDS: Mapping[str, Callable[[], None]] = {
+    "early": early,
+    "laneless": laneless,
+    "unsynced": unsynced,
+    "forgetful": forgetful,
+}
+
+GUARDS[os.environ["BROKEN_GUARD"]]()
+
+if __name__ == "__main__":
+    from bridge.cli import main
+
+    main()

@@ -1,0 +1,154 @@
+"""A bridge of its own for a test: the real `serve` in a process group of its own, which nothing survives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import requests
+
+from tests.settings import ADMIN_TOKEN, PADDLE_SECRET, STRIPE_SECRET, TOKEN
+
+ROOT = Path(__file__).resolve().parents[2]
+BROKEN = Path(__file__).with_name("broken.py")
+PATIENCE_SECONDS = 60.0
+SECRETS = (STRIPE_SECRET, PADDLE_SECRET, TOKEN, ADMIN_TOKEN)
+
+
+class Service:
+    """`pulsora-bridge serve` on a free port. `guard` names what `broken.py` is to take out of it."""
+
+    def __init__(
+        self, folder: Path, *, database_url: str, endpoint: str, guard: str | None = None, **more: str
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "bridge.log"
+        self.folder = folder
+        self._command = [sys.executable, str(BROKEN)] if guard else [sys.executable, "-m", "bridge.cli"]
+        self._environ = {
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "STRIPE_WEBHOOK_SECRET": STRIPE_SECRET,
+            "PADDLE_WEBHOOK_SECRET": PADDLE_SECRET,
+            "PULSORA_SECRET_TOKEN": TOKEN,
+            "PULSORA_ENDPOINT": endpoint,
+            "ADMIN_TOKEN": ADMIN_TOKEN,
+            "DATABASE_URL": database_url,
+            "SETTLE_SECONDS": "0",
+            "RATE_LIMIT_PER_HOUR": "0",
+            "LOG_FORMAT": "json",
+            "BIND": f"127.0.0.1:{self.port}",
+            **({"BROKEN_GUARD": guard} if guard else {}),
+            **more,
+        }
+        self._groups: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """Starts `serve`, or another command, in a process group of its own."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [*self._command, *(command or ("serve",))],
+                cwd=self.folder,
+                env=self._environ,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._groups.append(process)
+        return process
+
+    def await_ready(self, seconds: float = PATIENCE_SECONDS) -> float:
+        """Waits until it can store; the seconds that it took."""
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            if self.is_ready():
+                return time.monotonic() - began
+            assert all(group.poll() is None for group in self._groups), f"it ended:\n{self.logged()[-3000:]}"
+            time.sleep(0.02)
+        raise AssertionError(f"not ready within {seconds} s:\n{self.logged()[-3000:]}")
+
+    def is_ready(self) -> bool:
+        """Whether `/readyz` says so."""
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def processes(self) -> dict[str, list[psutil.Process]]:
+        """What runs, by part: `serve`, `web` (gunicorn's master), `requests` (its workers) and `worker`."""
+        found: dict[str, list[psutil.Process]] = {"serve": [], "web": [], "requests": [], "worker": []}
+        for group in self._groups:
+            with suppress(psutil.Error):
+                top = psutil.Process(group.pid)
+                found["serve"].append(top)
+                for child in top.children():
+                    if "spawn_main" not in " ".join(child.cmdline()):
+                        continue  # multiprocessing's resource tracker
+                    own = child.children()
+                    found["web" if own else "worker"].append(child)
+                    found["requests"] += own
+        return found
+
+    def kill(self, part: str) -> None:
+        """kill -9 of one part, or of `everything` at once."""
+        if part == "everything":
+            return self.kill_groups()
+        for process in self.processes()[part]:
+            with suppress(psutil.Error):
+                process.kill()
+        return None
+
+    def kill_groups(self) -> None:
+        """kill -9 of all that was ever started here."""
+        for group in self._groups:
+            with suppress(ProcessLookupError):
+                os.killpg(group.pid, signal.SIGKILL)
+        for group in self._groups:
+            group.wait()
+        self._groups.clear()
+
+    def stop(self, seconds: float = 30) -> list[int]:
+        """Tells all to stop; the exit statuses."""
+        for group in self._groups:
+            group.terminate()
+        return [group.wait(seconds) for group in self._groups]
+
+    def logged(self) -> str:
+        """All that it wrote so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def logs_of(self, *events: str) -> Sequence[str]:
+        """The log's lines that hold one of these texts."""
+        return [line for line in self.logged().splitlines() if any(event in line for event in events)]
+
+
+@contextmanager
+def running(
+    folder: Path, *, database_url: str, endpoint: str, guard: str | None = None, **more: str
+) -> Iterator[Service]:
+    """A service that is ready; whatever happens, nothing of it runs afterwards."""
+    service = Service(folder, database_url=database_url, endpoint=endpoint, guard=guard, **more)
+    try:
+        service.start()
+        service.await_ready()
+        yield service
+    finally:
+        service.kill_groups()
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

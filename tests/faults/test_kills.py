@@ -1,0 +1,43 @@
+"""kill -9 of web, worker and all of it, at random moments under load: what was acknowledged is on disk and arrives."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults.kills import PARTS, kill_rounds
+
+
+def test_what_was_acknowledged_survives_a_kill_of_any_part(sqlite_url: str, tmp_path: Path) -> None:
+    rounds = kill_rounds(tmp_path, sqlite_url, parts=PARTS)
+
+    rounds.demand_truth()
+    assert rounds.reckoning is not None
+    assert rounds.reckoning.acknowledged > len(PARTS)
+
+
+@pytest.mark.parametrize("guard", ["early", "forgetful"])
+def test_the_harness_notices_a_bridge_that_acknowledges_before_it_stores(
+    sqlite_url: str, tmp_path: Path, guard: str
+) -> None:
+    rounds = kill_rounds(tmp_path, sqlite_url, parts=["everything"], guard=guard)
+
+    with pytest.raises(AssertionError, match="acknowledged events are lost"):
+        rounds.demand_truth()
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(24 * 3600)
+def test_a_campaign_of_kills(
+    database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    count = int(os.environ.get("FAULT_ROUNDS", "1000"))
+    parts = [PARTS[number % len(PARTS)] for number in range(count)]
+
+    rounds = kill_rounds(tmp_path, database_url, parts=parts, seed=int(os.environ.get("FAULT_SEED", "1")))
+
+    with capsys.disabled():
+        print(f"\n{request.node.name}\n{rounds.told()}")
+    rounds.demand_truth()

@@ -1,0 +1,77 @@
+"""Clients that are slow, or stop half-way, keep nobody else waiting."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from bridge.sender.standin import StandIn
+from tests.faults.clients import Crowd, charge, percentile, signed
+from tests.faults.service import Service, running
+from tests.settings import TOKEN
+
+HALF_OPEN = 200
+HEAD = b"POST /webhooks/stripe HTTP/1.1\r\nHost: bridge\r\n"
+BEGINNINGS: Mapping[str, bytes] = {
+    "idle": b"",
+    "half a head": HEAD + b"X-Slow: ye",
+    "half a body": HEAD + b"Content-Length: 5000\r\n\r\n{",
+    "half a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n10\r\n{",
+    "waits to be told": HEAD + b"Content-Length: 5000\r\nExpect: 100-continue\r\n\r\n",
+}
+
+
+@pytest.fixture(scope="module")
+def service(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("slow")
+    url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'bridge.db')}"
+    with StandIn(TOKEN) as ingest, running(folder, database_url=url, endpoint=ingest.endpoint) as service:
+        yield service
+
+
+@contextmanager
+def half_open(port: int, beginning: bytes, count: int = HALF_OPEN) -> Iterator[list[socket.socket]]:
+    """So many connections that have sent the beginning of a request, and then nothing."""
+    with ExitStack() as stack:
+        connections = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(count)]
+        for connection in connections:
+            connection.sendall(beginning)
+        yield connections
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS.values(), ids=BEGINNINGS)
+def test_two_hundred_half_open_connections_hold_up_nobody(
+    service: Service, beginning: bytes, request: pytest.FixtureRequest
+) -> None:
+    with (
+        half_open(service.port, beginning),
+        Crowd(ports=(service.port,), threads=4, tag=request.node.name, pause_seconds=0.02) as crowd,
+    ):
+        crowd.await_acknowledged(200)
+
+    assert percentile(crowd.waits, 0.99) < 0.5
+    assert crowd.refused == []
+
+
+def test_a_body_that_comes_in_drops_is_taken_all_the_same(service: Service) -> None:
+    webhook = signed(charge(1))
+    fields = "".join(f"{name}: {value}\r\n" for name, value in webhook.headers.items()).encode()
+    request = HEAD + fields + b"Content-Length: %d\r\n\r\n" % len(webhook.body) + webhook.body
+
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        for start in range(0, len(request), 50):
+            connection.sendall(request[start : start + 50])
+            time.sleep(0.01)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        told = answer.read()
+
+    assert (answer.status, json.loads(told)["received"]) == (200, "evt_t_1")
