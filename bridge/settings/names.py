@@ -82,7 +82,22 @@ def _url(value: str) -> str:
 def _database(value: str) -> str:
     if not value.startswith(("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")):
         raise ValueError("must be a sqlite:/// or postgresql:// address")
+    if value in ("sqlite:///", "sqlite:///:memory:"):
+        raise ValueError("must name a file: web and worker are processes of their own")
     return value
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    is_socket = value.startswith("unix:/")
+    if not is_socket and not (colon and _is_host(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("must be host:port, or unix:/path of a socket")
+    return value
+
+
+def _is_host(host: str) -> bool:
+    is_ipv6 = host.startswith("[") and host.endswith("]")
+    return is_ipv6 or not any(letter in ":/[] " for letter in host)
 
 
 class LogFormat(StrEnum):
@@ -193,7 +208,7 @@ OF_SERVICE: tuple[Name, ...] = (
     _name("LOG_FORMAT", _one_of(LogFormat), LogFormat.CONSOLE, "console", "console or json"),
     _name("LOG_LEVEL", _one_of(LogLevel), LogLevel.INFO, "info", "debug, info, warning or error"),
     _name("TRUSTED_PROXIES", _whole(0, 10), 0, "1", "how many proxies in front may say who the client is"),
-    _name("BIND", _text, "127.0.0.1:8000", "127.0.0.1:8000", "the address that serve listens on"),
+    _name("BIND", _address, "127.0.0.1:8000", "127.0.0.1:8000", "the address that serve listens on"),
     _name("WEB_WORKERS", _whole(1, 64), 1, "1", "web processes of serve"),
     _name("WEB_THREADS", _whole(1, 1024), 64, "64", "threads of each web process"),
 )

@@ -30,7 +30,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that the operator decides. No secret is in its `repr`."""
+    """Everything that the operator decides. No secret is in its `repr`. `doubts`: what was given and has no effect."""
 
     sources: Mapping[str, Source]
     database_url: str = field(default="sqlite:///bridge.db", repr=False)
@@ -45,3 +45,4 @@ class Settings:
     bind: str = "127.0.0.1:8000"
     web_workers: int = 1
     web_threads: int = 64
+    doubts: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import structlog
 from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -18,6 +19,8 @@ from bridge.web import admin, answers, attributions, health, webhooks
 from bridge.web.context import KEY, Context
 
 __all__ = ["blueprint", "create_app"]
+
+logger = structlog.get_logger()
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> Flask:
@@ -30,13 +33,15 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     answers.install(app)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]  # Flask's documented way
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]  # Flask's documented way
     return app
 
 
 def blueprint(settings: Settings | None = None, store: Store | None = None) -> Blueprint:
     """The routes, to be registered in an application of one's own, with a `url_prefix` if need be."""
     settings = settings or load(os.environ, dotenv=Path(".env"))
+    for doubt in settings.doubts:
+        logger.warning("setting_doubtful", reason=doubt)
     context = Context(settings=settings, store=store or open_store(settings.database_url))
     bp = Blueprint(
         "pulsora_bridge", __name__, template_folder="templates", static_folder="static", static_url_path="/admin/static"

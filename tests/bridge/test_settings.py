@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from bridge.errors import SettingsError
 from bridge.ledger.events import ChurnAt
-from bridge.settings import OF_SERVICE, OF_SOURCES, load
+from bridge.settings import known_names, load
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
 
 GOOD = {"STRIPE_WEBHOOK_SECRET": STRIPE_SECRET, "PULSORA_SECRET_TOKEN": TOKEN}
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def a_config(folder: Path, text: str) -> str:
+    path = folder / "bridge.toml"
+    path.write_text(text)
+    return str(path)
 
 
 def problems(**environ: str) -> tuple[str, ...]:
@@ -154,7 +161,114 @@ def test_an_api_key_must_not_be_a_webhook_secret() -> None:
     )
 
 
-@pytest.mark.parametrize("name", [one.name for one in (*OF_SOURCES, *OF_SERVICE)])
+def test_one_wrong_value_is_told_once_however_many_sources_share_it(tmp_path: Path) -> None:
+    config = a_config(tmp_path, f'[sources.shop]\nprocessor = "stripe"\nwebhook_secret = "{STRIPE_SECRET}"\n')
+
+    found = problems(PADDLE_WEBHOOK_SECRET=PADDLE_SECRET, HOLD_HOURS="long", BRIDGE_CONFIG=config)
+
+    assert found == ("HOLD_HOURS: must be a number from 0 to 720. Example: HOLD_HOURS=1",)
+
+
+def test_a_sources_own_wrong_value_is_told_with_its_place(tmp_path: Path) -> None:
+    shop = f'[sources.shop]\nprocessor = "stripe"\nwebhook_secret = "{STRIPE_SECRET}"\nhold_hours = -1\n'
+
+    found = problems(BRIDGE_CONFIG=a_config(tmp_path, shop))
+
+    assert found == ("[sources.shop] HOLD_HOURS: must be a number from 0 to 720. Example: HOLD_HOURS=1",)
+
+
+def test_a_sources_secrets_may_be_a_list_or_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("sec_fake_from_a_file\n")
+    shop = f"""
+        [sources.shop]
+        processor = "stripe"
+        webhook_secret = ["{STRIPE_SECRET}", "whsec_fake_old"]
+        token_file = "{tmp_path / "token"}"
+        dry_run = true
+        """
+
+    settings = load({**GOOD, "BRIDGE_CONFIG": a_config(tmp_path, shop)})
+
+    assert settings.sources["shop"].secrets == (STRIPE_SECRET, "whsec_fake_old")
+    assert (settings.sources["shop"].token, settings.sources["shop"].dry_run) == ("sec_fake_from_a_file", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[source.shop]\nprocessor = 'stripe'\n", "BRIDGE_CONFIG: source has no meaning here"),
+        ("sources = 3\n", "BRIDGE_CONFIG: sources. must be a table"),
+        ("[sources.'a|b']\nprocessor = 'stripe'\n", "[sources.a|b]: a name is of a-z, 0-9, - and _"),
+        ("[sources.stripe]\nprocessor = 'stripe'\n", "STRIPE_WEBHOOK_SECRET already makes a source of this name"),
+        ("[sources.shop]\nprocessor = 'stripe'\n", "[sources.shop] webhook_secret: is missing"),
+        ("[sources.shop\n", "BRIDGE_CONFIG: cannot be read"),
+        ("[sources.shop]\nprocessor = 'stripe'\nwebhook_secret = {a = 1}\n", "must be a text, a number, or true or"),
+    ],
+)
+def test_nothing_of_the_toml_file_is_passed_over_in_silence(tmp_path: Path, text: str, problem: str) -> None:
+    found = problems(BRIDGE_CONFIG=a_config(tmp_path, text))
+
+    assert problem in found[0]
+
+
+def test_a_name_that_was_probably_meant_is_asked_for() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"STRIPE_WEBHOOK_SECRET": STRIPE_SECRET, "PULSORA_TOKEN": TOKEN})
+
+    assert caught.value.problems == (
+        "PULSORA_SECRET_TOKEN: is missing. Example: PULSORA_SECRET_TOKEN=sec_…",
+        "PULSORA_TOKEN is set, but is no setting. Is PULSORA_SECRET_TOKEN meant?",
+    )
+
+
+def test_a_slip_of_the_pen_does_not_stop_the_start_but_is_told() -> None:
+    settings = load({**GOOD, "SETTLE_SECOND": "5", "STRIPE_SECRET_KEY": "sk_fake", "LOG_LEVELS_OF_SOMETHING": "x"})
+
+    assert settings.doubts == ("SETTLE_SECOND is set, but is no setting. Is SETTLE_SECONDS meant?",)
+
+
+def test_an_env_file_is_taken_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ADMIN_TOKEN='fake-${HOME}-token'\n")
+
+    assert load(GOOD, dotenv=tmp_path / ".env").admin_token == "fake-${HOME}-token"
+
+
+def test_an_env_file_that_is_no_text_is_a_problem_and_not_a_crash(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"ADMIN_TOKEN=\xff\xfe\n")
+
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(GOOD, dotenv=tmp_path / ".env")
+
+
+@pytest.mark.parametrize(
+    "bind", ["127.0.0.1:8000", "0.0.0.0:80", ":8000", "[::1]:8000", "bridge:8000", "unix:/run/b.sock"]
+)
+def test_an_address_to_listen_on_is_taken(bind: str) -> None:
+    assert load({**GOOD, "BIND": bind}).bind == bind
+
+
+@pytest.mark.parametrize("bind", ["8000", "127.0.0.1", "127.0.0.1:80000", "http://127.0.0.1:80", "host:port", "::1:80"])
+def test_an_address_that_nobody_can_listen_on_is_refused(bind: str) -> None:
+    assert problems(BIND=bind) == ("BIND: must be host:port, or unix:/path of a socket. Example: BIND=127.0.0.1:8000",)
+
+
+def test_a_database_in_memory_is_refused_because_two_processes_share_it() -> None:
+    assert "must name a file" in problems(DATABASE_URL="sqlite:///:memory:")[0]
+
+
+@pytest.mark.parametrize("name", known_names())
 def test_every_setting_stands_in_the_readme_and_in_the_sample(name: str) -> None:
     assert f"| `{name}` |" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"# {name}=" in (ROOT / "config" / "env.example").read_text(encoding="utf-8")
+
+
+def test_the_sample_names_nothing_else() -> None:
+    sample = (ROOT / "config" / "env.example").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"^# ([A-Z_]+)=", sample, re.MULTILINE)) == set(known_names())
+
+
+def test_the_sample_of_a_toml_file_is_right() -> None:
+    settings = load({"BRIDGE_CONFIG": str(ROOT / "config" / "bridge.example.toml")})
+
+    assert sorted(settings.sources) == ["academy", "shop"]
