@@ -37,6 +37,7 @@ processor = Processor(
     scenarios=SCENARIOS,
     demo_secret="pdl_ntfset_demo_not_a_real_secret",
     events=EVENTS,
+    api="processors.paddle.account:connect",
     setup=(
         "In Paddle open Developer tools > Notifications and make a new destination.",
         "Notification type: webhook. Usage type: platform. URL: {url}",
