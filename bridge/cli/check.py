@@ -118,7 +118,7 @@ def _database(found: Settings) -> Iterator[Finding]:
     try:
         described = store.describe()
         yield ok("database", _told(described))
-        yield from _disk(described.get("path"))
+        yield from _disk(described)
         if not store.schema_fits():
             yield problem("schema", "does not fit this program. Run: pulsora-bridge migrate")
             return
@@ -151,10 +151,10 @@ def _told(described: Mapping[str, object]) -> str:
     return f"{told}, journal mode {described['journal_mode']}; all writes pass one lane{bug}"
 
 
-def _disk(path: object) -> Iterator[Finding]:
-    if path is None:
+def _disk(described: Mapping[str, object]) -> Iterator[Finding]:
+    if described.get("dialect") != "sqlite":
         return
-    free = shutil.disk_usage(Path(str(path)).parent).free
+    free = shutil.disk_usage(Path(str(described["path"])).parent).free
     if free < LITTLE_DISK:
         yield problem("disk", f"{free // 2**20} MiB left beside the database: without room webhooks get 503")
     else:

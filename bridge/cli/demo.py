@@ -52,9 +52,9 @@ def demo(keep: bool, seed: int, as_json: bool) -> None:
         StandIn(TOKEN) as ingest,
         sandbox.running(Path(folder), _settings(ingest.endpoint)) as url,
     ):
-        out.print(f"A bridge runs at {url}, with a stand-in for Pulsora's ingest behind it.")
-        out.print("Stripe and Paddle each tell it of two customers, in signed webhooks: out of order,")
-        out.print("every third one twice, and one with a forged signature.\n")
+        out.print(f"A bridge runs at {url}, with a stand-in for Pulsora behind it.")
+        out.print("Stripe and Paddle tell it of two customers each, in signed webhooks: out of")
+        out.print("order, every third one twice, and one of each with a forged signature.\n")
         for name in SHOWN:
             _post(processors()[name], url, random.Random(seed), tally)
         _watch(ingest, tally, out, len(SHOWN) * EVENTS_EACH)

@@ -95,14 +95,16 @@ def show(
 
 
 def progress() -> Progress:
-    """A bar for long work, on stderr, so that the result can be piped."""
+    """A bar for long work, on stderr so that the result can be piped, and only where somebody looks at it."""
+    out = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        console=Console(stderr=True),
+        console=out,
         transient=True,
+        disable=not out.is_terminal,
     )
 
 

@@ -24,7 +24,7 @@ def events() -> None:
 
 
 @events.command("list")
-@click.option("--status", "state", type=click.Choice(list(InboxStatus)), help="Only those that stand there.")
+@click.option("--status", "state", type=click.Choice([one.value for one in InboxStatus]), help="Only those that stand there.")
 @of_source
 @of_limit
 @as_json
@@ -70,7 +70,7 @@ def deliveries() -> None:
 
 
 @deliveries.command("list")
-@click.option("--status", "state", type=click.Choice(list(DeliveryStatus)), help="Only those that stand there.")
+@click.option("--status", "state", type=click.Choice([one.value for one in DeliveryStatus]), help="Only those that stand there.")
 @of_source
 @of_limit
 @as_json

@@ -26,7 +26,7 @@ STORED, SEEN, REFUSED = "stored", "seen before", "refused"
 
 GOOD, BAD = "green", "red"
 STYLES: Mapping[str, str] = {"subscription": GOOD, "upgrade": GOOD, "downgrade": BAD, "churn": BAD, "refund": BAD}
-HEADER = "from    event_type       amount  mrr_impact     MRR  customer   plan     visit"
+HEADER = "from    event_type       amount mrr_impact     MRR  customer   plan    visit"
 
 
 @dataclass(slots=True)
@@ -70,8 +70,8 @@ def row(data: Data, level: Decimal) -> str:
     amount = f"{Decimal(str(data['amount'])):.2f} {data['currency']}"
     plan = str(data.get("metadata", {}).get("plan", ""))
     return (
-        f"{data['payment_processor']:<7} {data['event_type']:<12} {amount:>10} {told:>11} {now:>7}  "
-        f"{data['customer_id']:<10} {plan:<8} {data['visitor_fingerprint']}"
+        f"{data['payment_processor']:<7} {data['event_type']:<12} {amount:>10} {told:>10} {now:>7}  "
+        f"{data['customer_id']:<10} {plan:<7} {data['visitor_fingerprint']}"
     )
 
 

@@ -1,0 +1,231 @@
+"""`check`: what it looks at, what it finds, and that it changes and sends nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
+
+from bridge.cli.reach import clock
+from bridge.sender.destinations import Destination
+from bridge.sender.standin import StandIn
+from bridge.store import Store, leases, outbox, pauses
+from bridge.store.outbox import DeliveryStatus
+from tests.bridge.cli.conftest import Command, Ended
+from tests.bridge.store.builders import NOON, a_delivery
+from tests.settings import TOKEN
+
+NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
+OFF = "is 5 min off the endpoint's. Good signatures will look stale: set up NTP"
+
+
+def found(ended: Ended, about: str) -> list[tuple[str, str]]:
+    """The grades and texts of what was found about something."""
+    return [(one["grade"], one["text"]) for one in ended.json if one["about"] == about]
+
+
+def test_a_bridge_that_stands_has_no_problem(cli: Command, sqlite_store: Store) -> None:
+    with sqlite_store.transaction() as tx:
+        leases.beat(tx, "worker", datetime.now(UTC))
+
+    with StandIn(TOKEN) as ingest:
+        ended = cli("check", "--json", PULSORA_ENDPOINT=ingest.endpoint)
+
+    assert ended.status == 0
+    assert {one["grade"] for one in ended.json} == {"ok"}
+    assert ingest.received == ()
+
+
+def test_people_get_a_table(cli: Command) -> None:
+    with StandIn(TOKEN) as ingest:
+        ended = cli("check", PULSORA_ENDPOINT=ingest.endpoint)
+
+    assert ended.status == 0
+    assert "  ok       source stripe  webhooks at /webhooks/stripe; 1 secret; a secret Pulsora token;" in ended.out
+    assert "  warning  worker         none has run yet. Start: pulsora-bridge serve (or worker)" in ended.out
+
+
+def test_settings_that_cannot_be_used_are_each_a_problem_and_the_status_is_2(bare: Command) -> None:
+    ended = bare("check", "--json", STRIPE_WEBHOOK_SECRET="sk_live_wrong", SENDER_THREADS="many")
+
+    assert ended.status == 2
+    assert [(one["about"], one["grade"]) for one in ended.json] == [
+        ("SENDER_THREADS", "problem"),
+        ("PULSORA_SECRET_TOKEN", "problem"),
+        ("STRIPE_WEBHOOK_SECRET", "problem"),
+    ]
+
+
+def test_nothing_secret_is_shown(cli: Command) -> None:
+    ended = cli("check", STRIPE_API_KEY="rk_live_fake_key_of_the_tests", ADMIN_TOKEN="short")
+
+    for secret in ("fake_secret", "fake_token", "fake_key", "short\n"):
+        assert secret not in ended.out + ended.err
+
+
+# ---- Settings that are right, and yet… -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "text"),
+    [
+        ("DRY_RUN", "1", "DRY_RUN: everything is settled, and nothing is sent to Pulsora"),
+        (
+            "FORWARD_TEST_EVENTS",
+            "1",
+            "FORWARD_TEST_EVENTS: money of test mode is told to Pulsora as if it were real",
+        ),
+        (
+            "UNATTRIBUTED",
+            "drop",
+            "UNATTRIBUTED=drop: revenue of an unknown visit is never told, so Pulsora's totals are low",
+        ),
+    ],
+)
+def test_settings_that_change_the_totals_are_pointed_out(cli: Command, setting: str, value: str, text: str) -> None:
+    ended = cli("check", "--json", **{setting: value})
+
+    assert ("warning", text) in found(ended, "source stripe")
+
+
+def test_an_admin_token_that_can_be_guessed_is_a_warning(cli: Command) -> None:
+    ended = cli("check", "--json", ADMIN_TOKEN="letmein")
+
+    assert found(ended, "admin token") == [("warning", "shorter than 16 characters: choose a longer ADMIN_TOKEN")]
+
+
+# ---- The database ----------------------------------------------------------------------------------------------
+
+
+def test_a_database_that_was_not_made_yet_is_no_problem(cli: Command, tmp_path: Path) -> None:
+    ended = cli("check", "--json", DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}")
+
+    assert found(ended, "database") == [
+        ("warning", f"{tmp_path / 'new.db'} is not there yet. serve and migrate make it")
+    ]
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_a_database_in_a_folder_that_is_not_there_is_a_problem(cli: Command) -> None:
+    ended = cli("check", "--json", DATABASE_URL="sqlite:////nowhere/bridge.db")
+
+    assert ended.status == 1
+    assert found(ended, "database") == [
+        ("problem", "/nowhere is no folder that can be written to. Make it, or change DATABASE_URL")
+    ]
+
+
+def test_a_file_that_is_no_database_is_a_problem(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "other.db").write_text("This is a letter, and no database at all." * 100)
+
+    ended = cli("check", "--json", DATABASE_URL=f"sqlite:///{tmp_path / 'other.db'}")
+
+    assert ended.status == 1
+    assert [grade for grade, _ in found(ended, "database")] == ["problem"]
+
+
+def test_an_empty_database_needs_migrate(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+
+    ended = cli("check", "--json", DATABASE_URL=f"sqlite:///{tmp_path / 'empty.db'}")
+
+    assert ended.status == 1
+    assert found(ended, "schema") == [("problem", "does not fit this program. Run: pulsora-bridge migrate")]
+
+
+def test_postgresql_is_described(cli: Command, postgresql_url: str) -> None:
+    ended = cli("check", "--json", DATABASE_URL=postgresql_url)
+
+    [(grade, text)] = found(ended, "database")
+    assert grade == "ok"
+    assert text.startswith("postgresql 1")
+    assert text.endswith(", synchronous_commit on")
+
+
+# ---- The endpoint and the clock --------------------------------------------------------------------------------
+
+
+def test_an_endpoint_that_nobody_listens_at_is_a_problem(cli: Command) -> None:
+    ended = cli("check", "--json", PULSORA_ENDPOINT="http://127.0.0.1:9/api/ingest")
+
+    assert ended.status == 1
+    [(grade, text)] = found(ended, "endpoint")
+    assert grade == "problem"
+    assert text.startswith("http://127.0.0.1:9/api/ingest cannot be reached: ")
+    assert text.endswith("Connection refused. Check PULSORA_ENDPOINT, the network and any proxy")
+
+
+def test_the_endpoint_is_asked_options_without_the_token(cli: Command, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/ingest").respond_with_response(Response(status=204))
+
+    cli("check", "--json", PULSORA_ENDPOINT=httpserver.url_for("/api/ingest"))
+
+    [(asked, _)] = httpserver.log
+    assert (asked.method, asked.data) == ("OPTIONS", b"")
+    assert TOKEN not in str(asked.headers)
+
+
+def test_an_endpoint_that_redirects_is_a_problem(cli: Command, httpserver: HTTPServer) -> None:
+    moved = Response(status=301, headers={"Location": "https://pulsora.example/api/ingest"})
+    httpserver.expect_request("/api/ingest").respond_with_response(moved)
+
+    ended = cli("check", "--json", PULSORA_ENDPOINT=httpserver.url_for("/api/ingest"))
+
+    assert [grade for grade, _ in found(ended, "endpoint")] == ["problem"]
+
+
+@pytest.mark.parametrize(
+    ("date", "told"),
+    [
+        ("Sun, 01 Mar 2026 12:00:00 GMT", ("ok", "within 1 s of the endpoint's")),
+        ("Sun, 01 Mar 2026 11:59:40 GMT", ("ok", "within 20 s of the endpoint's")),
+        ("Sun, 01 Mar 2026 12:05:00 GMT", ("problem", OFF)),
+        ("Sun, 01 Mar 2026 11:55:00 GMT", ("problem", OFF)),
+        ("yesterday", ("warning", "could not be compared: the endpoint sends no date")),
+        (None, ("warning", "could not be compared: the endpoint sends no date")),
+    ],
+)
+def test_a_clock_that_is_off_is_a_problem(date: str | None, told: tuple[str, str]) -> None:
+    finding = clock(date, NOON)
+
+    assert (finding.grade, finding.text) == told
+
+
+# ---- What goes on ----------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_has_been_silent_is_a_warning(cli: Command, sqlite_store: Store) -> None:
+    with sqlite_store.transaction() as tx:
+        leases.beat(tx, "worker", datetime.now(UTC) - timedelta(minutes=10))
+
+    ended = cli("check", "--json")
+
+    assert found(ended, "worker") == [
+        ("warning", "last seen 10 min ago. Does it run? Start: pulsora-bridge serve (or worker)")
+    ]
+
+
+def test_a_paused_destination_is_a_problem_that_says_until_when_and_why(cli: Command, sqlite_store: Store) -> None:
+    endpoint = "http://127.0.0.1:9/api/ingest"
+    with sqlite_store.transaction() as tx:
+        paused = Destination(endpoint=endpoint, token=TOKEN).id
+        pauses.pause(tx, paused, NEW_YEAR, "401: Invalid API token", True, now=datetime.now(UTC))
+
+    ended = cli("check", "--json", PULSORA_ENDPOINT=endpoint)
+
+    told = "nothing is sent until 2030-01-01 00:00:00 UTC: 401: Invalid API token. Everything is kept"
+    assert ("problem", told) in found(ended, "source stripe")
+
+
+def test_dead_letters_are_pointed_at(cli: Command, sqlite_store: Store) -> None:
+    with sqlite_store.transaction() as tx:
+        outbox.add(tx, [a_delivery(status=DeliveryStatus.DEAD)])
+
+    ended = cli("check", "--json")
+
+    assert found(ended, "dead") == [
+        ("warning", "1 revenue events were given up: pulsora-bridge deliveries list --status dead")
+    ]

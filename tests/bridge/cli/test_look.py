@@ -1,0 +1,134 @@
+"""`events`, `deliveries` and `explain`: every webhook and every revenue event can be found, with its reason."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bridge.store import Store, outbox
+from bridge.store.outbox import DeliveryStatus
+from tests.bridge.cli.conftest import Command
+from tests.bridge.cli.working import arrive, work
+from tests.bridge.store.builders import NOON, a_delivery, added, an_outcome
+from tests.settings import some_settings
+
+
+@pytest.fixture(name="lived")
+def _lived(sqlite_store: Store, sqlite_url: str) -> Store:
+    """A store in which a customer of Stripe signed up and moved to a larger plan."""
+    arrive(sqlite_store, "stripe", "upgrade", "ada")
+    work(sqlite_store, some_settings(sqlite_url))
+    return sqlite_store
+
+
+def test_events_are_listed_with_what_became_of_them(cli: Command, lived: Store) -> None:
+    rows = cli("events", "list", "--limit", "3").out.splitlines()
+
+    assert rows[0] == "Webhooks, the newest first"
+    assert rows[1].split() == ["received", "(UTC)", "source", "type", "event", "status", "gave", "why"]
+    assert [row.split()[4] for row in rows[2:5]] == ["evt_ada_18", "evt_ada_17", "evt_ada_16"]
+    assert {row.split()[5] for row in rows[2:5]} == {"settled"}
+
+
+def test_events_can_be_listed_by_status_and_source(cli: Command, lived: Store) -> None:
+    arrive(lived, "paddle", "one-off", "bert")
+
+    by_status = cli("events", "list", "--status", "ignored", "--json").json
+    by_source = cli("events", "list", "--source", "paddle", "--json").json
+
+    assert [row["event_id"] for row in by_status] == ["evt_ada_1"]
+    assert {row["status"] for row in by_source} == {"received"}
+    assert "body" not in by_source[0]
+
+
+def test_an_event_is_shown_and_its_body_only_when_asked_for(cli: Command, lived: Store) -> None:
+    shown = cli("events", "show", "evt_ada_2").out
+    body = cli("events", "show", "evt_ada_2", "--body").out
+
+    assert "  type         customer.subscription.created\n" in "\n".join(map(str.rstrip, shown.splitlines())) + "\n"
+    assert "fp_ada" not in shown
+    assert json.loads(body)["data"]["object"]["metadata"]["visitor_fingerprint"] == "fp_ada"
+
+
+def test_an_unknown_event_is_wrong_usage(cli: Command) -> None:
+    for command in (("events", "show"), ("explain",), ("events", "replay")):
+        ended = cli(*command, "evt_never")
+
+        assert ended.status == 2
+        assert ended.err == "there is no event evt_never. List them: pulsora-bridge events list\n"
+
+
+def test_deliveries_are_listed_with_what_comes_next(cli: Command, sqlite_store: Store) -> None:
+    ids = added(
+        sqlite_store,
+        a_delivery("payment:pi_1", status=DeliveryStatus.HELD, hold_until=NOON),
+        a_delivery("payment:pi_2"),
+        a_delivery("payment:pi_3"),
+    )
+    tried = an_outcome(ids[1], DeliveryStatus.PENDING, next_at=NOON, last_status=503, last_error="busy")
+    given_up = an_outcome(ids[2], DeliveryStatus.DEAD, last_status=400, last_error="amount wrong")
+    with sqlite_store.transaction() as tx:
+        outbox.record(tx, [tried, given_up])
+
+    rows = cli("deliveries", "list").out.splitlines()
+
+    assert rows[2].rstrip().endswith("dead         1  400 amount wrong")
+    assert rows[3].rstrip().endswith("pending      1  again 2026-03-01 12:00:00; 503 busy")
+    assert rows[4].rstrip().endswith("held            waits for its visit until 2026-03-01 12:00:00")
+
+
+def test_deliveries_for_programs_hold_the_data(cli: Command, lived: Store) -> None:
+    [newest, _] = cli("deliveries", "list", "--json").json
+
+    assert newest["data"]["event_type"] == "upgrade"
+    assert newest["data"]["mrr_impact"] == 50
+
+
+def test_explain_tells_what_it_says_what_became_of_it_and_how_the_customer_stands(cli: Command, lived: Store) -> None:
+    lines = cli("explain", "evt_ada_11").out.splitlines()
+
+    assert lines[0] == "evt_ada_11  customer.subscription.updated  (stripe)"
+    assert lines[1].startswith("  happened 2026-01-15 12:00:00 UTC, received ")
+    assert lines[2:] == [
+        "  settled, in stream stripe||live|cus_ada",
+        "",
+        "What it says",
+        "  subscription sub_ada_1 is active: 1 x Team",
+        "",
+        "What the ledger made of it",
+        "  sub_ada_1: MRR 49.00 USD -> 99.00 USD: upgrade",
+        "  names the visit",
+        "",
+        "What came out",
+        "  upgrade 33.87 USD, MRR +50.00: pending",
+        "",
+        "How the customer stands now",
+        "  sub_ada_1 (Team): active, MRR 99.00 USD",
+    ]
+
+
+def test_explain_tells_why_an_event_gave_nothing(cli: Command, lived: Store) -> None:
+    ended = cli("explain", "evt_ada_1", "--json")
+
+    assert ended.json["status"] == "ignored"
+    assert ended.json["facts"] == []
+    assert ended.json["reason"]
+    assert ended.json["revenue_events"] == []
+
+
+def test_explain_shows_until_when_an_event_waits(cli: Command, sqlite_store: Store, sqlite_url: str) -> None:
+    arrive(sqlite_store, "stripe", "one-off", "bert")
+    work(sqlite_store, some_settings(sqlite_url, SETTLE_SECONDS="600"))
+
+    ended = cli("explain", "evt_bert_1")
+
+    assert "  waiting, in stream stripe||live|cus_bert; to be settled 2" in ended.out
+    assert "What the ledger made of it\n  nothing yet\n" in ended.out
+
+
+def test_no_personal_detail_is_explained(cli: Command, lived: Store) -> None:
+    told = "".join(cli("explain", f"evt_ada_{number}").out for number in range(1, 19))
+
+    assert "@" not in told
+    assert "fp_ada" not in told

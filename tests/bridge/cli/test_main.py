@@ -1,0 +1,73 @@
+"""The command line as a whole: what it offers, and how it says no."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.bridge.cli.conftest import Command
+
+
+def test_help_shows_every_command_under_the_wish_that_it_fulfils(bare: Command) -> None:
+    ended = bare("--help")
+
+    assert ended.status == 0
+    sections = [line for line in ended.out.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert sections == ["Options:", "Try it:", "Set it up:", "Run it:", "Look at it:", "Mend it:"]
+    listed = ended.out.partition("Try it:")[2].splitlines()
+    shown = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]
+    assert shown == [
+        "demo", "simulate", "setup", "check", "import", "serve", "worker", "migrate", "status", "events", "deliveries",
+        "explain", "attribute", "reconcile", "purge",
+    ]  # fmt: skip
+
+
+def test_a_command_that_does_not_exist_is_wrong_usage(bare: Command) -> None:
+    ended = bare("demoo")
+
+    assert ended.status == 2
+    assert "No such command 'demoo'" in ended.err
+
+
+def test_every_wrong_setting_is_told_at_once_and_the_status_is_2(bare: Command) -> None:
+    ended = bare("status", STRIPE_WEBHOOK_SECRET="sk_live_wrong", PULSORA_SECRET_TOKEN="pub_x", SENDER_THREADS="many")
+
+    assert ended.status == 2
+    assert [line.partition(":")[0] for line in ended.err.splitlines()] == [
+        "SENDER_THREADS",
+        "PULSORA_SECRET_TOKEN",
+        "STRIPE_WEBHOOK_SECRET",
+    ]
+
+
+@pytest.mark.parametrize("command", [("status",), ("events", "list"), ("deliveries", "list"), ("explain", "evt_1")])
+def test_an_absent_database_is_one_line_and_no_traceback(cli: Command, command: tuple[str, ...]) -> None:
+    ended = cli(*command, DATABASE_URL="sqlite:////nowhere/bridge.db")
+
+    assert ended.status == 1
+    assert ended.err.startswith("/nowhere/bridge.db: No such file or directory")
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_an_error_of_its_own_is_one_line_that_says_how_to_see_more(
+    cli: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("bridge.cli.overview.settings", broken)
+
+    ended = cli("status")
+
+    assert (ended.status, ended.err) == (1, "failed: RuntimeError: a fault. LOG_LEVEL=debug shows where\n")
+
+
+def test_a_reader_that_goes_away_ends_it_quietly() -> None:
+    command = f"{sys.executable} -m bridge.cli --help | head -n 1"
+
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.stdout == "Usage: pulsora-bridge [OPTIONS] COMMAND [ARGS]...\n"
+    assert ended.stderr == ""

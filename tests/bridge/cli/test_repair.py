@@ -1,0 +1,130 @@
+"""`events replay`, `deliveries retry`, `attribute`, `purge`: what an operator does when something is odd."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.store import Store, inbox, outbox
+from bridge.store.outbox import DeliveryStatus
+from tests.bridge.cli.conftest import Command
+from tests.bridge.cli.working import arrive, work
+from tests.bridge.store.builders import a_delivery, added, an_outcome, statuses
+from tests.settings import some_settings
+
+
+def delivery_statuses(store: Store) -> list[str]:
+    with store.reading() as tx:
+        return [one.status.value for one in outbox.listing(tx)]
+
+
+# ---- Replay ----------------------------------------------------------------------------------------------------
+
+
+def test_a_replayed_event_goes_through_once_more_and_is_not_told_again(
+    cli: Command, sqlite_store: Store, sqlite_url: str
+) -> None:
+    ids = arrive(sqlite_store, "stripe", "signup")
+    work(sqlite_store, some_settings(sqlite_url))
+
+    ended = cli("events", "replay", *ids)
+    work(sqlite_store, some_settings(sqlite_url))
+
+    assert ended.out == "10 of 10 go through once more.\n"
+    assert delivery_statuses(sqlite_store) == ["pending"]
+
+
+def test_all_that_failed_can_be_replayed_at_once(cli: Command, sqlite_store: Store) -> None:
+    arrive(sqlite_store, "stripe", "one-off", "ada")
+    with sqlite_store.transaction() as tx:
+        first, second, _ = inbox.listing(tx)
+        inbox.fail(tx, first.id, "odd", None)
+        inbox.fail(tx, second.id, "odd", None)
+
+    ended = cli("events", "replay", "--failed", "--json")
+
+    assert ended.json == {"asked": 2, "replayed": 2}
+    assert set(statuses(sqlite_store).values()) == {"received"}
+
+
+@pytest.mark.parametrize("command", [("events", "replay"), ("deliveries", "retry")])
+def test_mending_nothing_in_particular_is_wrong_usage(cli: Command, command: tuple[str, ...]) -> None:
+    ended = cli(*command)
+
+    assert ended.status == 2
+    assert ended.err.startswith("name ")
+
+
+# ---- Retry -----------------------------------------------------------------------------------------------------
+
+
+def test_dead_deliveries_are_sent_once_more(cli: Command, sqlite_store: Store) -> None:
+    first, second = added(sqlite_store, a_delivery("payment:pi_1"), a_delivery("payment:pi_2"))
+    with sqlite_store.transaction() as tx:
+        outbox.record(tx, [an_outcome(first, DeliveryStatus.DEAD)])
+
+    by_id = cli("deliveries", "retry", str(first), str(second))
+
+    assert by_id.out == "1 of 2 are sent once more. The other 1 are not dead.\n"
+    assert delivery_statuses(sqlite_store) == ["pending", "pending"]
+
+
+def test_all_dead_deliveries_can_be_retried_at_once(cli: Command, sqlite_store: Store) -> None:
+    ids = added(sqlite_store, a_delivery("payment:pi_1"), a_delivery("payment:pi_2"))
+    with sqlite_store.transaction() as tx:
+        outbox.record(tx, [an_outcome(one, DeliveryStatus.DEAD) for one in ids])
+
+    ended = cli("deliveries", "retry", "--dead", "--json")
+
+    assert ended.json == {"asked": 2, "retried": 2}
+
+
+# ---- Attribute -------------------------------------------------------------------------------------------------
+
+
+def test_an_attribution_by_hand_releases_what_was_held(cli: Command, sqlite_store: Store, sqlite_url: str) -> None:
+    settings = some_settings(sqlite_url, FINGERPRINT_KEY="another_key")  # so that the webhooks name no visit
+    arrive(sqlite_store, "stripe", "signup", "ada")
+    work(sqlite_store, settings)
+    assert delivery_statuses(sqlite_store) == ["held"]
+
+    told = ("--source", "stripe", "--customer", "cus_ada", "--fingerprint", "fp_1", "--session", "ses_1")
+    ended = cli("attribute", *told, FINGERPRINT_KEY="another_key")
+    again = cli("attribute", *told)
+    work(sqlite_store, settings)
+
+    assert ended.out.endswith(": registered.\n")
+    assert again.out.endswith(": was registered before.\n")
+    assert delivery_statuses(sqlite_store) == ["pending"]
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (("--customer", "cus_1"), "--source: name one of paddle, stripe\n"),
+        (("--source", "stripe"), "name at least one of --customer, --subscription, --transaction\n"),
+    ],
+)
+def test_an_attribution_must_say_of_what(cli: Command, args: tuple[str, ...], problem: str) -> None:
+    ended = cli("attribute", *args, "--fingerprint", "fp_1", "--session", "ses_1")
+
+    assert (ended.status, ended.err) == (2, problem)
+
+
+# ---- Purge -----------------------------------------------------------------------------------------------------
+
+
+def test_purging_drops_the_bodies_of_what_was_settled_long_ago(
+    cli: Command, sqlite_store: Store, sqlite_url: str
+) -> None:
+    ids = arrive(sqlite_store, "stripe", "signup")
+    work(sqlite_store, some_settings(sqlite_url))
+
+    young = cli("purge")
+    old = cli("purge", "--older-than", "0")
+    body = cli("events", "show", ids[0], "--body")
+    replay = cli("events", "replay", ids[0])
+
+    assert young.out == "0 bodies purged.\n"
+    assert old.out == "10 bodies purged.\n"
+    assert (body.status, body.err) == (2, f"the body of {ids[0]} was purged after RETENTION_DAYS\n")
+    assert replay.out == "0 of 1 go through once more. The bodies of 1 were purged.\n"

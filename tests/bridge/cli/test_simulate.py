@@ -1,0 +1,105 @@
+"""`simulate`: signed webhooks of a life cycle, to a bridge over HTTP, and its answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from werkzeug.serving import make_server
+
+from bridge.store import Store
+from bridge.web import create_app
+from tests.bridge.cli.conftest import Command
+from tests.bridge.store.builders import statuses
+from tests.settings import STRIPE_SECRET, some_settings
+
+SIGNUP = [f"evt_ada_{number}" for number in range(1, 11)]
+
+
+@pytest.fixture(name="url")
+def _url(sqlite_store: Store, sqlite_url: str) -> Iterator[str]:
+    """The address of a bridge's web side."""
+    server = make_server("127.0.0.1", 0, create_app(some_settings(sqlite_url), sqlite_store), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_scenarios_are_listed(bare: Command) -> None:
+    for args in (("stripe", "--list"), ("stripe",)):
+        ended = bare("simulate", *args)
+
+        assert ended.status == 0
+        assert ended.out.startswith("Scenarios of Stripe\n")
+        assert "  one-off    Buys something for 29.00, once." in ended.out
+
+
+def test_a_scenario_arrives_and_each_answer_is_shown(bare: Command, url: str, sqlite_store: Store) -> None:
+    ended = bare("simulate", "stripe", "signup", "--url", url, "--secret", STRIPE_SECRET, "--tag", "ada")
+
+    assert ended.status == 0
+    assert "  customer.subscription.created  evt_ada_2      200  stored" in ended.out
+    assert ended.out.endswith("10 webhooks: 10 x 200 stored\n")
+    assert sorted(statuses(sqlite_store)) == sorted(SIGNUP)
+
+
+def test_a_scenario_arrives_out_of_order_and_twice_when_asked_for(bare: Command, url: str) -> None:
+    where = ("--url", f"{url}/webhooks/stripe", "--secret", STRIPE_SECRET, "--tag", "ada")
+
+    ended = bare("simulate", "stripe", "signup", *where, "--shuffle", "--duplicate")
+
+    sent = [line.split()[1] for line in ended.out.splitlines() if " evt_ada_" in line and " 200 " in line]
+    assert sorted(sent) == sorted(SIGNUP * 2)
+    assert sent != SIGNUP * 2
+    assert ended.out.endswith("20 webhooks: 10 x 200 stored, 10 x 200 seen before\n")
+
+
+def test_a_wrong_secret_is_shown_and_the_status_is_1(bare: Command, url: str) -> None:
+    ended = bare("simulate", "stripe", "one-off", "--url", url, "--secret", "whsec_another_fake_secret")
+
+    assert ended.status == 1
+    assert ended.out.endswith("3 webhooks: 3 x 400 The signature matches none of the configured secrets.\n")
+
+
+def test_a_source_that_is_not_configured_is_shown(bare: Command, url: str) -> None:
+    ended = bare("simulate", "stripe", "one-off", "--url", f"{url}/webhooks/other", "--secret", STRIPE_SECRET)
+
+    assert ended.status == 1
+    assert "3 webhooks: 3 x 404 " in ended.out
+
+
+def test_a_bridge_that_does_not_run_is_one_line(bare: Command) -> None:
+    ended = bare("simulate", "stripe", "one-off", "--url", "http://127.0.0.1:9", "--secret", STRIPE_SECRET)
+
+    assert ended.status == 1
+    assert ended.err.startswith("http://127.0.0.1:9/webhooks/stripe cannot be reached: ")
+    assert ended.err.endswith("Connection refused. Does the bridge run?\n")
+
+
+def test_a_proxy_is_not_asked_for_what_is_on_this_machine(bare: Command, url: str) -> None:
+    where = ("--url", url, "--secret", STRIPE_SECRET)
+
+    ended = bare(
+        "simulate", "stripe", "one-off", *where, HTTP_PROXY="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9"
+    )
+
+    assert ended.status == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (("stripe", "nothing"), "nothing: no such scenario. There are lifecycle, signup, "),
+        (("stripe", "signup"), "--secret: the bridge's STRIPE_WEBHOOK_SECRET is needed to sign"),
+        (("stripe", "signup", "--secret", "@/nowhere"), "--secret: /nowhere cannot be read (FileNotFoundError)"),
+    ],
+)
+def test_what_is_missing_is_said(bare: Command, args: tuple[str, ...], problem: str) -> None:
+    ended = bare("simulate", *args)
+
+    assert ended.status == 2
+    assert ended.err.startswith(problem)

@@ -1,0 +1,113 @@
+"""`status`: what is stored, what waits and until when, and what it adds up to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from bridge.cli.overview import Total, totals
+from bridge.store import Store, leases, outbox, pauses
+from bridge.store.outbox import DeliveryStatus, Sum
+from tests.bridge.cli.conftest import Command
+from tests.bridge.cli.working import arrive, work
+from tests.bridge.store.builders import a_delivery, added, an_outcome
+from tests.settings import some_settings
+
+
+def a_sum(status: DeliveryStatus, amount: str, mrr: str, event_type: str = "renewal") -> Sum:
+    return Sum(
+        source="stripe", livemode=True, status=status, currency="USD", event_type=event_type, count=1,
+        amount=Decimal(amount), mrr_impact=Decimal(mrr),
+    )  # fmt: skip
+
+
+def test_an_empty_store_says_so(cli: Command) -> None:
+    ended = cli("status")
+
+    assert ended.status == 0
+    assert ended.out == (
+        "Webhooks\n  none\n\nRevenue events\n  none\n\nWhat it adds up to\n  none\n\n"
+        "No worker has been seen. Start one: pulsora-bridge serve (or worker).\n"
+    )
+
+
+def test_a_life_is_counted_and_added_up(cli: Command, sqlite_store: Store, sqlite_url: str) -> None:
+    settings = some_settings(sqlite_url)
+    arrive(sqlite_store, "stripe", "upgrade")
+    work(sqlite_store, settings)
+    arrive(sqlite_store, "paddle", "one-off")
+
+    ended = cli("status", "--json")
+
+    assert ended.json["inbox"]["stripe"] == {"ignored": 1, "settled": 17}
+    assert ended.json["inbox"]["paddle"] == {"received": 4}
+    assert ended.json["outbox"] == {"stripe": {"pending": 2}}
+    [total] = ended.json["totals"]
+    # 49.00 a month, then 99.00: told nobody yet
+    assert (total["mrr_told"], total["mrr_to_come"]) == ("0", "99.00")
+
+
+def test_tables_hold_a_column_for_each_status(cli: Command, sqlite_store: Store, sqlite_url: str) -> None:
+    arrive(sqlite_store, "stripe", "signup")
+    work(sqlite_store, some_settings(sqlite_url))
+
+    lines = cli("status").out.splitlines()
+
+    assert lines[1].split() == ["source", "received", "waiting", "settled", "ignored", "failed"]
+    assert lines[2].split() == ["stripe", "9", "1"]
+    assert lines[5].split() == ["source", "held", "pending", "delivered", "dead", "dropped", "kept"]
+    assert lines[6].split() == ["stripe", "1"]
+
+
+def test_a_backlog_shows_how_long_it_takes_under_the_budget(cli: Command, sqlite_store: Store) -> None:
+    made = datetime.now(UTC) - timedelta(minutes=5)
+    waiting = [a_delivery(f"payment:pi_{number}", created_at=made) for number in range(30)]
+    with sqlite_store.transaction() as tx:
+        outbox.add(tx, waiting)
+
+    ended = cli("status", RATE_LIMIT_PER_HOUR="10")
+
+    # 30 at 10 an hour
+    assert "30 revenue events wait to be sent, at 10 an hour about 3.0 h; the oldest for 5 min.\n" in ended.out
+
+
+def test_pauses_and_dead_letters_are_told_in_sentences(cli: Command, sqlite_store: Store) -> None:
+    [delivery_id] = added(sqlite_store, a_delivery())
+    with sqlite_store.transaction() as tx:
+        outbox.record(tx, [an_outcome(delivery_id, DeliveryStatus.DEAD, last_status=400, last_error="amount wrong")])
+        until, now = datetime(2030, 1, 1, tzinfo=UTC), datetime.now(UTC)
+        pauses.pause(tx, "https://pulsora.co:443#1a2b", until, "401: Invalid API token", True, now=now)
+
+    told = cli("status").out
+
+    assert "PAUSED until 2030-01-01 00:00:00 UTC: https://pulsora.co:443#1a2b: 401: Invalid API token\n" in told
+    assert "DEAD: 1 revenue events were given up: pulsora-bridge deliveries list --status dead\n" in told
+
+
+def test_the_youngest_sign_of_life_counts(cli: Command, sqlite_store: Store) -> None:
+    now = datetime.now(UTC)
+    with sqlite_store.transaction() as tx:
+        leases.beat(tx, "old", now - timedelta(hours=3))
+        leases.beat(tx, "young", now - timedelta(minutes=30))
+
+    assert cli("status").out.splitlines()[-1] == "A worker was last seen 30 min ago."
+
+
+def test_totals_part_what_was_told_from_what_is_to_come_and_what_never_goes() -> None:
+    sums = [
+        a_sum(DeliveryStatus.DELIVERED, "49.00", "49.00", "subscription"),
+        a_sum(DeliveryStatus.DELIVERED, "49.00", "0.00"),
+        a_sum(DeliveryStatus.HELD, "10.00", "1.00"),
+        a_sum(DeliveryStatus.PENDING, "10.00", "1.00"),
+        a_sum(DeliveryStatus.DEAD, "5.00", "0.50"),
+        a_sum(DeliveryStatus.KEPT, "5.00", "0.50"),
+        a_sum(DeliveryStatus.DROPPED, "5.00", "0.50"),
+    ]
+
+    assert totals(sums) == [
+        Total(
+            source="stripe", mode="live", currency="USD", revenue_told=Decimal("98.00"), mrr_told=Decimal("49.00"),
+            revenue_to_come=Decimal("20.00"), mrr_to_come=Decimal("2.00"), revenue_not_told=Decimal("15.00"),
+            mrr_not_told=Decimal("1.50"),
+        )
+    ]  # fmt: skip

@@ -1,0 +1,102 @@
+"""The demo's tally: what adds up, how a line looks, and which promises are broken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from bridge.cli.tally import HEADER, REFUSED, SEEN, STORED, Tally, broken_promises, levels, revenue, row, totals
+
+LIFE = [
+    ("subscription", 49.0, 49),
+    ("renewal", 49.0, 0),
+    ("upgrade", 33.8, 50),
+    ("downgrade", 0, -80),
+    ("refund", -20.0, 0),
+    ("purchase", 29.0, None),
+    ("purchase", 29.0, None),
+    ("churn", 0, -19),
+]
+
+
+def an_event(number: int, kind: str, amount: float, mrr: int | None) -> dict[str, Any]:
+    data = {
+        "visitor_fingerprint": "fp_demo1", "session_id": "sess_demo1", "customer_id": "cus_demo1", "amount": amount,
+        "currency": "USD", "transaction_id": f"tx_{number}", "payment_processor": "stripe", "event_type": kind,
+        "metadata": {"plan": "Pro"},
+    }  # fmt: skip
+    return data if mrr is None else {**data, "mrr_impact": mrr}
+
+
+def a_life() -> list[dict[str, Any]]:
+    """All that the scenarios of one processor come to."""
+    return [an_event(number, *one) for number, one in enumerate(LIFE)]
+
+
+def a_tally(events: list[dict[str, Any]]) -> Tally:
+    answers = Counter({STORED: 10, SEEN: 3, f"{REFUSED} (signature_mismatch)": 1})
+    return Tally(answers=answers, meant=Counter({STORED: 10, SEEN: 3, REFUSED: 1}), events=list(events))
+
+
+def test_a_life_that_arrived_whole_keeps_every_promise() -> None:
+    assert broken_promises(a_tally(a_life()), ["stripe"]) == []
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "problem"),
+    [
+        (lambda life: life[1:], "stripe: 0 x subscription with an MRR of 49.00 arrived, 1 was due"),
+        (lambda life: life[:-1], "stripe: MRR does not come to 0 after churn"),
+        (
+            lambda life: [*life, an_event(9, "renewal", 49.0, 0)],
+            "stripe: 2 x renewal with an MRR of 0.00 arrived, 1 was due",
+        ),
+        (
+            lambda life: [*life[:-1], {**life[-1], "transaction_id": "tx_0"}],
+            "stripe: a transaction id came twice",
+        ),
+        (lambda life: [], "stripe: 0 x purchase with an MRR of nothing arrived, 2 was due"),
+    ],
+)
+def test_whatever_is_missing_or_too_much_is_a_broken_promise(spoilt: Any, problem: str) -> None:
+    assert problem in broken_promises(a_tally(spoilt(a_life())), ["stripe"])
+
+
+def test_a_forged_webhook_that_was_stored_is_a_broken_promise() -> None:
+    tally = a_tally(a_life())
+    tally.answers = Counter({STORED: 11, SEEN: 3})
+
+    [problem] = broken_promises(tally, ["stripe"])
+
+    assert problem.startswith("the webhooks were answered {'stored': 11, 'seen before': 3}")
+
+
+def test_mrr_runs_up_and_down() -> None:
+    assert [str(level) for level in levels(a_life())] == ["49", "49", "99", "19", "19", "19", "19", "0"]
+
+
+def test_revenue_is_summed_by_currency_exactly() -> None:
+    euros = {**an_event(9, "purchase", 0.1, None), "currency": "EUR"}
+
+    # 49.00 + 49.00 + 33.80 - 20.00 + 29.00 + 29.00
+    assert revenue([*a_life(), euros, euros, euros]) == {"USD": Decimal("169.8"), "EUR": Decimal("0.3")}
+
+
+def test_a_line_fits_a_terminal_of_80_columns() -> None:
+    line = row(an_event(1, "subscription", 1234.5, 1234), Decimal("1234.00"))
+
+    assert line == "stripe  subscription 1234.50 USD   +1234.00 1234.00  cus_demo1  Pro     fp_demo1"
+    assert max(len(HEADER), len(line)) <= 80
+
+
+def test_the_totals_say_what_became_of_every_webhook() -> None:
+    assert totals(a_tally(a_life()), ["stripe"]) == [
+        "from        revenue    MRR at most   MRR after churn",
+        "stripe   169.80 USD      99.00 USD          0.00 USD",
+        "",
+        "14 webhooks sent: 10 stored, 3 seen before, 1 refused (signature_mismatch).",
+        "8 revenue events arrived.",
+    ]

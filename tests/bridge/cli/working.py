@@ -1,0 +1,42 @@
+"""A store in which something has happened: webhooks of simulated customers, routed and settled, short of sending."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from bridge.settings import Settings
+from bridge.store import Store
+from bridge.store.inbox import Arrival
+from bridge.worker.route import route
+from bridge.worker.settle import settle_due
+from processors import processors
+from tests.settings import PADDLE_SECRET, STRIPE_SECRET
+
+BORN = datetime(2026, 1, 5, 12, tzinfo=UTC)
+SECRETS = {"stripe": STRIPE_SECRET, "paddle": PADDLE_SECRET}
+
+
+def arrive(store: Store, name: str, scenario: str, tag: str = "ada") -> list[str]:
+    """Stores a scenario's webhooks as the web would; their event ids."""
+    processor, now = processors()[name], datetime.now(UTC)
+    ids = []
+    for body in processor.scenarios[scenario].events(tag, BORN):
+        signed = processor.sign(body, SECRETS[name], now)
+        event = processor.verify(signed.body, signed.headers, [SECRETS[name]], now, timedelta(minutes=5))
+        store.accept(
+            Arrival(
+                source=name, account=event.account, livemode=event.livemode, event_id=event.id, type=event.type,
+                created_at=event.created_at, received_at=now, body=signed.body,
+            )
+        )  # fmt: skip
+        ids.append(event.id)
+    return ids
+
+
+def work(store: Store, settings: Settings) -> None:
+    """Everything that a worker has to do now, short of sending."""
+    now = datetime.now(UTC)
+    while route(store, settings, "worker", now):
+        pass
+    while settle_due(store, settings, "worker", now):
+        pass
