@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bridge.errors import WrongUsage
@@ -162,6 +163,7 @@ def _worker(settings: Settings, parent: int) -> None:
 
 def _web(listener: socket.socket | None, settings: Settings, parent: int) -> None:
     _end_with(parent)
+    import_module("bridge.web")  # before the fork: a worker that was killed is back at once, and memory is shared
     bind = f"fd://{listener.detach()}" if listener is not None else settings.bind
     _gunicorn(settings, bind).run()
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from bridge.store import Store, inbox, lane
+from bridge.store import Store, inbox
 from bridge.store.inbox import Arrival
 
 
@@ -29,16 +28,6 @@ def early() -> None:
         return True
 
     Store.accept = accept_early  # type: ignore[method-assign]
-
-
-def laneless() -> None:
-    """Lets every process write when it likes."""
-
-    @contextmanager
-    def no_turn(self: lane.Lane, seconds: float) -> Iterator[None]:
-        yield
-
-    lane.Lane.turn = no_turn  # type: ignore[method-assign]
 
 
 def unsynced() -> None:
@@ -60,7 +49,6 @@ def forgetful() -> None:
 
 GUARDS: Mapping[str, Callable[[], None]] = {
     "early": early,
-    "laneless": laneless,
     "unsynced": unsynced,
     "forgetful": forgetful,
 }
