@@ -76,8 +76,8 @@ def rows(value: Any, path: str = "") -> Iterator[Json]:
 
 
 def text(value: Any, longest: int = 500) -> str | None:
-    """A trimmed string of at most `longest` characters, or None: it is empty, longer, or no string."""
-    if not isinstance(value, str):
+    """A trimmed string of at most `longest` characters, or None: it is empty, longer, holds a NUL, or is no string."""
+    if not isinstance(value, str) or "\x00" in value:
         return None
     trimmed = value.strip()
     return trimmed if trimmed and len(trimmed) <= longest else None

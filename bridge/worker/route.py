@@ -21,6 +21,7 @@ from processors.base import Translation
 log = structlog.get_logger()
 
 BATCH = 400
+ROUTER = "router"
 LEASE = timedelta(seconds=30)
 TRY_AGAIN = timedelta(hours=1)
 LONGEST_WINDOW = 4  # quiet windows: a stream that never falls quiet is settled all the same
@@ -42,16 +43,24 @@ def route(store: Store, settings: Settings, owner: str, now: datetime) -> int:
     with store.reading() as tx:
         if not inbox.fresh(tx, 1, now):
             return 0
-    with store.transaction() as tx:
-        if not leases.acquire(tx, "router", owner, now, now + LEASE):
-            return 0
+    if not _is_mine(store, owner, now):
+        return 0
+    with store.reading() as tx:
         rows = inbox.fresh(tx, BATCH, now)
-        read = [_read(row, settings) for row in rows]
+    read = [_read(row, settings) for row in rows]  # before the transaction, so that nobody waits for it
+    with store.transaction() as tx:
+        if not leases.acquire(tx, ROUTER, owner, now, now + LEASE):
+            return 0
         _refuse(tx, read, now)
         _learn(tx, read)
         for scope, own in groupby(sorted(read, key=lambda one: one.row.scope), key=lambda one: one.row.scope):
             _send_on(tx, scope, [one for one in own if one.said is not None and one.said.facts], settings, now)
     return len(rows)
+
+
+def _is_mine(store: Store, owner: str, now: datetime) -> bool:
+    with store.transaction() as tx:
+        return leases.acquire(tx, ROUTER, owner, now, now + LEASE)
 
 
 def _read(row: InboxRow, settings: Settings) -> Read:

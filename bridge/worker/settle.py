@@ -18,6 +18,7 @@ from bridge.sender import contract
 from bridge.settings import Settings, Source
 from bridge.store import Store, catalog, inbox, outbox, streams
 from bridge.store.outbox import DeliveryStatus, NewDelivery
+from bridge.store.streams import LeaseLost, Saved
 from bridge.worker.patience import REASON, awaited_until
 from bridge.worker.translating import NO_SOURCE, Untranslatable, translation
 from bridge.worker.work import Work
@@ -51,13 +52,18 @@ def settle_due(store: Store, settings: Settings, owner: str, now: datetime, hydr
         hydrate(works)
     for work in works:
         _settle(work)
-    with store.transaction() as tx:
-        _write(tx, works, now)
-        for work, until in awaited:
-            streams.postpone(tx, work.claim, until, REASON)
-        for claim in claims:
-            if source_of(claim.scope, settings) is None:
-                streams.postpone(tx, claim, now + TRY_AGAIN, NO_SOURCE)
+    orphans = [claim for claim in claims if source_of(claim.scope, settings) is None]
+    postponed = [(work.claim, until, REASON) for work, until in awaited]
+    postponed += [(claim, now + TRY_AGAIN, NO_SOURCE) for claim in orphans]
+    try:
+        with store.transaction() as tx:
+            _write(tx, works, now)
+            for claim, until, reason in postponed:
+                streams.postpone(tx, claim, until, reason)
+    except LeaseLost:  # another worker took one of them over: nothing was written, and the others go back at once
+        with store.transaction() as tx:
+            for claim in claims:
+                streams.release(tx, claim)
     return len(claims)
 
 
@@ -143,6 +149,7 @@ def _write(tx: Connection, works: Sequence[Work], now: datetime) -> None:
     """Invariant 5: state, revenue events and the marks of their rows, all or none."""
     settled: list[tuple[int, int, str | None]] = []
     added: list[NewDelivery] = []
+    saved: list[Saved] = []
     for work in works:
         for row_id, problem in work.failed.items():
             inbox.fail(tx, row_id, problem, now + TRY_AGAIN)
@@ -150,10 +157,12 @@ def _write(tx: Connection, works: Sequence[Work], now: datetime) -> None:
         if settlement is None:
             streams.release(tx, work.claim)
             continue
-        streams.save(tx, work.claim, dump(settlement.state), now, min(work.later.values(), default=None))
+        due_at = min(work.later.values(), default=None)
+        saved.append(Saved(claim=work.claim, state=dump(settlement.state), due_at=due_at))
         added += [_delivery(event, work, now) for event in settlement.events]
         outbox.release(tx, work.scope, {event.output_key: contract.dump(event) for event in settlement.released})
         settled += _marks(work, settlement)
+    streams.save_all(tx, saved, now)
     outbox.add(tx, added)
     inbox.mark_settled(tx, settled, now)
 
