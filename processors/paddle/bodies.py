@@ -113,6 +113,7 @@ def transaction(
     """A transaction whose totals are the sums of its lines."""
     subtotal, discount, tax = (_sum(lines, part) for part in ("subtotal", "discount", "tax"))
     total = subtotal - discount + tax
+    net_tax = tax * (total - credit) // total if total else tax
     done = status == "completed"
     return {
         "id": transaction_id,
@@ -134,10 +135,10 @@ def transaction(
                 "credit": str(credit),
                 "credit_to_balance": str(max(0, credit - total)),
                 "grand_total": str(total - credit),
-                "grand_total_tax": str(tax),
+                "grand_total_tax": str(net_tax),
                 "balance": "0" if done else str(total - credit),
                 "fee": "0" if done else None,
-                "earnings": str(total - credit - tax) if done else None,
+                "earnings": str(total - credit - net_tax) if done else None,
                 "currency_code": currency,
             },
             "line_items": list(lines),

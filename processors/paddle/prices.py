@@ -8,7 +8,7 @@ from processors.base import Translation
 from processors.facts import Coupon, Discount, Duration, Interval, Known, Price, Product
 from processors.money import Currency, exact_decimal, whole_minor
 from processors.paddle.envelope import Notice, currency, ignored
-from processors.reading import Json, at, first, ident, instant, table, text
+from processors.reading import Json, at, first, ident, instant, rows, table, text
 
 REMEMBERED = "remembered for later: it tells of no customer"
 # The amount holds the tax, or may: what the account's setting is, no payload tells. Lines of transactions are net.
@@ -30,7 +30,16 @@ def price(found: Json, product: Json, other: Currency | None = None) -> Price | 
         interval_count=count,
         product_id=ident(found.get("product_id")),
         name=text(product.get("name")) or text(found.get("name")) or text(found.get("description")),
-        tax_inclusive=text(found.get("tax_mode")) in TAX_MAYBE_INSIDE,
+        tax_inclusive=text(found.get("tax_mode")) in TAX_MAYBE_INSIDE or _differs_by_country(found, stated),
+    )
+
+
+def _differs_by_country(found: Json, stated: Currency) -> bool:
+    """Whether some countries pay another amount in the same currency: which one applies, no payload tells."""
+    usual = exact_decimal(at(found, "unit_price.amount"))
+    others = (table(row, "unit_price") for row in rows(found, "unit_price_overrides"))
+    return any(
+        currency(one.get("currency_code")) == stated and exact_decimal(one.get("amount")) != usual for one in others
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 
 from processors.base import Translation
 from processors.facts import Discount, Known, Line, Membership, Payment, Price, Product, Reason
-from processors.money import Currency, Money, exact_decimal, whole_minor
+from processors.money import Currency, Money, exact_decimal, round_minor, whole_minor
 from processors.paddle.envelope import Notice, currency, custom_data, ids_of, ignored, says
 from processors.paddle.prices import cycle, price
 from processors.reading import Json, at, first, ident, rows, table, text
@@ -57,9 +58,15 @@ def _paid(found: Json) -> Money | None:
 
 
 def _tax(found: Json) -> int | None:
-    """The tax in the grand total; of older payloads, the tax of the total, which credit may have covered."""
-    tax = whole_minor(first(found, "details.totals.grand_total_tax", "details.totals.tax"))
-    return None if tax is None else max(tax, 0)
+    """The tax in the grand total. Before 2026 Paddle told the whole tax, also where credit had covered a part of it."""
+    totals = table(found, "details.totals")
+    tax, stated = whole_minor(totals.get("tax")), whole_minor(totals.get("grand_total_tax"))
+    if tax is None or stated not in (None, tax):
+        return None if stated is None else max(stated, 0)
+    total, due = whole_minor(totals.get("total")), whole_minor(totals.get("grand_total"))
+    if total and due is not None:
+        tax = round_minor(Fraction(tax * due, total))
+    return max(tax, 0)
 
 
 def _reason(found: Json, subscription_id: str | None, lines: tuple[Line, ...]) -> Reason:
@@ -103,7 +110,7 @@ def _line_items(found: Json) -> Iterator[Line]:
             quantity=exact_decimal(row.get("quantity")) or Decimal(1),
             interval=interval,
             interval_count=count,
-            proration=rate is not None and rate != 1,
+            proration=rate not in (None, 1) or amount < 0,  # what is taken back of a price was billed before
         )
 
 

@@ -47,6 +47,25 @@ def test_a_one_time_price_has_no_interval() -> None:
     assert price.interval is None
 
 
+@pytest.mark.parametrize(
+    ("override", "open_amount"),
+    [
+        ({"amount": "5900", "currency_code": "USD"}, True),
+        ({"amount": "4900", "currency_code": "USD"}, False),
+        ({"amount": "4500", "currency_code": "EUR"}, False),
+        (None, False),
+    ],
+)
+def test_a_price_that_differs_by_country_in_one_currency_leaves_its_amount_open(
+    override: Any, open_amount: bool
+) -> None:
+    entity = {**bodies.price(PRO), "unit_price_overrides": [{"country_codes": ["CA"], "unit_price": override}]}
+
+    (price,) = learned("price.created", entity)
+
+    assert price.tax_inclusive is open_amount
+
+
 def test_a_products_name_is_remembered() -> None:
     assert learned("product.updated", bodies.product(PRO)) == (Product(id="pro_pro", name="Pro"),)
 

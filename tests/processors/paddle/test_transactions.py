@@ -171,3 +171,28 @@ def test_older_payloads_without_a_grand_totals_tax_tell_the_totals() -> None:
     del entity["details"]["totals"]["grand_total_tax"]
 
     assert payment(entity).tax == 980
+
+
+@pytest.mark.parametrize("stated", [None, "931"])
+def test_of_an_older_tax_only_the_share_that_credit_left_is_paid(stated: str | None) -> None:
+    entity = a_transaction(bodies.line(PRO, amount=4900, tax=931), credit=3000)
+    entity["details"]["totals"]["grand_total_tax"] = stated
+
+    found = payment(entity)
+
+    assert (found.amount.minor, found.tax) == (2831, 452)  # 9.31 x 28.31 / 58.31
+
+
+def test_the_grand_totals_own_tax_is_taken_as_stated() -> None:
+    entity = a_transaction(bodies.line(PRO, amount=4900, tax=931), credit=3000)
+    entity["details"]["totals"]["grand_total_tax"] = "451"
+
+    assert payment(entity).tax == 451
+
+
+def test_what_is_taken_back_of_a_whole_period_is_no_measure() -> None:
+    taken_back = bodies.line(PRO, amount=-4900, quantity=-1, rate="1")
+
+    found = payment(a_transaction(bodies.line(TEAM, amount=9900, rate="1"), taken_back, plans=[(TEAM, 1), (PRO, 1)]))
+
+    assert [(line.amount, line.proration) for line in found.lines or ()] == [(9900, False), (-4900, True)]
