@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -131,7 +132,8 @@ class Part:
         if self.process is not None:
             self.deaths = 1 if now - self.began > CALM_SECONDS else self.deaths + 1
             wait = RESTART_SECONDS[min(self.deaths, len(RESTART_SECONDS)) - 1]
-            sys.stderr.write(f"{self.name} ended with {self.process.exitcode}; it starts again in {wait:g} s\n")
+            with suppress(OSError):  # a log on a full disk
+                sys.stderr.write(f"{self.name} ended with {self.process.exitcode}; it starts again in {wait:g} s\n")
             self.process, self.not_before = None, now + wait
         if now >= self.not_before:
             self.process, self.began = start(self), now
