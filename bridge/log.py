@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
 import structlog
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import Processor
 
 # What looks like a secret, a signature or a person, wherever it turns up in a field.
 SECRETS = re.compile(
@@ -18,30 +20,40 @@ SECRETS = re.compile(
     r"|[\w.+\-]+@[\w\-]+\.[\w.\-]+"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
     r"|\b(?:v1|h1)=[0-9a-fA-F]{16,}"
+    r"|-----BEGIN [A-Z ]+-----[^-]*(?:-----END [A-Z ]+-----)?"
 )
 HIDDEN = "[hidden]"
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a stranger's text must not steer the terminal that shows it
+NEVER_TOLD = frozenset({"token", "secret", "signature", "authorization", "cookie", "password", "api_key"})
+PLAIN = (bool, int, float, type(None))
 
 
 def configure(log_format: str = "console", log_level: str = "info") -> None:
-    """Sets up structlog and the standard library's logging for this process; both write to stderr."""
+    """Sets up logging for this process, to stderr: our own events, and what libraries log in the same form."""
     level = getattr(logging, log_level.upper())
-    logging.basicConfig(level=max(level, logging.WARNING), format="%(message)s", stream=sys.stderr, force=True)
-    rendered = (
+    ours: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    rendered: Processor = (
         structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
     )
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            redact,
-            rendered,
-        ],
+        processors=[*ours, rendered],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, Patient(sys.stderr))),
         cache_logger_on_first_use=True,
     )
+    theirs = ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, *ours],
+        processors=[ProcessorFormatter.remove_processors_meta, rendered],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(theirs)
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
 
 
 class Patient:
@@ -62,12 +74,27 @@ class Patient:
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The event with everything hidden that looks like a secret or a person."""
+    """The event with everything hidden that looks like a secret or a person, however deep it lies."""
     for key, value in event.items():
-        event[key] = hidden(value) if isinstance(value, str) else value
+        if not key.startswith("_"):  # structlog's own
+            event[key] = _clean(key, value)
     return event
 
 
 def hidden(text: str) -> str:
     """The text without secrets."""
     return SECRETS.sub(HIDDEN, text)
+
+
+def _clean(key: object, value: object) -> object:
+    if str(key).lower() in NEVER_TOLD:
+        return HIDDEN
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, bytes):
+        return f"[{len(value)} bytes]"
+    if isinstance(value, Mapping):
+        return {str(name): _clean(name, one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean("", one) for one in value]
+    return CONTROL.sub("?", hidden(str(value)))

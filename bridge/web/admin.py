@@ -17,6 +17,7 @@ from bridge.web.keys import bearer, matches
 
 COOKIE = "pulsora_bridge_admin"
 PAGE = 50
+LARGEST_ID = 2**63 - 2
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -31,13 +32,21 @@ HEADERS = {
 
 def mount(bp: Blueprint) -> None:
     """Adds the pages."""
+    bp.get("/admin")(to_overview)
     bp.get("/admin/")(overview)
     bp.get("/admin/events")(events)
-    bp.get("/admin/events/<int:row_id>")(event)
+    bp.get(f"/admin/events/<int(max={LARGEST_ID}):row_id>")(event)
     bp.get("/admin/deliveries")(deliveries)
-    bp.post("/admin/deliveries/<int:delivery_id>/retry")(retry)
+    bp.post(f"/admin/deliveries/<int(max={LARGEST_ID}):delivery_id>/retry")(retry)
     bp.post("/admin/login")(login)
     bp.after_request(_protected)
+
+
+def to_overview() -> AnyResponse:
+    """For those who leave out the last slash: to a path, since behind a proxy this service may not know its scheme."""
+    if context().settings.admin_token is None:
+        abort(404)
+    return redirect(url_for(".overview"))
 
 
 def overview() -> AnyResponse:
@@ -65,7 +74,7 @@ def events() -> AnyResponse:
     if door is not None:
         return door
     status = request.args.get("status")
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=_row_id)
     with context().store.reading() as tx:
         rows = inbox.listing(tx, InboxStatus(status) if status in list(InboxStatus) else None, None, PAGE, before)
     return _page("events.html", rows=rows, status=status, statuses=list(InboxStatus))
@@ -90,7 +99,7 @@ def deliveries() -> AnyResponse:
     if door is not None:
         return door
     status = request.args.get("status")
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=_row_id)
     with context().store.reading() as tx:
         wanted = DeliveryStatus(status) if status in list(DeliveryStatus) else None
         rows = outbox.listing(tx, status=wanted, limit=PAGE, before_id=before)
@@ -150,8 +159,15 @@ def _page(template: str, **values: object) -> Response:
     return make_response(render_template(f"pulsora_bridge/{template}", **values))
 
 
+def _row_id(text: str) -> int:
+    """Where a page begins. ValueError for what no row can have."""
+    if not text.isascii() or not text.isdigit() or int(text[:20]) > LARGEST_ID:
+        raise ValueError(text)
+    return int(text)
+
+
 def _protected(answer: Response) -> Response:
-    if request.path.startswith(url_for("pulsora_bridge.overview")):
+    if request.path.startswith(url_for(".overview")):
         for name, value in HEADERS.items():
             answer.headers.setdefault(name, value)
     return answer

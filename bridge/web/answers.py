@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
+
 import structlog
 from flask import Blueprint, Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from bridge.errors import StoreUnavailable
+from bridge.log import hidden
 from processors.base import SignatureError, SignatureProblem
 
 log = structlog.get_logger()
@@ -66,5 +69,7 @@ def plain(problem: HTTPException) -> Response:
 
 def unexpected(problem: Exception) -> Response:
     """500: an error of this service's own; the log has it, the sender does not."""
-    log.exception("request_failed", exc_info=problem)
+    # As text: in an application of somebody else's, structlog might print every local variable beside the traceback.
+    told = "".join(traceback.format_exception(problem))
+    log.error("request_failed", exception=hidden(told))
     return error(500, "internal", "The service failed. Its log says why.")

@@ -36,7 +36,7 @@ def register() -> Response:
     admin_only()
     try:
         told = AttributionSchema().loads(body_within(LONGEST).decode("utf-8"))
-    except (ValidationError, ValueError) as problem:
+    except (ValidationError, ValueError, RecursionError) as problem:
         return error(400, "invalid", _sentence(problem))
     source = _source(told.get("source"))
     if source is None:
@@ -80,4 +80,5 @@ def _sentence(problem: Exception) -> str:
     if not isinstance(problem, ValidationError):
         return "The body is not JSON."
     found: dict[str, list[str]] = problem.normalized_messages()  # type: ignore[no-untyped-call]  # marshmallow's own
-    return "; ".join(f"{name}: {' '.join(map(str, texts))}" for name, texts in sorted(found.items()))
+    told = (f"{name}: {' '.join(map(str, texts))}" for name, texts in sorted(found.items()))
+    return "; ".join(told).replace("_schema: ", "")

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
 
 NAMED = ("customer_id", "subscription_id", "transaction_id")
-_id = validate.Length(min=1, max=255)
+LONGEST = 255
+
+
+class Ident(fields.String):
+    """An id: 1 to 255 printable characters, trimmed."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs).strip()
+        if not 0 < len(text) <= LONGEST:
+            raise ValidationError(f"must have 1 to {LONGEST} characters")
+        if not text.isprintable():  # nor are control characters and halves of surrogate pairs
+            raise ValidationError("must have printable characters only")
+        return text
 
 
 class AttributionSchema(Schema):
@@ -16,12 +29,12 @@ class AttributionSchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    visitor_fingerprint = fields.String(required=True, validate=_id)
-    session_id = fields.String(required=True, validate=_id)
-    customer_id = fields.String(validate=_id)
-    subscription_id = fields.String(validate=_id)
-    transaction_id = fields.String(validate=_id)
-    source = fields.String(validate=_id)
+    visitor_fingerprint = Ident(required=True)
+    session_id = Ident(required=True)
+    customer_id = Ident()
+    subscription_id = Ident()
+    transaction_id = Ident()
+    source = Ident()
 
     @validates_schema
     def names_something(self, data: dict[str, Any], **_: object) -> None:

@@ -16,6 +16,8 @@ from processors.base import Event, SignatureError
 
 log = structlog.get_logger()
 
+LONGEST_NAME = 64  # of what a stranger may write into the log
+
 
 def mount(bp: Blueprint) -> None:
     """Adds the webhook routes."""
@@ -27,7 +29,7 @@ def receive(name: str) -> Response:
     here = context()
     source = here.settings.sources.get(name)
     if source is None:
-        log.warning("source_unknown", source=name, reason="no secret is configured for it")
+        log.warning("source_unknown", source=name[:LONGEST_NAME], reason="no secret is configured for it")
         abort(404)
     body = body_within(here.settings.max_body_bytes)
     event = _proven(source, body)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from bridge.log import HIDDEN, hidden, redact
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -18,6 +25,7 @@ from bridge.log import HIDDEN, hidden, redact
         "ada.lovelace@example.com",
         "Bearer abc.def.ghi",
         "v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
+        "-----BEGIN RSA PRIVATE KEY-----\nTm90IGEga2V5\n-----END RSA PRIVATE KEY-----",
     ],
 )
 def test_what_looks_like_a_secret_or_a_person_is_hidden(secret: str) -> None:
@@ -40,3 +48,59 @@ def test_every_field_of_an_event_is_looked_at() -> None:
     event = {"event": "refused", "reason": "whsec_abcdefgh12345678", "attempt": 3}
 
     assert redact(None, "", event) == {"event": "refused", "reason": HIDDEN, "attempt": 3}
+
+
+def test_what_lies_deep_in_a_field_is_hidden_too() -> None:
+    event = {"event": "odd", "seen": {"to": ["ada@example.com", 3]}, "why": ValueError("sec_1234567890"), "raw": b"{}"}
+
+    assert redact(None, "", event) == {
+        "event": "odd",
+        "seen": {"to": [HIDDEN, 3]},
+        "why": HIDDEN,
+        "raw": "[2 bytes]",
+    }
+
+
+def test_a_field_that_is_called_a_secret_is_never_told() -> None:
+    event = {"event": "odd", "token": "short", "headers": {"Authorization": "Basic c2hvcnQ="}}
+
+    assert redact(None, "", event) == {"event": "odd", "token": HIDDEN, "headers": {"Authorization": HIDDEN}}
+
+
+def test_a_strangers_text_does_not_steer_the_terminal() -> None:
+    assert redact(None, "", {"source": "a\x1b[2Jb\x00"}) == {"source": "a?[2Jb?"}
+
+
+def logged(log_format: str) -> list[str]:
+    """What a process of its own writes: one event of ours, one of a library, one error with its traceback."""
+    program = f"""
+import logging
+import structlog
+from bridge import log
+
+log.configure({log_format!r}, "info")
+structlog.get_logger().info("received", event_id="evt_1", reason="whsec_abcdefgh12345678")
+logging.getLogger("urllib3").warning("retrying %s", "https://bridge:hunter2@pulsora.example/")
+try:
+    raise ValueError("sk_live_abcdefgh12345678")
+except ValueError:
+    structlog.get_logger().exception("failed")
+"""
+    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == ""
+    return told.stderr.splitlines()
+
+
+def test_json_logs_are_one_object_a_line_whoever_logs() -> None:
+    ours, theirs, failed = (json.loads(line) for line in logged("json"))
+
+    assert (ours["event"], ours["event_id"], ours["reason"], ours["level"]) == ("received", "evt_1", HIDDEN, "info")
+    assert (theirs["logger"], theirs["event"]) == ("urllib3", f"retrying https://{HIDDEN}@pulsora.example/")
+    assert failed["exception"].endswith(f"ValueError: {HIDDEN}")
+
+
+def test_logs_for_people_hide_the_same() -> None:
+    text = "\n".join(logged("console"))
+
+    assert "event_id=evt_1" in text
+    assert not [secret for secret in ("whsec_", "hunter2", "sk_live_") if secret in text]

@@ -74,3 +74,22 @@ def test_a_dead_delivery_is_sent_again_by_a_form_that_only_this_page_can_make(
     assert (forged.status_code, meant.status_code) == (400, 303)
     with sqlite_store.reading() as tx:
         assert outbox.listing(tx)[0].status is DeliveryStatus.PENDING
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/admin/events/99999999999999999999999", 404),
+        ("/admin/events/0", 404),
+        ("/admin/events?before=99999999999999999999999", 200),
+        ("/admin/events?before=-5&status=nonsense", 200),
+        ("/admin/deliveries?before=99999999999999999999", 200),
+        ("/admin/static/../admin.py", 404),
+    ],
+)
+def test_an_odd_address_is_no_error_of_the_service(client: FlaskClient, path: str, status: int) -> None:
+    assert client.get(path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).status_code == status
+
+
+def test_without_its_last_slash_the_overview_is_found_on_whatever_host_it_was_asked(client: FlaskClient) -> None:
+    assert client.get("/admin").headers["Location"] == "/admin/"

@@ -37,7 +37,10 @@ def test_the_same_told_twice_is_one(client: FlaskClient) -> None:
     ("spoilt", "word"),
     [
         ({"session_id": ""}, "session_id"),
+        ({"session_id": " \t "}, "session_id: must have 1 to 255 characters"),
         ({"visitor_fingerprint": "x" * 256}, "visitor_fingerprint"),
+        ({"visitor_fingerprint": "fp\x00"}, "visitor_fingerprint: must have printable characters only"),
+        ({"customer_id": "cus_\ud800"}, "customer_id: must have printable characters only"),
         ({"customer_id": None}, "customer_id"),
         ({"source": "nobody"}, "source: name one of paddle, stripe"),
     ],
@@ -54,7 +57,20 @@ def test_a_registration_names_somebody(client: FlaskClient) -> None:
     answer = post(client, {key: value for key, value in TOLD.items() if key != "customer_id"})
 
     assert answer.json is not None
-    assert "name at least one of customer_id, subscription_id, transaction_id" in answer.json["message"]
+    assert answer.json["message"] == "name at least one of customer_id, subscription_id, transaction_id"
+
+
+def test_ids_are_trimmed(client: FlaskClient) -> None:
+    post(client)
+
+    assert post(client, {**TOLD, "session_id": " sess_1\n"}).json["duplicate"] is True  # type: ignore[index]  # JSON
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"null", b'"text"', b"[" * 16_000])
+def test_a_body_that_is_no_object_is_a_clear_error(client: FlaskClient, body: bytes) -> None:
+    answer = client.post("/attributions", data=body, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+
+    assert (answer.status_code, answer.json and answer.json["error"]) == (400, "invalid")
 
 
 def test_a_body_that_is_no_json_is_a_clear_error(client: FlaskClient) -> None:

@@ -180,3 +180,23 @@ def test_the_routes_can_be_mounted_in_an_application_of_ones_own(settings: Setti
 
     assert stored.status_code == 200
     assert refused.json == {"error": "signature_missing", "message": "The signature header is missing."}
+
+
+class Failing:
+    """A store with an error of its own."""
+
+    def accept(self, arrival: inbox.Arrival) -> bool:
+        raise RuntimeError("an odd error")
+
+
+def test_an_error_of_the_services_own_shows_nothing_of_the_request(
+    settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client = create_app(settings, Failing()).test_client()  # type: ignore[arg-type]  # only accept is called
+
+    answer = post(client, {**EVENT, "data": {"email": "ada@example.com"}})
+
+    logged = "".join(capfd.readouterr())
+    assert (answer.status_code, answer.json and answer.json["error"]) == (500, "internal")
+    assert "an odd error" in logged
+    assert not [text for text in (STRIPE_SECRET, "ada@example.com", "v1=") if text in logged]
