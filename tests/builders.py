@@ -73,7 +73,9 @@ def an_item(minor: float | str | None = 4900, seats: float | str = 1, **more: An
     return Item(price=price, quantity=Decimal(str(seats)), **more)
 
 
-def terms(status: Status = Status.ACTIVE, minor: float | str | None = 4900, seats: float | str = 1, **more: Any) -> Terms:
+def terms(
+    status: Status = Status.ACTIVE, minor: float | str | None = 4900, seats: float | str = 1, **more: Any
+) -> Terms:
     """What a subscription is worth: one item, unless `items` says otherwise."""
     items = more.pop("items", None) or (an_item(minor, seats),)
     return Terms(status=status, items=items, **{"currency": USD, **more})
@@ -172,9 +174,7 @@ def an_invoice(
     **more: Any,
 ) -> Payment:
     """All that was paid on an invoice so far."""
-    ids = Ids(
-        customer_id=customer_id, subscription_id=subscription_id, invoice_id=invoice_id, payment_id=payment_id
-    )
+    ids = Ids(customer_id=customer_id, subscription_id=subscription_id, invoice_id=invoice_id, payment_id=payment_id)
     told = {"processor_event_id": event_id(), "membership": Membership.INVOICE, "is_total": True, **more}
     return Payment(key=invoice_id, at=at, ids=ids, amount=Money(minor=minor, currency=currency), reason=reason, **told)
 
@@ -184,7 +184,11 @@ def an_invoice_payment(
 ) -> Payment:
     """One payment on an invoice, that names both."""
     return a_payment(
-        minor, payment_id, at=at, invoice_id=invoice_id, **{"membership": Membership.INVOICE, "customer_id": None, **more}
+        minor,
+        payment_id,
+        at=at,
+        invoice_id=invoice_id,
+        **{"membership": Membership.INVOICE, "customer_id": None, **more},
     )
 
 

@@ -22,9 +22,7 @@ def linked(links: Links, facts: Iterable[Fact]) -> Links:
         owed = ids.invoice_id or ids.payment_id
         if owed and ids.subscription_id:
             subscription_of.setdefault(owed, ids.subscription_id)
-    return Links(
-        invoice_of=invoice_of, subscription_of=subscription_of, payment_of=payment_of, matched=links.matched
-    )
+    return Links(invoice_of=invoice_of, subscription_of=subscription_of, payment_of=payment_of, matched=links.matched)
 
 
 def payment_of(links: Links, ids: Ids) -> str | None:

@@ -155,9 +155,7 @@ def _units(price: Price, quantity: Decimal) -> Fraction:
 
 def _tiered(price: Price, count: Fraction) -> Fraction:
     if price.tiers_mode is TiersMode.VOLUME:
-        return next(
-            (_tier(tier, count) for tier in price.tiers if tier.up_to is None or count <= tier.up_to), ZERO
-        )
+        return next((_tier(tier, count) for tier in price.tiers if tier.up_to is None or count <= tier.up_to), ZERO)
     total, reached = ZERO, ZERO
     for tier in price.tiers:
         top = count if tier.up_to is None else min(count, Fraction(tier.up_to))

@@ -50,12 +50,16 @@ class Due:
 
 
 def dues(books: Books, facts: Sequence[Fact], policy: Policy) -> list[Due]:
-    """What is to be told of each bill that has changed, in the order of payment."""
-    news = [(bill, minor) for bill in books.news() if (minor := _owing(bill, policy))]
-    if not news:
-        return []
+    """What is to be told of each bill that has changed, in the order of payment. Where nothing is, it is squared."""
+    found = []
     tellers = _tellers(books, facts)
-    found = [_due(bill, minor, tellers.get(bill.id, []), books, policy) for bill, minor in news]
+    for bill in books.news():
+        square = _squared(bill, policy)
+        minor = (square.told - square.told_back) - (bill.told - bill.told_back)
+        if minor:
+            found.append(_due(square, minor, tellers.get(bill.id, []), books))
+        else:
+            books.put(square)
     return sorted(found, key=lambda due: (due.at, due.output_key))
 
 
@@ -82,9 +86,9 @@ def net(minor: int, bill: Bill, policy: Policy) -> int:
     return round_minor(minor * (1 - min(Fraction(bill.tax, bill.paid), Fraction(1))))
 
 
-def _owing(bill: Bill, policy: Policy) -> int:
-    """What the events of a bill are short of its payments less its refunds."""
-    return net(bill.paid, bill, policy) - bill.told - (net(bill.returned, bill, policy) - bill.told_back)
+def _squared(bill: Bill, policy: Policy) -> Bill:
+    """The bill once its events say what was paid and what was given back."""
+    return changed(bill, told=net(bill.paid, bill, policy), told_back=net(bill.returned, bill, policy))
 
 
 def _tellers(books: Books, facts: Sequence[Fact]) -> dict[str, list[Fact]]:
@@ -100,18 +104,12 @@ def _tellers(books: Books, facts: Sequence[Fact]) -> dict[str, list[Fact]]:
     return found
 
 
-def _due(bill: Bill, minor: int, tellers: Sequence[Fact], books: Books, policy: Policy) -> Due:
+def _due(bill: Bill, minor: int, tellers: Sequence[Fact], books: Books) -> Due:
     payments = [fact for fact in tellers if isinstance(fact, Payment)]
     telling = payments or tellers
     transaction_id = _correction_id(bill) if minor < 0 else _transaction_id(bill, payments, books)
-    told = changed(
-        bill,
-        told=net(bill.paid, bill, policy),
-        told_back=net(bill.returned, bill, policy),
-        told_as=(*bill.told_as, transaction_id),
-    )
     return Due(
-        bill=told,
+        bill=changed(bill, told_as=(*bill.told_as, transaction_id)),
         minor=minor,
         at=(max if minor < 0 else min)((fact.at for fact in telling), default=bill.at),
         transaction_id=transaction_id,

@@ -31,9 +31,7 @@ class Ledger:
         )
 
 
-def settled(
-    *windows: Iterable[Fact], policy: Policy | None = None, knowledge: Knowledge = NOTHING_KNOWN
-) -> Ledger:
+def settled(*windows: Iterable[Fact], policy: Policy | None = None, knowledge: Knowledge = NOTHING_KNOWN) -> Ledger:
     """The ledger after these windows."""
     ledger = Ledger()
     for window in windows:

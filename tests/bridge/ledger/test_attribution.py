@@ -101,7 +101,9 @@ def test_the_same_customer_is_always_the_same_unknown_visitor() -> None:
     assert events[0].visitor_fingerprint == events[1].visitor_fingerprint
 
 
-@pytest.mark.parametrize("half", [{"visitor_fingerprint": "fp_1"}, {"session_id": "ses_1"}, {"visitor_fingerprint": "", "session_id": "s"}])
+@pytest.mark.parametrize(
+    "half", [{"visitor_fingerprint": "fp_1"}, {"session_id": "ses_1"}, {"visitor_fingerprint": "", "session_id": "s"}]
+)
 def test_half_a_visit_is_none(half: dict[str, str]) -> None:
     event = renewal([an_invoice(4900, metadata=half), CHAIN[Place.CUSTOMER_METADATA]])
 
@@ -128,8 +130,16 @@ def test_the_names_of_the_keys_are_the_merchants_choice() -> None:
 
 
 def test_a_checkout_is_remembered_for_renewals_refunds_and_churn() -> None:
-    start = [a_created(), *a_bill(4900, reason=Reason.START), an_attribution(subscription_id="sub_1", invoice_id="in_1")]
-    later = [*a_bill(4900, 2, at=after(days=31)), a_refund(4900, of="pi_2", at=after(days=32)), an_ended(at=after(days=40))]
+    start = [
+        a_created(),
+        *a_bill(4900, reason=Reason.START),
+        an_attribution(subscription_id="sub_1", invoice_id="in_1"),
+    ]
+    later = [
+        *a_bill(4900, 2, at=after(days=31)),
+        a_refund(4900, of="pi_2", at=after(days=32)),
+        an_ended(at=after(days=40)),
+    ]
 
     ledger = settled(start, later)
 
@@ -176,7 +186,9 @@ def test_a_refund_is_attributed_by_its_own_metadata_first() -> None:
     ]
 
 
-@pytest.mark.parametrize("ids", [{"payment_id": "pi_1"}, {"payment_id": "in_1"}, {"subscription_id": "sub_1"}, {"payment_id": "ch_1"}])
+@pytest.mark.parametrize(
+    "ids", [{"payment_id": "pi_1"}, {"payment_id": "in_1"}, {"subscription_id": "sub_1"}, {"payment_id": "ch_1"}]
+)
 def test_a_visit_may_be_registered_for_a_payment_an_invoice_a_charge_or_a_subscription(ids: dict[str, str]) -> None:
     registered = an_attribution(visit("registered"), Place.REGISTERED, **{"customer_id": None, **ids})
 

@@ -1,4 +1,4 @@
-"""The settlement as a whole: design.md's table of payments, one test a row, and what order and repetition do not change."""
+"""The settlement as a whole: the table of payments row by row, and what order and repetition do not change."""
 
 from __future__ import annotations
 
@@ -146,7 +146,9 @@ def test_a_trial_start_of_0_is_nothing_at_all() -> None:
 
 
 def test_several_payments_of_one_invoice_in_one_window_are_one_amount() -> None:
-    ledger = settled([an_invoice_payment(4000, "in_1", "pi_1"), an_invoice_payment(6000, "in_1", "pi_2"), an_invoice(10000)])
+    ledger = settled(
+        [an_invoice_payment(4000, "in_1", "pi_1"), an_invoice_payment(6000, "in_1", "pi_2"), an_invoice(10000)]
+    )
 
     assert rows(ledger.events) == ["renewal 100.00 0"]
 
@@ -170,7 +172,10 @@ def test_a_payment_without_a_state_takes_its_mrr_from_the_lines_and_says_that_it
 
 
 def test_an_incomplete_subscription_that_expires_gives_nothing() -> None:
-    story = [a_created(INCOMPLETE), an_ended(was=terms(INCOMPLETE), at=after(hours=23), ended_reason="incomplete_expired")]
+    story = [
+        a_created(INCOMPLETE),
+        an_ended(was=terms(INCOMPLETE), at=after(hours=23), ended_reason="incomplete_expired"),
+    ]
 
     assert settled(story).events == ()
     assert settled(story[:1], story[1:]).events == ()

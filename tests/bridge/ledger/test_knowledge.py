@@ -10,7 +10,19 @@ from bridge.ledger.knowledge import NOTHING_KNOWN, coupons_behind, dump, key_of,
 from bridge.ledger.state import EMPTY
 from processors.facts import Coupon, Discount, Duration, Fact, Known, Product, Tier, TiersMode
 from tests.bridge.ledger.books import knowing, settled
-from tests.builders import NOON, a_coupon, a_created, a_discount, a_line, a_price, a_purchase, an_ended, an_invoice, an_item, terms
+from tests.builders import (
+    NOON,
+    a_coupon,
+    a_created,
+    a_discount,
+    a_line,
+    a_price,
+    a_purchase,
+    an_ended,
+    an_invoice,
+    an_item,
+    terms,
+)
 
 TIERED = a_price(None, id="price_t", tiered=True, tiers_mode=TiersMode.VOLUME)
 COMPLETE = a_price(
@@ -76,6 +88,8 @@ def test_tiers_and_coupons_that_nobody_told_are_missing() -> None:
 
 
 def test_a_discount_that_was_seen_leads_to_its_coupon() -> None:
-    seen = knowing(Discount(id="di_1", coupon_id="SAVE"), Discount(id="di_2", coupon_id="KNOWN"), a_coupon(10, id="KNOWN"))
+    seen = knowing(
+        Discount(id="di_1", coupon_id="SAVE"), Discount(id="di_2", coupon_id="KNOWN"), a_coupon(10, id="KNOWN")
+    )
 
     assert coupons_behind(seen.entries) == {("coupon", "SAVE")}

@@ -33,7 +33,11 @@ def test_a_plan_is_told_with_interval_and_seats() -> None:
     [
         (a_price(), knowing(Product(id="prod_1", name="Acme Pro")), "Acme Pro"),
         (a_price(), NOTHING_KNOWN, "Pro"),
-        (a_price(None, id="p", name=None, tiered=True), knowing(a_price(1, id="p", name="Team", tiered=True, tiers=("t",))), "Team"),
+        (
+            a_price(None, id="p", name=None, tiered=True),
+            knowing(a_price(1, id="p", name="Team", tiered=True, tiers=("t",))),
+            "Team",
+        ),
         (a_price(name=None), NOTHING_KNOWN, "price_4900"),
     ],
     ids=["the product's name", "the price's name", "what was seen of the price", "the price's id"],

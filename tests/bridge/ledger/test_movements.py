@@ -36,7 +36,9 @@ AT_REQUEST = Policy(churn_at=ChurnAt.REQUEST)
 def balance(ledger: Ledger, subscription_id: str = "sub_1") -> tuple[int, int]:
     """What Pulsora knows of the MRR, baseline included, and what it is: both in minor units."""
     known = ledger.state.subscriptions[subscription_id]
-    told = sum(int((event.mrr_impact or 0) * 100) for event in ledger.events if event.subscription_id == subscription_id)
+    told = sum(
+        int((event.mrr_impact or 0) * 100) for event in ledger.events if event.subscription_id == subscription_id
+    )
     return known.baseline + told, round_minor(known.level)
 
 

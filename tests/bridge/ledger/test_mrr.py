@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 
@@ -37,7 +38,11 @@ FOREVER, RECURRING, NONE = MrrDiscounts.FOREVER, MrrDiscounts.RECURRING, MrrDisc
 
 
 def level(
-    found: Terms, *, discounts: MrrDiscounts = FOREVER, knowledge: Knowledge = NOTHING_KNOWN, lines: list[Line] | None = None
+    found: Terms,
+    *,
+    discounts: MrrDiscounts = FOREVER,
+    knowledge: Knowledge = NOTHING_KNOWN,
+    lines: list[Line] | None = None,
 ) -> Level:
     by_price = {line.price_id or "": line for line in lines or []}
     view = View(at=NOON, policy=Policy(mrr_discounts=discounts), knowledge=knowledge, lines=by_price)
@@ -123,7 +128,9 @@ def test_metered_one_time_and_trialing_items_add_nothing() -> None:
     assert level(terms(items=items)) == sure(4900)
 
 
-@pytest.mark.parametrize(("rounds_up", "seats", "exact"), [(True, 25, 3 * 900), (False, 25, 2 * 900), (True, 30, 3 * 900)])
+@pytest.mark.parametrize(
+    ("rounds_up", "seats", "exact"), [(True, 25, 3 * 900), (False, 25, 2 * 900), (True, 30, 3 * 900)]
+)
 def test_packages_are_rounded_as_the_price_says(rounds_up: bool, seats: int, exact: int) -> None:
     price = a_price(900, divide_by=10, divide_rounds_up=rounds_up)
 
@@ -139,7 +146,7 @@ def test_deltas_are_differences_of_rounded_levels_so_rounding_never_drifts() -> 
 
     ledger = settled(
         [a_created(now=yearly[0])],
-        *[[a_subscription(now=now, was=was, at=after(days=day))] for day, (was, now) in enumerate(zip(yearly, yearly[1:], strict=False), 1)],
+        *[[a_subscription(now=now, was=was, at=after(days=day))] for day, (was, now) in enumerate(pairwise(yearly), 1)],
     )
 
     # 83.33, 83.42, 83.5, 83.58, 166.67 -> 83, 83, 84, 84, 167
@@ -205,7 +212,9 @@ def test_an_estimate_is_corrected_as_soon_as_the_tiers_are_known() -> None:
     unknown = of_price(tiered(TiersMode.GRADUATED, ()), 7)
     started = settled([a_created(now=unknown), an_invoice(7000, lines=(a_line(6000, 6, price_id="price_tiers"),))])
 
-    made = started.after([a_subscription(now=unknown, at=after(days=1))], Policy(), knowing(tiered(TiersMode.GRADUATED)))
+    made = started.after(
+        [a_subscription(now=unknown, at=after(days=1))], Policy(), knowing(tiered(TiersMode.GRADUATED))
+    )
 
     assert rows(made.events) == ["subscription 70.00 +70.00", "upgrade 0.00 +1.00"]
     assert [event.metadata.get("mrr_estimated") for event in made.events] == [True, None]
@@ -289,7 +298,9 @@ def test_an_items_discount_comes_off_before_the_subscriptions() -> None:
 
 
 def test_an_amount_off_a_year_counts_a_twelfth_a_month() -> None:
-    found = terms(items=(an_item(price=a_price(58800, Interval.YEAR)),), discounts=(a_discount(a_coupon(off={"USD": 1200})),))
+    found = terms(
+        items=(an_item(price=a_price(58800, Interval.YEAR)),), discounts=(a_discount(a_coupon(off={"USD": 1200})),)
+    )
 
     assert level(found) == sure(4900 - 100)
 

@@ -6,13 +6,28 @@ from itertools import permutations
 
 from bridge.ledger.order import facts_in_order, states_in_order
 from processors.facts import Stage, Status
-from tests.builders import a_created, a_payment, a_purchase, a_refund, a_subscription, after, again, an_attribution, an_ended, terms
+from tests.builders import (
+    a_created,
+    a_payment,
+    a_purchase,
+    a_refund,
+    a_subscription,
+    after,
+    again,
+    an_attribution,
+    an_ended,
+    terms,
+)
 
 TRIALING, ACTIVE, PAUSED = Status.TRIALING, Status.ACTIVE, Status.PAUSED
 
 
 def test_each_fact_counts_once_by_time_and_by_event() -> None:
-    late, first, second = a_payment(at=after(days=1)), a_payment(processor_event_id="a"), a_payment(processor_event_id="b")
+    late, first, second = (
+        a_payment(at=after(days=1)),
+        a_payment(processor_event_id="a"),
+        a_payment(processor_event_id="b"),
+    )
 
     assert facts_in_order([late, second, first, late, second]) == [first, second, late]
 

@@ -16,10 +16,12 @@ from tests.builders import (
     a_coupon,
     a_created,
     a_discount,
+    a_dispute,
     a_link,
     a_payment,
     a_purchase,
     a_refund,
+    a_reinstatement,
     after,
     again,
     an_invoice,
@@ -59,12 +61,20 @@ def test_an_invoice_its_charge_and_their_joint_are_one_payment_in_every_order_an
     facts = a_bill(4900)
 
     for first, second, third in permutations(facts):
-        for windows in ([[first, second, third]], [[first], [second, third]], [[first, second], [third]], [[first], [second], [third]]):
+        for windows in (
+            [[first, second, third]],
+            [[first], [second, third]],
+            [[first, second], [third]],
+            [[first], [second], [third]],
+        ):
             assert total(settled(*windows)) == 4900
 
 
 def test_an_old_invoice_that_names_its_payment_needs_no_joint() -> None:
-    facts: list[Fact] = [a_payment(4900, invoice_id="in_1", membership=Membership.INVOICE), an_invoice(4900, payment_id="pi_1")]
+    facts: list[Fact] = [
+        a_payment(4900, invoice_id="in_1", membership=Membership.INVOICE),
+        an_invoice(4900, payment_id="pi_1"),
+    ]
 
     for order in permutations(facts):
         assert rows(settled(order).events) == ["renewal 49.00 0"]
@@ -148,7 +158,9 @@ def test_a_match_gives_way_to_a_link_that_names_another_invoice() -> None:
 
 
 def test_a_charge_told_as_a_purchase_before_its_link_came_is_not_told_again() -> None:
-    ledger = settled([a_payment(4900)], [a_created(), an_invoice(4900, reason=Reason.START)], [an_invoice_payment(4900)])
+    ledger = settled(
+        [a_payment(4900)], [a_created(), an_invoice(4900, reason=Reason.START)], [an_invoice_payment(4900)]
+    )
 
     assert rows(ledger.events) == ["purchase 49.00 -", "subscription 0.00 +49.00"]
 
@@ -200,7 +212,11 @@ def test_a_payment_carries_no_movement_of_another_subscription() -> None:
 
 def test_a_purchase_is_told_with_what_was_bought_and_with_its_coupon() -> None:
     bought = an_invoice(
-        900, reason=Reason.ONE_OFF, subscription_id=None, plan="Lifetime", discounts=(a_discount(a_coupon(10, name="TEN")),)
+        900,
+        reason=Reason.ONE_OFF,
+        subscription_id=None,
+        plan="Lifetime",
+        discounts=(a_discount(a_coupon(10, name="TEN")),),
     )
 
     (event,) = settled([bought]).events
@@ -240,6 +256,20 @@ def test_net_of_tax_refunds_in_parts_add_up_to_what_was_told() -> None:
 
 
 def test_net_of_tax_a_tax_that_is_learnt_after_the_refund_changes_both() -> None:
-    ledger = settled([a_payment(11900)], [a_refund(11900)], [an_invoice(11900, tax=1900, payment_id="pi_1")], policy=NET)
+    ledger = settled(
+        [a_payment(11900)], [a_refund(11900)], [an_invoice(11900, tax=1900, payment_id="pi_1")], policy=NET
+    )
 
     assert rows(ledger.events) == ["purchase 119.00 -", "refund -119.00 0"]
+
+
+def test_net_of_tax_what_comes_back_after_the_tax_was_learnt_comes_back_net() -> None:
+    ledger = settled(
+        [a_payment(11900)],
+        [a_dispute(11900)],
+        [an_invoice(11900, tax=1900, payment_id="pi_1")],
+        [a_reinstatement(11900)],
+        policy=NET,
+    )
+
+    assert rows(ledger.events) == ["purchase 119.00 -", "refund -119.00 0", "purchase 100.00 0"]

@@ -45,7 +45,9 @@ def total(ledger: Ledger) -> int:
 
 
 def test_a_refund_is_negative_moves_no_mrr_and_names_what_it_refunds() -> None:
-    ledger = settled([a_created(), *a_bill(4900, reason=Reason.START)], [a_refund(4900, at=after(days=3), reason="duplicate")])
+    ledger = settled(
+        [a_created(), *a_bill(4900, reason=Reason.START)], [a_refund(4900, at=after(days=3), reason="duplicate")]
+    )
 
     event = ledger.events[1]
     assert rows([event]) == ["refund -49.00 0"]
@@ -151,7 +153,12 @@ def test_a_total_alone_tells_what_it_adds_each_time() -> None:
     [
         [a_refund(3000, "re_1"), a_refunded_total(3000)],
         [a_refund(3000, "re_1"), a_refund(2000, "re_2"), a_refunded_total(5000, at=after(days=1))],
-        [a_refund(3000, "re_1"), a_refunded_total(3000), a_refund(2000, "re_2"), a_refunded_total(5000, at=after(days=1))],
+        [
+            a_refund(3000, "re_1"),
+            a_refunded_total(3000),
+            a_refund(2000, "re_2"),
+            a_refunded_total(5000, at=after(days=1)),
+        ],
         [a_refund(3000, "re_1", status=PENDING), a_refunded_total(3000), a_refund(3000, "re_1", at=after(days=1))],
     ],
     ids=["one", "two and one total", "two and two totals", "one that was pending"],

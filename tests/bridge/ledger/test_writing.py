@@ -9,7 +9,10 @@ from bridge.ledger.writing import Shelf, text_of, value_of
 from tests.builders import after
 
 A, B = Mark(at=after(), source="a"), Mark(at=after(days=1), source="b")
-WRITTEN = {"a": {"at": "2026-01-01T12:00:00+00:00", "source": "a"}, "b": {"at": "2026-01-02T12:00:00+00:00", "source": "b"}}
+WRITTEN = {
+    "a": {"at": "2026-01-01T12:00:00+00:00", "source": "a"},
+    "b": {"at": "2026-01-02T12:00:00+00:00", "source": "b"},
+}
 
 
 def test_a_shelf_reads_what_is_asked_for_and_nothing_else() -> None:

@@ -1,0 +1,147 @@
+"""What holds of every life of a customer, in whatever order and windows its webhooks arrive (invariants 2, 3 and 4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from bridge.ledger import EMPTY, Policy, settle
+from bridge.ledger.events import AmountBasis, EventType
+from bridge.ledger.state import dump, load
+from processors.facts import Fact
+from processors.money import round_minor
+from tests.bridge.ledger.books import Ledger, settled
+from tests.bridge.ledger.truth import Life, lives
+
+NET = Policy(amount_basis=AmountBasis.NET_OF_TAX)
+thorough = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def windows(draw: Callable[..., Any], life: Life) -> list[list[Fact]]:
+    """The facts in any order, some of them told twice, cut into any windows."""
+    arrived = [*life.facts, *(fact for fact in life.facts if draw(st.integers(0, 4)) == 0)]
+    shuffled: list[Fact] = [arrived[n] for n in draw(st.permutations(range(len(arrived))))]
+    cuts = sorted(draw(st.lists(st.integers(0, len(shuffled)), max_size=5)))
+    found = [shuffled[start:end] for start, end in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)]
+    note(repr(life))
+    note("windows: " + " | ".join(" ".join(fact.processor_event_id for fact in window) for window in found))
+    return found
+
+
+def amounts(ledger: Ledger) -> dict[str, int]:
+    """The sum of all amounts by currency, in minor units."""
+    found: Counter[str] = Counter()
+    for event in ledger.events:
+        found[event.currency] += int(event.amount * 100)
+    return {currency: minor for currency, minor in found.items() if minor}
+
+
+def movement(ledger: Ledger, subscription_id: str) -> int:
+    """The sum of a subscription's MRR movements, in minor units."""
+    return sum(
+        int((event.mrr_impact or 0) * 100) for event in ledger.events if event.subscription_id == subscription_id
+    )
+
+
+def starts(ledger: Ledger) -> Counter[str]:
+    """How often each subscription was told as started."""
+    return Counter(e.subscription_id or "" for e in ledger.events if e.event_type is EventType.SUBSCRIPTION)
+
+
+def assert_mrr_is_true(ledger: Ledger, life: Life) -> None:
+    """Baseline and movements of every subscription make its true MRR, which is what the ledger says was told."""
+    note(repr(life))
+    for sub in life.subs:
+        known = ledger.state.subscriptions[sub.id]
+        assert known.baseline + movement(ledger, sub.id) == known.told == round_minor(known.level) == life.level(sub)
+
+
+@thorough
+@given(life=lives(), data=st.data())
+def test_every_order_and_repetition_in_one_window_gives_the_same_to_the_byte(life: Life, data: st.DataObject) -> None:
+    expected = settle(EMPTY, life.facts, Policy())
+    doubled = [*life.facts, *data.draw(st.lists(st.sampled_from(life.facts), max_size=6))]
+
+    made = settle(EMPTY, data.draw(st.permutations(doubled)), Policy())
+
+    assert made == expected
+    assert dump(made.state) == dump(expected.state)
+
+
+@thorough
+@given(life=lives())
+def test_in_one_window_everything_is_true(life: Life) -> None:
+    ledger = settled(life.facts)
+
+    note(repr(life))
+    assert amounts(ledger) == {currency: minor for currency, minor in life.money.items() if minor}
+    assert_mrr_is_true(ledger, life)
+    assert starts(ledger) == +life.starts
+    assert all(known.baseline == 0 for known in ledger.state.subscriptions.values())
+
+
+@thorough
+@given(life=lives(), data=st.data())
+def test_in_any_order_and_any_windows_sums_are_true_in_the_end(life: Life, data: st.DataObject) -> None:
+    ledger = settled(*windows(data.draw, life))
+
+    assert amounts(ledger) == {currency: minor for currency, minor in life.money.items() if minor}
+    assert_mrr_is_true(ledger, life)
+    assert all(starts(ledger)[sub_id] <= times for sub_id, times in life.starts.items())
+
+
+@thorough
+@given(life=lives(), data=st.data())
+def test_no_event_comes_twice_in_any_windows(life: Life, data: st.DataObject) -> None:
+    ledger = settled(*windows(data.draw, life))
+
+    keys = Counter(event.output_key for event in ledger.events)
+    ids = Counter(event.transaction_id for event in ledger.events)
+    assert max(keys.values(), default=0) <= 1
+    assert max(ids.values(), default=0) <= 1
+
+
+@thorough
+@given(life=lives(), data=st.data())
+def test_what_is_settled_is_not_told_again(life: Life, data: st.DataObject) -> None:
+    ledger = settled(*windows(data.draw, life))
+
+    again = settle(ledger.state, data.draw(st.lists(st.sampled_from(life.facts))), Policy())
+
+    assert again.events == ()
+    assert again.released == ()
+
+
+@thorough
+@given(life=lives())
+def test_a_state_is_the_same_after_it_was_written_down(life: Life) -> None:
+    state = settle(EMPTY, life.facts, Policy()).state
+
+    assert load(dump(state)) == state
+    assert dump(load(dump(state))) == dump(state)
+
+
+@thorough
+@given(life=lives(), data=st.data())
+def test_net_of_tax_sums_do_not_depend_on_the_windows(life: Life, data: st.DataObject) -> None:
+    whole = settled(life.facts, policy=NET)
+
+    ledger = settled(*windows(data.draw, life), policy=NET)
+
+    assert amounts(ledger) == amounts(whole)
+
+
+@thorough
+@given(life=lives(), data=st.data())
+def test_a_visit_that_is_known_releases_all_that_waited_for_it(life: Life, data: st.DataObject) -> None:
+    ledger = settled(*windows(data.draw, life))
+
+    held = set(ledger.state.held)
+    freed = Counter(event.output_key for event in ledger.released)
+    untold = {event.output_key for event in ledger.events if not event.is_attributed}
+    assert held == untold - freed.keys()
+    assert max(freed.values(), default=0) <= 1

@@ -1,0 +1,392 @@
+"""Whole life cycles of a customer, drawn at random: what truly happened, and the facts that webhooks tell of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from processors.facts import Fact, Membership, Payment, Reason, Refund, Stage, Status, SubscriptionState, Terms
+from processors.money import Currency
+from tests.builders import (
+    EUR,
+    FAILED,
+    NOON,
+    PENDING,
+    USD,
+    a_dispute,
+    a_line,
+    a_link,
+    a_payment,
+    a_purchase,
+    a_refund,
+    a_refunded_total,
+    a_reinstatement,
+    a_subscription,
+    an_attribution,
+    an_invoice,
+    an_invoice_payment,
+    terms,
+)
+
+PAUSES = (timedelta(seconds=1), timedelta(seconds=40), timedelta(minutes=50), timedelta(days=1), timedelta(days=30))
+MINORS = (900, 4900, 9900)
+
+
+@dataclass(slots=True, kw_only=True)
+class Sub:
+    """A subscription as it truly stands."""
+
+    id: str
+    now: Terms
+    minor: int
+    seats: int = 1
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether it adds to MRR."""
+        return self.now.status in (Status.ACTIVE, Status.PAST_DUE)
+
+
+@dataclass(slots=True, kw_only=True)
+class Paid:
+    """A payment as it truly was made, and what of it is still with the merchant."""
+
+    payment_id: str
+    currency: Currency
+    left: int
+    refunded: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Life:
+    """Everything that happened to one customer. `money`: what the merchant is left with, by currency code.
+
+    `tells_before`: whether states say what they changed, as Stripe's do, or carry a clock of their own, as Paddle's do.
+    """
+
+    tells_before: bool
+    draw: Callable[..., Any]
+    clock: datetime = NOON
+    facts: list[Fact] = field(default_factory=list)
+    subs: list[Sub] = field(default_factory=list)
+    paid: list[Paid] = field(default_factory=list)
+    money: Counter[str] = field(default_factory=Counter)
+    starts: Counter[str] = field(default_factory=Counter)
+    numbers: int = 0
+
+    def __repr__(self) -> str:
+        return "Life:\n" + "\n".join(map(brief, self.facts))
+
+    def choose(self, options: Sequence[Any]) -> Any:
+        """One of the options."""
+        return self.draw(st.sampled_from(options))
+
+    def flip(self) -> bool:
+        """Yes or no."""
+        return bool(self.draw(st.booleans()))
+
+    def number(self) -> int:
+        """A number that was not used before."""
+        self.numbers += 1
+        return self.numbers
+
+    # ---- Subscriptions ----
+
+    def start(self) -> None:
+        """A subscription begins: at once, after a first payment, or with a trial."""
+        minor, status = self.choose(MINORS), self.choose((Status.ACTIVE, Status.INCOMPLETE, Status.TRIALING))
+        sub = Sub(id=f"sub_{self.number()}", now=terms(status, minor), minor=minor)
+        self.subs.append(sub)
+        self._tell(sub, None, stage=Stage.CREATED)
+        if status is Status.TRIALING:
+            return
+        if status is Status.INCOMPLETE and self.flip():
+            self._become(sub, Status.ENDED, ended_reason="incomplete_expired")
+            return
+        self.bill(sub, minor, Reason.START)
+        if status is Status.INCOMPLETE:
+            self._become(sub, Status.ACTIVE)
+        else:
+            self.starts[sub.id] += 1
+
+    def convert(self, sub: Sub) -> None:
+        """A trial ends and is paid."""
+        self._become(sub, Status.ACTIVE)
+        self.bill(sub, sub.minor * sub.seats, Reason.CYCLE)
+
+    def renew(self, sub: Sub) -> None:
+        """A cycle is paid; the state is told again, unchanged."""
+        self._tell(sub, sub.now)
+        self.bill(sub, sub.minor * sub.seats, Reason.CYCLE)
+
+    def change(self, sub: Sub) -> None:
+        """More or fewer seats, or another price; billed at once, or with the next cycle."""
+        if self.flip():
+            sub.seats = self.draw(st.integers(1, 5))
+        else:
+            sub.minor = self.choose(MINORS)
+        before = sub.now
+        sub.now = terms(before.status, sub.minor, sub.seats)
+        self._tell(sub, before)
+        if self.flip():
+            self.bill(sub, 700, Reason.CHANGE)
+
+    def falter(self, sub: Sub) -> None:
+        """A payment fails, is given up or not, and is made good or not."""
+        self._become(sub, Status.PAST_DUE)
+        if self.flip():
+            self.wait()
+            self._become(sub, Status.UNPAID)
+        if self.flip():
+            self.wait()
+            self._become(sub, Status.ACTIVE)
+            self.bill(sub, sub.minor * sub.seats, Reason.CYCLE)
+
+    def pause(self, sub: Sub) -> None:
+        """It is paused, and resumed or not."""
+        self._become(sub, Status.PAUSED)
+        if self.flip():
+            self.wait()
+            self._become(sub, Status.ACTIVE)
+
+    def end(self, sub: Sub) -> None:
+        """It ends."""
+        self._become(sub, Status.ENDED)
+
+    def _become(self, sub: Sub, status: Status, **more: Any) -> None:
+        before, was_counting = sub.now, sub.is_counting
+        sub.now = replace(before, status=status)
+        self.starts[sub.id] += sub.is_counting and not was_counting
+        self._tell(sub, before, **more)
+
+    def _tell(self, sub: Sub, before: Terms | None, **more: Any) -> None:
+        metadata = {"visitor_fingerprint": f"fp_{self.number()}", "session_id": "ses"} if self.flip() else {}
+        self.clock += timedelta(seconds=1)  # Stripe's clock does not tell two changes of one second apart
+        self.facts.append(
+            a_subscription(
+                now=sub.now,
+                was=before if self.tells_before else None,
+                changed_at=None if self.tells_before else self.clock,
+                at=self.clock,
+                subscription_id=sub.id,
+                metadata=metadata,
+                processor_event_id=self._event_id(),
+                **more,
+            )
+        )
+
+    # ---- Money ----
+
+    def bill(self, sub: Sub | None, minor: int, reason: Reason) -> None:
+        """An invoice is paid, and told in one of several shapes: with or without its charge and their joint."""
+        number = self.number()
+        shape = self.choose(
+            ("joined", "old", "matched", "alone", "by link", "parts") if self.tells_before else ("transaction",)
+        )
+        minor += number if shape in ("matched", "alone") else 0  # what nothing joins is told apart by its amount
+        self._paid(f"pi_{number}", minor if shape != "parts" else minor // 2, USD)
+        self.facts += [
+            replace(fact, at=self.clock + timedelta(seconds=n), processor_event_id=self._event_id())
+            for n, fact in enumerate(_invoice_facts(str(shape), number, minor, reason, sub))
+        ]
+        if shape == "parts":
+            self._paid(f"pi_{number}b", minor - minor // 2, USD)
+
+    def buy(self) -> None:
+        """A one-off purchase, told once or twice, by a charge or by a session."""
+        number, currency = self.number(), self.choose((USD, USD, EUR))
+        minor = self.choose((*MINORS, 10_000 + number))
+        self._paid(f"pi_{number}", minor, currency)
+        for make in self.choose(((a_payment,), (a_purchase,), (a_payment, a_purchase))):
+            self.facts.append(
+                make(
+                    minor,
+                    f"pi_{number}",
+                    at=self.clock,
+                    currency=currency,
+                    charge_id=f"ch_{number}",
+                    processor_event_id=self._event_id(),
+                )
+            )
+
+    def _paid(self, payment_id: str, minor: int, currency: Currency) -> None:
+        self.paid.append(Paid(payment_id=payment_id, currency=currency, left=minor))
+        self.money[currency.code] += minor
+
+    def give_back(self, paid: Paid) -> None:
+        """A refund of a part or of all: it succeeds, at once or later, or it fails; perhaps a total tells of it too."""
+        minor = int(self.draw(st.integers(1, paid.left)))
+        number = self.number()
+        fails = self.flip()
+        steps = self.choose(((PENDING, FAILED), (FAILED,)) if fails else ((), (PENDING,)))
+        self._refund(paid, minor, number, [*steps] if fails else [*steps, None])
+        if not fails:
+            paid.left -= minor
+            paid.refunded += minor
+            self.money[paid.currency.code] -= minor
+            if self.flip():
+                self._total(paid)
+
+    def _refund(self, paid: Paid, minor: int, number: int, steps: Sequence[object]) -> None:
+        for status in steps:
+            told = {} if status is None else {"status": status}
+            self.facts.append(
+                a_refund(
+                    minor,
+                    f"re_{number}",
+                    at=self.clock,
+                    of=paid.payment_id,
+                    currency=paid.currency,
+                    processor_event_id=self._event_id(),
+                    **told,
+                )
+            )
+            self.wait()
+
+    def _total(self, paid: Paid) -> None:
+        self.facts.append(
+            a_refunded_total(
+                paid.refunded,
+                of=paid.payment_id,
+                at=self.clock,
+                currency=paid.currency,
+                processor_event_id=self._event_id(),
+            )
+        )
+
+    def dispute(self, paid: Paid) -> None:
+        """A dispute takes what is left; a part of it, or all, may come back."""
+        number, minor = self.number(), paid.left
+        self.facts.append(
+            a_dispute(
+                minor,
+                f"dp_{number}",
+                at=self.clock,
+                of=paid.payment_id,
+                currency=paid.currency,
+                processor_event_id=self._event_id(),
+            )
+        )
+        back = int(self.draw(st.integers(0, minor)))
+        if back:
+            self.wait()
+            self.facts.append(
+                a_reinstatement(
+                    back,
+                    f"dp_{number}",
+                    at=self.clock,
+                    of=paid.payment_id,
+                    currency=paid.currency,
+                    processor_event_id=self._event_id(),
+                )
+            )
+        paid.left = 0
+        self.money[paid.currency.code] -= minor - back
+
+    # ---- Time and chance ----
+
+    def wait(self) -> None:
+        """Time passes."""
+        self.clock += self.choose(PAUSES)
+
+    def visit(self) -> None:
+        """The customer's visit becomes known."""
+        told = an_attribution(at=self.clock, subscription_id=self.subs[-1].id if self.subs else None)
+        self.facts.append(replace(told, processor_event_id=self._event_id()))
+
+    def live(self) -> None:
+        """One thing that may happen now happens."""
+        self.wait()
+        running = [sub for sub in self.subs if sub.is_counting]
+        trials = [sub for sub in self.subs if sub.now.status is Status.TRIALING]
+        left = [paid for paid in self.paid if paid.left]
+        deeds: list[tuple[Callable[..., None], object]] = [(self.start, None), (self.buy, None), (self.visit, None)]
+        deeds += [
+            (deed, sub) for sub in running for deed in (self.renew, self.change, self.falter, self.pause, self.end)
+        ]
+        deeds += [(deed, sub) for sub in trials for deed in (self.convert, self.end)]
+        deeds += [(deed, paid) for paid in left for deed in (self.give_back, self.dispute)]
+        deed, of = self.choose(deeds)
+        deed() if of is None else deed(of)
+
+    def level(self, sub: Sub) -> int:
+        """The MRR of a subscription now, in minor units."""
+        return sub.minor * sub.seats if sub.is_counting else 0
+
+    def _event_id(self) -> str:
+        return f"evt_{self.number():04}"
+
+
+def _invoice_facts(shape: str, number: int, minor: int, reason: Reason, sub: Sub | None) -> list[Fact]:
+    """What webhooks tell of one paid invoice."""
+    invoice_id, payment_id, sub_id = f"in_{number}", f"pi_{number}", sub.id if sub else None
+    line = (
+        a_line(sub.minor * sub.seats, sub.seats, price_id=f"price_{sub.minor}", proration=reason is Reason.CHANGE)
+        if sub
+        else None
+    )
+    total = an_invoice(
+        minor, invoice_id, reason, subscription_id=sub_id, lines=(line,) if line else None, tax=minor // 6
+    )
+    charge = a_payment(minor, payment_id, charge_id=f"ch_{number}")
+    joint = an_invoice_payment(minor, invoice_id, payment_id)
+    half = minor // 2
+    facts: dict[str, list[Fact]] = {
+        "joined": [charge, total, joint],
+        "old": [
+            replace(charge, membership=Membership.INVOICE, ids=replace(charge.ids, invoice_id=invoice_id)),
+            replace(total, ids=replace(total.ids, payment_id=payment_id)),
+        ],
+        "matched": [charge, total],
+        "alone": [total, a_link(payment_id=payment_id, invoice_id=invoice_id)],
+        "by link": [charge, total, a_link(payment_id=payment_id, invoice_id=invoice_id)],
+        "transaction": [
+            a_payment(
+                minor,
+                payment_id,
+                membership=Membership.INVOICE,
+                subscription_id=sub_id,
+                reason=reason,
+                lines=total.lines,
+                tax=total.tax,
+            )
+        ],
+        "parts": [
+            a_payment(half, payment_id),
+            a_payment(minor - half, f"{payment_id}b"),
+            total,
+            an_invoice_payment(half, invoice_id, payment_id),
+            an_invoice_payment(minor - half, invoice_id, f"{payment_id}b"),
+        ],
+    }
+    return facts[shape]
+
+
+@st.composite
+def lives(draw: Callable[..., Any], longest: int = 8) -> Life:
+    """A life of a few deeds."""
+    life = Life(draw=draw, tells_before=bool(draw(st.booleans())))
+    for _ in range(int(draw(st.integers(1, longest)))):
+        life.live()
+    return life
+
+
+def brief(fact: Fact) -> str:
+    """A fact in one line, so that a failing life can be read."""
+    ids = "/".join(ref for ref in fact.ids.refs())
+    what = type(fact).__name__
+    if isinstance(fact, Payment | Refund):
+        told = getattr(fact, "status", fact.reason)
+        what += f" {fact.amount.minor} {fact.amount.currency.code} {told}{' total' if fact.is_total else ''}"
+    if isinstance(fact, SubscriptionState):
+        what += f" {_brief_terms(fact.before)} -> {_brief_terms(fact.now)} {fact.stage}"
+    return f"{fact.processor_event_id} {fact.at:%m-%d %H:%M:%S} {what} {ids}"
+
+
+def _brief_terms(found: Terms | None) -> str:
+    return "?" if found is None else f"{found.status}:{found.items[0].price.unit_amount}x{found.items[0].quantity}"
