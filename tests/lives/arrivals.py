@@ -54,8 +54,8 @@ def translated(webhooks: Iterable[bytes], processor: Processor) -> tuple[Told, .
     found = []
     for body in webhooks:
         said: Translation = processor.translate(body, {})
-        at = datetime.fromtimestamp(parse(body)["created"], tz=UTC)
         if said.facts or said.known:
+            at = said.facts[0].at if said.facts else datetime.fromtimestamp(parse(body)["created"], tz=UTC)
             found.append(Told(at=at, facts=said.facts, known=said.known))
     return tuple(found)
 

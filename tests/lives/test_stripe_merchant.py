@@ -15,6 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import ClassVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -487,10 +488,11 @@ def agree(customer: Customer, in_order: bool) -> None:
         assert types[EventType.RENEWAL] + paired == books.billed
 
 
+@pytest.mark.timeout(3600)  # a campaign may be long
 def test_the_ledger_keeps_the_books_of_a_random_merchant() -> None:
     Merchant.all_steps = 0
     campaign = settings(
-        max_examples=STEPS // 20,
+        max_examples=STEPS // 38,
         stateful_step_count=50,
         derandomize=not IS_CAMPAIGN,
         deadline=None,
