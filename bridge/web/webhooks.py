@@ -43,8 +43,10 @@ def body_within(most: int) -> bytes:
     declared = request.content_length
     if declared is not None and declared > most:
         abort(413)
-    request.max_content_length = most
+    request.max_content_length = most + 1  # of a longer body in chunks this much is read, without a word
     body = request.get_data(cache=False)
+    if len(body) > most:
+        abort(413)
     if declared is not None and len(body) != declared:
         abort(400)
     return body
