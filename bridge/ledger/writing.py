@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin
 
 from cattrs import Converter
 from cattrs.preconf.json import make_converter
+
+from processors.money import Currency
 
 Value = TypeVar("Value")
 Written = dict[str, Any]
@@ -83,10 +86,18 @@ def _converter() -> Converter:
     for exact in (Fraction, Decimal):
         made.register_unstructure_hook(exact, str)
         made.register_structure_hook(exact, lambda value, kind: kind(value))
+    made.register_unstructure_hook(Currency, lambda currency: f"{currency.code}:{currency.digits}")
+    made.register_structure_hook(Currency, lambda value, _: _currency(value))
     made.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)  # metadata: JSON values
-    made.register_unstructure_hook_func(lambda kind: _is_shelf(kind), Shelf.written)
+    made.register_unstructure_hook_func(_is_shelf, Shelf.written)
     made.register_structure_hook_func(_is_shelf, lambda value, kind: Shelf(get_args(kind)[0], value))
     return made
+
+
+@lru_cache(maxsize=256)
+def _currency(text: str) -> Currency:
+    code, _, digits = text.rpartition(":")
+    return Currency(code=code, digits=int(digits))
 
 
 def _is_shelf(kind: Any) -> bool:
