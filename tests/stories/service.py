@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
@@ -26,37 +27,78 @@ WORKER: Command = ("-m", "bridge.cli", "worker")
 GUNICORN: Command = ("-m", "gunicorn", "-c", str(ROOT / "config" / "gunicorn.conf.py"), "wsgi:app")
 
 
+@dataclass(kw_only=True)
+class Service:
+    """Commands that run in `folder` with the same settings. `url`: where the web side listens."""
+
+    folder: Path
+    url: str
+    environ: dict[str, str]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, command: Command) -> subprocess.Popen[bytes]:
+        """Starts one of the commands, in a process group of its own."""
+        with (self.folder / f"{len(self.processes)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=self.folder,
+                env=self.environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def await_ready(self) -> None:
+        """Waits until the web side can store and a worker has been seen."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
+            with suppress(requests.RequestException):
+                answer = requests.get(f"{self.url}/readyz", timeout=2)
+                if answer.ok and answer.json()["worker_seen_seconds_ago"] is not None:
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"the service did not come up:\n{self.logged()[-4000:]}")
+
+    def stop(self) -> list[int]:
+        """Tells all to stop, and kills what does not; the exit statuses."""
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        return [_ended(process) for process in self.processes]
+
+    def logged(self) -> str:
+        """All that the commands wrote."""
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
+
+
 @contextmanager
-def running(commands: Sequence[Command], folder: Path, database_url: str, endpoint: str, **more: str) -> Iterator[str]:
-    """Runs the commands until the block ends; the service's address. Everything is killed with its process group."""
+def running(
+    commands: Sequence[Command], folder: Path, database_url: str, endpoint: str, **more: str
+) -> Iterator[Service]:
+    """Runs the commands until the block ends; then nothing of them is left."""
     port = _free_port()
-    environ = _environ(database_url, endpoint, port) | more
+    service = Service(
+        folder=folder, url=f"http://127.0.0.1:{port}", environ=_environ(database_url, endpoint, port) | more
+    )
     store = open_store(database_url)
     store.migrate()
     store.close()
-    with ExitStack() as stack:
-        for number, command in enumerate(commands):
-            log = stack.enter_context((folder / f"{number}.log").open("wb"))
-            stack.enter_context(_process(command, folder, environ, log.fileno()))
-        url = f"http://127.0.0.1:{port}"
-        _await_ready(url, folder)
-        yield url
-
-
-@contextmanager
-def _process(command: Command, folder: Path, environ: Mapping[str, str], log: int) -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, *command], cwd=folder, env=dict(environ), stdout=log, stderr=log, start_new_session=True
-    )
     try:
-        yield
+        for command in commands:
+            service.start(command)
+        service.await_ready()
+        yield service
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        service.stop()
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    try:
+        return process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
 
 
 def _environ(database_url: str, endpoint: str, port: int) -> dict[str, str]:
@@ -73,20 +115,6 @@ def _environ(database_url: str, endpoint: str, port: int) -> dict[str, str]:
         "BIND": f"127.0.0.1:{port}",
         "LOG_FORMAT": "json",
     }
-
-
-def _await_ready(url: str, folder: Path) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        try:
-            answer = requests.get(f"{url}/readyz", timeout=2)
-            if answer.ok and answer.json()["worker_seen_seconds_ago"] is not None:
-                return
-        except requests.RequestException:
-            pass
-        time.sleep(0.1)
-    logs = "\n".join(path.read_text(errors="replace") for path in sorted(folder.glob("*.log")))
-    raise AssertionError(f"the service did not come up:\n{logs[-4000:]}")
 
 
 def _free_port() -> int:
