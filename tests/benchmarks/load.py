@@ -1,0 +1,165 @@
+"""A load of webhooks: prepared beforehand, posted over many connections by one cheap thread, each answer looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from processors import processors
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "whsec_bench_fake_secret"
+TOKEN = "sec_bench_fake_token"
+BYTES = 7000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a load came to. Waits in seconds."""
+
+    count: int
+    errors: int
+    seconds: float
+    waits: Sequence[float]
+
+    @property
+    def rate(self) -> float:
+        """Good answers a second."""
+        return self.count / self.seconds
+
+    def wait(self, share: float) -> float:
+        """Milliseconds that this share of all requests stayed below."""
+        return sorted(self.waits)[min(int(len(self.waits) * share), len(self.waits) - 1)] * 1000
+
+
+def webhook(number: int, tag: str, size: int = BYTES) -> bytes:
+    """A charge by a customer of its own, with its visit: it becomes one revenue event. As large as real ones are."""
+    now, name = int(time.time()), f"{tag}{number}"
+    charge = {
+        "id": f"ch_{name}", "object": "charge", "amount": 2900, "amount_captured": 2900, "amount_refunded": 0,
+        "captured": True, "created": now, "currency": "usd", "customer": f"cus_{name}", "paid": True,
+        "metadata": {"visitor_fingerprint": f"fp_{name}", "session_id": f"sess_{name}"},
+        "payment_intent": f"pi_{name}", "refunded": False, "status": "succeeded", "livemode": True,
+    }  # fmt: skip
+    event = {
+        "id": f"evt_{name}", "object": "event", "api_version": "2025-03-31.basil", "created": now,
+        "type": "charge.succeeded", "livemode": True, "data": {"object": charge},
+    }  # fmt: skip
+    chance = random.Random(number)
+    missing = size - len(json.dumps(event))
+    charge["details"] = [f"{chance.randrange(10**6):06d} some_field_name" for _ in range(missing // 26)]
+    return json.dumps(event).encode()
+
+
+def requests(count: int, tag: str, size: int = BYTES) -> list[bytes]:
+    """So many signed requests, each of another event."""
+    sign, now = processors()["stripe"].sign, datetime.now(UTC)
+    return [_request(sign(webhook(number, tag, size), SECRET, now)) for number in range(count)]
+
+
+def _request(signed: object) -> bytes:
+    fields = "".join(f"{name}: {value}\r\n" for name, value in signed.headers.items())  # type: ignore[attr-defined]
+    body: bytes = signed.body  # type: ignore[attr-defined]
+    head = f"POST /webhooks/stripe HTTP/1.1\r\nHost: bench\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def post(port: int, prepared: Sequence[bytes], connections: int = 32) -> Measured:
+    """Posts all of them over so many connections at once, as fast as they are answered."""
+    selector, waiting, waits, errors = selectors.DefaultSelector(), iter(prepared), [], 0
+    began = time.perf_counter()
+    for _ in range(connections):
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _next(selector, connection, waiting, is_new=True)
+    while selector.get_map():
+        for key, _ in selector.select():
+            connection, (since, answer) = key.fileobj, key.data
+            answer += connection.recv(65536)  # type: ignore[union-attr]
+            if answer and not answer.endswith(b"}\n"):  # head and body come apart
+                continue
+            waits.append(time.perf_counter() - since)
+            errors += not answer.startswith(b"HTTP/1.1 200")
+            _next(selector, connection, waiting)  # type: ignore[arg-type]
+    return Measured(count=len(prepared) - errors, errors=errors, seconds=time.perf_counter() - began, waits=waits)
+
+
+def _next(
+    selector: selectors.BaseSelector, connection: socket.socket, waiting: Iterator[bytes], *, is_new: bool = False
+) -> None:
+    request = next(waiting, None)
+    if not is_new:
+        selector.unregister(connection)
+    if request is None:
+        connection.close()
+        return
+    since = time.perf_counter()
+    connection.sendall(request)
+    selector.register(connection, selectors.EVENT_READ, (since, bytearray()))
+
+
+@contextmanager
+def started(command: Sequence[str], folder: Path, **environ: str) -> Iterator[int]:
+    """A server on a free port, in a process group that is gone afterwards; its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}",
+        "BIND": f"127.0.0.1:{port}",
+        "STRIPE_WEBHOOK_SECRET": SECRET,
+        "PULSORA_SECRET_TOKEN": TOKEN,
+        "RATE_LIMIT_PER_HOUR": "0",
+        "SETTLE_SECONDS": "0",
+        "LOG_FORMAT": "json",
+        **environ,
+    }
+    with (folder / f"{port}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=folder, env=environ, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _await(port, process)
+        yield port
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def memory(port: int) -> Mapping[str, float]:
+    """Megabytes resident of the processes whose group serves the port, by what they do."""
+    found: dict[str, float] = {}
+    for connection in psutil.net_connections("tcp"):
+        if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+            for process in psutil.process_iter(["pid"]):
+                with suppress(psutil.Error, ProcessLookupError):
+                    if os.getpgid(process.pid) == os.getpgid(connection.pid or 0):
+                        found[str(process.pid)] = process.memory_info().rss / 1e6
+    return found
+
+
+def _await(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            if b"200" in connection.recv(4096):
+                return
+        time.sleep(0.05)
+    raise SystemExit(f"{process.args} did not start, see its log")
