@@ -23,6 +23,7 @@ Spot = tuple[Place, str]  # a place and the id it is remembered for; "" is the c
 
 CUSTOMER = ""
 MARKS_KEPT = 200  # of single payments and invoices; those of subscriptions and the customer are kept for ever
+VISIT_NAMED = "names the visit"
 HELD_KEPT = 100  # events of a customer whose visit nobody names for years would pile up
 _LASTING = tuple(f"{place.value}:" for place in (Place.SUBSCRIPTION, Place.CUSTOMER, Place.CUSTOMER_METADATA))
 
@@ -113,7 +114,7 @@ def _mark(metadata: Metadata, fact: Fact, policy: Policy) -> Mark | None:
 def _remark(mark: Mark | None) -> str:
     if mark is None:
         return "names no visit"
-    return "names the visit" if mark.fingerprint else "names customer, source or campaign, but no whole visit"
+    return VISIT_NAMED if mark.fingerprint else "names customer, source or campaign, but no whole visit"
 
 
 def _merged(old: Mark | None, new: Mark) -> Mark:
@@ -173,6 +174,13 @@ def released(held: Shelf[Draft], origins: Origins) -> tuple[RevenueEvent, ...]:
     """Held events whose visit is known by now, completed."""
     events = (attributed(draft, origins) for draft in held.values())
     return tuple(event for event in events if event.is_attributed)
+
+
+def remark_released(freed: Sequence[RevenueEvent], remarks: Remarks) -> None:
+    """Says of the webhooks that named a visit which events waited for it."""
+    if freed:
+        named = [event_id for event_id, texts in remarks.of_event.items() if VISIT_NAMED in texts]
+        remarks.add(named, f"releases {', '.join(event.transaction_id for event in freed)}")
 
 
 def still_held(

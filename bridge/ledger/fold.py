@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bridge.ledger.attribution import Origins, attributed, marked, released, still_held
+from bridge.ledger.attribution import Origins, attributed, marked, released, remark_released, still_held
 from bridge.ledger.bills import Books, entered
 from bridge.ledger.drafts import Draft, in_order
 from bridge.ledger.events import Policy, RevenueEvent
@@ -19,7 +19,7 @@ from bridge.ledger.remarks import Remarks
 from bridge.ledger.state import State
 from bridge.ledger.subscriptions import Lives, live
 from bridge.ledger.telling import remark_silent, told
-from processors.facts import Fact, Link, Payment, Refund
+from processors.facts import Fact, Refund
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,7 @@ def settle(state: State, facts: Sequence[Fact], policy: Policy, knowledge: Knowl
     origins = Origins(marks=marks, customer_id=state.customer_id or _customer_of(ordered), policy=policy)
     freed = released(state.held, origins) if marks is not state.marks else ()
     events = tuple(attributed(draft, origins) for draft in drafts)
-    for fact in ordered:
-        if isinstance(fact, Link):
-            remarks.add((fact.processor_event_id,), "says what belongs together")
+    remark_released(freed, remarks)
     return Settlement(
         state=State(
             customer_id=origins.customer_id,
@@ -80,7 +78,7 @@ def _told(facts: Sequence[Fact], books: Books, lives: Lives) -> list[Draft]:
     due = dues(books, facts, policy)
     live(lives, facts, due, books.links)
     drafts = told(due, books, lives)
-    remark_silent([fact for fact in facts if isinstance(fact, Payment)], due, books, remarks)
+    remark_silent(facts, due, books, remarks)
     desk = Desk(books=books, subscriptions=lives.subscriptions, policy=policy, remarks=remarks)
     settle_refunds((fact for fact in facts if isinstance(fact, Refund)), desk)
     return in_order(drafts + desk.drafts)

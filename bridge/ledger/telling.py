@@ -14,7 +14,7 @@ from bridge.ledger.payments import Due, paired
 from bridge.ledger.remarks import Remarks, shown
 from bridge.ledger.state import Subscription
 from bridge.ledger.subscriptions import Lives
-from processors.facts import Payment, Reason, Status
+from processors.facts import Fact, Link, Payment, Reason, Status
 
 
 def told(dues: Sequence[Due], books: Books, lives: Lives) -> list[Draft]:
@@ -28,12 +28,14 @@ def told(dues: Sequence[Due], books: Books, lives: Lives) -> list[Draft]:
     return drafts + [_of_movement(one, lives.eyes.policy) for one in lives.movements if id(one) not in carried]
 
 
-def remark_silent(payments: Iterable[Payment], dues: Iterable[Due], books: Books, remarks: Remarks) -> None:
-    """Says of every payment that gave no event why it did not."""
+def remark_silent(facts: Iterable[Fact], dues: Iterable[Due], books: Books, remarks: Remarks) -> None:
+    """Says of every payment that gave no event why it did not, and of a link what it is."""
     told_by = {event_id for due in dues for event_id in due.event_ids}
-    for payment in payments:
-        if payment.processor_event_id not in told_by:
-            remarks.add((payment.processor_event_id,), f"{payment.key}: {_why_silent(payment, books)}")
+    for fact in facts:
+        if isinstance(fact, Link):
+            remarks.add((fact.processor_event_id,), "says what belongs together")
+        if isinstance(fact, Payment) and fact.processor_event_id not in told_by:
+            remarks.add((fact.processor_event_id,), f"{fact.key}: {_why_silent(fact, books)}")
 
 
 def _why_silent(payment: Payment, books: Books) -> str:

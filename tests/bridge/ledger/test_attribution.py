@@ -241,6 +241,23 @@ def test_a_released_event_takes_customer_and_campaign_of_the_visit_with_it() -> 
     assert (freed.metadata["source"], freed.metadata["campaign"]) == ("ads", "spring")
 
 
+def test_a_webhook_that_names_a_visit_says_what_it_releases() -> None:
+    visit_told = an_attribution()
+
+    ledger = settled([a_purchase(900)], [visit_told])
+
+    assert ledger.last.remarks == {visit_told.processor_event_id: ("names the visit", "releases pi_1")}
+
+
+def test_a_webhook_that_names_no_visit_says_so() -> None:
+    empty, half = an_attribution({}), an_attribution({"source": "ads"})
+
+    remarks = settled([empty, half]).last.remarks
+
+    assert remarks[empty.processor_event_id] == ("names no visit",)
+    assert remarks[half.processor_event_id] == ("names customer, source or campaign, but no whole visit",)
+
+
 def test_a_visit_of_somebody_elses_subscription_releases_nothing() -> None:
     ledger = settled(
         [an_invoice(4900)], [an_attribution(place=Place.REGISTERED, customer_id=None, subscription_id="sub_2")]
