@@ -45,4 +45,9 @@ processor = Processor(
     scenarios=SCENARIOS,
     demo_secret=DEMO_KEY,
     events=EVENTS,
+    setup=(
+        "In the Paddle Classic dashboard open Developer Tools > Alerts / Webhooks.",
+        "Enter this address for receiving webhooks: {url}",
+        "Then copy the key from Developer Tools > Public Key. Select these alerts:",
+    ),
 )
