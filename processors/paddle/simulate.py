@@ -32,8 +32,8 @@ def downgrade(story: Story) -> Story:
 
 
 def pause_resume(story: Story) -> Story:
-    """Signs up, pauses, and comes back a month later."""
-    return signup(story).later(days=10).become("paused").later(days=30).become("active")
+    """Signs up, pauses, and comes back a month later, which is paid."""
+    return signup(story).later(days=10).become("paused").later(days=30).resume()
 
 
 def cancel(story: Story) -> Story:

@@ -65,7 +65,7 @@ PROMISED: Mapping[tuple[str, str], Sequence[Row]] = {
     ("paddle", "renewal"): [SIGNUP, RENEWAL],
     ("paddle", "upgrade"): [SIGNUP, ("upgrade", "33.33", "50")],
     ("paddle", "downgrade"): [SIGNUP, TO_STARTER],
-    ("paddle", "pause-resume"): [SIGNUP, LEAVES, ("subscription", "0", "49")],
+    ("paddle", "pause-resume"): [SIGNUP, LEAVES, SIGNUP],
     ("paddle", "cancel"): [SIGNUP, LEAVES],
     ("paddle", "refund"): [SIGNUP, REFUND],
     ("paddle", "chargeback"): [SIGNUP, CHARGED_BACK, WON_AGAIN],

@@ -40,7 +40,7 @@ def test_a_life_is_counted_and_added_up(cli: Command, sqlite_store: Store, sqlit
     ended = cli("status", "--json")
 
     assert ended.json["inbox"]["stripe"] == {"ignored": 1, "settled": 17}
-    assert ended.json["inbox"]["paddle"] == {"received": 4}
+    assert ended.json["inbox"]["paddle"] == {"received": 9}
     assert ended.json["outbox"] == {"stripe": {"pending": 2}}
     [total] = ended.json["totals"]
     # 49.00 a month, then 99.00: told nobody yet
