@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import click
 
@@ -15,8 +14,8 @@ from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import Backlog, DeliveryStatus, Sum
 from bridge.store.pauses import Pause
 from bridge.store.streams import StreamCounts
+from bridge.store.totals import Total, totals
 
-ON_ITS_WAY = (DeliveryStatus.HELD, DeliveryStatus.PENDING)
 Counts = Mapping[tuple[str, str], int]  # by source and status
 
 
@@ -34,21 +33,6 @@ class Overview:
     worker_seen_at: datetime | None
     oldest_unsettled_at: datetime | None
     sums: tuple[Sum, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Total:
-    """What one source's revenue events of one mode and currency add up to, in major units, exact."""
-
-    source: str
-    mode: str
-    currency: str
-    revenue_told: Decimal = Decimal(0)
-    mrr_told: Decimal = Decimal(0)
-    revenue_to_come: Decimal = Decimal(0)
-    mrr_to_come: Decimal = Decimal(0)
-    revenue_not_told: Decimal = Decimal(0)
-    mrr_not_told: Decimal = Decimal(0)
 
 
 @click.command(short_help="What is stored, what waits, what was sent, and what it adds up to.")
@@ -100,26 +84,6 @@ def pivot(counts: Counts, statuses: Sequence[str]) -> list[list[object]]:
     """A row a source, a column a status."""
     sources = sorted({source for source, _ in counts})
     return [[source, *(counts.get((source, state), "") for state in statuses)] for source in sources]
-
-
-def totals(sums: Iterable[Sum]) -> list[Total]:
-    """Revenue and MRR by source, mode and currency: told to Pulsora, on the way there, and not to be told."""
-    found: dict[tuple[str, str, str], dict[str, Decimal]] = {}
-    for one in sums:
-        key = (one.source, "live" if one.livemode else "test", one.currency)
-        own, fate = found.setdefault(key, {}), _fate(one.status)
-        own[f"revenue_{fate}"] = own.get(f"revenue_{fate}", Decimal(0)) + one.amount
-        own[f"mrr_{fate}"] = own.get(f"mrr_{fate}", Decimal(0)) + one.mrr_impact
-    return [
-        Total(source=source, mode=mode, currency=currency, **own)
-        for (source, mode, currency), own in sorted(found.items())
-    ]
-
-
-def _fate(state: DeliveryStatus) -> str:
-    if state is DeliveryStatus.DELIVERED:
-        return "told"
-    return "to_come" if state in ON_ITS_WAY else "not_told"
 
 
 def sentences(seen: Overview, per_hour: int) -> list[str]:

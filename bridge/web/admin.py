@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from bridge.store import inbox, leases, outbox, pauses
+from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.web.context import context
 from bridge.web.keys import bearer, matches
+from bridge.web.overview import look, span
 
 COOKIE = "pulsora_bridge_admin"
 PAGE = 50
@@ -54,18 +55,8 @@ def overview() -> AnyResponse:
     door = _closed()
     if door is not None:
         return door
-    now = datetime.now(UTC)
-    with context().store.reading() as tx:
-        page = {
-            "inbox": sorted(inbox.counts(tx).items()),
-            "outbox": sorted(outbox.counts(tx).items()),
-            "backlog": outbox.backlog(tx),
-            "oldest": inbox.oldest_unsettled(tx),
-            "pauses": pauses.paused(tx, now),
-            "sums": outbox.sums(tx),
-            "beats": leases.beats(tx),
-        }
-    return _page("overview.html", now=now, **page)
+    seen = look(context().store, context().settings.rate_limit_per_hour, datetime.now(UTC))
+    return _page("overview.html", seen=seen, span=_span, statuses=(list(InboxStatus), list(DeliveryStatus)))
 
 
 def events() -> AnyResponse:
@@ -157,6 +148,10 @@ def _form_key() -> str:
 
 def _page(template: str, **values: object) -> Response:
     return make_response(render_template(f"pulsora_bridge/{template}", **values))
+
+
+def _span(time: timedelta) -> str:
+    return span(time.total_seconds())
 
 
 def _row_id(text: str) -> int:

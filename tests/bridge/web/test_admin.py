@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from bridge.store import Store, outbox
+from bridge.store.inbox import Arrival
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 from tests.settings import ADMIN_TOKEN
 
@@ -93,3 +94,25 @@ def test_an_odd_address_is_no_error_of_the_service(client: FlaskClient, path: st
 
 def test_without_its_last_slash_the_overview_is_found_on_whatever_host_it_was_asked(client: FlaskClient) -> None:
     assert client.get("/admin").headers["Location"] == "/admin/"
+
+
+def test_the_overview_adds_up_by_source_mode_and_currency(client: FlaskClient, sqlite_store: Store) -> None:
+    a_dead_delivery(sqlite_store)
+
+    page = client.get("/admin/", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).get_data(as_text=True)
+
+    assert "Revenue events given up: 1." in page
+    assert re.search(r"<td>stripe<td>live<td>USD.*49\.00", page)
+
+
+def test_what_a_processor_wrote_is_shown_as_text(client: FlaskClient, sqlite_store: Store) -> None:
+    odd = Arrival(
+        source="stripe", account=None, livemode=True, event_id="evt_<script>", type="<img src=x>", created_at=NOW,
+        received_at=NOW, body=b"{}",
+    )  # fmt: skip
+    sqlite_store.accept(odd)
+
+    page = client.get("/admin/events", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).get_data(as_text=True)
+
+    assert "evt_&lt;script&gt;" in page
+    assert "<img" not in page

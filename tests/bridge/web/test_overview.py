@@ -1,0 +1,81 @@
+"""The overview says what somebody should look at, and says that everything runs only when it does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from bridge.store import Store, leases, pauses
+from bridge.store.outbox import DeliveryStatus, Sum
+from bridge.store.totals import Total, totals
+from bridge.web.overview import look, span
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def a_worker_was_seen(store: Store, at: datetime) -> None:
+    with store.transaction() as tx:
+        leases.beat(tx, "host:1", at)
+
+
+def test_a_bridge_without_a_worker_does_not_run(sqlite_store: Store) -> None:
+    assert look(sqlite_store, 2000, NOW).troubles == [
+        "No worker has been seen. Start one: pulsora-bridge serve (or worker)."
+    ]
+
+
+def test_a_worker_that_fell_silent_is_told(sqlite_store: Store) -> None:
+    a_worker_was_seen(sqlite_store, NOW - timedelta(minutes=30))
+
+    assert look(sqlite_store, 2000, NOW).troubles == [
+        "No worker has been seen for 30 min. Start one: pulsora-bridge serve (or worker)."
+    ]
+
+
+def test_a_worker_and_nothing_else_to_tell_is_all_right(sqlite_store: Store) -> None:
+    a_worker_was_seen(sqlite_store, NOW - timedelta(seconds=10))
+
+    assert look(sqlite_store, 2000, NOW).troubles == []
+
+
+def test_a_pause_is_told_with_its_reason(sqlite_store: Store) -> None:
+    a_worker_was_seen(sqlite_store, NOW)
+    with sqlite_store.transaction() as tx:
+        pauses.pause(tx, "https://pulsora.co/api/ingest", NOW + timedelta(minutes=5), "401: Invalid API token", now=NOW)
+
+    assert look(sqlite_store, 2000, NOW).troubles == [
+        "Nothing is sent to https://pulsora.co/api/ingest until 2026-01-01 12:05:00 UTC: 401: Invalid API token"
+    ]
+
+
+def test_sums_are_told_by_their_fate() -> None:
+    def one(status: DeliveryStatus, amount: str, mrr: str) -> Sum:
+        return Sum(
+            source="stripe", livemode=True, status=status, currency="USD", event_type="renewal", count=1,
+            amount=Decimal(amount), mrr_impact=Decimal(mrr),
+        )  # fmt: skip
+
+    found = totals([
+        one(DeliveryStatus.DELIVERED, "49.00", "49.00"),
+        one(DeliveryStatus.HELD, "10.00", "1.00"),
+        one(DeliveryStatus.PENDING, "5.00", "2.00"),
+        one(DeliveryStatus.DEAD, "0.50", "0.25"),
+        one(DeliveryStatus.KEPT, "0.25", "0.00"),
+    ])  # fmt: skip
+
+    assert found == [
+        Total(
+            source="stripe", mode="live", currency="USD", revenue_told=Decimal("49.00"), mrr_told=Decimal("49.00"),
+            revenue_to_come=Decimal("15.00"), mrr_to_come=Decimal("3.00"), revenue_not_told=Decimal("0.75"),
+            mrr_not_told=Decimal("0.25"),
+        )
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(-3, "0 s"), (40, "40 s"), (720, "12 min"), (18_000, "5.0 h"), (267_840, "3.1 days")]
+)
+def test_how_long_is_told_in_one_unit(seconds: float, told: str) -> None:
+    assert span(seconds) == told
