@@ -19,12 +19,21 @@ from pathlib import Path
 
 import psutil
 
+from bridge.store import Store, inbox
+from bridge.store.inbox import Arrival
 from processors import processors
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "whsec_bench_fake_secret"
 TOKEN = "sec_bench_fake_token"
 BYTES = 7000
+SETTINGS = {
+    "STRIPE_WEBHOOK_SECRET": SECRET,
+    "PULSORA_SECRET_TOKEN": TOKEN,
+    "RATE_LIMIT_PER_HOUR": "0",
+    "SETTLE_SECONDS": "0",
+    "LOG_FORMAT": "json",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +131,7 @@ def started(command: Sequence[str], folder: Path, **environ: str) -> Iterator[in
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}",
         "BIND": f"127.0.0.1:{port}",
-        "STRIPE_WEBHOOK_SECRET": SECRET,
-        "PULSORA_SECRET_TOKEN": TOKEN,
-        "RATE_LIMIT_PER_HOUR": "0",
-        "SETTLE_SECONDS": "0",
-        "LOG_FORMAT": "json",
+        **SETTINGS,
         **environ,
     }
     with (folder / f"{port}.log").open("wb") as log:
@@ -163,3 +168,36 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
                 return
         time.sleep(0.05)
     raise SystemExit(f"{process.args} did not start, see its log")
+
+
+def fill(store: Store, count: int, tag: str) -> None:
+    """Stores so many events as the web would."""
+    now = datetime.now(UTC)
+    for start in range(0, count, 500):
+        rows = [_arrival(number, tag, now) for number in range(start, min(start + 500, count))]
+        with store.transaction() as tx:
+            inbox.store(tx, [inbox.ready(row) for row in rows])
+
+
+def _arrival(number: int, tag: str, now: datetime) -> Arrival:
+    return Arrival(
+        source="stripe", account=None, livemode=True, event_id=f"evt_{tag}{number}", type="charge.succeeded",
+        created_at=now, received_at=now, body=webhook(number, tag),
+    )  # fmt: skip
+
+
+@contextmanager
+def started_worker(folder: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker in a process group that is gone afterwards."""
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | SETTINGS | environ
+    with (folder / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bridge.cli", "worker"],
+            cwd=folder, env=environ, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
