@@ -1,7 +1,11 @@
-"""What holds of every life of a customer, in whatever order and windows its webhooks arrive (invariants 2, 3 and 4)."""
+"""What holds of every life of a customer, in whatever order and windows its webhooks arrive (invariants 2, 3 and 4).
+
+LEDGER_LIVES=5000 python -m pytest tests/bridge/ledger/test_fold_properties.py     a long campaign, other every time
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +22,14 @@ from tests.bridge.ledger.books import Ledger, settled
 from tests.bridge.ledger.truth import Life, lives
 
 NET = Policy(amount_basis=AmountBasis.NET_OF_TAX)
-thorough = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+LIVES = int(os.environ.get("LEDGER_LIVES", "100"))
+thorough = settings(
+    max_examples=LIVES,
+    derandomize="LEDGER_LIVES" not in os.environ,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def windows(draw: Callable[..., Any], life: Life) -> list[list[Fact]]:

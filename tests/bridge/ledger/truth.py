@@ -155,8 +155,9 @@ class Life:
             self._become(sub, Status.ACTIVE)
 
     def end(self, sub: Sub) -> None:
-        """It ends."""
-        self._become(sub, Status.ENDED)
+        """It ends: of a trial that ends, every processor says until when it was one."""
+        is_trial = sub.now.status is Status.TRIALING
+        self._become(sub, Status.ENDED, trial_ends_at=self.clock + timedelta(days=1) if is_trial else None)
 
     def _become(self, sub: Sub, status: Status, **more: Any) -> None:
         before, was_counting = sub.now, sub.is_counting
