@@ -18,6 +18,7 @@ from bridge.worker import importing, settle
 from bridge.worker.route import route
 from bridge.worker.settle import settle_due
 from processors.facts import SubscriptionState
+from processors.paddle import stories as paddle
 from processors.stripe.resources import of_subscription
 from processors.stripe.stories import Story
 from tests.settings import some_settings
@@ -38,6 +39,17 @@ def arrive(store: Store, bodies: Iterable[bytes], *, at: datetime = NOW, livemod
         arrival = Arrival(
             source="stripe", account=event.get("account"), livemode=livemode, event_id=event["id"], type=event["type"],
             created_at=datetime.fromtimestamp(event["created"], UTC), received_at=at, body=body,
+        )  # fmt: skip
+        store.accept(arrival)
+
+
+def arrive_from_paddle(store: Store, bodies: Iterable[bytes], *, at: datetime) -> None:
+    """Stores webhooks of Paddle as the web would."""
+    for body in bodies:
+        event = json.loads(body)
+        arrival = Arrival(
+            source="paddle", account=None, livemode=True, event_id=event["event_id"], type=event["event_type"],
+            created_at=at, received_at=at, body=body,
         )  # fmt: skip
         store.accept(arrival)
 
@@ -222,6 +234,21 @@ def test_a_trial_that_ends_without_a_payment_is_told_alone_after_two_hours(store
 
     assert early == []
     assert told(came_out(store)) == [("subscription", "0.00", "49.00")]
+
+
+def test_a_start_that_announces_its_payment_waits_for_it_ten_minutes(store: Store, settings: Settings) -> None:
+    webhooks = paddle.Story.begin("pia", NOW).subscribe().webhooks
+    before = [body for body in webhooks if json.loads(body)["event_type"] != "transaction.completed"]
+    completed = [body for body in webhooks if body not in before]
+
+    arrive_from_paddle(store, before, at=NOW)
+    work(store, settings, NOW + timedelta(seconds=99))
+    waiting = came_out(store)
+    arrive_from_paddle(store, completed, at=NOW + timedelta(seconds=100))
+    work(store, settings, NOW + timedelta(seconds=101))
+
+    assert waiting == []
+    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
 
 
 def test_a_source_that_is_gone_keeps_its_events(store: Store, settings: Settings, database_url: str) -> None:
