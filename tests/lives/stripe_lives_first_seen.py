@@ -128,6 +128,11 @@ FIRST_SEEN = (
         lambda ada: long_ago(ada).told("invoice.finalized", open_invoice(ada)),
     ),
     life(
+        "is first seen by a charge alone: nothing says that it is a subscription's",
+        lambda ada: next_month(long_ago(ada)).only("charge.succeeded"),
+        "purchase 49.00 - unattributed",
+    ),
+    life(
         "is first seen by a refund",
         lambda ada: ada.subscribe(PRO).since_then().later(days=3).refund(2000),
         "refund -20.00 0 requested_by_customer unattributed",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 from bridge.ledger import Policy
 from bridge.ledger.events import AmountBasis
 from processors.stripe import bodies
+from processors.stripe.bodies import Shape
 from processors.stripe.stories import PRO
 from tests.lives.stripe_life import SINCE_BASIL, life
-from tests.lives.stripe_telling import Telling
+from tests.lives.stripe_telling import Telling, again
 
 
 def sale_with_invoice(ada: Telling) -> Telling:
@@ -43,6 +47,31 @@ def paid_from_balance(ada: Telling, minor: int) -> Telling:
     started = ada.start(PRO)
     lines = started._lines(started.subscriptions["1"])
     return started.bill(minor, "subscription_create", name="1", lines=lines, parts=[minor] if minor else [])
+
+
+def charged_first(ada: Telling) -> Telling:
+    """The charge is told at once, what it paid for two hours later."""
+    billed = ada.start(PRO).bill(4900, "subscription_create", name="1")
+    later = replace(billed, webhooks=()).later(hours=2)
+    paid = later.payments[-1]
+    invoice_id = paid.invoice_id or ""
+    told = later.told("invoice_payment.paid", later._invoice_payment(invoice_id, paid))
+    told = told.told("invoice.paid", later.invoice_of(invoice_id, 4900, "subscription_create", name="1"))
+    first = billed.only("customer.subscription.created", "charge.succeeded")
+    return replace(told, webhooks=(*first.webhooks, *map(again, told.webhooks)))
+
+
+def both_shapes(ada: Telling) -> Telling:
+    """Each body holds the keys of the old and of the present shape."""
+    told = ada.start(PRO).bill(4900, "subscription_create", name="1")
+    old = replace(ada, shape=Shape.OLD).start(PRO).bill(4900, "subscription_create", name="1")
+    olds = {(one["type"], one["data"]["object"]["id"]): one["data"]["object"] for one in map(json.loads, old.webhooks)}
+    mixed = []
+    for one in map(json.loads, told.webhooks):
+        found = one["data"]["object"]
+        other = olds.get((one["type"], found["id"]), {})
+        mixed.append({**one, "data": {"object": {**other, **found}}})
+    return replace(told, webhooks=tuple(json.dumps(one).encode() for one in mixed))
 
 
 def card_on_file(ada: Telling) -> Telling:
@@ -151,6 +180,19 @@ MONEY = (
         ),
         "subscription 49.00 +49.00 Pro monthly",
     ),
+    life(
+        "is charged first, and what for is told two hours later: a purchase by then, and not told again",
+        charged_first,
+        "subscription 49.00 +49.00 Pro monthly",
+        live=("subscription 0 +49.00 Pro monthly", "purchase 49.00 -"),
+        shapes=SINCE_BASIL,
+    ),
+    life(
+        "signs up while the account is between API versions: bodies of both shapes",
+        both_shapes,
+        "subscription 49.00 +49.00 Pro monthly",
+        shapes=(Shape.CLOVER,),
+    ),
     # ---- Delayed, authorised, captured ----
     life(
         "buys by SEPA debit: the money is there three days later",
@@ -195,6 +237,30 @@ MONEY = (
         ),
         "subscription 49.00 +49.00 Pro monthly",
         "purchase     80.00 -",
+    ),
+    life(
+        "signs up in early 2018, when first invoices were said to be updates",
+        lambda ada: ada.start(PRO).bill(4900, "subscription_update", name="1"),
+        "subscription 49.00 +49.00 Pro monthly",
+        shapes=(Shape.OLD,),
+    ),
+    life(
+        "signs up and renews before May 2018, when every invoice of a subscription had one reason",
+        lambda ada: (
+            ada.start(PRO)
+            .bill(4900, "subscription", name="1")
+            .next_period()
+            .later(hours=1)
+            .bill(4900, "subscription", name="1")
+        ),
+        "subscription 49.00 +49.00 Pro monthly",
+        "renewal      49.00      0 Pro monthly",
+        shapes=(Shape.OLD,),
+    ),
+    life(
+        "pays for items that waited for an invoice",
+        lambda ada: ada.bill(4200, "automatic_pending_invoice_item_invoice"),
+        "purchase 42.00 - price_setup",
     ),
     life(
         "reaches a usage threshold and is billed early",

@@ -59,7 +59,7 @@ class Telling(Story):
 
     def twice(self) -> Self:
         """Stripe makes a second event of each: another event id, the same object."""
-        return replace(self, webhooks=(*self.webhooks, *map(_again, self.webhooks)))
+        return replace(self, webhooks=(*self.webhooks, *map(again, self.webhooks)))
 
     # ---- Payments that take their time ----
 
@@ -384,7 +384,8 @@ def _kind(body: bytes) -> str:
     return str(json.loads(body)["type"])
 
 
-def _again(body: bytes) -> bytes:
+def again(body: bytes) -> bytes:
+    """A second event of the same: another id."""
     found = json.loads(body)
     return json.dumps({**found, "id": f"{found['id']}_again"}).encode()
 
