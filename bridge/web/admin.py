@@ -162,7 +162,7 @@ def _row_id(text: str) -> int:
 
 
 def _protected(answer: Response) -> Response:
-    if request.path.startswith(url_for(".overview")):
+    if "/admin/" in request.path:  # not by building the address: every webhook passes here
         for name, value in HEADERS.items():
             answer.headers.setdefault(name, value)
     return answer
