@@ -15,7 +15,7 @@ from tests.faults.reckoning import Reckoning, integrity, reckon
 from tests.faults.service import Service, running
 from tests.settings import TOKEN
 
-PARTS = ("everything", "requests", "worker", "web", "everything", "requests", "worker")
+PARTS = ("everything", "requests", "worker", "web", "everything", "worker", "requests")
 IN_HAND = 64  # what one worker has claimed and not recorded: SENDER_THREADS x MOST_A_THREAD
 SECONDS_OF_LIFE = (0.05, 0.9)
 WAIT_SECONDS = 0.005  # of the stand-in, so that posts are on their way when the kill comes
