@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
+from configparser import ConfigParser
 from pathlib import Path
 
 import click
 import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 from bridge import metrics
 from bridge.cli import commands
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
+from bridge.web import answers
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(path for folder in ("bridge", "processors") for path in (ROOT / folder).rglob("*.py"))
@@ -53,6 +56,44 @@ def test_every_status_is_explained(status: str) -> None:
 @pytest.mark.parametrize("name", [name for name, _ in metrics.ALL])
 def test_every_metric_is_documented(name: str) -> None:
     assert f"`{name}`" in (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+
+CODES = sorted(
+    {code for code, _ in answers.CODES.values()}
+    | {f"signature_{one}" for one in ("missing", "malformed", "mismatch", "stale")}
+    | {"unreadable", "invalid", "internal", "store_unavailable", "schema"}
+)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_error_that_a_route_answers_is_documented(code: str) -> None:
+    assert f"`{code}`" in (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+
+def test_imports_go_downstairs() -> None:
+    assert lint_imports(config_filename=str(ROOT / "setup.cfg"), no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+def test_everything_that_is_no_module_is_packed_into_the_wheel() -> None:
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    packed = {
+        found
+        for package, patterns in config["options.package_data"].items()
+        for pattern in patterns.replace("\n", ",").split(",")
+        for found in ROOT.joinpath(*package.split(".")).glob(pattern.strip() or "nothing")
+    }
+
+    files = {path for folder in ("bridge", "processors") for path in (ROOT / folder).rglob("*") if path.is_file()}
+    modules = {path for path in files if path.suffix in (".py", ".pyc")}
+    assert sorted(files - modules - packed) == []
+
+
+def test_every_sample_for_operators_is_shipped() -> None:
+    config = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    samples = [path.relative_to(ROOT) for path in (ROOT / "config").rglob("*") if path.is_file()]
+
+    assert not [path for path in samples if path.suffix != ".pyc" and f"    {path}\n" not in config]
 
 
 def test_nothing_promises_what_no_wire_can() -> None:

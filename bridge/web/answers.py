@@ -19,7 +19,6 @@ CODES = {
     401: ("unauthorized", "An admin token is needed: Authorization: Bearer …"),
     404: ("not_found", "There is nothing here."),
     405: ("method_not_allowed", "This address does not take that method."),
-    411: ("length_required", "Send a Content-Length."),
     413: ("too_large", "The body is larger than this service reads."),
 }
 REFUSED = {
