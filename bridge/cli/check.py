@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from bridge.cli.findings import Finding, Grade, ok, problem, warning
-from bridge.cli.here import DOTENV, as_json, clock, plain, settings, show, span, tell
+from bridge.cli.here import DOTENV, as_json, clock, counted, plain, settings, show, span, tell
 from bridge.cli.reach import endpoints
 from bridge.errors import BridgeError, SettingsError
 from bridge.ledger.events import Unattributed
@@ -176,9 +176,13 @@ def _traffic(store: Store, found: Settings) -> Iterator[Finding]:
             told = f"nothing is sent until {clock(pause.until)} UTC: {pause.reason}. Everything is kept"
             yield problem(f"source {source.name}", told)
     if dead:
-        yield warning("dead", f"{dead} revenue events were given up: pulsora-bridge deliveries list --status dead")
+        yield warning(
+            "dead", f"{counted(dead, 'revenue event')} given up: pulsora-bridge deliveries list --status dead"
+        )
     if failed:
-        yield warning("failed", f"{failed} webhooks could not be read: pulsora-bridge events list --status failed")
+        yield warning(
+            "failed", f"{counted(failed, 'webhook')} could not be read: pulsora-bridge events list --status failed"
+        )
 
 
 def _worker(seen_at: datetime | None, now: datetime) -> Finding:

@@ -20,6 +20,22 @@ from bridge import log
 from bridge.errors import SchemaBehind, WrongUsage
 from bridge.settings import Settings, Source, load
 from bridge.store import Store, open_store
+from bridge.web.overview import span
+
+__all__ = [
+    "as_json",
+    "chosen",
+    "clock",
+    "console",
+    "counted",
+    "opened",
+    "plain",
+    "progress",
+    "settings",
+    "show",
+    "span",
+    "tell",
+]
 
 DOTENV = Path(".env")
 WIDE = 160  # columns of a table where no terminal says how wide it is
@@ -113,13 +129,9 @@ def clock(at: datetime | None) -> str:
     return "" if at is None else at.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def span(seconds: float) -> str:
-    """How long, for people: `40 s`, `12 min`, `5.0 h`, `3.1 days`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 100 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+def counted(number: int, noun: str) -> str:
+    """`1 webhook`, `1,200 webhooks`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 # ---- For programs ----------------------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
 
+STAGES = [one.value for one in InboxStatus]  # click would take an enum by its names
+FATES = [one.value for one in DeliveryStatus]
+
 of_source = click.option("--source", help="Only of this source.")
 of_limit = click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many at most.")
 
@@ -24,7 +27,9 @@ def events() -> None:
 
 
 @events.command("list")
-@click.option("--status", "state", type=click.Choice([one.value for one in InboxStatus]), help="Only those that stand there.")
+@click.option(
+    "--status", "state", type=click.Choice([one.value for one in InboxStatus]), help="Only those that stand there."
+)
 @of_source
 @of_limit
 @as_json
@@ -70,7 +75,9 @@ def deliveries() -> None:
 
 
 @deliveries.command("list")
-@click.option("--status", "state", type=click.Choice([one.value for one in DeliveryStatus]), help="Only those that stand there.")
+@click.option(
+    "--status", "state", type=click.Choice([one.value for one in DeliveryStatus]), help="Only those that stand there."
+)
 @of_source
 @of_limit
 @as_json

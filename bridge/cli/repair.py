@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from bridge.cli import look
-from bridge.cli.here import as_json, chosen, opened, progress, settings, tell
+from bridge.cli.here import as_json, chosen, counted, opened, progress, settings, tell
 from bridge.errors import WrongUsage
 from bridge.store import Store, inbox, outbox
 from bridge.store.inbox import InboxStatus
@@ -34,8 +34,8 @@ def replay(event_ids: tuple[str, ...], failed: bool, as_json: bool) -> None:
     if as_json:
         tell({"asked": len(ids), "replayed": count})
         return
-    purged = "" if count == len(ids) else f" The bodies of {len(ids) - count} were purged."
-    click.echo(f"{count} of {len(ids)} go through once more.{purged}")
+    purged = "" if count == len(ids) else f" Bodies purged: {len(ids) - count:,}."
+    click.echo(f"{count:,} of {counted(len(ids), 'webhook')} on the way through once more.{purged}")
 
 
 @look.deliveries.command("retry")
@@ -54,8 +54,8 @@ def retry(ids: tuple[int, ...], dead: bool, as_json: bool) -> None:
     if as_json:
         tell({"asked": len(wanted), "retried": count})
         return
-    others = "" if count == len(wanted) else f" The other {len(wanted) - count} are not dead."
-    click.echo(f"{count} of {len(wanted)} are sent once more.{others}")
+    others = "" if count == len(wanted) else f" Not dead: {len(wanted) - count:,}."
+    click.echo(f"{count:,} of {counted(len(wanted), 'revenue event')} to be sent once more.{others}")
 
 
 @click.command(short_help="Tell which visit earned some revenue; releases what is held for it.")
@@ -96,7 +96,7 @@ def purge(days: int | None) -> None:
         while count := _purged(store, before):
             total += count
             bar.update(task, completed=total)
-    click.echo(f"{total} bodies purged.")
+    click.echo(f"Bodies purged: {total:,}.")
 
 
 def _purged(store: Store, before: datetime) -> int:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from bridge.cli.here import as_json, chosen, opened, progress, settings, tell
+from bridge.cli.here import as_json, chosen, counted, opened, progress, settings, tell
 from bridge.errors import BridgeError, WrongUsage
 from bridge.settings import Source
 from bridge.store import Store
@@ -67,9 +67,11 @@ def import_subscriptions(source: str | None, send: bool, test: bool) -> None:
                 count += 1
                 bar.update(task, completed=count)
     except ApiError as error:
-        raise BridgeError(f"{error}. {count} subscriptions were taken; run it again, none is taken twice") from error
+        raise BridgeError(
+            f"{error}. {counted(count, 'subscription')} taken; run it again, none is taken twice"
+        ) from error
     becomes = "a subscription that begins today" if send else "a baseline, of which nothing is sent"
-    click.echo(f"{count} subscriptions run at {of.name}. {new} are new here; the worker makes each {becomes}.")
+    click.echo(f"{counted(count, 'subscription')} at {of.name}, {new:,} new here; the worker makes each {becomes}.")
 
 
 @click.command(short_help="Ask the processor what has happened, and store what never arrived.")
@@ -85,8 +87,9 @@ def reconcile(source: str | None, days: int) -> None:
     api = _api(of)
     with opened(found) as store:
         seen, missed = _fetched(store, of, api, datetime.now(UTC) - timedelta(days=days))
-    last = "day" if days == 1 else f"{days} days"
-    click.echo(f"{seen} events in the last {last}; {missed} had not arrived and are stored now.")
+    click.echo(
+        f"{counted(seen, 'event')} in the last {counted(days, 'day')}; {missed:,} had not arrived, and are stored now."
+    )
 
 
 def _fetched(store: Store, source: Source, api: Api, since: datetime) -> tuple[int, int]:
@@ -99,7 +102,7 @@ def _fetched(store: Store, source: Source, api: Api, since: datetime) -> tuple[i
                 missed += store.accept(_arrival(source, body))
                 bar.update(task, completed=seen)
     except ApiError as error:
-        raise BridgeError(f"{error}. {missed} that had not arrived are stored; run it again") from error
+        raise BridgeError(f"{error}. {counted(missed, 'missing event')} stored; run it again") from error
     return seen, missed
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 import requests
 
-from bridge.cli.here import as_json, plain, show, tell
+from bridge.cli.here import as_json, counted, plain, show, tell
 from bridge.cli.reach import cause
 from bridge.errors import BridgeError, WrongUsage
 from processors import processors
@@ -116,7 +116,9 @@ def _show(sent: Sequence[Sent], route: str, as_json: bool) -> None:
     rows = [(one.type, one.event_id, one.status, one.answer) for one in sent]
     show(f"Sent to {route}", ("webhook", "event", "status", "answer"), rows, right=("status",))
     answers = Counter(f"{one.status} {one.answer}" for one in sent)
-    click.echo(f"{len(sent)} webhooks: " + ", ".join(f"{count} x {told}" for told, count in answers.most_common()))
+    click.echo(
+        f"{counted(len(sent), 'webhook')}: " + ", ".join(f"{count} x {told}" for told, count in answers.most_common())
+    )
 
 
 def _told(answer: requests.Response) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from bridge.cli.here import clock
+from bridge.cli.past import told_again
+from bridge.ledger.explain import Explanation, sentence
 from bridge.ledger.remarks import shown
 from bridge.ledger.state import Subscription, load
 from bridge.settings import Settings
@@ -17,21 +19,23 @@ from bridge.store import outbox, streams
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.worker.translating import Untranslatable, translation
-from processors.facts import Attribution, Fact, Link, Payment, Refund, SubscriptionState
-from processors.money import Money, major
+
+MOST_BESIDE = 12  # webhooks of the same window that people are shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
     """An event as an operator wants to read it. `facts`: sentences; `problem`: why there are none.
 
-    `due_at`: when its customer's stream is settled next; `standing`: how that customer's subscriptions stand now.
+    `due_at`: when its customer's stream is settled next; `note`: the books beside it, where they can be folded again;
+    `standing`: how that customer's subscriptions stand now.
     """
 
     row: InboxRow
     facts: tuple[str, ...] = ()
     problem: str | None = None
     due_at: datetime | None = None
+    note: Explanation | None = None
     standing: tuple[str, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
 
@@ -43,13 +47,16 @@ class Story:
             f"  happened {clock(row.created_at)} UTC, received {clock(row.received_at)} UTC",
             f"  {self._where()}",
         ]
-        told += _paragraph("What it says", self.facts, f"nothing: {self.problem or row.reason}")
+        told += _paragraph("What it says", self.facts or (f"nothing: {self.problem or row.reason}",))
+        if self.note is not None:
+            told += _paragraph("Settled together with", _first(self.note.beside))
+            told += _paragraph("The books before", self.note.before)
         if self.facts:
-            told += _paragraph("What the ledger made of it", self._remarks(), "nothing yet")
-        told += _paragraph("What came out", tuple(map(_delivery, self.deliveries)), "no revenue event rests on it")
-        if self.standing:
-            told += _paragraph("How the customer stands now", self.standing, "")
-        return told
+            told += _paragraph("What the ledger made of it", self._remarks() or ("nothing yet",))
+        if self.note is not None:
+            told += _paragraph("The books after", self.note.after)
+        told += _paragraph("What came out", [*map(_delivery, self.deliveries)] or ["no revenue event rests on it"])
+        return told + _paragraph("How the customer stands now", self.standing)
 
     def as_json(self) -> Mapping[str, object]:
         """The story for programs."""
@@ -58,7 +65,9 @@ class Story:
             "event_id": row.event_id, "type": row.type, "source": row.source, "livemode": row.livemode,
             "created_at": row.created_at, "received_at": row.received_at, "status": row.status,
             "stream": row.stream_id, "due_at": self.due_at, "facts": self.facts,
-            "reason": self.problem or row.reason, "remarks": self._remarks(), "standing": self.standing,
+            "reason": self.problem or row.reason, "remarks": self._remarks(),
+            "beside": self.note and self.note.beside, "books_before": self.note and self.note.before,
+            "books_after": self.note and self.note.after, "standing": self.standing,
             "revenue_events": [
                 {"id": one.id, "output_key": one.output_key, "status": one.status, "data": json.loads(one.body)}
                 for one in self.deliveries
@@ -93,38 +102,22 @@ def of(tx: Connection, row: InboxRow, settings: Settings) -> Story:
         facts=tuple(map(sentence, said.facts)) if said else (),
         problem=problem or (said.reason if said else None),
         due_at=known.due_at if known else None,
+        note=told_again(tx, row, settings) if said else None,
         standing=tuple(map(_standing, state.subscriptions.values())),
         deliveries=tuple(one for one in came_out if row.event_id in one.event_ids),
     )
 
 
-def _paragraph(title: str, told: tuple[str, ...], none: str) -> list[str]:
-    return ["", title, *(f"  {one}" for one in told or (none,))]
+def _paragraph(title: str, told: Sequence[str]) -> list[str]:
+    return ["", title, *(f"  {one}" for one in told)] if told else []
+
+
+def _first(told: Sequence[str]) -> list[str]:
+    more = len(told) - MOST_BESIDE
+    return [*told[:MOST_BESIDE], f"and {more} more"] if more > 0 else list(told)
 
 
 # ---- In words --------------------------------------------------------------------------------------------------
-
-
-def sentence(fact: Fact) -> str:
-    """One fact in words."""
-    match fact:
-        case Payment():
-            what = "all that was paid on" if fact.is_total else "payment"
-            on = f" on invoice {fact.ids.invoice_id}" if fact.ids.invoice_id not in (None, fact.key) else ""
-            of_ = f" of subscription {fact.ids.subscription_id}" if fact.ids.subscription_id else ""
-            return f"{what} {fact.key}: {_money(fact.amount)}{on}{of_}; asked for as: {fact.reason.replace('_', ' ')}"
-        case Refund():
-            paid = fact.ids.payment_id or fact.ids.charge_id or fact.ids.invoice_id
-            return f"{fact.kind} {fact.key}: {_money(fact.amount)} of {paid}, {fact.status}"
-        case SubscriptionState():
-            items = ", ".join(f"{item.quantity:f} x {item.price.name or item.price.id}" for item in fact.now.items)
-            was = f", was {fact.before.status} before" if fact.before and fact.before.status != fact.now.status else ""
-            return f"subscription {fact.ids.subscription_id} is {fact.now.status}{was}: {items or 'no items'}"
-        case Attribution():
-            keys = ", ".join(sorted(fact.metadata)) or "none"
-            return f"metadata of the {fact.place.replace('_', ' ')}, keys: {keys}"
-        case Link():
-            return f"these belong together: {', '.join(filter(None, (fact.ids.customer_id, *fact.ids.refs())))}"
 
 
 def what_next(one: Delivery) -> str:
@@ -138,7 +131,7 @@ def what_next(one: Delivery) -> str:
 
 
 def _delivery(one: Delivery) -> str:
-    mrr = "" if one.mrr_impact is None else f", MRR {one.mrr_impact:+}"
+    mrr = "" if one.mrr_impact is None else f", MRR {one.mrr_impact:+}" if one.mrr_impact else ", MRR unchanged"
     next_ = what_next(one)
     return f"{one.event_type} {one.amount} {one.currency}{mrr}: {one.status}{f' ({next_})' if next_ else ''}"
 
@@ -149,7 +142,3 @@ def _standing(one: Subscription) -> str:
     guess = ", estimated" if one.estimated else ""
     based = f", {shown(one.baseline, one.currency)} of it a baseline" if one.baseline else ""
     return f"{one.id}{plan}: {status}, MRR {shown(one.told, one.currency)}{guess}{based}"
-
-
-def _money(money: Money) -> str:
-    return f"{major(money)} {money.currency.code}"

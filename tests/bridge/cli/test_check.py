@@ -227,5 +227,5 @@ def test_dead_letters_are_pointed_at(cli: Command, sqlite_store: Store) -> None:
     ended = cli("check", "--json")
 
     assert found(ended, "dead") == [
-        ("warning", "1 revenue events were given up: pulsora-bridge deliveries list --status dead")
+        ("warning", "1 revenue event given up: pulsora-bridge deliveries list --status dead")
     ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
-from bridge.store import Store, outbox
+from bridge.store import Store, inbox, outbox
 from bridge.store.outbox import DeliveryStatus
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import arrive, work
@@ -17,8 +18,9 @@ from tests.settings import some_settings
 @pytest.fixture(name="lived")
 def _lived(sqlite_store: Store, sqlite_url: str) -> Store:
     """A store in which a customer of Stripe signed up and moved to a larger plan."""
-    arrive(sqlite_store, "stripe", "upgrade", "ada")
-    work(sqlite_store, some_settings(sqlite_url))
+    for part in (slice(10), slice(10, None)):
+        arrive(sqlite_store, "stripe", "upgrade", "ada", part)
+        work(sqlite_store, some_settings(sqlite_url))
     return sqlite_store
 
 
@@ -94,11 +96,29 @@ def test_explain_tells_what_it_says_what_became_of_it_and_how_the_customer_stand
         "  settled, in stream stripe||live|cus_ada",
         "",
         "What it says",
-        "  subscription sub_ada_1 is active: 1 x Team",
+        "  subscription sub_ada_1 went from active, 1 x Pro at 49.00 USD monthly"
+        " to active, 1 x Team at 99.00 USD monthly",
+        "",
+        "Settled together with",
+        "  evt_ada_12: in_ada_12, sub_ada_1 and cus_ada belong together",
+        "  evt_ada_13: in_ada_12, sub_ada_1 and cus_ada belong together",
+        "  evt_ada_14: payment pi_ada_14: 33.87 USD, without a word on whether an invoice stands behind it",
+        "  evt_ada_15: payment pi_ada_14: 33.87 USD, without a word on whether an invoice stands behind it",
+        "  evt_ada_16: invoice in_ada_12: 33.87 USD paid on it so far, for a change of subscription sub_ada_1",
+        "  evt_ada_17: invoice in_ada_12: 33.87 USD paid on it so far, for a change of subscription sub_ada_1",
+        "  evt_ada_18: payment pi_ada_14: 33.87 USD on invoice in_ada_12",
+        "",
+        "The books before",
+        "  sub_ada_1: active, Pro monthly, MRR 49.00 USD",
+        "  in_ada_3: 49.00 USD paid, told as in_ada_3",
         "",
         "What the ledger made of it",
         "  sub_ada_1: MRR 49.00 USD -> 99.00 USD: upgrade",
         "  names the visit",
+        "",
+        "The books after",
+        "  sub_ada_1: active, Team monthly, MRR 99.00 USD",
+        "  in_ada_3: 49.00 USD paid, told as in_ada_3",
         "",
         "What came out",
         "  upgrade 33.87 USD, MRR +50.00: pending",
@@ -106,6 +126,18 @@ def test_explain_tells_what_it_says_what_became_of_it_and_how_the_customer_stand
         "How the customer stands now",
         "  sub_ada_1 (Team): active, MRR 99.00 USD",
     ]
+
+
+def test_explain_keeps_silent_about_books_that_cannot_be_folded_again(cli: Command, lived: Store) -> None:
+    before = cli("explain", "evt_ada_11", "--json").json
+    with lived.transaction() as tx:
+        inbox.purge(tx, datetime.now(UTC), 2)
+
+    after = cli("explain", "evt_ada_11", "--json").json
+
+    assert before["books_after"][0] == "sub_ada_1: active, Team monthly, MRR 99.00 USD"
+    assert after["books_after"] is None
+    assert after["remarks"] == before["remarks"]
 
 
 def test_explain_tells_why_an_event_gave_nothing(cli: Command, lived: Store) -> None:

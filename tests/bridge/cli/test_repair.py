@@ -29,7 +29,7 @@ def test_a_replayed_event_goes_through_once_more_and_is_not_told_again(
     ended = cli("events", "replay", *ids)
     work(sqlite_store, some_settings(sqlite_url))
 
-    assert ended.out == "10 of 10 go through once more.\n"
+    assert ended.out == "10 of 10 webhooks on the way through once more.\n"
     assert delivery_statuses(sqlite_store) == ["pending"]
 
 
@@ -64,7 +64,7 @@ def test_dead_deliveries_are_sent_once_more(cli: Command, sqlite_store: Store) -
 
     by_id = cli("deliveries", "retry", str(first), str(second))
 
-    assert by_id.out == "1 of 2 are sent once more. The other 1 are not dead.\n"
+    assert by_id.out == "1 of 2 revenue events to be sent once more. Not dead: 1.\n"
     assert delivery_statuses(sqlite_store) == ["pending", "pending"]
 
 
@@ -124,7 +124,7 @@ def test_purging_drops_the_bodies_of_what_was_settled_long_ago(
     body = cli("events", "show", ids[0], "--body")
     replay = cli("events", "replay", ids[0])
 
-    assert young.out == "0 bodies purged.\n"
-    assert old.out == "10 bodies purged.\n"
+    assert young.out == "Bodies purged: 0.\n"
+    assert old.out == "Bodies purged: 10.\n"
     assert (body.status, body.err) == (2, f"the body of {ids[0]} was purged after RETENTION_DAYS\n")
-    assert replay.out == "0 of 1 go through once more. The bodies of 1 were purged.\n"
+    assert replay.out == "0 of 1 webhook on the way through once more. Bodies purged: 1.\n"

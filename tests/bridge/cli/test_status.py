@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from bridge.cli.overview import Total, totals
 from bridge.store import Store, leases, outbox, pauses
 from bridge.store.outbox import DeliveryStatus, Sum
+from bridge.store.totals import Total, totals
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import arrive, work
 from tests.bridge.store.builders import a_delivery, added, an_outcome
@@ -68,7 +68,7 @@ def test_a_backlog_shows_how_long_it_takes_under_the_budget(cli: Command, sqlite
     ended = cli("status", RATE_LIMIT_PER_HOUR="10")
 
     # 30 at 10 an hour
-    assert "30 revenue events wait to be sent, at 10 an hour about 3.0 h; the oldest for 5 min.\n" in ended.out
+    assert "30 revenue events on the way, the oldest for 5 min. At 10 an hour they take about 3.0 h.\n" in ended.out
 
 
 def test_pauses_and_dead_letters_are_told_in_sentences(cli: Command, sqlite_store: Store) -> None:
@@ -81,7 +81,7 @@ def test_pauses_and_dead_letters_are_told_in_sentences(cli: Command, sqlite_stor
     told = cli("status").out
 
     assert "PAUSED until 2030-01-01 00:00:00 UTC: https://pulsora.co:443#1a2b: 401: Invalid API token\n" in told
-    assert "DEAD: 1 revenue events were given up: pulsora-bridge deliveries list --status dead\n" in told
+    assert "DEAD, given up: 1. pulsora-bridge deliveries list --status dead\n" in told
 
 
 def test_the_youngest_sign_of_life_counts(cli: Command, sqlite_store: Store) -> None:

@@ -16,11 +16,11 @@ BORN = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SECRETS = {"stripe": STRIPE_SECRET, "paddle": PADDLE_SECRET}
 
 
-def arrive(store: Store, name: str, scenario: str, tag: str = "ada") -> list[str]:
-    """Stores a scenario's webhooks as the web would; their event ids."""
+def arrive(store: Store, name: str, scenario: str, tag: str = "ada", part: slice = slice(None)) -> list[str]:
+    """Stores a scenario's webhooks, or a part of them, as the web would; their event ids."""
     processor, now = processors()[name], datetime.now(UTC)
     ids = []
-    for body in processor.scenarios[scenario].events(tag, BORN):
+    for body in processor.scenarios[scenario].events(tag, BORN)[part]:
         signed = processor.sign(body, SECRETS[name], now)
         event = processor.verify(signed.body, signed.headers, [SECRETS[name]], now, timedelta(minutes=5))
         store.accept(
