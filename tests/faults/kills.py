@@ -12,7 +12,7 @@ from pathlib import Path
 from bridge.sender.standin import Reply, StandIn
 from tests.faults.clients import Crowd, percentile
 from tests.faults.reckoning import Reckoning, integrity, reckon
-from tests.faults.service import Service, running
+from tests.faults.service import SECRETS, Service, running
 from tests.settings import TOKEN
 
 PARTS = ("everything", "requests", "worker", "web", "everything", "worker", "requests")
@@ -30,11 +30,13 @@ class Rounds:
     reckoning: Reckoning | None = None
     integrity: str = ""
     seconds: float = 0.0
+    leaks: Sequence[str] = ()  # lines of the log that hold a secret
 
     def demand_truth(self) -> None:
         """Every invariant that a kill could break."""
         assert self.reckoning is not None
         assert self.integrity in ("ok", "")
+        assert self.leaks == []
         self.reckoning.demand_truth(resends=IN_HAND * sum(self.kills.get(part, 0) for part in ("everything", "worker")))
 
     def told(self) -> str:
@@ -67,6 +69,7 @@ def kill_rounds(
             for part in parts:
                 _round(service, crowd, part, chance, rounds)
         rounds.reckoning = reckon([crowd], database_url, ingest)
+        rounds.leaks = service.logs_of(*SECRETS)
     if database_url.startswith("sqlite"):
         rounds.integrity = integrity(Path(database_url.removeprefix("sqlite:///")))
     rounds.seconds = time.monotonic() - began

@@ -124,6 +124,12 @@ class Service:
             group.terminate()
         return [group.wait(seconds) for group in self._groups]
 
+    def restart(self) -> None:
+        """Starts it again after it was stopped, and waits until it is ready."""
+        self._groups.clear()
+        self.start()
+        self.await_ready()
+
     def logged(self) -> str:
         """All that it wrote so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bridge.sender.standin import StandIn
+from tests.faults.clients import Crowd
 from tests.faults.kills import PARTS, kill_rounds
+from tests.faults.reckoning import reckon
+from tests.faults.service import SECRETS, running
+from tests.settings import TOKEN
 
 
 def test_what_was_acknowledged_survives_a_kill_of_any_part(sqlite_url: str, tmp_path: Path) -> None:
@@ -16,6 +21,24 @@ def test_what_was_acknowledged_survives_a_kill_of_any_part(sqlite_url: str, tmp_
     rounds.demand_truth()
     assert rounds.reckoning is not None
     assert rounds.reckoning.acknowledged > len(PARTS)
+
+
+def test_a_stop_in_peace_sends_nothing_twice(sqlite_url: str, tmp_path: Path) -> None:
+    with (
+        StandIn(TOKEN) as ingest,
+        running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint) as service,
+        Crowd(ports=(service.port,), threads=4, pause_seconds=0.01) as crowd,
+    ):
+        crowd.await_acknowledged(200)
+
+        statuses = service.stop()
+        service.restart()
+        crowd.await_acknowledged(len(crowd.acknowledged) + 50)
+        crowd.__exit__()
+
+        assert statuses == [0]
+        reckon([crowd], sqlite_url, ingest).demand_truth(resends=0)
+        assert service.logs_of("Traceback", *SECRETS) == []
 
 
 @pytest.mark.parametrize("guard", ["early", "forgetful"])
