@@ -10,7 +10,7 @@ from decimal import Decimal
 from processors.facts import Ids, Item, Price, Status, Terms
 from processors.money import Currency, Money, exact_decimal, iso_digits, minor_of_major
 from processors.paddle_classic.form import Fields
-from processors.paddle_classic.plans import Period, period_of_days
+from processors.paddle_classic.plans import Period
 from processors.reading import NOTHING, Json, Unreadable, ident, instant, parse, strings, text
 
 STATUSES: Mapping[str, Status] = {
@@ -58,8 +58,8 @@ def ids_of(alert: Alert, subscription_id: str | None) -> Ids:
     )
 
 
-def sold_in(alert: Alert, prefix: str, days: int | None) -> Sold | None:
-    """What is sold, by fields of this prefix; None: an amount is missing, or none."""
+def sold_in(alert: Alert, prefix: str, guess: Period) -> Sold | None:
+    """What is sold, by fields of this prefix, for the period guessed unless the table tells it. None: no amount."""
     found = alert.fields
     plan_id = ident(found.get("old_subscription_plan_id" if prefix == "old_" else "subscription_plan_id"))
     unit_price = exact_decimal(found.get(f"{prefix}unit_price"))
@@ -75,14 +75,14 @@ def sold_in(alert: Alert, prefix: str, days: int | None) -> Sold | None:
         plan_id=plan_id,
         unit_price=unit_price,
         quantity=quantity,
-        period=alert.plans.get(plan_id) or period_of_days(days),
+        period=alert.plans.get(plan_id) or guess,
     )
 
 
-def days_left(alert: Alert) -> int | None:
-    """Days from the alert to the next bill."""
-    next_bill = instant(alert.fields.get("next_bill_date"))
-    return None if next_bill is None else (next_bill.date() - alert.at.date()).days
+def days_left(alert: Alert, field: str = "next_bill_date") -> int | None:
+    """Days from the alert to the next bill, or to another date that it names."""
+    named = instant(alert.fields.get(field))
+    return None if named is None else (named.date() - alert.at.date()).days
 
 
 def money_in(alert: Alert, field: str) -> Money | None:

@@ -28,6 +28,7 @@ from processors.paddle_classic.alerts import (
     standing_in,
     terms_of,
 )
+from processors.paddle_classic.plans import period_of_days
 from processors.reading import ident, text
 
 NO_MONEY = "the alert names no order, no amount or no currency"
@@ -90,7 +91,7 @@ def _paid(alert: Alert, subscription_id: str | None, reason: Reason) -> Translat
 def _standing(alert: Alert, stage: Stage) -> SubscriptionState | None:
     """How the subscription stands once it is paid: the one alert that tells when a trial has turned into more."""
     status, currency, subscription_id = standing_in(alert)
-    sold = sold_in(alert, "", days_left(alert))
+    sold = sold_in(alert, "", period_of_days(days_left(alert)))
     if subscription_id is None or currency is None or status is None or sold is None:
         return None
     return SubscriptionState(
@@ -111,7 +112,7 @@ def _named(alert: Alert) -> tuple[Product, ...]:
 
 def _lines(alert: Alert, money: Money) -> tuple[Line, ...]:
     """What was billed for a whole period at the plan's price, tax excluded. A coupon or a fee: it measures nothing."""
-    sold = sold_in(alert, "", days_left(alert))
+    sold = sold_in(alert, "", period_of_days(days_left(alert)))
     if sold is None:
         return ()
     tax = minor_of_major(alert.fields.get("payment_tax"), money.currency) or 0

@@ -12,6 +12,8 @@ from processors.facts import Interval
 OPTION = "PADDLE_CLASSIC_PLANS"
 PERIOD = re.compile(r"([1-9][0-9]{0,2})?\s*(day|week|month|year)s?")
 
+LONGEST_MONTH = 31  # days
+
 # Days from one bill to the next: the most that still make the period.
 BY_DAYS: tuple[tuple[int, Interval, int], ...] = (
     (1, Interval.DAY, 1),
@@ -54,6 +56,13 @@ def period_of_days(days: int | None) -> Period:
         if days <= most:
             return Period(interval=interval, count=count, estimated=True)
     return Period(interval=Interval.YEAR, count=max(1, round(days / 365)), estimated=True)
+
+
+def period_reaching(days: int | None) -> Period:
+    """The period of which so many days are left: a month, or a year where they are more than a month's."""
+    if days is None or days <= LONGEST_MONTH:
+        return Period(interval=Interval.MONTH, estimated=True)
+    return Period(interval=Interval.YEAR, count=-(-days // 366), estimated=True)
 
 
 def _read(value: str) -> Mapping[str, Period] | str:

@@ -14,6 +14,7 @@ from processors.paddle_classic.alerts import (
     standing_in,
     terms_of,
 )
+from processors.paddle_classic.plans import Period, period_of_days, period_reaching
 from processors.reading import instant
 
 NO_SUBSCRIPTION = "the alert names no subscription, plan, status, price or currency"
@@ -23,7 +24,7 @@ def created(alert: Alert) -> Translation:
     """`subscription_created`: it begins. The money comes with an alert of its own."""
     status, currency, subscription_id = standing_in(alert)
     trial = status is Status.TRIALING
-    sold = sold_in(alert, "", None if trial else days_left(alert))
+    sold = sold_in(alert, "", period_of_days(None if trial else days_left(alert)))
     if subscription_id is None or currency is None or status is None or sold is None:
         return Translation(reason=NO_SUBSCRIPTION)
     fact = SubscriptionState(
@@ -43,8 +44,7 @@ def created(alert: Alert) -> Translation:
 def updated(alert: Alert) -> Translation:
     """`subscription_updated`: how it stands now, and how it stood before."""
     status, currency, subscription_id = standing_in(alert)
-    days = days_left(alert)
-    now, before = sold_in(alert, "new_", days), sold_in(alert, "old_", days)
+    now, before = sold_in(alert, "new_", _period(alert)), sold_in(alert, "old_", _period_before(alert))
     if subscription_id is None or currency is None or status is None or now is None:
         return Translation(reason=NO_SUBSCRIPTION)
     stood = STATUSES.get(alert.fields.get("old_status", "")) or status
@@ -67,7 +67,7 @@ def cancelled(alert: Alert) -> Translation:
     That the end is scheduled is only told of plans whose period is known: a guess would move MRR until then.
     """
     _, currency, subscription_id = standing_in(alert)
-    sold = sold_in(alert, "", None)
+    sold = sold_in(alert, "", period_reaching(days_left(alert, "cancellation_effective_date")))
     if subscription_id is None or currency is None or sold is None:
         return Translation(reason=NO_SUBSCRIPTION)
     ends_at = max(instant(alert.fields.get("cancellation_effective_date")) or alert.at, alert.at)
@@ -90,3 +90,14 @@ def cancelled(alert: Alert) -> Translation:
         processor_event_id=alert.id,
     )
     return Translation(facts=(scheduled, ended))
+
+
+def _period(alert: Alert) -> Period:
+    """How long a period is after a change: the next bill tells it where a new period began, else only a part of it."""
+    days, before = days_left(alert), days_left(alert, "old_next_bill_date")
+    is_new = days is not None and before is not None and days != before
+    return period_of_days(days) if is_new else period_reaching(days)
+
+
+def _period_before(alert: Alert) -> Period:
+    return period_reaching(days_left(alert, "old_next_bill_date"))

@@ -143,6 +143,36 @@ def test_a_trials_end_is_no_measure_of_the_period() -> None:
     assert offer(found.now)[3:] == (Interval.MONTH, 1)
 
 
+@pytest.mark.parametrize(
+    ("next_bill", "old_next_bill", "now", "before"),
+    [
+        ("2026-11-28", "2026-11-28", (Interval.MONTH, 1), (Interval.MONTH, 1)),  # five days are left of either
+        ("2027-11-23", "2026-11-28", (Interval.YEAR, 1), (Interval.MONTH, 1)),  # billed at once, for a year
+        ("2026-12-23", "2027-06-11", (Interval.MONTH, 1), (Interval.YEAR, 1)),
+        ("2027-06-11", "2027-06-11", (Interval.YEAR, 1), (Interval.YEAR, 1)),
+        ("2028-06-11", "2028-06-11", (Interval.YEAR, 2), (Interval.YEAR, 2)),
+        ("2026-12-23", "old_next_bill_date", (Interval.MONTH, 1), (Interval.MONTH, 1)),
+    ],
+)
+def test_the_rest_of_a_period_is_no_measure_of_it(
+    next_bill: str, old_next_bill: str, now: tuple[Interval, int], before: tuple[Interval, int]
+) -> None:
+    found = state("subscription_updated", UPDATED, {}, next_bill_date=next_bill, old_next_bill_date=old_next_bill)
+
+    assert (offer(found.now)[3:], offer(found.before)[3:]) == (now, before)
+    assert found.estimated
+
+
+@pytest.mark.parametrize(
+    ("ends", "period"),
+    [("2026-12-01", (Interval.MONTH, 1)), ("2027-08-01", (Interval.YEAR, 1)), ("", (Interval.MONTH, 1))],
+)
+def test_what_ends_far_ahead_was_paid_for_a_year(ends: str, period: tuple[Interval, int]) -> None:
+    found = state("subscription_cancelled", CANCELLED, {}, cancellation_effective_date=ends)
+
+    assert offer(found.now)[3:] == period
+
+
 # ---- What is missing ----------------------------------------------------------------------------------------------
 
 
