@@ -65,6 +65,7 @@ def demo(keep: bool, seed: int, as_json: bool) -> None:
             tell(tallies.summary(tally, SHOWN, problems))
         if problems:
             raise BridgeError("This is not what should have come out:\n  " + "\n  ".join(problems))
+        out.print("Each is what the lives promise, none is missing, and none came twice.")
         if keep:
             _stay(url, ingest, tally, out)
 

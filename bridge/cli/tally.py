@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from bridge.cli.here import counted
+
 Data = Mapping[str, Any]  # one revenue event as Pulsora got it
 
 # What the scenarios come to, worked out by hand. A customer signs up for Pro (49.00 a month), renews, moves to Team
@@ -88,7 +90,7 @@ def totals(tally: Tally, sources: Sequence[str]) -> list[str]:
             )
     sent = sum(tally.answers.values())
     lines += ["", f"{sent} webhooks sent: " + ", ".join(f"{count} {told}" for told, count in answers(tally)) + "."]
-    lines.append(f"{len(tally.events)} revenue events arrived.")
+    lines.append(f"{counted(len(tally.events), 'revenue event')} arrived at Pulsora's stand-in.")
     return lines
 
 

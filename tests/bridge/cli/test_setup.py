@@ -56,7 +56,7 @@ def test_setup_says_where_to_click_which_events_and_where_the_secret_goes(bare: 
 
     assert any(f"https://hooks.example.org/webhooks/{name}" in line for line in lines)
     assert [line.strip() for line in lines if line.startswith("     ")] == list(processor.events)
-    assert lines[-2].partition(". ")[2].startswith("Put the ")
+    assert lines[-2].partition(". ")[2].startswith("Put what it shows into your settings: ")
     assert processor.secret.name in lines[-2]
 
 

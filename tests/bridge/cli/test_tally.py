@@ -98,5 +98,5 @@ def test_the_totals_say_what_became_of_every_webhook() -> None:
         "stripe   169.80 USD      99.00 USD          0.00 USD",
         "",
         "14 webhooks sent: 10 stored, 3 seen before, 1 refused (signature_mismatch).",
-        "8 revenue events arrived.",
+        "8 revenue events arrived at Pulsora's stand-in.",
     ]
