@@ -40,9 +40,8 @@ def setup_processor(processor: str, url: str, as_json: bool) -> None:
         click.echo(f"{number}. {step.format(url=route)}")
     for event in found.events:
         click.echo(f"     {event}")
-    click.echo(
-        f"{len(steps) + 1}. Put what it shows into {found.secret.name}, for example {found.secret.name}={found.secret.example}"
-    )
+    shown = f"{found.secret.name}={found.secret.example}"
+    click.echo(f"{len(steps) + 1}. Put what it shows into your settings: {shown}")
     click.echo(f"{len(steps) + 2}. See whether everything stands: pulsora-bridge check")
 
 
