@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bridge.ledger.changing import changed
 from bridge.ledger.knowledge import Knowledge
@@ -13,11 +13,6 @@ from bridge.ledger.state import Bill, Links
 from bridge.ledger.writing import Shelf
 from processors.facts import Discount, Fact, Membership, Payment, Reason
 from processors.money import Currency
-
-# A payment that cannot name its invoice is the one that paid it when customer, currency and amount are equal and the
-# two are this close; processors tell of both within seconds.
-SAME_PAYMENT = timedelta(hours=1)
-OPEN_KEPT = 500  # bills that still look for their counterpart: the latest
 
 _REASON: Mapping[Reason, int] = {
     Reason.START: 0,
@@ -62,14 +57,13 @@ class Books:
         return [bill for bill in changed if _money(bill) != _money(self.kept.get(bill.id))]
 
 
-def entered(books: Books, facts: Sequence[Fact]) -> None:
-    """Puts the facts' payments on their bills, those of single payments on the invoices that these turn out to pay."""
+def enter(books: Books, facts: Sequence[Fact]) -> None:
+    """Puts the facts' payments on their bills, and what stood alone on the invoices that it turns out to have paid."""
     for fact in facts:
         _rejoin(fact, books)
     for fact in facts:
         if isinstance(fact, Payment):
-            _enter(fact, books)
-    _match(books)
+            _put(fact, books)
 
 
 def _money(bill: Bill | None) -> tuple[object, ...] | None:
@@ -81,7 +75,7 @@ def _money(bill: Bill | None) -> tuple[object, ...] | None:
 # ---- One payment on its bill --------------------------------------------------------------------------------------
 
 
-def _enter(payment: Payment, books: Books) -> None:
+def _put(payment: Payment, books: Books) -> None:
     home = bill_of_payment(books.links, payment)
     key = books.slot(home, payment.amount.currency)
     bill = books.get(key)
@@ -137,7 +131,7 @@ def _rejoin(fact: Fact, books: Books) -> None:
         _leave_match(payment, books)
         home = home_of(books.links, payment)
         if named != home and books.get(named) is not None:
-            _move(named, home, books)
+            move(named, home, books)
 
 
 def _leave_match(payment: str, books: Books) -> None:
@@ -177,7 +171,7 @@ def _detach(payment: str, bill: Bill, books: Books) -> None:
     books.put(lone)
 
 
-def _move(key: str, home: str, books: Books) -> None:
+def move(key: str, home: str, books: Books) -> None:
     """Puts all of one bill onto another, what was told of it too."""
     lone = books.get(key)
     if lone is None:
@@ -213,60 +207,4 @@ def _united(bill: Bill, lone: Bill, links: Links) -> Bill:
         subscription_id=bill.subscription_id or lone.subscription_id,
         plan=bill.plan or lone.plan,
         coupon=bill.coupon or lone.coupon,
-    )
-
-
-# ---- Payments whose invoice nobody names --------------------------------------------------------------------------
-
-
-def _match(books: Books) -> None:
-    """Joins payments that cannot name their invoice to the one invoice that they must have paid."""
-    fresh = _looking(books)
-    if not fresh:
-        return
-    near = [key for key, at in books.open_bills.items() if any(abs(at - bill.at) <= SAME_PAYMENT for bill in fresh)]
-    found = [bill for bill in map(books.get, near) if bill is not None]
-    lone = sorted((bill for bill in found if not bill.invoiced), key=lambda bill: (bill.at, bill.id))
-    invoices = {bill.id: bill for bill in found if bill.invoiced}
-    for bill in lone:
-        fitting = [invoice for invoice in invoices.values() if _paid_by(invoice, bill)]
-        if fitting:
-            best = min(fitting, key=lambda invoice: (abs(invoice.at - bill.at), invoice.id))
-            del invoices[best.id]
-            _join(bill, best, books)
-
-
-def _looking(books: Books) -> list[Bill]:
-    """The changed bills that look for a counterpart; keeps the list of all that do."""
-    found = []
-    for key, bill in books.changed.items():
-        books.open_bills.pop(key, None)
-        if bill is not None and _is_open(bill):
-            books.open_bills[key] = bill.at
-            found.append(bill)
-    for key in list(books.open_bills)[:-OPEN_KEPT]:
-        del books.open_bills[key]
-    return found
-
-
-def _join(lone: Bill, invoice: Bill, books: Books) -> None:
-    for key in (lone.id, invoice.id):
-        books.open_bills.pop(key, None)
-    matched = {**books.links.matched, **dict.fromkeys(lone.payments, invoice.id)}
-    books.links = changed(books.links, matched=matched)
-    _move(lone.id, invoice.id, books)
-
-
-def _is_open(bill: Bill) -> bool:
-    if bill.invoiced:
-        return bill.claimed > sum(bill.payments.values())
-    return bill.unsure and bool(bill.payments)
-
-
-def _paid_by(invoice: Bill, lone: Bill) -> bool:
-    unexplained = invoice.claimed - sum(invoice.payments.values())
-    return (
-        unexplained == lone.paid
-        and invoice.currency.code == lone.currency.code
-        and abs(invoice.at - lone.at) <= SAME_PAYMENT
     )

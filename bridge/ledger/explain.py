@@ -14,7 +14,7 @@ from typing import Any
 from bridge.ledger.events import RevenueEvent
 from bridge.ledger.fold import Settlement
 from bridge.ledger.links import bill_of, subscription_of
-from bridge.ledger.mrr import interval_name
+from bridge.ledger.prices import interval_name
 from bridge.ledger.remarks import shown
 from bridge.ledger.state import Bill, Links, State, Subscription
 from processors.facts import (

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge.ledger.attribution import Origins, attributed, marked, released, remark_released, still_held
-from bridge.ledger.bills import Books, entered
+from bridge.ledger.bills import Books, enter
 from bridge.ledger.drafts import Draft, in_order
 from bridge.ledger.events import Policy, RevenueEvent
 from bridge.ledger.knowledge import NOTHING_KNOWN, Knowledge
 from bridge.ledger.links import linked
+from bridge.ledger.matching import match
 from bridge.ledger.movements import Eyes
 from bridge.ledger.order import facts_in_order
 from bridge.ledger.payments import dues
@@ -45,7 +46,8 @@ def settle(state: State, facts: Sequence[Fact], policy: Policy, knowledge: Knowl
         open_bills=dict(state.open_bills),
         knowledge=knowledge,
     )
-    entered(books, ordered)
+    enter(books, ordered)
+    match(books)
     lives = Lives(
         subscriptions=dict(state.subscriptions), eyes=Eyes(policy=policy, knowledge=knowledge), remarks=remarks
     )
@@ -79,7 +81,7 @@ def _told(facts: Sequence[Fact], books: Books, lives: Lives) -> list[Draft]:
     live(lives, facts, due, books.links)
     drafts = told(due, books, lives)
     remark_silent(facts, due, books, remarks)
-    desk = Desk(books=books, subscriptions=lives.subscriptions, policy=policy, remarks=remarks)
+    desk = Desk(books=books, lives=lives, policy=policy, remarks=remarks)
     settle_refunds((fact for fact in facts if isinstance(fact, Refund)), desk)
     return in_order(drafts + desk.drafts)
 

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from bridge.ledger.drafts import NO_LABELS, Labels
 from bridge.ledger.knowledge import Knowledge
-from bridge.ledger.mrr import interval_name, main_item, runs
+from bridge.ledger.mrr import main_item, runs
+from bridge.ledger.prices import interval_name
 from processors.facts import Discount, Item, Line, Terms
 
 

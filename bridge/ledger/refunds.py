@@ -16,7 +16,8 @@ from bridge.ledger.events import EventType, Policy, RefundAmount
 from bridge.ledger.links import bill_of, payment_of, subscription_of
 from bridge.ledger.payments import net
 from bridge.ledger.remarks import Remarks, shown
-from bridge.ledger.state import Bill, Links, Returned, Subscription
+from bridge.ledger.state import Bill, Links, Returned
+from bridge.ledger.subscriptions import Lives
 from processors.facts import Refund, RefundKind, RefundStatus
 
 # A refund only ever gets further; what has failed does not succeed any more, whatever arrives late.
@@ -28,7 +29,7 @@ class Desk:
     """Where refunds are settled: bills and subscriptions as they stand once all payments are told."""
 
     books: Books
-    subscriptions: Mapping[str, Subscription]
+    lives: Lives
     policy: Policy
     remarks: Remarks
     drafts: list[Draft] = field(default_factory=list)
@@ -158,7 +159,7 @@ def _told(refund: Refund, minor: int, bill: Bill, event_ids: tuple[str, ...], de
     is_back = minor < 0
     payment = payment_of(desk.books.links, refund.ids)
     subscription_id = bill.subscription_id or subscription_of(desk.books.links, refund.ids)
-    subscription = desk.subscriptions.get(subscription_id or "")
+    by_plan = bill.recurring and subscription_id in desk.lives.subscriptions
     return Draft(
         output_key=f"refund:{key}",
         event_type=_type_of_money_back(bill) if is_back else EventType.REFUND,
@@ -173,7 +174,9 @@ def _told(refund: Refund, minor: int, bill: Bill, event_ids: tuple[str, ...], de
         invoice_id=bill.id if bill.invoiced else refund.ids.invoice_id,
         payment_ids=tuple(dict.fromkeys(ref for ref in (payment, *sorted(bill.payments)) if ref)),
         objects=tuple(ref for ref in (refund.key, payment) if ref),
-        labels=subscription.labels if subscription and bill.recurring else Labels(plan=bill.plan, coupon=bill.coupon),
+        labels=desk.lives.labels_at(subscription_id, refund.at)
+        if by_plan
+        else Labels(plan=bill.plan, coupon=bill.coupon),
         extra=_extra(refund, bill, is_back=is_back),
         event_ids=event_ids,
     )

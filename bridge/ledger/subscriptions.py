@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 from bridge.ledger.changing import changed
 from bridge.ledger.drafts import NO_LABELS, Labels
 from bridge.ledger.links import subscription_of
-from bridge.ledger.movements import Cause, Eyes, Movement, Step, after_payment, after_state, reconsidered, unseen
+from bridge.ledger.movements import Cause, Eyes, Movement, Step, reconsidered, unseen
 from bridge.ledger.order import states_in_order
 from bridge.ledger.payments import Due
+from bridge.ledger.proofs import after_payment
 from bridge.ledger.remarks import Remarks
 from bridge.ledger.state import Links, Subscription
+from bridge.ledger.states import after_state
 from processors.facts import Fact, Item, Line, Payment, Reason, SubscriptionState
 
 BILLED_WITHIN = timedelta(hours=1)  # the bill for a state follows it this much later at most

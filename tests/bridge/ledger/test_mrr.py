@@ -12,7 +12,8 @@ import pytest
 from bridge.ledger import Policy
 from bridge.ledger.events import ChurnAt, MrrDiscounts
 from bridge.ledger.knowledge import NOTHING_KNOWN, Knowledge
-from bridge.ledger.mrr import Level, View, interval_name, of_lines, worth
+from bridge.ledger.mrr import Level, View, of_lines, worth
+from bridge.ledger.prices import interval_name
 from processors.facts import Discount, Duration, Interval, Line, Price, Reason, Status, Terms, Tier, TiersMode
 from processors.money import round_minor
 from tests.bridge.ledger.books import knowing, rows, settled
@@ -406,3 +407,12 @@ def test_the_usual_case_needs_no_fractions_of_a_cent() -> None:
 
     assert ledger.state.subscriptions["sub_1"].level == 4900
     assert ledger.state.subscriptions["sub_1"].currency == USD
+
+
+def test_beside_an_unknown_coupon_the_last_invoice_says_what_all_of_them_took_off() -> None:
+    billed = a_line(4900, discount=1225, price_id="price_4900")  # 25 %, whoever of the two took it
+
+    both = terms(discounts=(a_discount(a_coupon(20)), Discount(coupon_id="WHO")))
+
+    assert level(both, lines=[billed]) == guess(3675)
+    assert level(both) == guess(3920)

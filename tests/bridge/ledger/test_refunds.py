@@ -17,13 +17,17 @@ from tests.builders import (
     a_bill,
     a_created,
     a_dispute,
+    a_price,
     a_purchase,
     a_refund,
     a_refunded_total,
     a_reinstatement,
+    a_subscription,
     after,
     an_invoice,
     an_invoice_payment,
+    an_item,
+    terms,
 )
 
 PAID = a_purchase(10000)
@@ -55,6 +59,16 @@ def test_a_refund_is_negative_moves_no_mrr_and_names_what_it_refunds() -> None:
     assert event.metadata["refunded_transaction_id"] == "in_1"
     assert event.metadata["reason"] == "duplicate"
     assert event.metadata["plan"] == "Pro"
+
+
+def test_a_refund_is_told_with_the_plan_of_its_day() -> None:
+    team = terms(items=(an_item(price=a_price(9900, name="Team")),))
+    start = [a_created(), *a_bill(4900, reason=Reason.START)]
+    later = [a_refund(1000, at=after(days=3)), a_subscription(now=team, was=terms(), at=after(days=9))]
+
+    ledger = settled([*start, *later])
+
+    assert [event.metadata["plan"] for event in ledger.events] == ["Pro", "Pro", "Team"]
 
 
 def test_a_refund_may_be_told_as_a_positive_amount() -> None:
