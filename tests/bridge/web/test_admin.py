@@ -70,9 +70,10 @@ def test_a_dead_delivery_is_sent_again_by_a_form_that_only_this_page_can_make(
     key = re.findall(r'name="key" value="(\w+)"', page)[0]
 
     forged = client.post(f"/admin/deliveries/{row_id}/retry")
+    odd = client.post(f"/admin/deliveries/{row_id}/retry", headers={"Authorization": "Bearer guess"})
     meant = client.post(f"/admin/deliveries/{row_id}/retry", data={"key": key})
 
-    assert (forged.status_code, meant.status_code) == (400, 303)
+    assert (forged.status_code, odd.status_code, meant.status_code) == (400, 400, 303)
     with sqlite_store.reading() as tx:
         assert outbox.listing(tx)[0].status is DeliveryStatus.PENDING
 
@@ -116,3 +117,11 @@ def test_what_a_processor_wrote_is_shown_as_text(client: FlaskClient, sqlite_sto
 
     assert "evt_&lt;script&gt;" in page
     assert "<img" not in page
+
+
+def test_a_program_with_the_token_needs_no_form(client: FlaskClient, sqlite_store: Store) -> None:
+    row_id = a_dead_delivery(sqlite_store)
+
+    answer = client.post(f"/admin/deliveries/{row_id}/retry", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+
+    assert answer.status_code == 303
