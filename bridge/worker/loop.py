@@ -38,6 +38,8 @@ def run(settings: Settings, stop: Event, store: Store | None = None) -> None:
     worker = Worker(store=own, settings=settings, owner=owners.this())
     sender = Thread(target=worker.send, args=(stop,), name="sender", daemon=True)
     log.info("worker_started", owner=worker.owner, sources=sorted(settings.sources))
+    with suppress(BridgeError):  # known before anything is claimed in its name
+        worker.beat(datetime.now(UTC))
     sender.start()
     worker.fold(stop)
     sender.join(timeout=30)
@@ -109,10 +111,10 @@ class Worker:
     def beat(self, now: datetime) -> None:
         """Says every ten seconds that this worker is alive, and takes over from those that are not."""
         if now - self._last_beat >= BEAT:
-            self._last_beat = now
             with self.store.transaction() as tx:
                 leases.beat(tx, self.owner, now)
                 _inherit(tx)
+            self._last_beat = now
 
     _last_beat: datetime = LONG_AGO
 
