@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from processors.base import Translation
-from processors.facts import Stage, Status, SubscriptionState
+from processors.facts import Stage, Status, SubscriptionState, Terms
 from processors.paddle_classic.alerts import (
     STATUSES,
     Alert,
@@ -64,23 +64,24 @@ def updated(alert: Alert) -> Translation:
 def cancelled(alert: Alert) -> Translation:
     """`subscription_cancelled` comes at the request: the end is a second state, dated when it takes effect.
 
-    That the end is scheduled is only told of plans whose period is known: a guess would move MRR until then.
+    That the end is scheduled is only told of plans whose period is known: a guess would move MRR until then. It ends
+    whatever it was sold for, so an alert whose price cannot be read is an end too.
     """
     _, currency, subscription_id = standing_in(alert)
     sold = sold_in(alert, "", period_reaching(days_left(alert, "cancellation_effective_date")))
-    if subscription_id is None or currency is None or sold is None:
+    if subscription_id is None or currency is None:
         return Translation(reason=NO_SUBSCRIPTION)
     ends_at = max(instant(alert.fields.get("cancellation_effective_date")) or alert.at, alert.at)
     ended = SubscriptionState(
         at=ends_at,
         ids=ids_of(alert, subscription_id),
-        now=terms_of(Status.ENDED, currency, sold),
+        now=Terms(status=Status.ENDED, currency=currency) if sold is None else terms_of(Status.ENDED, currency, sold),
         ended_reason="canceled",
-        estimated=sold.period.estimated,
+        estimated=sold is None or sold.period.estimated,
         metadata=metadata_of(alert),
         processor_event_id=alert.id,
     )
-    if ends_at == alert.at or sold.period.estimated:
+    if ends_at == alert.at or sold is None or sold.period.estimated:
         return Translation(facts=(ended,))
     scheduled = SubscriptionState(
         at=alert.at,

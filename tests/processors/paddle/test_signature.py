@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from paddle_billing.Notifications import Secret, Verifier
 
@@ -207,6 +207,7 @@ def test_what_is_signed_and_no_event_is_unreadable(body: bytes) -> None:
     assert refused(f"ts={TS};h1={digest(body)}", body).problem is SignatureProblem.UNREADABLE
 
 
+@settings(deadline=None)
 @given(body=st.binary(), header=st.text(), secrets=st.lists(st.text(), max_size=3))
 def test_whatever_comes_without_a_signature_is_refused_and_nothing_else_is_raised(
     body: bytes, header: str, secrets: list[str]
@@ -215,6 +216,7 @@ def test_whatever_comes_without_a_signature_is_refused_and_nothing_else_is_raise
         verify(body, {HEADER: header}, secrets, NOW, TOLERANCE)
 
 
+@settings(deadline=None)
 @given(
     parts=st.lists(st.tuples(st.sampled_from(["ts", "h1", "h2", "", "TS"]), st.text() | st.just(str(TS))), max_size=6)
 )
@@ -223,6 +225,7 @@ def test_whatever_looks_like_a_header_is_refused_and_nothing_else_is_raised(part
         checked(";".join(f"{name}={value}" for name, value in parts))
 
 
+@settings(deadline=None)
 @given(body=st.binary())
 def test_whatever_is_signed_is_an_event_or_unreadable(body: bytes) -> None:
     assert refused(f"ts={TS};h1={digest(body)}", body).problem is SignatureProblem.UNREADABLE

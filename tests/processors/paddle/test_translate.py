@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from processors.paddle import bodies
+from processors.paddle.simulate import SCENARIOS
 from processors.paddle.translate import EVENTS, SILENT, TRANSLATORS, translate
 from tests.processors.paddle.telling import AT, a_transaction, told
+
+LIFE = [body for name in ("lifecycle", "trial", "chargeback") for body in SCENARIOS[name].events("ada", AT)]
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["id", "amount"]), inner, max_size=2),
+    max_leaves=4,
+)
 
 # All that Paddle can send: the SDK's list of event types.
 OTHERS = [
@@ -89,3 +100,27 @@ def test_an_event_without_an_entity_gives_a_reason(data: object) -> None:
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"a": NaN}', b"{" * 50_000])
 def test_what_cannot_be_read_gives_a_reason(body: bytes) -> None:
     assert (translate(body, {}).reason or "").startswith("the body cannot be read")
+
+
+@settings(deadline=None, max_examples=300)
+@given(body=st.sampled_from(LIFE), places=st.lists(st.integers(0, 10**6), min_size=1, max_size=3), odd=ODD)
+def test_whatever_stands_anywhere_in_an_event_it_has_a_meaning_or_a_reason(
+    body: bytes, places: list[int], odd: Any
+) -> None:
+    event = json.loads(body)
+    for place in places:
+        holders = list(_holders(event))
+        holder, key = holders[place % len(holders)]
+        holder[key] = json.loads(json.dumps(odd))
+
+    translation = translate(json.dumps(event).encode(), {})
+
+    assert bool(translation.facts) != bool(translation.reason)
+
+
+def _holders(value: Any) -> Any:
+    """Every place in a JSON value that something could stand in: its holder and key."""
+    keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield value, key
+        yield from _holders(value[key])

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.base import Event, SignatureError, SignatureProblem
@@ -165,6 +165,7 @@ def test_without_a_key_it_is_a_mismatch_that_says_so(secrets: tuple[str, ...]) -
     assert "No public key is configured" in error.value.detail
 
 
+@settings(deadline=None)
 @given(body=st.binary(), secrets=st.lists(st.text(), max_size=2))
 def test_whatever_comes_without_a_signature_is_refused_and_nothing_else_is_raised(
     body: bytes, secrets: list[str]
@@ -173,6 +174,7 @@ def test_whatever_comes_without_a_signature_is_refused_and_nothing_else_is_raise
         verify(body, {}, [*secrets, PUBLIC], NOW, TOLERANCE)
 
 
+@settings(deadline=None)
 @given(fields=st.dictionaries(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")), max_size=5))
 def test_whatever_form_is_signed_verifies_or_is_unreadable(fields: dict[str, str]) -> None:
     body = urlencode({**{name: value for name, value in fields.items() if name != FIELD}, "alert_id": "1"}).encode()

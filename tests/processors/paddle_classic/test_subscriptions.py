@@ -181,7 +181,6 @@ def test_what_ends_far_ahead_was_paid_for_a_year(ends: str, period: tuple[Interv
     [
         ("subscription_created", CREATED),
         ("subscription_updated", UPDATED),
-        ("subscription_cancelled", CANCELLED),
     ],
 )
 @pytest.mark.parametrize("key", ["subscription_id", "currency", "subscription_plan_id"])
@@ -190,6 +189,19 @@ def test_what_names_too_little_gives_a_reason(name: str, fields: dict[str, str],
 
     assert translation.facts == ()
     assert translation.reason == "the alert names no subscription, plan, status, price or currency"
+
+
+@pytest.mark.parametrize("key", ["subscription_id", "currency"])
+def test_an_end_that_does_not_say_of_what_gives_a_reason(key: str) -> None:
+    assert told("subscription_cancelled", {**CANCELLED, key: ""}).facts == ()
+
+
+@pytest.mark.parametrize("more", [{"unit_price": "unit_price"}, {"quantity": ""}, {"subscription_plan_id": ""}])
+def test_an_end_is_an_end_whatever_it_was_sold_for(more: dict[str, str]) -> None:
+    found = state("subscription_cancelled", CANCELLED, **more)
+
+    assert (found.at, found.now.status) == (datetime(2026, 12, 23, tzinfo=UTC), Status.ENDED)
+    assert (found.now.items, found.ended_reason, found.estimated) == ((), "canceled", True)
 
 
 @pytest.mark.parametrize("more", [{"unit_price": "unit_price"}, {"quantity": "-1"}, {"status": "frozen"}])

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.base import Translation
@@ -64,6 +64,7 @@ def test_what_cannot_be_read_gives_a_reason(found: bytes) -> None:
     assert (translate(found, {}).reason or "").startswith("the body cannot be read")
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_an_odd_value_in_any_field_raises_nothing(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(FULL)))
@@ -88,14 +89,14 @@ def published(name: str, **more: Any) -> Translation:
 
 @pytest.mark.skipif(not CLASSIC.is_dir(), reason=f"the published alerts are not in {CLASSIC}")
 def test_published_alerts_with_names_for_numbers_give_reasons() -> None:
-    for name in ("subscription_created", "subscription_updated", "subscription_cancelled"):
+    for name in ("subscription_created", "subscription_updated"):
         assert published(name).reason == "the alert names no subscription, plan, status, price or currency"
 
 
 @pytest.mark.skipif(not CLASSIC.is_dir(), reason=f"the published alerts are not in {CLASSIC}")
 def test_published_alerts_with_their_numbers_filled_in_tell_their_facts() -> None:
     (created,) = published("subscription_created", unit_price="10.00").facts
-    (ended,) = published("subscription_cancelled", unit_price="10.00").facts
+    (ended,) = published("subscription_cancelled").facts  # nor is this one's: it ends all the same
     (paid,) = published("subscription_payment_succeeded").facts  # its unit price is no number: only the money
     (refunded,) = published("subscription_payment_refunded").facts
 
