@@ -66,19 +66,23 @@ def transaction(
         "billing_period": period(at, pays_until) if subscription is not None else None,
         "custom_data": None if custom_data is None else dict(custom_data),
         "items": [{"price": price(plan), "quantity": quantity, "proration": None} for plan, quantity in plans],
-        "details": {
-            "totals": totals,
-            "adjusted_totals": {part: totals[part] for part in ("subtotal", "tax", "total", "grand_total")},
-            "payout_totals": {**totals, "exchange_rate": "1", "fee_rate": "0.05"} if status == "completed" else None,
-            "tax_rates_used": [{"tax_rate": "0", "totals": {part: totals[part] for part in PARTS}}],
-            "line_items": list(lines),
-        },
+        "details": _details(totals, lines, status),
         "payments": _payments(transaction_id, totals, at) if status in PAID else [],
         "checkout": {"url": f"https://example.com/pay?_ptxn={transaction_id}"},
         "created_at": stamp(at),
         "updated_at": stamp(at),
         "billed_at": stamp(at) if status not in ("draft", "ready") else None,
         "revised_at": None,
+    }
+
+
+def _details(totals: Body, lines: Sequence[Body], status: str) -> Body:
+    return {
+        "totals": totals,
+        "adjusted_totals": {part: totals[part] for part in ("subtotal", "tax", "total", "grand_total")},
+        "payout_totals": {**totals, "exchange_rate": "1", "fee_rate": "0.05"} if status == "completed" else None,
+        "tax_rates_used": [{"tax_rate": "0", "totals": {part: totals[part] for part in PARTS}}],
+        "line_items": list(lines),
     }
 
 
