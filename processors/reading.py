@@ -11,6 +11,7 @@ Json = Mapping[str, Any]
 
 NOTHING: Json = {}
 LONGEST_ID = 255
+YEARS = range(1970, 2200)  # what lies beyond is a slip, and sums with it would overflow
 
 
 class Unreadable(ValueError):
@@ -93,17 +94,12 @@ def ident(value: Any) -> str | None:
 
 
 def instant(value: Any) -> datetime | None:
-    """An aware UTC instant from Unix seconds or ISO 8601 (any precision), or None."""
+    """An aware UTC instant from Unix seconds or ISO 8601 (any precision), or None; also when no billing can mean it."""
     try:
-        if isinstance(value, bool):
-            return None
-        if isinstance(value, int | float):
-            return datetime.fromtimestamp(value, UTC)
-        if isinstance(value, str):
-            return _iso(value.strip())
+        found = _instant(value)
     except (ValueError, OverflowError, OSError):
         return None
-    return None
+    return found if found is not None and found.year in YEARS else None
 
 
 def strings(value: Any) -> dict[str, str]:
@@ -117,6 +113,12 @@ def strings(value: Any) -> dict[str, str]:
         if isinstance(key, str) and kept is not None:
             found[key] = kept
     return found
+
+
+def _instant(value: Any) -> datetime | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return datetime.fromtimestamp(value, UTC)
+    return _iso(value.strip()) if isinstance(value, str) else None
 
 
 def _iso(value: str) -> datetime | None:
