@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,11 +40,28 @@ def _environ(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, **HOSTILE, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "tmp")}
 
 
-def demo(tmp_path: Path, environ: dict[str, str], *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-u", "-m", "bridge.cli", "demo", *options], cwd=tmp_path / "empty", env=environ,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+DEAF_TO_CTRL_C = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")  # as a shell starts what it puts in the background
+Demo = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(name="demo")
+def _demo(tmp_path: Path, environ: dict[str, str]) -> Iterator[Demo]:
+    """Starts the demo with these options. Whatever happens, it does not outlive the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*options: str) -> subprocess.Popen[str]:
+        started.append(
+            subprocess.Popen(
+                [*DEAF_TO_CTRL_C, sys.executable, "-u", "-m", "bridge.cli", "demo", *options], cwd=tmp_path / "empty",
+                env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            )
+        )  # fmt: skip
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def left_behind(tmp_path: Path) -> Sequence[str]:
@@ -53,8 +70,8 @@ def left_behind(tmp_path: Path) -> Sequence[str]:
     return [str(path) for path in (tmp_path / "tmp").iterdir()] + [line for line in running if str(tmp_path) in line]
 
 
-def test_the_demo_keeps_its_promises_and_leaves_nothing_behind(tmp_path: Path, environ: dict[str, str]) -> None:
-    process = demo(tmp_path, environ, "--json")
+def test_the_demo_keeps_its_promises_and_leaves_nothing_behind(tmp_path: Path, demo: Demo) -> None:
+    process = demo("--json")
 
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
 
@@ -68,8 +85,8 @@ def test_the_demo_keeps_its_promises_and_leaves_nothing_behind(tmp_path: Path, e
     assert left_behind(tmp_path) == []
 
 
-def test_people_see_a_table_that_fits_their_terminal(tmp_path: Path, environ: dict[str, str]) -> None:
-    process = demo(tmp_path, environ)
+def test_people_see_a_table_that_fits_their_terminal(demo: Demo) -> None:
+    process = demo()
 
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
 
@@ -85,9 +102,9 @@ def test_people_see_a_table_that_fits_their_terminal(tmp_path: Path, environ: di
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_demo_that_is_kept_shows_what_else_arrives_until_it_is_stopped(
-    tmp_path: Path, environ: dict[str, str], number: signal.Signals
+    tmp_path: Path, environ: dict[str, str], demo: Demo, number: signal.Signals
 ) -> None:
-    process = demo(tmp_path, environ, "--keep")
+    process = demo("--keep")
     assert process.stdout is not None
     told = [next(process.stdout)]
     while "simulate stripe upgrade" not in told[-1]:
