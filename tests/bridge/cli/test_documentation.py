@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 import click
 import pytest
 
-from bridge.cli import commands
+from bridge.cli import commands, demo
+from bridge.cli.tally import HEADER
 from bridge.settings import OF_SERVICE, OF_SOURCES, Name
 from bridge.store import Store
 from bridge.web import create_app
@@ -115,3 +117,12 @@ def test_the_readme_registers_an_attribution_that_is_taken(sqlite_store: Store, 
 def test_the_symptoms_that_are_explained_are_what_the_bridge_answers() -> None:
     for code in re.findall(r"`(signature_[a-z]+)`", README):
         assert code.removeprefix("signature_") in {"missing", "malformed", "stale", "mismatch"}
+
+
+def test_the_readme_shows_the_demo_as_it_prints_today() -> None:
+    shown = README.partition("$ pulsora-bridge demo\n")[2].partition("```")[0].splitlines()
+
+    assert HEADER in shown
+    assert shown[-1] in inspect.getsource(demo)
+    assert len([line for line in shown if " fp_demo" in line]) == 16
+    assert [line for line in shown if len(line) > 80] == []
