@@ -88,7 +88,7 @@ def reconsidered(known: Subscription, cause: Cause, eyes: Eyes) -> Step:
     """The level once more, for a subscription whose level rested on a guess: more may be known by now."""
     if known.terms is None or not known.estimated or known.terms.status not in COUNTING:
         return Step(subscription=known)
-    level = worth(known.terms, eyes.view(cause.at, known.lines))
+    level = worth(known.terms, eyes.view(max(cause.at, known.at), known.lines))  # never as of before its own state
     if level == Level(exact=known.level, estimated=known.estimated):
         return Step(subscription=known)
     return to_level(known, level, changed(cause, reason=CORRECTED, always=True))

@@ -27,6 +27,7 @@ from tests.builders import (
     a_created,
     a_discount,
     a_line,
+    a_link,
     a_price,
     a_subscription,
     after,
@@ -280,6 +281,25 @@ def test_which_discounts_lower_mrr_is_the_merchants_choice(
     found = terms(discounts=(a_discount(coupon),))  # type: ignore[arg-type]
 
     assert level(found, discounts=discounts) == sure(exact[discounts])
+
+
+def test_a_coupon_that_becomes_known_late_is_judged_by_the_day_of_the_state_that_holds_it() -> None:
+    unknown = terms(discounts=(a_discount(),))
+    billed = a_line(4900, discount=1225)
+    running = settled(
+        [a_created(now=unknown), an_invoice(3675, reason=Reason.START, lines=(billed,))],
+        [a_subscription(now=unknown, was=unknown, at=after(days=365))],
+        policy=Policy(mrr_discounts=RECURRING),
+    )
+    over_by_then = Discount(id="di_1", coupon=THREE_MONTHS, ends_at=after(days=90))
+
+    made = running.after(
+        [a_link(customer_id="cus_1", subscription_id="sub_1")],
+        Policy(mrr_discounts=RECURRING),
+        knowing(over_by_then),
+    )
+
+    assert rows(made.events) == ["subscription 36.75 +36.75", "upgrade 0.00 +12.25"]
 
 
 def test_percent_comes_off_before_an_amount_in_whatever_order_they_stand() -> None:
