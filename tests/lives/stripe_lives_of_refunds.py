@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.ledger import Policy
 from bridge.ledger.events import RefundAmount
 from processors.stripe.bodies import Shape
-from processors.stripe.stories import PRO
+from processors.stripe.stories import PRO, TEAM
 from tests.lives.stripe_life import SINCE_BASIL, life
 from tests.lives.stripe_telling import Telling
 
@@ -45,6 +45,13 @@ REFUNDS = (
         "subscription  49.00 +49.00 Pro monthly",
         "refund       -10.00      0 Pro monthly requested_by_customer",
         "refund       -15.00      0 Pro monthly requested_by_customer",
+    ),
+    life(
+        "gets 10.00 back for Pro, and moves to Team a week later",
+        lambda ada: ada.subscribe(PRO).later(days=1).refund(1000).later(days=7).change(TEAM),
+        "subscription  49.00 +49.00 Pro monthly",
+        "refund       -10.00      0 Pro monthly requested_by_customer",
+        "upgrade           0 +50.00 Team monthly was Pro",
     ),
     life(
         "gets 10.00 back, for a merchant who wants refunds positive",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -58,7 +58,6 @@ COUPONS = {
 MOVES = frozenset({EventType.SUBSCRIPTION, EventType.UPGRADE, EventType.DOWNGRADE, EventType.CHURN})
 
 some = st.integers(min_value=0, max_value=10**6)  # which of those there are
-chances = st.randoms(use_true_random=False)
 
 
 Fits = Callable[[Sold], bool]
@@ -99,6 +98,11 @@ def is_past_due(sold: Sold) -> bool:
     return sold.status == "past_due"
 
 
+def is_paused(sold: Sold) -> bool:
+    """Paused by the merchant."""
+    return sold.status == "paused"
+
+
 def owes(sold: Sold) -> bool:
     """A payment failed, lately or for good."""
     return sold.status in ("past_due", "unpaid")
@@ -116,6 +120,7 @@ class Customer:
     sent: int = 0
     told_until: datetime = START
     is_quiet: bool = False  # the last step told nothing later than its own second
+    crowded: set[datetime] = field(default_factory=set)  # seconds of two steps: a copy of one could be a step back
 
     def lives(self, step: Callable[[Telling], Telling]) -> int:
         """Takes a step in the story; its webhooks are on their way. Returns what was paid with it."""
@@ -136,7 +141,8 @@ class Customer:
             (fresh if share == 1 or chance.random() < share else later).append(one)
         if not fresh:
             return
-        copies = chance.sample(self.arrived, min(len(self.arrived), 2))
+        copied = [one for one in self.arrived if one.at not in self.crowded]
+        copies = chance.sample(copied, min(len(copied), 2))
         self.told, self.arrived = later, [*self.arrived, *fresh]
         self.ledger = self.ledger.after(shuffled([*fresh, *copies], chance))
         assert imbalances(self.ledger) == []
@@ -149,6 +155,7 @@ class Merchant(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.in_order = True
         self.steps = 0
         self.serial = 0
         self.disputed: set[str] = set()
@@ -281,6 +288,24 @@ class Merchant(RuleBasedStateMachine):
         sold.status = "active"
         self.stands(customer, name, minor)
 
+    @rule(which=some)
+    @precondition(lambda self: self.in_order and self.any_sold(is_active))
+    def pauses(self, which: int) -> None:
+        customer, name = self.sold(which, is_active, apart=True)
+        customer.lives(lambda story: story.pause(name=name))
+        customer.is_quiet = False  # told by two events of one second, one of which does not say what it changed
+        customer.books.subscriptions[name].status = "paused"
+        self.stands(customer, name)
+
+    @rule(which=some)
+    @precondition(lambda self: self.any_sold(is_paused))
+    def resumes(self, which: int) -> None:
+        customer, name = self.sold(which, is_paused, apart=True)
+        customer.lives(lambda story: story.resume(name=name))
+        customer.is_quiet = False
+        customer.books.subscriptions[name].status = "active"
+        self.stands(customer, name)
+
     # ---- How it ends ----
 
     @rule(which=some)
@@ -320,6 +345,17 @@ class Merchant(RuleBasedStateMachine):
         customer.lives(lambda story: story.refund(minor, payment=place))
         customer.books.gave(minor)
 
+    @rule(which=some)
+    @precondition(lambda self: self.any_payment())
+    def is_refunded_in_vain(self, which: int) -> None:
+        customer, place = self.payment(which)
+        paid, refund_id = customer.story.payments[place], f"re_{len(customer.story.webhooks)}"
+        about: dict[str, Any] = {"payment": place, "refund_id": refund_id}
+        customer.lives(lambda story: story.giving_back("refund.created", 1, "succeeded", **about))
+        customer.lives(lambda story: story.later(days=2).giving_back("refund.failed", 1, "failed", **about))
+        customer.books.gave(1)
+        customer.books.received(1, of_subscription=paid.invoice_id is not None)
+
     @rule(which=some, is_won=st.booleans())
     @precondition(lambda self: self.any_payment())
     def disputes(self, which: int, is_won: bool) -> None:
@@ -344,16 +380,16 @@ class Merchant(RuleBasedStateMachine):
         newer = Shape.BASIL if customer.story.shape is Shape.OLD else Shape.CLOVER
         customer.story = replace(customer.story, shape=newer)
 
-    @rule(which=some, chance=chances)
+    @rule(which=some)
     @precondition(lambda self: any(one.told for one in self.customers))
-    def a_window_arrives(self, which: int, chance: random.Random) -> None:
-        self.deliver(self.customers[which % CUSTOMERS], chance)
+    def a_window_arrives(self, which: int) -> None:
+        self.deliver(self.customers[which % CUSTOMERS], random.Random(which))
 
-    @rule(chance=chances)
+    @rule(which=some)
     @precondition(lambda self: sum(len(one.told) for one in self.customers) > MANY)
-    def everything_has_arrived(self, chance: random.Random) -> None:
+    def everything_has_arrived(self, which: int) -> None:
         for customer in self.customers:
-            self.close(customer, chance)
+            self.close(customer, random.Random(which))
 
     @invariant()
     def counts(self) -> None:
@@ -377,6 +413,7 @@ class Merchant(RuleBasedStateMachine):
             customer.is_quiet = True
         else:
             customer.is_quiet = False  # at most two steps of one second: a third may close a circle
+            customer.crowded.add(at)
         customer.story = replace(customer.story, at=at)
         return customer
 
