@@ -41,7 +41,7 @@ def cause(error: requests.RequestException) -> str:
     inner: BaseException = error
     while (deeper := _within(inner)) is not None:
         inner = deeper
-    return f"{type(inner).__name__}, {str(inner).rpartition(': ')[2] or 'no answer'}"
+    return str(inner).rpartition(": ")[2] or type(inner).__name__
 
 
 def _within(error: BaseException) -> BaseException | None:
