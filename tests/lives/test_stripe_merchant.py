@@ -529,7 +529,7 @@ def agree(customer: Customer, in_order: bool) -> None:
 def test_the_ledger_keeps_the_books_of_a_random_merchant() -> None:
     Merchant.all_steps = 0
     campaign = settings(
-        max_examples=STEPS // 38,
+        max_examples=STEPS // 33,
         stateful_step_count=50,
         derandomize=not IS_CAMPAIGN,
         deadline=None,
