@@ -19,7 +19,7 @@ from bridge.store import Store, leases, open_store, outbox, streams
 from bridge.worker import owners
 from bridge.worker.hydrate import connected, hydrator
 from bridge.worker.route import BATCH, route
-from bridge.worker.settle import settle_due
+from bridge.worker.settle import Hydrate, settle_due
 from bridge.worker.thin import complete
 from bridge.worker.upkeep import Upkeep
 
@@ -69,7 +69,7 @@ class Worker:
             self.beat(now)
             busy = complete(self.store, self.settings, apis, now)
             busy += self._route_all(stop)
-            busy += settle_due(self.store, self.settings, self.owner, datetime.now(UTC), hydrate)
+            busy += self.settle(datetime.now(UTC), hydrate)
             upkeep.run(now)
             return busy > 0
 
@@ -108,6 +108,18 @@ class Worker:
                 break
         return total
 
+    def settle(self, now: datetime, hydrate: Hydrate | None = None) -> int:
+        """Settles one batch; how many streams. Those that a failing store left in hand go back first, and are due."""
+        if self._broke_off:
+            with self.store.transaction() as tx:
+                streams.release_all(tx, self.owner)
+            self._broke_off = False
+        try:
+            return settle_due(self.store, self.settings, self.owner, now, hydrate)
+        except BridgeError:
+            self._broke_off = True
+            raise
+
     def beat(self, now: datetime) -> None:
         """Says every ten seconds that this worker is alive, and takes over from those that are not."""
         if now - self._last_beat >= BEAT:
@@ -117,6 +129,7 @@ class Worker:
             self._last_beat = now
 
     _last_beat: datetime = LONG_AGO
+    _broke_off: bool = False
 
 
 def _inherit(tx: Connection) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from bridge.errors import StoreUnavailable
 from bridge.settings import Settings
 from bridge.store import Store, inbox, outbox, streams
 from bridge.store.inbox import Arrival, InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.web.attributions import registration
 from bridge.worker import importing, settle
+from bridge.worker.loop import Worker
 from bridge.worker.route import route
 from bridge.worker.settle import settle_due
 from processors.facts import SubscriptionState
@@ -107,6 +109,25 @@ def test_nothing_is_settled_before_the_customer_has_been_quiet(store: Store, dat
 
     assert early == []
     assert len(came_out(store)) == 1
+
+
+def test_what_a_failing_store_kept_from_being_settled_is_settled_as_soon_as_it_is_back(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(store=store, settings=settings, owner="worker")
+    arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
+    route(store, settings, "worker", NOW)
+    with monkeypatch.context() as broken, pytest.raises(StoreUnavailable):
+        broken.setattr(streams, "save_all", _disk_is_full)
+        worker.settle(NOW)
+
+    worker.settle(NOW + timedelta(seconds=2))
+
+    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
+
+
+def _disk_is_full(*_: object) -> None:
+    raise StoreUnavailable("the disk is full")
 
 
 def test_webhooks_that_come_again_later_give_nothing_more(store: Store, settings: Settings) -> None:
