@@ -48,8 +48,10 @@ class Subscription:
 
     `level`: its present MRR, exact, in minor units. `told`: the same as Pulsora knows it, so that always
     `told == baseline + sum of emitted deltas == round(level)`. `terms` None: known from payments alone.
-    `counted`: it has counted towards MRR at some time. `starts`, `moves`: how many were emitted, for their keys.
-    `proven_at`: when a payment proved that it runs, whatever an older state says of it.
+    `begun_at`: when a state said that it began. `counted`: it has counted towards MRR at some time.
+    `starts`, `moves`: how many were emitted, for their keys.
+    `proven_at`: when a payment proved that it runs, whatever an older state says of it. `taken`: the events whose
+    states of the very moment `at` made it what it is; none of them does so twice.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Subscription:
     first_at: datetime
     at: datetime
     changed_at: datetime | None = None
+    begun_at: datetime | None = None
     terms: Terms | None = None
     level: Fraction = Fraction(0)
     told: int = 0
@@ -72,6 +75,12 @@ class Subscription:
     labels: Labels = NO_LABELS
     lines: Mapping[str, Line] = field(default_factory=dict)  # by price: what one full period was billed last
     lines_at: datetime | None = None
+    taken: tuple[str, ...] = ()
+
+    @property
+    def moment(self) -> datetime:
+        """When it stood so: by the processor's clock of the object where it has one."""
+        return self.changed_at or self.at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

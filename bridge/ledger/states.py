@@ -13,7 +13,7 @@ from bridge.ledger.movements import CORRECTED, Cause, Eyes, Step, begun, is_take
 from bridge.ledger.mrr import NOTHING, Level, leaving, potential, worth
 from bridge.ledger.order import PROGRESS, moment
 from bridge.ledger.state import Subscription
-from processors.facts import Stage, Status, SubscriptionState
+from processors.facts import Stage, Status, SubscriptionState, Terms
 from processors.money import Currency, round_minor
 
 HAVE_COUNTED = frozenset({Status.UNPAID, Status.PAUSED})  # nobody gets there without having been active
@@ -36,9 +36,10 @@ def is_stale(known: Subscription, state: SubscriptionState) -> bool:
         return known.ended
     if state.now.status is Status.ENDED:
         return False  # whatever the clocks say, nothing comes after the end
-    stood_at = known.changed_at or known.at
-    if moment(state) != stood_at:
-        return moment(state) < stood_at
+    if moment(state) != known.moment:
+        return moment(state) < known.moment
+    if state.processor_event_id in known.taken:
+        return True
     if state.before is not None and state.before == known.terms:
         return state.now == known.terms
     return PROGRESS[state.now.status] <= PROGRESS[known.terms.status]
@@ -101,9 +102,11 @@ def _standing_at(known: Subscription, state: SubscriptionState, knowledge: Knowl
         terms=state.now,
         at=state.at,
         changed_at=state.changed_at,
+        begun_at=state.at if state.stage is Stage.CREATED else known.begun_at,
         ended=state.now.status is Status.ENDED,
         trial_ends_at=state.trial_ends_at or known.trial_ends_at,
         labels=labels if labels.plan else known.labels,
+        taken=(*(known.taken if moment(state) == known.moment else ()), state.processor_event_id),
     )
 
 
@@ -118,30 +121,60 @@ def _left_currency(known: Subscription, currency: Currency, cause: Cause) -> Ste
 
 def _late(known: Subscription, state: SubscriptionState, eyes: Eyes) -> Step:
     """A state older than what is known. It says something new only of the time before the first that was seen."""
-    if state.stage is Stage.CREATED and state.at <= known.first_at and is_taken_for_old(known):
-        cause = Cause(at=state.at, event_id=state.processor_event_id)
-        return begun(known, cause, labels_of(state.now, state.at, eyes.knowledge))
+    if state.stage is Stage.CREATED and state.at <= known.first_at:
+        return _late_beginning(known, state, eyes)
     if _tells_before(known, state):
-        return _told(_first_sight(changed(known, terms=None), state, eyes), state, eyes)
+        return _told_again(known, state, eyes)
     if known.ended:
         return Step(subscription=known, remark="it has ended already: changes nothing")
     return Step(subscription=known, remark="older than, or the same as, what is known: changes nothing")
+
+
+def _late_beginning(known: Subscription, state: SubscriptionState, eyes: Eyes) -> Step:
+    """It was first seen later in its life: what was taken for old is new, and what had stopped by then began here."""
+    cause = Cause(at=state.at, event_id=state.processor_event_id)
+    labels = labels_of(state.now, state.at, eyes.knowledge)
+    if is_taken_for_old(known):
+        return begun(known, cause, labels)
+    level = worth(state.now, eyes.view(state.at, known.lines))
+    if known.moves or known.imported or state.now.currency.code != known.currency.code or not round_minor(level.exact):
+        remark = "that it began is known, or changes nothing"
+        return Step(subscription=changed(known, begun_at=known.begun_at or state.at), remark=remark)
+    start = to_level(changed(known, counted=False, begun_at=state.at, labels=labels), level, cause)
+    stop = Cause(at=known.at, event_id=known.taken[-1], reason=_reason_of(known.terms or state.now, eyes.policy))
+    present = Level(exact=known.level, estimated=known.estimated)
+    end = to_level(changed(start.subscription, labels=known.labels), present, stop)
+    return changed(end, movements=start.movements + end.movements, remark=f"{start.remark}; {end.remark}")
 
 
 def _tells_before(known: Subscription, state: SubscriptionState) -> bool:
     """Whether this is the one state that was seen so far, told once more with what it changed."""
     if known.moves or known.imported or state.before is None or known.terms is None:
         return False
-    return moment(state) == (known.changed_at or known.at) and state.now == known.terms and state.at <= known.first_at
+    return moment(state) == known.moment and state.now == known.terms and state.at <= known.first_at
 
 
-def _reason(state: SubscriptionState, policy: Policy) -> str | None:
+def _told_again(known: Subscription, state: SubscriptionState, eyes: Eyes) -> Step:
+    """The first state once more, which now tells of before; a beginning that came late in between is told with it."""
+    seen = _first_sight(changed(known, terms=None), state, eyes)
+    if known.begun_at is None or not is_taken_for_old(seen):
+        return _told(seen, state, eyes)
+    start = begun(seen, Cause(at=known.begun_at, event_id=state.processor_event_id), seen.labels)
+    step = _told(start.subscription, state, eyes)
+    return changed(step, movements=start.movements + step.movements, remark=f"{start.remark}; {step.remark}")
+
+
+def _reason(state: SubscriptionState, policy: Policy) -> str:
     """Why MRR went to 0: the processor's word where it has one, else the status that ended it."""
     if state.ended_reason is not None:
         return state.ended_reason
-    if leaving(state.now, policy):
+    return _reason_of(state.now, policy)
+
+
+def _reason_of(terms: Terms, policy: Policy) -> str:
+    if leaving(terms, policy):
         return "cancellation_requested"
-    return "canceled" if state.now.status is Status.ENDED else state.now.status.value
+    return "canceled" if terms.status is Status.ENDED else terms.status.value
 
 
 def _is_proven(known: Subscription, at: datetime) -> bool:

@@ -319,6 +319,30 @@ def test_a_late_beginning_of_what_has_ended_makes_both_ends_meet() -> None:
     assert balance(ledger) == (0, 0)
 
 
+def test_a_late_beginning_of_what_stands_paused_tells_both_its_start_and_its_stop() -> None:
+    paused = a_subscription(PAUSED, at=after(days=9))
+    first_payment = an_invoice(4900, reason=Reason.START, at=after(seconds=3))
+
+    ledger = settled([paused], [a_created(), first_payment])
+
+    assert rows(ledger.events) == ["subscription 49.00 +49.00", "churn 0.00 -49.00"]
+    assert ledger.events[1].metadata["reason"] == "paused"
+    assert "reactivation" not in ledger.events[0].metadata
+    assert balance(ledger) == (0, 0)
+
+
+def test_a_late_beginning_does_not_hide_what_a_twin_tells_of_before_later_still() -> None:
+    paused = a_subscription(PAUSED, at=after(days=9))
+    twin = a_subscription(PAUSED, was=terms(), at=after(days=9))
+
+    orders = [*permutations([[paused], [a_created()], [twin]]), [[paused], [a_created(INCOMPLETE)], [twin]]]
+    for windows in orders:
+        ledger = settled(*windows)
+
+        assert sorted(rows(ledger.events)) == ["churn 0.00 -49.00", "subscription 0.00 +49.00"]
+        assert balance(ledger) == (0, 0)
+
+
 def test_a_late_first_payment_tells_a_beginning_too_and_carries_it() -> None:
     ledger = settled([a_subscription(at=after(seconds=4))], [an_invoice(4900, reason=Reason.START)])
 
@@ -380,6 +404,30 @@ def test_states_of_one_second_follow_each_other_as_they_say() -> None:
             "upgrade 0.00 +147.00",
             "downgrade 0.00 -147.00",
         ]
+
+
+def test_a_copy_of_a_change_that_was_taken_back_within_its_second_does_not_undo_that() -> None:
+    there, back = a_subscription(seats=5, was=terms()), a_subscription(was=terms(seats=5))
+
+    for windows in (
+        [[there, back], [there]],
+        [[there], [back, there]],
+        [[there], [there, back]],
+        [[there], [back], [there]],
+    ):
+        ledger = settled([a_created(at=after(days=-1))], *windows)
+
+        assert rows(ledger.events[1:]) == ["upgrade 0.00 +196.00", "downgrade 0.00 -196.00"]
+        assert balance(ledger) == (4900, 4900)
+
+
+def test_a_change_that_is_made_taken_back_and_made_again_within_a_second_stands() -> None:
+    there, back = a_subscription(seats=5, was=terms()), a_subscription(was=terms(seats=5))
+    again = a_subscription(seats=5, was=terms())
+
+    ledger = settled([a_created(at=after(days=-1))], [there], [back], [again])
+
+    assert balance(ledger) == (24500, 24500)
 
 
 def test_paddles_own_clock_orders_states_whose_events_are_inverted() -> None:

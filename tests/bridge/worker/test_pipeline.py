@@ -117,9 +117,10 @@ def test_what_a_failing_store_kept_from_being_settled_is_settled_as_soon_as_it_i
     worker = Worker(store=store, settings=settings, owner="worker")
     arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
     route(store, settings, "worker", NOW)
-    with monkeypatch.context() as broken, pytest.raises(StoreUnavailable):
+    with monkeypatch.context() as broken:
         broken.setattr(streams, "save_all", _disk_is_full)
-        worker.settle(NOW)
+        with pytest.raises(StoreUnavailable):
+            worker.settle(NOW)
 
     worker.settle(NOW + timedelta(seconds=2))
 
