@@ -18,6 +18,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from bridge.affinity import keep_to_one_processor
+
 SECONDS = 20  # for a whole request, from the connection's beginning or from the request's first byte
 SECONDS_WHEN_STOPPING = 2
 NEVER_FOR_EVER = struct.pack("ll", SECONDS, 0)
@@ -97,6 +99,7 @@ class Doorway(ThreadWorker):
             soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             self.worker_connections = min(self.worker_connections, soft - SPARE_FILES)
+        keep_to_one_processor(self.age)
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
@@ -106,7 +109,10 @@ class Doorway(ThreadWorker):
             return
         self._arriving[conn] = arriving = Arriving(since=time.monotonic())
         conn.sock.setblocking(False)
-        if conn.parser is not None:  # of a request that came on the heels of the one before
+        if conn.parser is None:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, NEVER_FOR_EVER)  # setblocking() leaves these be
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, NEVER_FOR_EVER)
+        else:  # of a request that came on the heels of the one before
             self._take(arriving, conn.parser.unreader.take_buffered())
         self._collect(conn)
         if conn in self._arriving:
@@ -145,8 +151,6 @@ class Doorway(ThreadWorker):
 
     def _pass_on(self, conn: Any) -> None:
         arriving = self._forget(conn)
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, NEVER_FOR_EVER)  # setblocking() leaves these be
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, NEVER_FOR_EVER)
         conn.init()
         conn.data_ready = True
         conn.parser.unreader.unread(bytes(arriving.data))

@@ -16,6 +16,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bridge.affinity import keep_to_one_processor
 from bridge.errors import WrongUsage
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def gunicorn_options(environ: Mapping[str, str] | None = None) -> dict[str, Any]
     return {
         "bind": found.get("BIND", "127.0.0.1:8000"),
         "worker_class": "bridge.doorway.Doorway",
-        "workers": int(found.get("WEB_WORKERS", "1")),
+        "workers": int(found.get("WEB_WORKERS", "2")),
         "threads": int(found.get("WEB_THREADS", "64")),
         "worker_connections": 2000,
         "backlog": BACKLOG,
@@ -152,6 +153,7 @@ def work(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, asked)
+    keep_to_one_processor(os.getpid())
     run(settings, stop)
 
 

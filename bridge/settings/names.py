@@ -209,6 +209,6 @@ OF_SERVICE: tuple[Name, ...] = (
     _name("LOG_LEVEL", _one_of(LogLevel), LogLevel.INFO, "info", "debug, info, warning or error"),
     _name("TRUSTED_PROXIES", _whole(0, 10), 0, "1", "how many proxies in front may say who the client is"),
     _name("BIND", _address, "127.0.0.1:8000", "127.0.0.1:8000", "the address that serve listens on"),
-    _name("WEB_WORKERS", _whole(1, 64), 1, "1", "web processes of serve"),
+    _name("WEB_WORKERS", _whole(1, 64), 2, "2", "web processes of serve, each on one processor"),
     _name("WEB_THREADS", _whole(1, 1024), 64, "64", "threads of each web process"),
 )

@@ -43,6 +43,6 @@ class Settings:
     log_level: str = "info"
     trusted_proxies: int = 0
     bind: str = "127.0.0.1:8000"
-    web_workers: int = 1
+    web_workers: int = 2
     web_threads: int = 64
     doubts: tuple[str, ...] = ()
