@@ -8,44 +8,59 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 import click
 
 from bridge import __version__
-from bridge.cli import check, demo, look, overview, repair, run, setup, simulate
 from bridge.errors import BridgeError, SettingsError, WrongUsage
 
-SECTIONS: Mapping[str, Sequence[click.Command]] = {
-    "Try it": (demo.demo, simulate.simulate),
-    "Set it up": (setup.setup_processor, check.check, setup.import_subscriptions),
-    "Run it": (run.serve, run.worker, run.migrate),
-    "Look at it": (overview.status, look.events, look.deliveries, look.explain),
-    "Mend it": (repair.attribute, setup.reconcile, repair.purge),
+# By wish, in the order in which one needs them: each command and where it lives. A file is read when it is asked for,
+# so that `serve` starts without what only the others need.
+SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "Try it": {"demo": "demo.demo", "simulate": "simulate.simulate"},
+    "Set it up": {"setup": "setup.setup_processor", "check": "check.check", "import": "setup.import_subscriptions"},
+    "Run it": {"serve": "run.serve", "worker": "run.worker", "migrate": "run.migrate"},
+    "Look at it": {
+        "status": "overview.status",
+        "events": "look.events",
+        "deliveries": "look.deliveries",
+        "explain": "look.explain",
+    },
+    "Mend it": {"attribute": "repair.attribute", "reconcile": "setup.reconcile", "purge": "repair.purge"},
 }
+PLACES = {name: place for commands in SECTIONS.values() for name, place in commands.items()}
 
 
 class Sections(click.Group):
-    """The commands under the wish that they fulfil, in the order in which one needs them."""
+    """The commands under the wish that they fulfil."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [str(command.name) for commands in SECTIONS.values() for command in commands]
+        return list(PLACES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = PLACES.get(cmd_name)
+        return None if place is None else _found(place)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        width = max(map(len, self.commands))
-        for section, commands in SECTIONS.items():
+        width = max(map(len, PLACES))
+        for section, places in SECTIONS.items():
             with formatter.section(section):
-                formatter.write_dl([(str(one.name).ljust(width), one.get_short_help_str(200)) for one in commands])
+                told = [(name.ljust(width), _found(place).get_short_help_str(200)) for name, place in places.items()]
+                formatter.write_dl(told)
+
+
+def _found(place: str) -> click.Command:
+    file, _, name = place.partition(".")
+    command = getattr(import_module(f"bridge.cli.{file}"), name)
+    assert isinstance(command, click.Command)
+    return command
 
 
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pulsora-bridge")
 def commands() -> None:
     """Payments and recurring revenue from Stripe and Paddle, told to Pulsora once, attributed to the visit."""
-
-
-for section in SECTIONS.values():
-    for command in section:
-        commands.add_command(command)
 
 
 def main(args: Sequence[str] | None = None) -> None:

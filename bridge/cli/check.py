@@ -11,12 +11,13 @@ from pathlib import Path
 import click
 
 from bridge.cli.findings import Finding, Grade, ok, problem, warning
-from bridge.cli.here import DOTENV, as_json, clock, counted, plain, settings, show, span, tell
+from bridge.cli.here import DOTENV, as_json, clock, counted, plain, settings, show, tell
 from bridge.cli.reach import endpoints
 from bridge.errors import BridgeError, SettingsError
 from bridge.ledger.events import Unattributed
 from bridge.sender.destinations import Destination
 from bridge.settings import Settings, Source
+from bridge.span import span
 from bridge.store import Store, inbox, leases, open_store, outbox, pauses
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus

@@ -20,7 +20,6 @@ from bridge import log
 from bridge.errors import SchemaBehind, WrongUsage
 from bridge.settings import Settings, Source, load
 from bridge.store import Store, open_store
-from bridge.web.overview import span
 
 __all__ = [
     "as_json",
@@ -33,7 +32,6 @@ __all__ = [
     "progress",
     "settings",
     "show",
-    "span",
     "tell",
 ]
 

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 import requests
 
 from bridge.cli.findings import Finding, ok, problem, warning
-from bridge.cli.here import span
 from bridge.settings import Settings
+from bridge.span import span
 
 TIMEOUT_SECONDS = 10
 SKEW_SECONDS = 30

@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from bridge.span import span
 from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.web.context import context
 from bridge.web.keys import bearer, matches
-from bridge.web.overview import look, span
+from bridge.web.overview import look
 
 COOKIE = "pulsora_bridge_admin"
 PAGE = 50
@@ -115,9 +116,7 @@ def login() -> AnyResponse:
     if expected is None:
         abort(404)
     if not matches(request.form.get("token", ""), expected):
-        answer = _page("login.html", wrong=True)
-        answer.status_code = 401
-        return answer
+        return _door(wrong=True)
     entered = redirect(url_for(".overview"), code=303)
     entered.set_cookie(
         COOKIE, _pass(expected), httponly=True, samesite="Strict", secure=request.is_secure, path=url_for(".overview")
@@ -132,8 +131,14 @@ def _closed() -> Response | None:
         abort(404)
     if matches(bearer(), expected) or matches(request.cookies.get(COOKIE, ""), _pass(expected)):
         return None
-    answer = _page("login.html", wrong=False)
+    return _door(wrong=False)
+
+
+def _door(*, wrong: bool) -> Response:
+    """The page that asks for the token, as the 401 that it is."""
+    answer = _page("login.html", wrong=wrong)
     answer.status_code = 401
+    answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
 
 

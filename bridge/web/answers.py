@@ -60,10 +60,14 @@ def unavailable(problem: StoreUnavailable) -> Response:
 
 
 def plain(problem: HTTPException) -> Response:
-    """What Flask itself refuses, in this service's words."""
+    """What Flask itself refuses, in this service's words, with the headers that HTTP asks for."""
     status = problem.code or 500
     code, message = CODES.get(status, ("refused", problem.name))
-    return error(status, code, message)
+    answer = error(status, code, message)
+    if status == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    answer.headers.extend([pair for pair in problem.get_headers() if pair[0] == "Allow"])
+    return answer
 
 
 def unexpected(problem: Exception) -> Response:

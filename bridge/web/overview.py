@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bridge.span import span
 from bridge.store import Store, inbox, leases, outbox, pauses, streams
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import Backlog, DeliveryStatus, Sum
@@ -57,15 +58,6 @@ def look(store: Store, per_hour: int, now: datetime) -> Overview:
             totals=tuple(totals(sums)),
             sums=tuple(sums),
         )
-
-
-def span(seconds: float) -> str:
-    """How long, for people: `40 s`, `12 min`, `5.0 h`, `3.1 days`."""
-    if seconds < 100:
-        return f"{max(seconds, 0):.0f} s"
-    if seconds < 100 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
 def _troubles(seen: Overview) -> Iterator[str]:

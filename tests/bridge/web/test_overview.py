@@ -7,10 +7,11 @@ from decimal import Decimal
 
 import pytest
 
+from bridge.span import span
 from bridge.store import Store, leases, pauses
 from bridge.store.outbox import DeliveryStatus, Sum
 from bridge.store.totals import Total, totals
-from bridge.web.overview import look, span
+from bridge.web.overview import look
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
