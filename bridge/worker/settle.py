@@ -19,6 +19,7 @@ from bridge.settings import Settings, Source
 from bridge.store import Store, catalog, inbox, outbox, streams
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 from bridge.store.streams import LeaseLost, Saved
+from bridge.worker import importing
 from bridge.worker.patience import REASON, awaited_until
 from bridge.worker.translating import NO_SOURCE, Untranslatable, translation
 from bridge.worker.work import Work
@@ -190,6 +191,7 @@ def _delivery(event: RevenueEvent, work: Work, now: datetime) -> NewDelivery:
         body=contract.dump(event),
         next_at=now,
         hold_until=hold_until,
+        priority=_priority(event, work),
         created_at=now,
         event_ids=event.caused_by,
         event_type=event.event_type.value,
@@ -197,6 +199,12 @@ def _delivery(event: RevenueEvent, work: Work, now: datetime) -> NewDelivery:
         amount=event.amount,
         mrr_impact=event.mrr_impact,
     )
+
+
+def _priority(event: RevenueEvent, work: Work) -> int:
+    """What is happening goes before what was imported: an import of thousands may take hours of the budget."""
+    imported = {row.event_id for row in work.rows if row.type == importing.TYPE}
+    return int(bool(event.caused_by) and imported.issuperset(event.caused_by))
 
 
 def _status(event: RevenueEvent, work: Work, now: datetime) -> tuple[DeliveryStatus, datetime | None]:

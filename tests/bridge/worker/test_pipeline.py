@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from bridge.worker import importing, settle
 from bridge.worker.loop import Worker
 from bridge.worker.route import route
 from bridge.worker.settle import settle_due
-from processors.facts import SubscriptionState
+from processors.facts import Stage, SubscriptionState
 from processors.paddle import stories as paddle
 from processors.stripe.resources import of_subscription
 from processors.stripe.stories import Story
@@ -303,6 +304,23 @@ def test_an_imported_subscription_is_a_silent_baseline_and_its_renewal_a_renewal
 
     assert (first, again, silent) == (True, False, [])
     assert told(came_out(store)) == [("renewal", "49.00", "0.00")]
+
+
+def test_what_happens_now_goes_out_before_what_was_imported(store: Store, settings: Settings) -> None:
+    old = Story.begin("ada", BORN).subscribe()
+    born = next(body for body in old.webhooks if json.loads(body)["type"] == "customer.subscription.created")
+    state = of_subscription(json.loads(born)["data"]["object"], BORN).facts[0]
+    assert isinstance(state, SubscriptionState)
+    as_a_start = replace(state, stage=Stage.CREATED)
+    store.accept(importing.arrival(settings.sources["stripe"], as_a_start, livemode=True, now=NOW))
+    work(store, settings, NOW + timedelta(hours=1))
+
+    arrive(store, Story.begin("bob", BORN).subscribe().webhooks, at=NOW + timedelta(hours=1))
+    work(store, settings, NOW + timedelta(hours=2))
+
+    with store.transaction() as tx:
+        first, second = outbox.claim(tx, NOW + timedelta(days=1), 10, "worker", NOW + timedelta(days=2))
+    assert (first.stream_id, second.stream_id) == ("stripe||live|cus_bob", "stripe||live|cus_ada")
 
 
 def test_a_flood_of_one_customer_is_settled_though_it_never_falls_quiet(store: Store, database_url: str) -> None:
