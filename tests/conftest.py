@@ -1,4 +1,4 @@
-"""Resources of the tests: the store, on SQLite and on PostgreSQL."""
+"""Resources of the tests: the store, on SQLite and on PostgreSQL. And a watch over what they print and log."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ from sqlalchemy import URL, Connection, create_engine, make_url
 
 from bridge.store import Store, open_store
 from bridge.store.tables import metadata
+from tests import secrets_scan
 
 DIALECTS = ("sqlite", "postgresql")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Sets up the watch."""
+    config.pluginmanager.register(secrets_scan)
 
 
 @pytest.fixture(params=DIALECTS)
