@@ -6,26 +6,19 @@ Answers are JSON values as Stripe gave them, for `resources` to read. Only the w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
-import requests
-
-from processors.base import ApiError
-from processors.reading import NOTHING, Json, Unreadable, at, ident, parse, rows, table, text
+from processors.http import TIMEOUT_SECONDS, JsonApi, Params, Refusal, segment
+from processors.reading import NOTHING, Json, at, ident, rows, table
 
 BASE_URL = "https://api.stripe.com"
 VERSION = "2026-09-30.endive"  # pinned, so that answers keep the shape that `expand` asks for
-TIMEOUT_SECONDS = (5.0, 20.0)  # to connect, to read
-ATTEMPTS = 4
-LONGEST_WAIT_SECONDS = 20.0
 ADVICE = {
     401: ". Is the API key right, and of the same mode?",
     403: ". Give the restricted key read access to this resource.",
 }
-TRY_AGAIN = frozenset({409, 429, 500, 502, 503, 504})
 PAGE = 100
 TYPES_PER_QUERY = 20
 PRICE = ("tiers", "currency_options", "product")
@@ -37,21 +30,13 @@ SUBSCRIPTION = (  # at most four levels deep, Stripe's limit
 )
 LISTED_SUBSCRIPTION = ("data.discounts.source.coupon", "data.items.data.discounts")
 
-Params = Mapping[str, Any]
 
+class StripeApiError(Refusal):
+    """Stripe's API did not give what was asked for."""
 
-class StripeApiError(ApiError):
-    """Stripe's API did not give what was asked for. `status` None: there was no answer at all."""
-
-    def __init__(self, path: str, what: str, status: int | None = None, retry_after: float | None = None) -> None:
-        super().__init__(f"Stripe's API, {path}: {what}")
-        self.status = status
-        self.retry_after = retry_after
-
-    @property
-    def permanent(self) -> bool:
-        """Whether asking again will not help: the key may not read this, or the question is wrong."""
-        return self.status is not None and self.status not in TRY_AGAIN
+    whose = "Stripe's"
+    shown = ("type", "code", "param")
+    advice = ADVICE
 
 
 class StripeApi:
@@ -61,19 +46,15 @@ class StripeApi:
         self,
         key: str,
         base_url: str = BASE_URL,
-        session: requests.Session | None = None,
         timeout: tuple[float, float] = TIMEOUT_SECONDS,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._session = session or requests.Session()
-        self._timeout = timeout
-        self._wait = wait
-        self._headers = {"Authorization": f"Bearer {key}", "Stripe-Version": VERSION}
+        headers = {"Authorization": f"Bearer {key}", "Stripe-Version": VERSION}
+        self._json = JsonApi(base_url, headers, StripeApiError, timeout, wait)
         self._tiered: dict[str, Json] = {}  # prices read for their tiers, each once
 
     def __repr__(self) -> str:
-        return f"StripeApi({self._base_url})"
+        return f"StripeApi({self._json.base_url})"
 
     def now(self) -> datetime:
         """The present, which its answers are of."""
@@ -83,32 +64,32 @@ class StripeApi:
 
     def price(self, price_id: str) -> Json | None:
         """A price with its tiers, its options in other currencies and its product; None: there is no such price."""
-        return self._one(f"/v1/prices/{_segment(price_id)}", PRICE)
+        return self._one(f"/v1/prices/{segment(price_id)}", PRICE)
 
     def coupon(self, coupon_id: str) -> Json | None:
         """A coupon; None: there is no such coupon."""
-        return self._one(f"/v1/coupons/{_segment(coupon_id)}", ("currency_options",))
+        return self._one(f"/v1/coupons/{segment(coupon_id)}", ("currency_options",))
 
     def subscription(self, subscription_id: str) -> Json | None:
         """A subscription with all its items, their tiers, and its coupons; None: there is no such subscription."""
-        found = self._one(f"/v1/subscriptions/{_segment(subscription_id)}", SUBSCRIPTION)
+        found = self._one(f"/v1/subscriptions/{segment(subscription_id)}", SUBSCRIPTION)
         return None if found is None else self._completed(found)
 
     def product(self, product_id: str) -> Json | None:
         """A product; None: there is no such product."""
-        return self._one(f"/v1/products/{_segment(product_id)}", ())
+        return self._one(f"/v1/products/{segment(product_id)}", ())
 
     def invoice_of_payment(self, payment_id: str) -> Json | None:
         """The invoice payment of an intent or a charge, its invoice in it; None: no invoice stands behind it (yet)."""
         kind = "charge" if payment_id.startswith(("ch_", "py_")) else "payment_intent"
         asked = {"payment[type]": kind, f"payment[{kind}]": payment_id, "limit": 1, "expand[]": ["data.invoice"]}
-        return next(rows(self.get("/v1/invoice_payments", asked)), None)
+        return next(rows(self._json.get("/v1/invoice_payments", asked)), None)
 
     def event(self, path: str) -> Json:
         """The object that a thin event points at, by the path that stands in it."""
         if not path.startswith(("/v1/", "/v2/")):
             raise StripeApiError("a thin event", "points at something that is no path of the API", status=400)
-        return self.get(path)
+        return self._json.get(path)
 
     # ---- What happened before ----
 
@@ -130,47 +111,13 @@ class StripeApi:
 
     # ---- Asking ----
 
-    def get(self, path: str, params: Params = NOTHING) -> Json:
-        """One answer. Raises `StripeApiError`, after a few tries where trying again may help."""
-        for attempt in range(1, ATTEMPTS):
-            try:
-                return self._asked(path, params)
-            except StripeApiError as error:
-                if error.permanent:
-                    raise
-                self._wait(_pause(error, attempt))
-        return self._asked(path, params)
-
-    def _asked(self, path: str, params: Params) -> Json:
-        try:
-            answer = self._session.get(
-                self._base_url + path,
-                params=params,
-                headers=self._headers,
-                timeout=self._timeout,
-                allow_redirects=False,
-            )
-        except (requests.RequestException, UnicodeError) as error:
-            raise StripeApiError(path, f"no answer ({type(error).__name__})") from None  # its text may hold the address
-        if answer.status_code != 200:
-            raise StripeApiError(path, _complaint(answer), answer.status_code, _retry_after(answer))
-        try:
-            return parse(answer.content)
-        except Unreadable as unreadable:
-            raise StripeApiError(path, f"an answer that cannot be read: {unreadable}") from None
-
     def _one(self, path: str, expand: Sequence[str]) -> Json | None:
-        try:
-            return self.get(path, {"expand[]": list(expand)} if expand else NOTHING)
-        except StripeApiError as error:
-            if error.status == 404:
-                return None
-            raise
+        return self._json.find(path, {"expand[]": list(expand)} if expand else NOTHING)
 
     def _pages(self, path: str, params: Params) -> Iterator[Json]:
         asked = {**params, "limit": PAGE}
         while True:
-            page = self.get(path, asked)
+            page = self._json.get(path, asked)
             last = None
             for row in rows(page):
                 last = ident(row)
@@ -195,29 +142,3 @@ class StripeApi:
         if price_id not in self._tiered:
             self._tiered[price_id] = self.price(price_id) or table(price)
         return self._tiered[price_id]
-
-
-def _segment(value: str) -> str:
-    return quote(value, safe="")
-
-
-def _pause(error: StripeApiError, attempt: int) -> float:
-    """How long to wait: as long as Stripe asks, within bounds, else half a second, one, two."""
-    asked = error.retry_after if error.retry_after is not None else 0.25 * 2**attempt
-    return min(max(asked, 0.0), LONGEST_WAIT_SECONDS)
-
-
-def _retry_after(answer: requests.Response) -> float | None:
-    stated = answer.headers.get("Retry-After", "")
-    return float(stated) if stated.isdecimal() and stated.isascii() and len(stated) < 10 else None
-
-
-def _complaint(answer: requests.Response) -> str:
-    """What Stripe complains of: its type and code, never its sentence, which may show parts of the key."""
-    try:
-        error = table(parse(answer.content), "error")
-    except Unreadable:
-        error = NOTHING
-    named = [text(error.get("type"), 60), text(error.get("code"), 60), text(error.get("param"), 60)]
-    told = " ".join(["answered", str(answer.status_code), *(word for word in named if word)])
-    return told + ADVICE.get(answer.status_code, "")
