@@ -9,15 +9,13 @@ from datetime import UTC, datetime, timedelta
 from stripe import SignatureVerificationError, WebhookSignature
 
 from processors.base import Event, SignatureError, SignatureProblem, Signed
-from processors.reading import Unreadable, parse
+from processors.proof import Header, check_age, proven_json, usable
 from processors.stripe.envelope import event_of
 
 HEADER = "Stripe-Signature"
-LONGEST_HEADER = 8192
+STATED = Header(name=HEADER, separator=",", stamp="t", digest="v1")
 HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
-UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
 WHERE = "Stripe shows it under Developers > Webhooks."
-CLOCK = "Is this machine's clock right?"
 API_KEYS = ("sk_", "rk_", "pk_")
 
 
@@ -34,15 +32,15 @@ def verify(
 
     The age is looked at after the signature, so that "stale" is only told of what Stripe did sign.
     """
-    stated_at, digests = _stated(_header(headers))
-    _prove(body, stated_at, digests, [secret.strip() for secret in secrets if secret.strip()])
-    _check_age(stated_at, now, tolerance)
+    stated_at, digests = _stated(headers)
+    _prove(body, stated_at, digests, usable(secrets))
+    check_age(stated_at, now, tolerance)
     return _envelope(body, now)
 
 
 def secret_problem(value: str) -> str | None:
     """What is wrong with a configured secret or a comma-separated list of them, or None."""
-    secrets = [part.strip() for part in value.split(",") if part.strip()]
+    secrets = usable(value.split(","))
     if not secrets:
         return f"is empty. A signing secret looks like whsec_…; {WHERE}"
     for secret in secrets:
@@ -53,28 +51,13 @@ def secret_problem(value: str) -> str | None:
     return None
 
 
-def _header(headers: Mapping[str, str]) -> str:
-    for name, value in headers.items():
-        if name.lower() == HEADER.lower() and value.strip():
-            return value
-    raise SignatureError(SignatureProblem.MISSING, f"There is no {HEADER} header. Does a proxy drop it?")
-
-
-def _stated(header: str) -> tuple[int, list[str]]:
+def _stated(headers: Mapping[str, str]) -> tuple[int, list[str]]:
     """The time stamp and the v1 digests that could be ones; other schemes and broken digests prove nothing."""
-    if len(header) > LONGEST_HEADER:
-        raise _malformed("is too long")
-    pairs = [part.strip().partition("=") for part in header.split(",")]
-    stamps = [value for name, _, value in pairs if name == "t"]
-    digests = [value for name, _, value in pairs if name == "v1"]
-    if len(stamps) != 1 or not UNIX_SECONDS.fullmatch(stamps[0]):
-        raise _malformed("has no single time stamp t=…")
-    if not digests:
-        raise _malformed("has no signature v1=…")
+    stamp, digests = STATED.read(headers)
     sound = list(dict.fromkeys(digest for digest in digests if HEX_DIGEST.fullmatch(digest)))
     if not sound:
-        raise _malformed("has no v1 signature of 64 hexadecimal digits")
-    return int(stamps[0]), sound
+        raise STATED.malformed("has no v1 signature of 64 hexadecimal digits")
+    return int(stamp), sound
 
 
 def _prove(body: bytes, stated_at: int, digests: Sequence[str], secrets: Sequence[str]) -> None:
@@ -94,26 +77,11 @@ def _fits(payload: str, header: str, secret: str) -> bool:
         return False
 
 
-def _check_age(stated_at: int, now: datetime, tolerance: timedelta) -> None:
-    age, allowed = int(now.timestamp()) - stated_at, int(tolerance.total_seconds())
-    if abs(age) <= allowed:
-        return
-    told = f"{age} s old" if age > 0 else f"{-age} s in the future"
-    raise SignatureError(SignatureProblem.STALE, f"The signature is {told}; {allowed} s are allowed. {CLOCK}")
-
-
 def _envelope(body: bytes, now: datetime) -> Event:
-    try:
-        event = event_of(parse(body), now.astimezone(UTC))
-    except Unreadable as unreadable:
-        raise SignatureError(SignatureProblem.UNREADABLE, f"The body cannot be read: {unreadable}.") from None
+    event = event_of(proven_json(body), now.astimezone(UTC))
     if event is None:
         raise SignatureError(SignatureProblem.UNREADABLE, "The body is no Stripe event with an id and a type.")
     return event
-
-
-def _malformed(what: str) -> SignatureError:
-    return SignatureError(SignatureProblem.MALFORMED, f"The {HEADER} header {what}.")
 
 
 def _no_match(count: int) -> str:
