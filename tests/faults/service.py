@@ -68,6 +68,12 @@ class Service:
         self._groups.append(process)
         return process
 
+    def run(self, program: str, *args: str) -> str:
+        """All that a Python program with the service's settings writes."""
+        command = [sys.executable, "-c", program, *args]
+        ended = subprocess.run(command, cwd=self.folder, env=self._environ, capture_output=True, text=True, timeout=120)
+        return ended.stdout + ended.stderr
+
     def await_ready(self, seconds: float = PATIENCE_SECONDS) -> float:
         """Waits until it can store; the seconds that it took."""
         began = time.monotonic()
