@@ -9,7 +9,7 @@ import click
 from bridge.cli import look
 from bridge.cli.here import as_json, chosen, counted, opened, progress, settings, tell
 from bridge.errors import WrongUsage
-from bridge.store import Store, inbox, outbox
+from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.web.attributions import registration
@@ -17,8 +17,10 @@ from bridge.web.attributions import registration
 MOST = 10_000  # at once
 BATCH = 500
 
+events, deliveries = look.events, look.deliveries  # to look at and, from here on, to mend
 
-@look.events.command("replay")
+
+@events.command("replay")
 @click.argument("event_ids", nargs=-1)
 @click.option("--failed", is_flag=True, help="All that failed.")
 @as_json
@@ -38,7 +40,7 @@ def replay(event_ids: tuple[str, ...], failed: bool, as_json: bool) -> None:
     click.echo(f"{count:,} of {counted(len(ids), 'webhook')} on the way through once more.{purged}")
 
 
-@look.deliveries.command("retry")
+@deliveries.command("retry")
 @click.argument("ids", nargs=-1, type=int)
 @click.option("--dead", is_flag=True, help="All dead ones.")
 @as_json
@@ -92,13 +94,13 @@ def purge(days: int | None) -> None:
     before = datetime.now(UTC) - timedelta(days=found.retention_days if days is None else days)
     with opened(found) as store, progress() as bar:
         task = bar.add_task("bodies", total=None)
-        total = 0
-        while count := _purged(store, before):
-            total += count
+        total, after = 0, 0
+        while True:
+            with store.transaction() as tx:
+                purged = inbox.purge(tx, before, BATCH, after)
+            total += purged.count
             bar.update(task, completed=total)
+            if purged.after is None:
+                break
+            after = purged.after
     click.echo(f"Bodies purged: {total:,}.")
-
-
-def _purged(store: Store, before: datetime) -> int:
-    with store.transaction() as tx:
-        return inbox.purge(tx, before, BATCH)

@@ -58,6 +58,14 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """How many bodies were dropped. `after`: the row to go on after; None: what is left is younger."""
+
+    count: int
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InboxRow:
     """A stored webhook. `body` None: it was purged, or not asked for. `produced`: revenue events that rest on it."""
 
@@ -321,20 +329,27 @@ def replay(tx: Connection, row_ids: Iterable[int]) -> int:
 
 # ---- Forgetting ------------------------------------------------------------------------------------------------
 
-IS_SERVED = (
-    select(inbox.c.id)
-    .where(inbox.c.id == bodies.c.inbox_id, inbox.c.settled_at < bindparam("before"))
-    .where(inbox.c.status.in_([constant("settled"), constant("ignored")]))
-    .exists()
+NEXT_BY_AGE = (
+    select(inbox.c.id, inbox.c.received_at, inbox.c.settled_at, inbox.c.status)
+    .join_from(bodies, inbox, inbox.c.id == bodies.c.inbox_id)
+    .where(bodies.c.inbox_id > bindparam("after"))
+    .order_by(bodies.c.inbox_id)
+    .limit(bindparam("limit"))
 )
-SERVED = select(bodies.c.inbox_id).where(IS_SERVED).order_by(bodies.c.inbox_id).limit(bindparam("limit"))
 PURGE = delete(bodies).where(bodies.c.inbox_id.in_(bindparam("row_ids", expanding=True)))
+SERVED = (InboxStatus.SETTLED, InboxStatus.IGNORED)
 
 
-def purge(tx: Connection, settled_before: datetime, limit: int) -> int:
-    """Drops the oldest bodies that have served; how many. The rows stay, so that nothing is ever taken twice."""
-    row_ids = tx.execute(SERVED, {"before": settled_before, "limit": limit}).scalars().all()
-    return sum(tx.execute(PURGE, {"row_ids": chunk}).rowcount for chunk in chunks(row_ids))
+def purge(tx: Connection, settled_before: datetime, limit: int, after: int = 0) -> Purged:
+    """Looks at the next so many bodies by age and drops those that have served.
+
+    The rows stay, so that nothing is ever taken twice. However long the history, only `limit` rows are read.
+    """
+    rows = tx.execute(NEXT_BY_AGE, {"after": after, "limit": limit}).all()
+    old = [row for row in rows if row.received_at <= settled_before]
+    served = [row.id for row in old if row.status in SERVED and row.settled_at < settled_before]
+    count = sum(tx.execute(PURGE, {"row_ids": chunk}).rowcount for chunk in chunks(served))
+    return Purged(count=count, after=old[-1].id if old and len(old) == limit else None)
 
 
 def _row(row: Row[*tuple[object, ...]]) -> InboxRow:

@@ -13,6 +13,7 @@ from bridge.store import Store, inbox
 log = structlog.get_logger()
 
 EVERY = timedelta(minutes=10)
+WHILE_THERE_ARE_MORE = timedelta(seconds=5)
 AT_ONCE = 500
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -24,13 +25,15 @@ class Upkeep:
     store: Store
     settings: Settings
     next_at: datetime = LONG_AGO
+    after: int = 0
 
     def run(self, now: datetime) -> None:
-        """Purges one batch of bodies that were settled longer ago than `RETENTION_DAYS`."""
+        """Purges, of the next oldest bodies, those that were settled longer ago than `RETENTION_DAYS`."""
         if now < self.next_at:
             return
         with self.store.transaction() as tx:
-            purged = inbox.purge(tx, now - timedelta(days=self.settings.retention_days), AT_ONCE)
-        if purged:
-            log.info("purged", count=purged)
-        self.next_at = now + (timedelta(seconds=5) if purged == AT_ONCE else EVERY)
+            purged = inbox.purge(tx, now - timedelta(days=self.settings.retention_days), AT_ONCE, self.after)
+        if purged.count:
+            log.info("purged", count=purged.count)
+        self.after = purged.after or 0
+        self.next_at = now + (EVERY if purged.after is None else WHILE_THERE_ARE_MORE)

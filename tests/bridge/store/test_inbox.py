@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.store import Store, inbox, streams
-from bridge.store.inbox import InboxStatus
+from bridge.store.inbox import InboxStatus, Purged
 from tests.bridge.store.builders import ANNA, BERT, HOUR, MINUTE, NOON, SCOPE, an_arrival, statuses, stored
 
 
@@ -177,13 +177,34 @@ def test_only_bodies_that_have_served_are_purged_and_their_rows_stay(store: Stor
         inbox.mark_settled(tx, [(recent, 1, None)], NOON + HOUR)
 
     with store.transaction() as tx:
-        purged = [inbox.purge(tx, NOON, 1), inbox.purge(tx, NOON, 10), inbox.purge(tx, NOON, 10)]
+        first = inbox.purge(tx, NOON, 1)
+        rest = inbox.purge(tx, NOON, 10, first.after or 0)
+        none = inbox.purge(tx, NOON, 10)
 
-    assert purged == [1, 1, 0]
+    assert (first, rest, none) == (Purged(count=1, after=old), Purged(count=1, after=None), Purged(count=0, after=None))
     with store.reading() as tx:
         bodies = {event_id: inbox.find(tx, event_id).body is not None for event_id in statuses(store)}  # type: ignore[union-attr]
     assert bodies == {"evt_old": False, "evt_ignored": False, "evt_recent": True, "evt_waiting": True}
     assert store.accept(an_arrival("evt_old")) is False
+
+
+def test_what_has_not_served_keeps_nothing_behind_it_from_being_purged(store: Store) -> None:
+    _, waiting, old = stored(store, "evt_1", "evt_2", "evt_3")
+    with store.transaction() as tx:
+        inbox.mark_settled(tx, [(old, 1, None)], NOON - HOUR)
+
+    with store.transaction() as tx:
+        first = inbox.purge(tx, NOON, 2)
+        second = inbox.purge(tx, NOON, 2, first.after or 0)
+
+    assert (first, second) == (Purged(count=0, after=waiting), Purged(count=1, after=None))
+
+
+def test_what_came_later_is_not_even_looked_at(store: Store) -> None:
+    stored(store, "evt_1", "evt_2")
+
+    with store.transaction() as tx:
+        assert inbox.purge(tx, NOON - HOUR, 1) == Purged(count=0, after=None)
 
 
 def test_a_purged_row_cannot_be_replayed(store: Store) -> None:
