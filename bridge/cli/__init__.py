@@ -23,8 +23,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Run it": {"serve": "run.serve", "worker": "run.worker", "migrate": "run.migrate"},
     "Look at it": {
         "status": "overview.status",
-        "events": "look.events",
-        "deliveries": "look.deliveries",
+        "events": "repair.events",
+        "deliveries": "repair.deliveries",
         "explain": "look.explain",
     },
     "Mend it": {"attribute": "repair.attribute", "reconcile": "setup.reconcile", "purge": "repair.purge"},

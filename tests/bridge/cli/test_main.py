@@ -24,6 +24,18 @@ def test_help_shows_every_command_under_the_wish_that_it_fulfils(bare: Command) 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("group", "known"), [("events", "list show replay"), ("deliveries", "list retry")], ids=["events", "deliveries"]
+)
+def test_a_group_is_whole_when_it_is_the_first_thing_asked_for(group: str, known: str) -> None:
+    asked = [sys.executable, "-m", "bridge.cli", group, "--help"]
+
+    told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+
+    shown = [line.split()[0] for line in told.partition("Commands:\n")[2].splitlines()]
+    assert sorted(shown) == sorted(known.split())
+
+
 def test_a_command_that_does_not_exist_is_wrong_usage(bare: Command) -> None:
     ended = bare("demoo")
 
