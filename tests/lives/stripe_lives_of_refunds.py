@@ -10,6 +10,22 @@ from tests.lives.stripe_life import SINCE_BASIL, life
 from tests.lives.stripe_telling import Telling
 
 
+def refund_begun(ada: Telling, status: str) -> Telling:
+    """Buys for 29.00, and a day later all of it begins to go back."""
+    return ada.buy(2900).later(days=1).giving_back("refund.created", 2900, status)
+
+
+def told_by_the_charge_alone(ada: Telling) -> Telling:
+    """Gets 9.00 and then all back, of which no event of a refund tells."""
+    given = ada.buy(2900).later(days=1).refund(900).later(days=1).refund()
+    return given.without("refund.created", "charge.refund.updated")
+
+
+def withdrawn(ada: Telling) -> Telling:
+    """Buys for 50.00, and the bank takes all of it for a dispute."""
+    return ada.buy(5000).later(days=5).disputed("funds_withdrawn", 5000, "needs_response")
+
+
 def dispute_by_two_halves(ada: Telling) -> Telling:
     """Two disputes about one charge, one of them won."""
     bought = ada.buy(5000).later(days=5)
@@ -69,61 +85,30 @@ REFUNDS = (
     ),
     life(
         "waits three days for a refund by bank transfer: pending is nothing yet",
-        lambda ada: (
-            ada.buy(2900)
-            .later(days=1)
-            .giving_back("refund.created", 2900, "pending")
-            .later(days=3)
-            .giving_back("refund.updated", 2900, "succeeded")
-        ),
+        lambda ada: refund_begun(ada, "pending").later(days=3).giving_back("refund.updated", 2900, "succeeded"),
         "purchase  29.00 -",
         "refund   -29.00 0 requested_by_customer",
     ),
     life(
         "has a refund that was pending and failed: nothing went back",
-        lambda ada: (
-            ada.buy(2900)
-            .later(days=1)
-            .giving_back("refund.created", 2900, "pending")
-            .later(days=3)
-            .giving_back("refund.failed", 2900, "failed")
-        ),
+        lambda ada: refund_begun(ada, "pending").later(days=3).giving_back("refund.failed", 2900, "failed"),
         "purchase 29.00 -",
     ),
     life(
         "has a refund cancelled that waited for bank details",
-        lambda ada: (
-            ada.buy(2900)
-            .later(days=1)
-            .giving_back("refund.created", 2900, "requires_action")
-            .later(days=9)
-            .giving_back("refund.updated", 2900, "canceled")
-        ),
+        lambda ada: refund_begun(ada, "requires_action").later(days=9).giving_back("refund.updated", 2900, "canceled"),
         "purchase 29.00 -",
     ),
     life(
         "has a refund that succeeded and failed five days later: the bank sent it back",
-        lambda ada: (
-            ada.buy(2900)
-            .later(days=1)
-            .giving_back("refund.created", 2900, "succeeded")
-            .later(days=5)
-            .giving_back("refund.failed", 2900, "failed")
-        ),
+        lambda ada: refund_begun(ada, "succeeded").later(days=5).giving_back("refund.failed", 2900, "failed"),
         "purchase  29.00 -",
         "refund   -29.00 0 requested_by_customer",
         "purchase  29.00 0 requested_by_customer reversal",
     ),
     life(
         "gets 9.00 and then all back under an API version that tells it by the charge alone",
-        lambda ada: (
-            ada.buy(2900)
-            .later(days=1)
-            .refund(900)
-            .later(days=1)
-            .refund()
-            .without("refund.created", "charge.refund.updated")
-        ),
+        told_by_the_charge_alone,
         "purchase  29.00 -",
         "refund    -9.00 0 requested_by_customer",
         "refund   -20.00 0 requested_by_customer",
@@ -131,14 +116,7 @@ REFUNDS = (
     ),
     life(
         "gets 9.00 and then all back, told by running totals of the charge alone",
-        lambda ada: (
-            ada.buy(2900)
-            .later(days=1)
-            .refund(900)
-            .later(days=1)
-            .refund()
-            .without("refund.created", "charge.refund.updated")
-        ),
+        told_by_the_charge_alone,
         "purchase  29.00 -",
         "refund    -9.00 0",
         "refund   -20.00 0",
@@ -182,13 +160,7 @@ REFUNDS = (
     ),
     life(
         "disputes 50.00, of which 20.00 come back",
-        lambda ada: (
-            ada.buy(5000)
-            .later(days=5)
-            .disputed("funds_withdrawn", 5000, "needs_response")
-            .later(days=30)
-            .disputed("funds_reinstated", 5000, "lost", back=2000)
-        ),
+        lambda ada: withdrawn(ada).later(days=30).disputed("funds_reinstated", 5000, "lost", back=2000),
         "purchase  50.00 -",
         "refund   -50.00 0 fraudulent",
         "purchase  20.00 0 fraudulent reversal",
@@ -204,9 +176,7 @@ REFUNDS = (
     life(
         "wins a dispute that the merchant appeals: the money comes back after it was lost",
         lambda ada: (
-            ada.buy(5000)
-            .later(days=5)
-            .disputed("funds_withdrawn", 5000, "needs_response")
+            withdrawn(ada)
             .later(days=30)
             .disputed("closed", 5000, "lost")
             .later(days=40)
