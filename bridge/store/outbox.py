@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from enum import StrEnum
 
 from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, select, update
@@ -104,20 +104,6 @@ class Outcome:
     next_at: datetime | None = None
     last_status: int | None = None
     last_error: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sum:
-    """What the events of one kind add up to, in major units, exact."""
-
-    source: str
-    livemode: bool
-    status: DeliveryStatus
-    currency: str
-    event_type: str
-    count: int
-    amount: Decimal
-    mrr_impact: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,12 +288,8 @@ LIST = select(outbox).order_by(outbox.c.id.desc())
 OF_STREAM = select(outbox).where(outbox.c.stream_id == bindparam("stream_id")).order_by(outbox.c.id)
 FIND = select(outbox).where(outbox.c.id == bindparam("row_id"))
 BACKLOG = select(func.count(), func.min(outbox.c.id)).where(OPEN)
-GROUP = (outbox.c.source, outbox.c.livemode, outbox.c.status, outbox.c.currency, outbox.c.event_type)
-COUNTS = select(outbox.c.source, outbox.c.status, func.count()).group_by(*GROUP[:3])
-# Prices repeat: the database groups equal amounts, and the few groups are added up here, exactly.
-SUMS = select(*GROUP, outbox.c.amount, outbox.c.mrr_impact, func.count().label("n")).group_by(
-    *GROUP, outbox.c.amount, outbox.c.mrr_impact
-)
+STANDING = (outbox.c.source, outbox.c.livemode, outbox.c.status)
+COUNTS = select(outbox.c.source, outbox.c.status, func.count()).group_by(*STANDING)
 
 
 def listing(
@@ -356,32 +338,6 @@ def backlog(tx: Connection) -> Backlog:
     count, oldest_id = tx.execute(BACKLOG).one()
     oldest = None if oldest_id is None else find(tx, oldest_id)
     return Backlog(count=count, oldest=None if oldest is None else oldest.created_at)
-
-
-def sums(tx: Connection) -> list[Sum]:
-    """What came out, by source, mode, status, currency and event type. May be some seconds old, as `counts`."""
-    return remembered(tx, "outbox.sums", lambda: _sums(tx), lambda found: sum(one.count for one in found))
-
-
-def _sums(tx: Connection) -> list[Sum]:
-    groups: dict[tuple[object, ...], list[Row[*tuple[object, ...]]]] = defaultdict(list)
-    for row in tx.execute(SUMS):
-        groups[tuple(row[: len(GROUP)])].append(row)
-    with localcontext(prec=60):
-        return [_sum(rows) for rows in groups.values()]
-
-
-def _sum(rows: Sequence[Row[*tuple[object, ...]]]) -> Sum:
-    return Sum(
-        source=rows[0].source,
-        livemode=rows[0].livemode,
-        status=DeliveryStatus(rows[0].status),
-        currency=rows[0].currency,
-        event_type=rows[0].event_type,
-        count=sum(row.n for row in rows),
-        amount=sum((row.amount * row.n for row in rows), Decimal()),
-        mrr_impact=sum((row.mrr_impact * row.n for row in rows if row.mrr_impact is not None), Decimal()),
-    )
 
 
 def _delivery(row: Row[*tuple[object, ...]], status: DeliveryStatus | None = None) -> Delivery:

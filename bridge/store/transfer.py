@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from sqlalchemy import Connection, Row, Table, func, insert, select, text, tuple_
 
 from bridge.errors import SchemaBehind, WrongUsage
-from bridge.store import Store, outbox
+from bridge.store import Store, totals
 from bridge.store.tables import metadata
 
 AT_ONCE = 1000
@@ -88,5 +88,5 @@ def _count(tx: Connection, table: Table) -> int:
 def _money(tx: Connection) -> Mapping[object, object]:
     return {
         (one.source, one.livemode, one.status, one.currency, one.event_type): (one.count, one.amount, one.mrr_impact)
-        for one in outbox.sums(tx)
+        for one in totals.sums(tx)
     }

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from bridge.span import span
 from bridge.store import Store, inbox, leases, outbox, pauses, streams
 from bridge.store.inbox import InboxStatus
-from bridge.store.outbox import Backlog, DeliveryStatus, Sum
+from bridge.store.outbox import Backlog, DeliveryStatus
 from bridge.store.pauses import Pause
 from bridge.store.streams import StreamCounts
-from bridge.store.totals import Total, totals
+from bridge.store.totals import Sum, Total, sums, totals
 
 SILENT_SECONDS = 60  # a worker gives a sign of life far more often
 
@@ -44,7 +44,7 @@ class Overview:
 def look(store: Store, per_hour: int, now: datetime) -> Overview:
     """Everything at once, as one reading of the store."""
     with store.reading() as tx:
-        backlog, sums = outbox.backlog(tx), outbox.sums(tx)
+        backlog, told = outbox.backlog(tx), sums(tx)
         return Overview(
             now=now,
             inbox=_by_source(inbox.counts(tx)),
@@ -55,8 +55,8 @@ def look(store: Store, per_hour: int, now: datetime) -> Overview:
             pauses=tuple(pauses.paused(tx, now)),
             worker_seen_at=max(leases.beats(tx).values(), default=None),
             oldest_at=inbox.oldest_unsettled(tx),
-            totals=tuple(totals(sums)),
-            sums=tuple(sums),
+            totals=tuple(totals(told)),
+            sums=tuple(told),
         )
 
 

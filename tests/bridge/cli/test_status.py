@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from bridge.store import Store, leases, outbox, pauses
-from bridge.store.outbox import DeliveryStatus, Sum
-from bridge.store.totals import Total, totals
+from bridge.store.outbox import DeliveryStatus
+from bridge.store.totals import Sum, Total, totals
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import arrive, work
 from tests.bridge.store.builders import a_delivery, added, an_outcome

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import SchemaBehind, WrongUsage
-from bridge.store import Store, budget, catalog, inbox, leases, open_store, outbox, pauses, streams, transfer
+from bridge.store import Store, budget, catalog, inbox, leases, open_store, outbox, pauses, streams, totals, transfer
 from bridge.store.inbox import InboxStatus
 from tests.bridge.store.builders import ANNA, HOUR, NOON, SCOPE, a_delivery, a_touch, added, an_arrival, stored, touched
 
@@ -71,7 +71,7 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
     with store.reading() as old, other.reading() as new:
         assert inbox.listing(new) == inbox.listing(old)
         assert outbox.listing(new) == outbox.listing(old)
-        assert outbox.sums(new) == outbox.sums(old)
+        assert totals.sums(new) == totals.sums(old)
         assert streams.known(new, [ANNA]) == streams.known(old, [ANNA])
         assert inbox.find(new, "evt_1") == inbox.find(old, "evt_1")
         assert budget.used(new, "pulsora", NOON) == 5

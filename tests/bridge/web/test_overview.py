@@ -9,8 +9,8 @@ import pytest
 
 from bridge.span import span
 from bridge.store import Store, leases, pauses
-from bridge.store.outbox import DeliveryStatus, Sum
-from bridge.store.totals import Total, totals
+from bridge.store.outbox import DeliveryStatus
+from bridge.store.totals import Sum, Total, totals
 from bridge.web.overview import look
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
