@@ -10,7 +10,7 @@ from bridge.ledger.events import Policy
 from bridge.ledger.knowledge import Knowledge
 from bridge.ledger.labels import labels_of
 from bridge.ledger.movements import CORRECTED, Cause, Eyes, Step, begun, is_taken_for_old, to_level
-from bridge.ledger.mrr import NOTHING, Level, leaving, potential, worth
+from bridge.ledger.mrr import NOTHING, Level, leaving, main_item, potential, worth
 from bridge.ledger.order import PROGRESS, moment
 from bridge.ledger.state import Subscription
 from processors.facts import Stage, Status, SubscriptionState, Terms
@@ -90,9 +90,20 @@ def _told(known: Subscription, state: SubscriptionState, eyes: Eyes) -> Step:
         level = changed(level, estimated=True)
     left = _left_currency(known, state.now.currency, cause)
     step = to_level(_standing_at(left.subscription, state, eyes.knowledge), level, cause)
-    old_plan = known.labels.plan
-    renamed = (changed(one, previous_plan=old_plan) if old_plan != one.labels.plan else one for one in step.movements)
-    return Step(subscription=step.subscription, movements=(*left.movements, *renamed), remark=left.remark + step.remark)
+    movements = step.movements
+    if _changes_plan(known, state, eyes.knowledge):
+        movements = tuple(changed(one, previous_plan=known.labels.plan) for one in movements)
+    return Step(subscription=step.subscription, movements=left.movements + movements, remark=left.remark + step.remark)
+
+
+def _changes_plan(known: Subscription, state: SubscriptionState, knowledge: Knowledge) -> bool:
+    """Whether it was another plan before, not only the same one under a name that was not known yet."""
+    plan = labels_of(state.now, state.at, knowledge).plan
+    if plan is None or plan == known.labels.plan:
+        return False
+    was = main_item(known.terms, knowledge) if known.terms is not None else None
+    becomes = main_item(state.now, knowledge)
+    return was is None or becomes is None or was.price.id != becomes.price.id
 
 
 def _standing_at(known: Subscription, state: SubscriptionState, knowledge: Knowledge) -> Subscription:

@@ -498,6 +498,27 @@ def test_the_state_corrects_what_was_guessed_from_lines() -> None:
     assert "mrr_estimated" not in ledger.events[1].metadata
 
 
+def test_a_guess_at_what_was_never_told_is_corrected_in_silence() -> None:
+    taxed = an_item(price=a_price(14000, tax_inclusive=True))
+    old = a_subscription(now=terms(items=(taxed,)))
+    renewal = an_invoice(14000, "in_2", Reason.CYCLE, lines=(a_line(11667, price_id="price_14000"),), at=after(days=20))
+
+    ledger = settled([old], [renewal], [an_ended(was=old.now, at=after(days=40))])
+
+    assert rows(ledger.events) == ["renewal 140.00 0", "churn 0.00 -116.67"]
+    assert balance(ledger) == (0, 0)
+
+
+def test_a_plan_whose_name_becomes_known_is_no_other_plan() -> None:
+    nameless = terms(INCOMPLETE, items=(an_item(price=a_price(name=None)),))
+
+    ledger = settled([a_created(now=nameless)], [a_subscription(was=nameless, at=after(days=1))])
+
+    assert rows(ledger.events) == ["subscription 0.00 +49.00"]
+    assert ledger.events[0].metadata["plan"] == "Pro"
+    assert "previous_plan" not in ledger.events[0].metadata
+
+
 def test_a_one_off_payment_proves_nothing() -> None:
     ledger = settled([a_created(INCOMPLETE), a_purchase(900, "pi_9", subscription_id="sub_1")])
 
