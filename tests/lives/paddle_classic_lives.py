@@ -55,7 +55,6 @@ CLASSIC_LIVES = (
         "tries for two weeks, then pays",
         lambda ada: ada.subscribe(PRO, trial_days=14).renew(),
         "subscription 49.00 +49.00 Pro monthly",
-        live=("subscription 49.00 +49.00 Pro monthly",),
     ),
     life(
         "tries for two weeks and leaves",
