@@ -103,6 +103,10 @@ class Api(Protocol):
     `ApiError` when the API cannot be reached or refuses, after bounded retries with time-outs.
     """
 
+    def of(self, account: str | None) -> Api:
+        """The same API on behalf of a connected account; itself for None, or where there are no such accounts."""
+        ...
+
     def known(self, wanted: Iterable[tuple[str, str]]) -> list[Known]:
         """What it knows of these (kind, id): kinds are `price`, `coupon`, `discount` and `product`."""
         ...

@@ -93,6 +93,11 @@ def scope_of(source: str, account: str | None, livemode: bool) -> str:
     return f"{source}|{account or ''}|{'live' if livemode else 'test'}"
 
 
+def account_of(scope: str) -> str | None:
+    """The connected account that a ledger belongs to; None: the source's own."""
+    return scope.partition("|")[2].rpartition("|")[0] or None
+
+
 # ---- Arriving --------------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from bridge.ledger import knowledge
 from bridge.ledger.knowledge import Key, Knowledge
 from bridge.settings import Settings, Source
 from bridge.store import Store, catalog
+from bridge.store.inbox import account_of
 from bridge.worker.work import Work
 from processors import processors
 from processors.base import Api, ApiError
@@ -57,19 +58,28 @@ class Hydrator:
     store: Store
     apis: dict[str, Api]
     asked: dict[tuple[str, str], datetime] = field(default_factory=dict)
-    resting: dict[str, datetime] = field(default_factory=dict)
+    theirs: dict[str, Api] = field(default_factory=dict)  # by ledger: each connected account has one of its own
+    resting: dict[str, datetime] = field(default_factory=dict)  # by ledger
 
     def hydrate(self, works: Sequence[Work]) -> None:
         """Adds to each stream's knowledge and facts what its source's API can tell."""
         for work in works:
-            api = self.apis.get(work.source.name)
-            if api is None or self._rests(work.source.name):
+            api = self._api_of(work)
+            if api is None or self._rests(work.scope):
                 continue
             try:
                 self._complete(work, api)
             except ApiError as error:
-                self.resting[work.source.name] = datetime.now(UTC) + REST_AFTER_ERROR
+                self.resting[work.scope] = datetime.now(UTC) + REST_AFTER_ERROR
                 log.warning("api_unavailable", source=work.source.name, reason=str(error))
+
+    def _api_of(self, work: Work) -> Api | None:
+        api = self.apis.get(work.source.name)
+        if api is None:
+            return None
+        if work.scope not in self.theirs:
+            self.theirs[work.scope] = api.of(account_of(work.scope))
+        return self.theirs[work.scope]
 
     def _complete(self, work: Work, api: Api) -> None:
         seen = set(work.state.subscriptions) | set(work.state.links.invoice_of) | set(work.state.bills)
@@ -101,6 +111,6 @@ class Hydrator:
             rows = [(kind, ident, knowledge.dump(known)) for (kind, ident), known in entries.items()]
             catalog.learn(tx, work.scope, rows)
 
-    def _rests(self, source: str) -> bool:
-        until = self.resting.get(source)
+    def _rests(self, scope: str) -> bool:
+        until = self.resting.get(scope)
         return until is not None and datetime.now(UTC) < until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
@@ -57,6 +57,8 @@ class Worker:
     store: Store
     settings: Settings
     owner: str
+    _last_beat: datetime = field(default=LONG_AGO, init=False)
+    _broke_off: bool = field(default=False, init=False)
 
     def fold(self, stop: Event) -> None:
         """Routes and settles until stopped."""
@@ -127,9 +129,6 @@ class Worker:
                 leases.beat(tx, self.owner, now)
                 _inherit(tx)
             self._last_beat = now
-
-    _last_beat: datetime = LONG_AGO
-    _broke_off: bool = False
 
 
 def _inherit(tx: Connection) -> None:

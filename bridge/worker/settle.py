@@ -130,19 +130,16 @@ def _settle(work: Work) -> None:
 
 
 def _settle_one_by_one(work: Work) -> None:
-    kept: dict[int, tuple[object, ...]] = {}
     for row_id, facts in list(work.facts.items()):
         try:
             settle(work.state, facts, work.source.policy, work.knowledge)
         except Exception as error:
             work.failed[row_id] = f"settling failed: {type(error).__name__}: {error}"
             del work.facts[row_id]
-        else:
-            kept[row_id] = facts
     try:
         work.settlement = settle(work.state, work.all_facts, work.source.policy, work.knowledge)
     except Exception as error:
-        work.failed |= {row_id: f"settling failed: {type(error).__name__}: {error}" for row_id in kept}
+        work.failed |= {row_id: f"settling failed: {type(error).__name__}: {error}" for row_id in work.facts}
         work.facts.clear()
 
 

@@ -33,7 +33,7 @@ def complete(store: Store, settings: Settings, apis: Mapping[str, Api], now: dat
     pointing = [(row, path) for row in rows if row.source in apis and (path := _path(row, settings)) is not None]
     for row, path in pointing:
         try:
-            whole = _whole(row, apis[row.source].fetch(path), settings, now)
+            whole = _whole(row, apis[row.source].of(row.account).fetch(path), settings, now)
             store.accept(whole)
         except (ApiError, Unreadable) as error:
             log.warning("not_fetched", source=row.source, event_id=row.event_id, reason=str(error))

@@ -47,6 +47,10 @@ class Account:
     api: PaddleApi
     costs: dict[Sold, tuple[Line, ...]] = field(default_factory=dict)
 
+    def of(self, account: str | None) -> Account:
+        """Itself: Paddle has no connected accounts."""
+        return self
+
     def known(self, wanted: Iterable[tuple[str, str]]) -> list[Known]:
         """What Paddle says of these prices, products and discounts. A discount's id is its coupon's."""
         told = (self._known(kind, sought) for kind, sought in sorted(wanted))

@@ -32,6 +32,10 @@ class Account:
     api: StripeApi
     carriers: dict[str, str] = field(default_factory=dict)
 
+    def of(self, account: str | None) -> Account:
+        """A connected account, as the platform's key reads it (docs.stripe.com/connect/authentication)."""
+        return self if account is None else Account(api=self.api.on_behalf_of(account))
+
     def known(self, wanted: Iterable[tuple[str, str]]) -> list[Known]:
         """What Stripe says of these prices, coupons, discounts and products."""
         return [known for kind, sought in sorted(wanted) for known in self._known(kind, sought)]

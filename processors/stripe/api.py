@@ -48,10 +48,18 @@ class StripeApi:
         base_url: str = BASE_URL,
         timeout: tuple[float, float] = TIMEOUT_SECONDS,
         wait: Callable[[float], None] = time.sleep,
+        account: str | None = None,
     ) -> None:
         headers = {"Authorization": f"Bearer {key}", "Stripe-Version": VERSION}
+        if account is not None:
+            headers["Stripe-Account"] = account
+        self._made_of = (key, base_url, timeout, wait)
         self._json = JsonApi(base_url, headers, StripeApiError, timeout, wait)
         self._tiered: dict[str, Json] = {}  # prices read for their tiers, each once
+
+    def on_behalf_of(self, account: str) -> StripeApi:
+        """The API of an account that is connected to this one."""
+        return type(self)(*self._made_of, account=account)
 
     def __repr__(self) -> str:
         return f"StripeApi({self._json.base_url})"

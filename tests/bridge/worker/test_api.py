@@ -34,6 +34,12 @@ class OwnApi:
     is_away: bool = False
     asked: int = 0
 
+    accounts: list[str | None] = field(default_factory=list)  # on whose behalf it was asked for
+
+    def of(self, account: str | None) -> OwnApi:
+        self.accounts.append(account)
+        return self
+
     def known(self, wanted: object) -> list[Known]:
         return []
 
@@ -64,10 +70,10 @@ def settings(sqlite_url: str) -> Settings:
     return some_settings(sqlite_url)
 
 
-def arrive(store: Store, body: bytes) -> None:
+def arrive(store: Store, body: bytes, account: str | None = None) -> None:
     event = json.loads(body)
     arrival = Arrival(
-        source="stripe", account=None, livemode=True, event_id=event["id"], type=event["type"], created_at=BORN,
+        source="stripe", account=account, livemode=True, event_id=event["id"], type=event["type"], created_at=BORN,
         received_at=NOW, body=body,
     )  # fmt: skip
     store.accept(arrival)
@@ -105,6 +111,22 @@ def test_a_thin_event_is_read_whole_and_goes_on_as_an_event_of_its_own(sqlite_st
     )
     with sqlite_store.reading() as tx:
         assert [(one.event_type, str(one.amount)) for one in outbox.listing(tx)] == [("purchase", "29.00")]
+
+
+def test_what_a_connected_account_leaves_out_is_asked_for_on_its_behalf(
+    sqlite_store: Store, settings: Settings
+) -> None:
+    api = OwnApi()
+    hydrate = Hydrator(store=sqlite_store, apis={"stripe": api}).hydrate
+    for tag, account in (("ada", "acct_1"), ("bob", None), ("cleo", "acct_1")):
+        for body in Story.begin(tag, BORN).buy(2900).webhooks:
+            arrive(sqlite_store, body, account)
+
+    route(sqlite_store, settings, "worker", NOW)
+    settle_due(sqlite_store, settings, "worker", NOW, hydrate)
+
+    assert sorted(api.accounts, key=str) == [None, "acct_1"]
+    assert api.asked == 3
 
 
 def test_a_thin_event_waits_while_the_api_is_away(sqlite_store: Store, settings: Settings) -> None:

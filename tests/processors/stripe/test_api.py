@@ -83,6 +83,17 @@ def test_every_request_carries_key_and_version(api: StripeApi, httpserver: HTTPS
     assert headers["Stripe-Version"] == "2026-09-30.endive"
 
 
+def test_a_connected_account_is_asked_on_its_behalf(api: StripeApi, httpserver: HTTPServer) -> None:
+    answers(httpserver, "/v1/coupons/TEN", {"id": "TEN"}, {"id": "TEN"})
+
+    api.on_behalf_of("acct_1").coupon("TEN")
+    api.coupon("TEN")
+
+    theirs, own = (request.headers for request, _ in httpserver.log)
+    assert (theirs["Stripe-Account"], theirs["Authorization"]) == ("acct_1", f"Bearer {KEY}")
+    assert "Stripe-Account" not in own
+
+
 def test_what_does_not_exist_is_none(api: StripeApi, httpserver: HTTPServer) -> None:
     answers(httpserver, "/v1/prices/price_1", refusal(404, code="resource_missing"))
 
