@@ -27,9 +27,7 @@ def events() -> None:
 
 
 @events.command("list")
-@click.option(
-    "--status", "state", type=click.Choice([one.value for one in InboxStatus]), help="Only those that stand there."
-)
+@click.option("--status", "state", type=click.Choice(STAGES), help="Only those that stand there.")
 @of_source
 @of_limit
 @as_json
@@ -75,9 +73,7 @@ def deliveries() -> None:
 
 
 @deliveries.command("list")
-@click.option(
-    "--status", "state", type=click.Choice([one.value for one in DeliveryStatus]), help="Only those that stand there."
-)
+@click.option("--status", "state", type=click.Choice(FATES), help="Only those that stand there.")
 @of_source
 @of_limit
 @as_json

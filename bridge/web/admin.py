@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -35,10 +37,10 @@ HEADERS = {
 def mount(bp: Blueprint) -> None:
     """Adds the pages."""
     bp.get("/admin")(to_overview)
-    bp.get("/admin/")(overview)
-    bp.get("/admin/events")(events)
-    bp.get(f"/admin/events/<int(max={LARGEST_ID}):row_id>")(event)
-    bp.get("/admin/deliveries")(deliveries)
+    bp.get("/admin/")(_for_the_admin(overview))
+    bp.get("/admin/events")(_for_the_admin(events))
+    bp.get(f"/admin/events/<int(max={LARGEST_ID}):row_id>")(_for_the_admin(event))
+    bp.get("/admin/deliveries")(_for_the_admin(deliveries))
     bp.post(f"/admin/deliveries/<int(max={LARGEST_ID}):delivery_id>/retry")(retry)
     bp.post("/admin/login")(login)
     bp.after_request(_protected)
@@ -53,18 +55,12 @@ def to_overview() -> AnyResponse:
 
 def overview() -> AnyResponse:
     """Counts, backlog, pauses, and the sums that were told to Pulsora."""
-    door = _closed()
-    if door is not None:
-        return door
     seen = look(context().store, context().settings.rate_limit_per_hour, datetime.now(UTC))
     return _page("overview.html", seen=seen, span=_span, statuses=(list(InboxStatus), list(DeliveryStatus)))
 
 
 def events() -> AnyResponse:
     """Stored webhooks, newest first."""
-    door = _closed()
-    if door is not None:
-        return door
     status = request.args.get("status")
     before = request.args.get("before", type=_row_id)
     with context().store.reading() as tx:
@@ -74,9 +70,6 @@ def events() -> AnyResponse:
 
 def event(row_id: int) -> AnyResponse:
     """One stored webhook: what the ledger remarked, and what came out."""
-    door = _closed()
-    if door is not None:
-        return door
     with context().store.reading() as tx:
         row = next(iter(inbox.listing(tx, None, None, 1, row_id + 1)), None)
         if row is None or row.id != row_id:
@@ -87,9 +80,6 @@ def event(row_id: int) -> AnyResponse:
 
 def deliveries() -> AnyResponse:
     """Revenue events, newest first."""
-    door = _closed()
-    if door is not None:
-        return door
     status = request.args.get("status")
     before = request.args.get("before", type=_row_id)
     with context().store.reading() as tx:
@@ -122,6 +112,17 @@ def login() -> AnyResponse:
         COOKIE, _pass(expected), httponly=True, samesite="Strict", secure=request.is_secure, path=url_for(".overview")
     )
     return entered
+
+
+def _for_the_admin(page: Callable[..., AnyResponse]) -> Callable[..., AnyResponse]:
+    """The page behind its door."""
+
+    @wraps(page)
+    def guarded(**ids: int) -> AnyResponse:
+        door = _closed()
+        return page(**ids) if door is None else door
+
+    return guarded
 
 
 def _closed() -> Response | None:

@@ -29,7 +29,7 @@ def a_dead_delivery(store: Store) -> int:
         return outbox.listing(tx)[0].id
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "/admin/events/1"])
 def test_a_stranger_sees_the_door_only(client: FlaskClient, page: str) -> None:
     answer = client.get(page)
 
