@@ -21,6 +21,11 @@ SECONDS_OF_LIFE = (0.05, 0.9)
 WAIT_SECONDS = 0.005  # of the stand-in, so that posts are on their way when the kill comes
 
 
+def first(count: int) -> list[str]:
+    """The parts that so many rounds kill."""
+    return [PARTS[number % len(PARTS)] for number in range(count)]
+
+
 @dataclass(kw_only=True)
 class Rounds:
     """What several rounds came to."""
