@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from bridge.affinity import keep_to_one_processor
@@ -129,6 +130,10 @@ class Doorway(ThreadWorker):
                 return
             self._turn_away(conn, TOO_LATE if arriving.data else b"")
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Called by gunicorn for what is no request. Its words stay out of the log: they may be a token gone astray."""
+        super().handle_error(req, client, addr, _wordless(exc) if isinstance(exc, ParseException) else exc)
+
     def _collect(self, conn: Any) -> None:
         """Takes what has come. A request that is complete goes to a thread."""
         arriving, data = self._arriving[conn], _received(conn.sock)
@@ -169,6 +174,13 @@ class Doorway(ThreadWorker):
         if arriving.is_polled:
             self.poller.unregister(conn.sock)
         return arriving
+
+
+def _wordless(problem: ParseException) -> ParseException:
+    """A problem of the same kind that tells its kind, and nothing of what came."""
+    kind = type(problem)
+    told: type[ParseException] = type(kind.__name__, (kind,), {"__str__": lambda _: kind.__name__})
+    return told.__new__(told)
 
 
 def _received(sock: socket.socket) -> bytes | None:

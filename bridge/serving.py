@@ -50,6 +50,7 @@ def gunicorn_options(environ: Mapping[str, str] | None = None) -> dict[str, Any]
         "limit_request_line": 4094,
         "limit_request_fields": 64,
         "limit_request_field_size": 16 * 1024,
+        "forwarder_headers": "",  # a stranger's SCRIPT_NAME would lead past the paths that a proxy keeps shut
         "max_requests": 0,
         "accesslog": None,
         "errorlog": "-",

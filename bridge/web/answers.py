@@ -6,6 +6,7 @@ import traceback
 
 import structlog
 from flask import Blueprint, Flask, Response, jsonify
+from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException
 
 from bridge.errors import StoreUnavailable
@@ -34,6 +35,8 @@ def install(rooms: Flask | Blueprint) -> None:
     rooms.register_error_handler(SignatureError, refused)
     rooms.register_error_handler(StoreUnavailable, unavailable)
     rooms.register_error_handler(HTTPException, plain)
+    rooms.register_error_handler(ParseException, broken_off)
+    rooms.register_error_handler(NoMoreData, broken_off)
     rooms.register_error_handler(Exception, unexpected)
 
 
@@ -68,6 +71,11 @@ def plain(problem: HTTPException) -> Response:
         answer.headers["WWW-Authenticate"] = "Bearer"
     answer.headers.extend([pair for pair in problem.get_headers() if pair[0] == "Allow"])
     return answer
+
+
+def broken_off(problem: Exception) -> Response:
+    """400: gunicorn found, while the body was read, that it is none: chunks without a size, or too few bytes."""
+    return error(400, *CODES[400])
 
 
 def unexpected(problem: Exception) -> Response:
