@@ -199,7 +199,7 @@ def test_a_stranger_gets_nothing_and_leaves_nothing(app: Flask, store: Store, lo
 
     demand_what_is_described(asked, store, logged)
     assert asked.of(400) >= {f"POST /webhooks/{name}" for name in KEYS}
-    assert {status for operation, status in asked.statuses if operation in kept_for_the_operator()} == {401, 404}
+    assert {status for operation, status in asked.statuses if operation in kept_for_the_operator()} <= {401, 404}
     assert stored(store) == 0
 
 
