@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -14,13 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from bridge.affinity import keep_to_one_processor
 from bridge.errors import WrongUsage
 
 if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
+    from multiprocessing.process import BaseProcess
 
     from bridge.settings import Settings
 
@@ -29,6 +29,10 @@ CALM_SECONDS = 60.0  # what lived this long starts the count anew
 GRACE_SECONDS = 25
 TICK_SECONDS = 0.1
 BACKLOG = 2048
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+# The supervisor has one thread and no connection open, so on Linux its parts may be copies of it: they start in half
+# the time and share what was imported. Elsewhere the system's own libraries do not bear that.
+PROCESSES = get_context("fork") if sys.platform == "linux" else get_context("spawn")
 
 
 def gunicorn_options(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -78,13 +82,12 @@ class Supervisor:
 
     def __init__(self, parts: Mapping[str, Work], settings: Settings) -> None:
         self._settings = settings
-        self._spawn = multiprocessing.get_context("spawn")
         self._parts = [Part(name, work) for name, work in parts.items()]
         self._asked = 0
 
     def run(self) -> int:
         """Runs until a signal comes. 0: everything ended when asked; 1: something had to be killed."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPPING:
             signal.signal(number, self._ask)
         while not self._asked:
             for part in self._parts:
@@ -95,9 +98,13 @@ class Supervisor:
     def _ask(self, *_: object) -> None:
         self._asked += 1
 
-    def _start(self, part: Part) -> SpawnProcess:
-        process = self._spawn.Process(target=part.work, args=(self._settings, os.getpid()), name=part.name)
-        process.start()
+    def _start(self, part: Part) -> BaseProcess:
+        process = PROCESSES.Process(target=_part, args=(part.work, self._settings, os.getpid()), name=part.name)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # one that comes now is not lost on either of the two
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         return process
 
     def _stop(self) -> int:
@@ -116,18 +123,26 @@ class Supervisor:
         return 1 if late else 0
 
 
+def _part(work: Work, settings: Settings, parent: int) -> None:
+    """The first that a new process does: signals are its own from now on."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    work(settings, parent)
+
+
 @dataclass(slots=True)
 class Part:
     """One process of the service, and when it may be started again."""
 
     name: str
     work: Work
-    process: SpawnProcess | None = None
+    process: BaseProcess | None = None
     began: float = 0.0
     deaths: int = 0
     not_before: float = 0.0
 
-    def keep_alive(self, start: Callable[[Part], SpawnProcess], now: float) -> None:
+    def keep_alive(self, start: Callable[[Part], BaseProcess], now: float) -> None:
         """Starts the process when it does not run, ever more slowly when it dies again and again."""
         if self.process is not None and self.process.is_alive():
             return
@@ -152,7 +167,7 @@ def work(settings: Settings) -> None:
             os._exit(1)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPPING:
         signal.signal(number, asked)
     keep_to_one_processor(os.getpid())
     run(settings, stop)

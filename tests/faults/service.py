@@ -99,8 +99,6 @@ class Service:
                 top = psutil.Process(group.pid)
                 found["serve"].append(top)
                 for child in top.children():
-                    if "spawn_main" not in " ".join(child.cmdline()):
-                        continue  # multiprocessing's resource tracker
                     own = child.children()
                     found["web" if own else "worker"].append(child)
                     found["requests"] += own
