@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from processors.facts import Fact, Known, SubscriptionState
 
@@ -94,6 +94,27 @@ class Scenario:
     name: str
     summary: str
     events: Callable[[str, datetime], Sequence[bytes]]
+
+
+class Story(Protocol):
+    """A customer's life as it is being told: the bodies so far."""
+
+    @property
+    def webhooks(self) -> Sequence[bytes]: ...
+
+
+SomeStory = TypeVar("SomeStory", bound=Story)
+
+
+def scenario(
+    name: str, begin: Callable[[str, datetime], SomeStory], tell: Callable[[SomeStory], SomeStory], note: str = ""
+) -> Scenario:
+    """The scenario of a life that `begin(tag, start)` begins and `tell` tells; its docstring is the summary."""
+
+    def events(tag: str, start: datetime) -> Sequence[bytes]:
+        return tell(begin(tag, start)).webhooks
+
+    return Scenario(name=name, summary=f"{tell.__doc__}{note}", events=events)
 
 
 class Api(Protocol):

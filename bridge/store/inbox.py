@@ -57,6 +57,9 @@ class Arrival:
         return scope_of(self.source, self.account, self.livemode)
 
 
+REGISTERED = "bridge.attribution"  # the type of what the merchant's own program tells, stored like a webhook
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purged:
     """How many bodies were dropped. `after`: the row to go on after; None: what is left is younger."""

@@ -15,14 +15,13 @@ from flask import Blueprint, Response, jsonify, request
 from marshmallow import ValidationError
 
 from bridge.settings import Source
-from bridge.store.inbox import Arrival
+from bridge.store.inbox import REGISTERED, Arrival
 from bridge.web.answers import error
 from bridge.web.context import context
 from bridge.web.keys import admin_only
 from bridge.web.schemas import NAMED, AttributionSchema
 from bridge.web.webhooks import body_within
 
-TYPE = "bridge.attribution"
 LONGEST = 16 * 1024
 
 
@@ -55,13 +54,13 @@ def registration(source: Source, told: dict[str, Any], *, livemode: bool, now: d
     }
     data = {name: told[name] for name in NAMED if name in told} | {"metadata": metadata}
     mark = hashlib.sha256(json.dumps([source.name, livemode, data], sort_keys=True).encode()).hexdigest()[:24]
-    event = {"id": f"attribution_{mark}", "type": TYPE, "created": now.isoformat(), "data": data}
+    event = {"id": f"attribution_{mark}", "type": REGISTERED, "created": now.isoformat(), "data": data}
     return Arrival(
         source=source.name,
         account=None,
         livemode=livemode,
         event_id=f"attribution_{mark}",
-        type=TYPE,
+        type=REGISTERED,
         created_at=now,
         received_at=now,
         body=json.dumps(event).encode(),

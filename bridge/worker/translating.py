@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.settings import Settings, Source
-from bridge.store.inbox import InboxRow
+from bridge.store.inbox import REGISTERED, InboxRow
 from bridge.worker.importing import TYPE as IMPORTED
 from bridge.worker.importing import imported
 from processors import processors
@@ -11,7 +11,6 @@ from processors.base import Translation
 from processors.facts import Attribution, Ids, Place
 from processors.reading import Unreadable, ident, instant, parse, strings, table
 
-REGISTERED = "bridge.attribution"
 NO_SOURCE = "its source is not configured any more: set its webhook secret again, and the event goes on"
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping
 
-from processors.base import Scenario
+from processors.base import Scenario, scenario
 from processors.paddle.stories import PRO, STARTER, TEAM, Story
 
 Telling = Callable[[Story], Story]
@@ -81,12 +80,4 @@ TELLINGS: Mapping[str, Telling] = {
     "trial": trial,
 }
 
-
-def _scenario(name: str, telling: Telling) -> Scenario:
-    def events(tag: str, start: datetime) -> Sequence[bytes]:
-        return telling(Story.begin(tag, start)).webhooks
-
-    return Scenario(name=name, summary=telling.__doc__ or name, events=events)
-
-
-SCENARIOS: Mapping[str, Scenario] = {name: _scenario(name, telling) for name, telling in TELLINGS.items()}
+SCENARIOS: Mapping[str, Scenario] = {name: scenario(name, Story.begin, telling) for name, telling in TELLINGS.items()}

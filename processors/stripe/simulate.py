@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from functools import partial
 
-from processors.base import Scenario
+from processors.base import Scenario, scenario
 from processors.stripe.bodies import Shape
 from processors.stripe.stories import PRO, STARTER, TEAM, Story
 
@@ -77,14 +77,7 @@ TELLINGS: Mapping[str, Telling] = {
 }
 
 
-def _scenario(name: str, telling: Telling, shape: Shape, note: str = "") -> Scenario:
-    def events(tag: str, start: datetime) -> Sequence[bytes]:
-        return telling(Story.begin(tag, start, shape)).webhooks
-
-    return Scenario(name=name, summary=f"{telling.__doc__}{note}", events=events)
-
-
 SCENARIOS: Mapping[str, Scenario] = {
-    **{name: _scenario(name, telling, Shape.CLOVER) for name, telling in TELLINGS.items()},
-    "legacy": _scenario("legacy", lifecycle, Shape.OLD, " In the shape of 2020 to 2024."),
+    **{name: scenario(name, Story.begin, telling) for name, telling in TELLINGS.items()},
+    "legacy": scenario("legacy", partial(Story.begin, shape=Shape.OLD), lifecycle, " In the shape of 2020 to 2024."),
 }
