@@ -91,7 +91,7 @@ def reconsidered(known: Subscription, cause: Cause, eyes: Eyes) -> Step:
     level = worth(known.terms, eyes.view(max(cause.at, known.at), known.lines))  # never as of before its own state
     if level == Level(exact=known.level, estimated=known.estimated):
         return Step(subscription=known)
-    if not known.moves:  # nothing was told of it yet: the baseline itself was the guess
+    if known.guessed and not known.moves:
         told = round_minor(level.exact)
         right = changed(known, level=level.exact, estimated=level.estimated, told=told, baseline=told)
         return Step(subscription=right, remark=f"its MRR was {shown(told, known.currency)} all along: nothing new")

@@ -48,8 +48,8 @@ class Subscription:
 
     `level`: its present MRR, exact, in minor units. `told`: the same as Pulsora knows it, so that always
     `told == baseline + sum of emitted deltas == round(level)`. `terms` None: known from payments alone.
-    `begun_at`: when a state said that it began. `counted`: it has counted towards MRR at some time.
-    `starts`, `moves`: how many were emitted, for their keys.
+    `guessed`: its baseline rests on the guess that its level was. `begun_at`: when a state said that it began.
+    `counted`: it has counted towards MRR at some time. `starts`, `moves`: how many were emitted, for their keys.
     `proven_at`: when a payment proved that it runs, whatever an older state says of it. `taken`: the events whose
     states of the very moment `at` made it what it is; none of them does so twice.
     """
@@ -64,6 +64,7 @@ class Subscription:
     level: Fraction = Fraction(0)
     told: int = 0
     baseline: int = 0
+    guessed: bool = False
     counted: bool = False
     estimated: bool = False
     imported: bool = False

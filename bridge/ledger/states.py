@@ -60,6 +60,7 @@ def _first_sight(known: Subscription, state: SubscriptionState, eyes: Eyes) -> S
         level=level.exact,
         told=told,
         baseline=told,
+        guessed=told > 0 and level.estimated and earlier is None,
         counted=counted or told > 0,
         estimated=level.estimated,
         imported=state.stage is Stage.IMPORTED,

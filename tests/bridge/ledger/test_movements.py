@@ -11,13 +11,16 @@ from bridge.ledger.events import ChurnAt, EventType, MovementAmount
 from bridge.ledger.movements import movement_type
 from processors.facts import Interval, Reason, Stage, Status
 from processors.money import round_minor
-from tests.bridge.ledger.books import Ledger, rows, settled
+from tests.bridge.ledger.books import Ledger, knowing, rows, settled
 from tests.builders import (
     EUR,
     USD,
     a_bill,
+    a_coupon,
     a_created,
+    a_discount,
     a_line,
+    a_link,
     a_price,
     a_purchase,
     a_subscription,
@@ -507,6 +510,18 @@ def test_a_guess_at_what_was_never_told_is_corrected_in_silence() -> None:
 
     assert rows(ledger.events) == ["renewal 140.00 0", "churn 0.00 -116.67"]
     assert balance(ledger) == (0, 0)
+
+
+def test_what_began_here_is_told_though_it_was_guessed_to_be_worth_nothing() -> None:
+    unknown = terms(discounts=(a_discount(),))
+    free = an_invoice(0, reason=Reason.START, lines=(a_line(4900, discount=4900),))
+    begun = Ledger().after([a_created(now=unknown), free], Policy())
+
+    ledger = begun.after([a_link(invoice_id="in_1")], Policy(), knowing(a_discount(a_coupon(25))))
+
+    assert rows(begun.events) == []
+    assert rows(ledger.events) == ["subscription 0.00 +36.75"]
+    assert balance(ledger) == (3675, 3675)
 
 
 def test_a_plan_whose_name_becomes_known_is_no_other_plan() -> None:
