@@ -182,6 +182,13 @@ FRESH = (
     .limit(bindparam("limit"))
     .with_hint(inbox, "INDEXED BY ix_inbox_fresh", "sqlite")
 )
+FIRST_FRESH = (
+    select(inbox.c.received_at)
+    .where(RECEIVED)
+    .order_by(inbox.c.id)
+    .limit(1)
+    .with_hint(inbox, "INDEXED BY ix_inbox_fresh", "sqlite")
+)
 RETRY = (
     select(inbox.c.id)
     .where(RETRIED, inbox.c.retry_at <= bindparam("now"))
@@ -205,6 +212,12 @@ def fresh(tx: Connection, limit: int, now: datetime) -> list[InboxRow]:
     for row_ids in chunks(sorted([*received, *retried])[:limit]):
         rows += map(_row, tx.execute(THESE, {"row_ids": row_ids}))
     return sorted(rows, key=lambda row: row.id)
+
+
+def routed_until(tx: Connection, now: datetime) -> datetime:
+    """Up to when everything that has arrived has been routed."""
+    first: datetime | None = tx.execute(FIRST_FRESH).scalar()
+    return now if first is None else min(first, now)
 
 
 def of_stream(

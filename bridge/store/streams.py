@@ -173,7 +173,7 @@ FREE = or_(streams.c.leased_until.is_(None), streams.c.leased_until <= bindparam
 NEXT = (
     select(streams, states.c.state)
     .outerjoin(states, states.c.stream_id == streams.c.stream_id)
-    .where(DUE, streams.c.due_at <= bindparam("now"), FREE)
+    .where(DUE, streams.c.due_at <= bindparam("due_by"), FREE)
     .order_by(streams.c.due_at)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True, of=streams)
@@ -205,7 +205,7 @@ KEEP = each(
 )
 POSTPONE = update(streams).where(*OURS).values(**FREED, due_at=bindparam("due"), reason=bindparam("why"))
 RELEASE = update(streams).where(*OURS).values(**FREED)
-ANY_DUE = select(streams.c.stream_id).where(DUE, streams.c.due_at <= bindparam("now"), FREE).limit(1)
+ANY_DUE = select(streams.c.stream_id).where(DUE, streams.c.due_at <= bindparam("due_by"), FREE).limit(1)
 
 
 def known(tx: Connection, stream_ids: Iterable[str]) -> dict[str, StreamRow]:
@@ -216,14 +216,19 @@ def known(tx: Connection, stream_ids: Iterable[str]) -> dict[str, StreamRow]:
     return found
 
 
-def is_any_due(tx: Connection, now: datetime) -> bool:
+def is_any_due(tx: Connection, now: datetime, due_by: datetime | None = None) -> bool:
     """Whether there is anything to claim."""
-    return tx.execute(ANY_DUE, {"now": now}).first() is not None
+    return tx.execute(ANY_DUE, {"now": now, "due_by": due_by or now}).first() is not None
 
 
-def claim_due(tx: Connection, now: datetime, limit: int, owner: str, lease_until: datetime) -> list[Claim]:
-    """The streams that have waited longest, now under lease. A lease that ran out is no lease. By id."""
-    rows = tx.execute(NEXT, {"now": now, "limit": limit}).all()
+def claim_due(
+    tx: Connection, now: datetime, limit: int, owner: str, lease_until: datetime, due_by: datetime | None = None
+) -> list[Claim]:
+    """The streams that have waited longest, now under lease. A lease that ran out is no lease. By id.
+
+    `due_by`: only those that were due by then; without it, those that are due now.
+    """
+    rows = tx.execute(NEXT, {"now": now, "due_by": due_by or now, "limit": limit}).all()
     for chunk in chunks(row.stream_id for row in rows):
         tx.execute(LEASE, {"stream_ids": chunk, "owner": owner, "until": lease_until})
     claims = [

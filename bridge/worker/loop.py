@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from bridge.settings import Settings
 from bridge.store import Store, leases, open_store, outbox, streams
 from bridge.worker import owners
 from bridge.worker.hydrate import connected, hydrator
-from bridge.worker.route import BATCH, route
+from bridge.worker.route import BATCH as ROUTED
+from bridge.worker.route import route
+from bridge.worker.settle import BATCH as SETTLED
 from bridge.worker.settle import Hydrate, settle_due
 from bridge.worker.thin import complete
 from bridge.worker.upkeep import Upkeep
@@ -27,7 +30,7 @@ log = structlog.get_logger()
 
 IDLE_SECONDS = 0.25
 AFTER_ERROR_SECONDS = 2.0
-BATCHES_IN_A_ROW = 20  # so that settling is never starved by a flood of arrivals
+SHARE_SECONDS = 1.0  # of a turn, for routing and for settling each: a flood of the one never starves the other
 BEAT = timedelta(seconds=10)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -70,8 +73,8 @@ class Worker:
             now = datetime.now(UTC)
             self.beat(now)
             busy = complete(self.store, self.settings, apis, now)
-            busy += self._route_all(stop)
-            busy += self.settle(datetime.now(UTC), hydrate)
+            busy += _for_a_while(lambda: route(self.store, self.settings, self.owner, datetime.now(UTC)), ROUTED, stop)
+            busy += _for_a_while(lambda: self.settle(datetime.now(UTC), hydrate), SETTLED, stop)
             upkeep.run(now)
             return busy > 0
 
@@ -99,16 +102,6 @@ class Worker:
         """Gives back what is still under lease, so that whoever comes next need not wait for it."""
         with suppress(BridgeError), self.store.transaction() as tx:
             _release(tx, self.owner)
-
-    def _route_all(self, stop: Event) -> int:
-        """Routes what has arrived, so that what belongs together is settled together; how many events there were."""
-        total = 0
-        for _ in range(BATCHES_IN_A_ROW):
-            routed = route(self.store, self.settings, self.owner, datetime.now(UTC))
-            total += routed
-            if routed < BATCH or stop.is_set():
-                break
-        return total
 
     def settle(self, now: datetime, hydrate: Hydrate | None = None) -> int:
         """Settles one batch; how many streams. Those that a failing store left in hand go back first, and are due."""
@@ -141,6 +134,16 @@ def _release(tx: Connection, owner: str) -> int:
     found = streams.release_all(tx, owner) + outbox.release_all(tx, owner)
     leases.give_up_all(tx, owner)
     return found
+
+
+def _for_a_while(step: Callable[[], int], full: int, stop: Event) -> int:
+    """Takes steps while they find as much as one can hold, for its share of the turn; what they did in all."""
+    total, until = 0, time.monotonic() + SHARE_SECONDS
+    while True:
+        done = step()
+        total += done
+        if done < full or stop.is_set() or time.monotonic() >= until:
+            return total
 
 
 def _is_busy(report: DrainReport) -> bool:

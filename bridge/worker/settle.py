@@ -36,12 +36,17 @@ Hydrate = Callable[[Sequence[Work]], None]
 
 
 def settle_due(store: Store, settings: Settings, owner: str, now: datetime, hydrate: Hydrate | None = None) -> int:
-    """Settles one batch of streams that are due; how many there were."""
+    """Settles one batch of streams that are due; how many there were.
+
+    After an outage all are overdue. Then only those are settled whose window had closed before the first webhook that
+    is still to be routed came: what belongs to them is in their stream by now.
+    """
     with store.reading() as tx:
-        if not streams.is_any_due(tx, now):
+        due_by = inbox.routed_until(tx, now)
+        if not streams.is_any_due(tx, now, due_by):
             return 0
     with store.transaction() as tx:
-        claims = streams.claim_due(tx, now, BATCH, owner, now + LEASE)
+        claims = streams.claim_due(tx, now, BATCH, owner, now + LEASE, due_by)
     if not claims:
         return 0
     with store.reading() as tx:

@@ -38,6 +38,7 @@ ALL_DAY: dict[str, Question] = {
     "link": lambda tx: streams.link(tx, SCOPE, {"pi_1": ANNA}),
     "merge": lambda tx: streams.merge(tx, f"{SCOPE}|~pi_1", ANNA),
     "known": lambda tx: streams.known(tx, [ANNA, BERT]),
+    "routed_until": lambda tx: inbox.routed_until(tx, NOON),
     "is_any_due": lambda tx: streams.is_any_due(tx, NOON),
     "claim_due": lambda tx: streams.claim_due(tx, NOON, 100, "w", NOON),
     "save": lambda tx: _lost(lambda: streams.save_all(tx, [Saved(claim=CLAIM, state="{}")], NOON)),

@@ -306,6 +306,25 @@ def test_an_imported_subscription_is_a_silent_baseline_and_its_renewal_a_renewal
     assert told(came_out(store)) == [("renewal", "49.00", "0.00")]
 
 
+def test_what_is_still_to_be_routed_is_waited_for_by_what_it_belongs_to(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = some_settings(database_url, SETTLE_SECONDS="90")
+    signup, after_outage = Story.begin("ada", BORN).subscribe().webhooks, NOW + timedelta(hours=5)
+    arrive(store, signup)
+    arrive(store, Story.begin("bob", BORN).buy(2900).webhooks, at=NOW + timedelta(hours=1))
+
+    monkeypatch.setattr("bridge.worker.route.BATCH", 3)
+    route(store, settings, "worker", after_outage)
+    too_early = settle_due(store, settings, "worker", after_outage)
+    while row(store, json.loads(signup[-1])["id"]).status is InboxStatus.RECEIVED:
+        route(store, settings, "worker", after_outage)
+    settle_due(store, settings, "worker", after_outage)
+
+    assert too_early == 0
+    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
+
+
 def test_what_happens_now_goes_out_before_what_was_imported(store: Store, settings: Settings) -> None:
     old = Story.begin("ada", BORN).subscribe()
     born = next(body for body in old.webhooks if json.loads(body)["type"] == "customer.subscription.created")
