@@ -1,6 +1,6 @@
 """How fast webhooks are acknowledged once they are on disk, beside a bare Flask route under the same gunicorn.
 
-python tests/benchmarks/bench_accept.py [--events 10000] [--connections 32] [--web 2]
+python tests/benchmarks/bench_accept.py [--events 10000] [--connections 32] [--web 2] [--peers]
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from load import ROOT, Measured, ingest, memory, post, postgres, requests, started
+import peers
+from load import BARE, ROOT, WARM, Measured, ingest, memory, post, postgres, requests, started
 from table import Row, show
 
 from bridge.store import inbox, open_store
 
 GUNICORN = ("gunicorn", "-c", str(ROOT / "config" / "gunicorn.conf.py"))
-BARE = "bare Flask route: reads the body, answers"
 PLAIN = "the usual handler: proves it, tells Pulsora, answers; stores nothing"
-WARM = 500
 
 
 def measured(events: int, connections: int, web: int) -> list[Row]:
@@ -30,11 +29,18 @@ def measured(events: int, connections: int, web: int) -> list[Row]:
         bare, _ = _posted("bare:app", *asked)
         plain, _ = _posted("plain:app", *asked, PULSORA_ENDPOINT=endpoint)
         sqlite, sizes = _durable(f"sqlite:///{folder}/bridge.db", *asked)
-        rows = [_row(BARE, bare), _row(PLAIN, plain, BARE), _row("on disk, then 200: SQLite", sqlite, BARE, sizes)]
+        rows = [bare.row(BARE), plain.row(PLAIN, BARE), sqlite.row("on disk, then 200: SQLite", BARE, sizes)]
         if url is not None:
             found, sizes = _durable(url, *asked)
-            rows.append(_row("on disk, then 200: PostgreSQL", found, BARE, sizes))
+            rows.append(found.row("on disk, then 200: PostgreSQL", BARE, sizes))
         return rows
+
+
+def with_peers(events: int, connections: int, web: int) -> list[Row]:
+    """The same, and after them what other software does with a webhook, as far as it can be installed."""
+    rows = measured(events, connections, web)
+    with tempfile.TemporaryDirectory() as name:
+        return rows + peers.measured(Path(name), events, connections, web)
 
 
 def _posted(app: str, folder: Path, events: int, connections: int, web: int, **environ: str) -> tuple[Measured, str]:
@@ -55,26 +61,16 @@ def _durable(url: str, folder: Path, events: int, connections: int, web: int) ->
     return found, sizes
 
 
-def _row(name: str, found: Measured, beside: str | None = None, note: str = "") -> Row:
-    return Row(
-        name=name,
-        rate=found.rate,
-        p50=found.wait(0.5),
-        p99=found.wait(0.99),
-        errors=found.errors,
-        beside=beside,
-        note=note,
-    )
-
-
 def main(args: Sequence[str]) -> None:
     """Measures, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--web", type=int, default=2, help="web processes")
+    parser.add_argument("--peers", action="store_true", help="install and measure other software too")
     asked = parser.parse_args(args)
-    show(measured(asked.events, asked.connections, asked.web))
+    found = with_peers if asked.peers else measured
+    show(found(asked.events, asked.connections, asked.web))
 
 
 if __name__ == "__main__":

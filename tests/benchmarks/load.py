@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import selectors
 import signal
 import socket
@@ -23,6 +24,7 @@ from pathlib import Path
 from queue import Queue
 
 import psutil
+from table import Row
 
 from bridge.sender.standin import StandIn
 from bridge.store import Store, inbox
@@ -33,6 +35,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRET = "whsec_bench_fake_secret"
 TOKEN = "sec_bench_fake_token"
 BYTES = 7000
+WARM = 500
+BARE = "bare Flask route: reads the body, answers"
 SETTINGS = {
     "STRIPE_WEBHOOK_SECRET": SECRET,
     "PULSORA_SECRET_TOKEN": TOKEN,
@@ -40,6 +44,7 @@ SETTINGS = {
     "SETTLE_SECONDS": "0",
     "LOG_FORMAT": "json",
 }
+LENGTH = re.compile(rb"^Content-Length: *(\d+)\r$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +65,20 @@ class Measured:
         """Milliseconds that this share of all requests stayed below."""
         return sorted(self.waits)[min(int(len(self.waits) * share), len(self.waits) - 1)] * 1000
 
+    def row(self, name: str, beside: str | None = None, note: str = "") -> Row:
+        """Its line in the table."""
+        return Row(
+            name=name,
+            rate=self.rate,
+            p50=self.wait(0.5),
+            p99=self.wait(0.99),
+            errors=self.errors,
+            beside=beside,
+            note=note,
+        )
 
-def webhook(number: int, tag: str, size: int = BYTES) -> bytes:
+
+def webhook(number: int, tag: str, size: int = BYTES, kind: str = "charge.succeeded") -> bytes:
     """A charge by a customer of its own, with its visit: it becomes one revenue event. As large as real ones are."""
     now, name = int(time.time()), f"{tag}{number}"
     charge = {
@@ -72,7 +89,7 @@ def webhook(number: int, tag: str, size: int = BYTES) -> bytes:
     }  # fmt: skip
     event = {
         "id": f"evt_{name}", "object": "event", "api_version": "2025-03-31.basil", "created": now,
-        "type": "charge.succeeded", "livemode": True, "data": {"object": charge},
+        "type": kind, "livemode": True, "data": {"object": charge},
     }  # fmt: skip
     chance = random.Random(number)
     missing = size - len(json.dumps(event))
@@ -80,16 +97,18 @@ def webhook(number: int, tag: str, size: int = BYTES) -> bytes:
     return json.dumps(event).encode()
 
 
-def requests(count: int, tag: str, size: int = BYTES) -> list[bytes]:
-    """So many signed requests, each of another event."""
+def requests(
+    count: int, tag: str, size: int = BYTES, *, path: str = "/webhooks/stripe", kind: str = "charge.succeeded"
+) -> list[bytes]:
+    """So many signed requests to the path, each of another event of this type."""
     sign, now = processors()["stripe"].sign, datetime.now(UTC)
-    return [_request(sign(webhook(number, tag, size), SECRET, now)) for number in range(count)]
+    return [_request(sign(webhook(number, tag, size, kind), SECRET, now), path) for number in range(count)]
 
 
-def _request(signed: object) -> bytes:
+def _request(signed: object, path: str) -> bytes:
     fields = "".join(f"{name}: {value}\r\n" for name, value in signed.headers.items())  # type: ignore[attr-defined]
     body: bytes = signed.body  # type: ignore[attr-defined]
-    head = f"POST /webhooks/stripe HTTP/1.1\r\nHost: bench\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
@@ -106,12 +125,18 @@ def post(port: int, prepared: Sequence[bytes], connections: int = 32) -> Measure
             connection, (since, answer) = key.fileobj, key.data
             more = connection.recv(65536)  # type: ignore[union-attr]
             answer += more
-            if more and not answer.endswith(b"}\n"):  # head and body come apart
+            if more and not _is_whole(answer):
                 continue
             waits.append(time.perf_counter() - since)
             errors += not answer.startswith(b"HTTP/1.1 200")
             _next(selector, connection, waiting)  # type: ignore[arg-type]
     return Measured(count=len(prepared) - errors, errors=errors, seconds=time.perf_counter() - began, waits=waits)
+
+
+def _is_whole(answer: bytearray) -> bool:
+    head, _, body = answer.partition(b"\r\n\r\n")  # they may come apart
+    length = LENGTH.search(head + b"\r")
+    return length is not None and len(body) >= int(length[1])
 
 
 def _next(
@@ -129,7 +154,9 @@ def _next(
 
 
 @contextmanager
-def started(command: Sequence[str], folder: Path, **environ: str) -> Iterator[int]:
+def started(
+    command: Sequence[str], folder: Path, *, program: Sequence[str] = (sys.executable, "-m"), **environ: str
+) -> Iterator[int]:
     """A server on a free port, in a process group that is gone afterwards; its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -143,7 +170,7 @@ def started(command: Sequence[str], folder: Path, **environ: str) -> Iterator[in
     }
     with (folder / f"{port}.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=folder, env=environ, stdout=log, stderr=log, start_new_session=True
+            [*program, *command], cwd=folder, env=environ, stdout=log, stderr=log, start_new_session=True
         )
     try:
         _await(port, process)

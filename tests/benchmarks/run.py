@@ -1,6 +1,6 @@
 """All benchmarks of the running service in one run, one table.
 
-python tests/benchmarks/run.py [--events 10000] [--stored 100000]
+python tests/benchmarks/run.py [--events 10000] [--stored 100000] [--peers]
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--stored", type=int, default=100_000, help="events of the long history")
+    parser.add_argument("--peers", action="store_true", help="install and measure other software too")
     asked = parser.parse_args()
-    rows = bench_accept.measured(asked.events, connections=32, web=2)
+    accepted = bench_accept.with_peers if asked.peers else bench_accept.measured
+    rows = accepted(asked.events, connections=32, web=2)
     rows += bench_pipeline.measured(asked.events)
     rows += bench_history.measured(asked.stored, waiting=10_000, events=asked.events // 2)
     sys.stdout.write(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors, ")
