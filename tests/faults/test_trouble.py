@@ -5,11 +5,12 @@ from __future__ import annotations
 import resource
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,20 @@ def absent(database: Path, service: Service) -> Iterator[None]:
         file.with_name(f"{file.name}.away").rename(file)
 
 
-@pytest.mark.parametrize("trouble", [locked, full, absent], ids=["locked", "disk full", "absent"])
+@contextmanager
+def read_only(database: Path, service: Service) -> Iterator[None]:
+    """Nothing may be written, not even by who has the file open already: permissions would not stop that, or root."""
+    files = [file for file in database.parent.glob(f"{database.name}*") if not file.name.endswith(".lane")]
+    with ExitStack() as stack:
+        for file in files:
+            _attribute("+i", file)
+            stack.callback(_attribute, "-i", file)
+        yield
+
+
+@pytest.mark.parametrize(
+    "trouble", [locked, full, absent, read_only], ids=["locked", "disk full", "absent", "read-only"]
+)
 def test_a_file_in_trouble_is_told_in_time_and_recovers(
     sqlite_url: str, tmp_path: Path, trouble: Any, request: pytest.FixtureRequest
 ) -> None:
@@ -105,6 +119,30 @@ def test_a_file_in_trouble_is_told_in_time_and_recovers(
         crowd.sent |= {f"evt_trouble_{number}" for number in (0, 1, 2, 10**6)}
         reckon([crowd], sqlite_url, ingest).demand_truth(RESENDS)
         assert integrity(database) == "ok"
+        assert service.logs_of("Traceback", *SECRETS) == []
+
+
+@pytest.mark.parametrize("seconds", [10, pytest.param(60, marks=pytest.mark.campaign)])
+def test_a_lock_that_is_held_for_long_is_told_in_time_all_along(sqlite_url: str, tmp_path: Path, seconds: int) -> None:
+    with (
+        StandIn(TOKEN) as ingest,
+        running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint) as service,
+        Crowd(ports=(service.port,), threads=4, pause_seconds=0.02) as crowd,
+    ):
+        crowd.await_acknowledged(20)
+
+        with locked(Path(sqlite_url.removeprefix("sqlite:///")), service):
+            until, acknowledged = time.monotonic() + seconds, len(crowd.acknowledged)
+            while time.monotonic() < until:
+                demand_refusals(service, 1)
+            assert len(crowd.acknowledged) - acknowledged <= crowd.threads  # whose commits came just before the lock
+        demand_recovery(service)
+
+        crowd.await_acknowledged(len(crowd.acknowledged) + 20)
+        crowd.__exit__()
+        crowd.sent |= {f"evt_trouble_{number}" for number in (0, 10**6)}
+        assert {status for status, _ in crowd.refused} == {503}
+        reckon([crowd], sqlite_url, ingest).demand_truth(RESENDS)
         assert service.logs_of("Traceback", *SECRETS) == []
 
 
@@ -157,6 +195,13 @@ def _stop(server: Any, manner: str) -> None:
 
     order = ("-w", "-m", manner, "-D", str(server.pgdata), "stop")
     postgres_server.pgexec("pg_ctl", order, bin_path=server.bin_path, user=server.system_user, timeout=20)
+
+
+def _attribute(change: str, file: Path) -> None:
+    """Sets or unsets the attribute that makes a file immutable. Only root may, and only some file systems know it."""
+    chattr = shutil.which("chattr")
+    if chattr is None or subprocess.run([chattr, change, str(file)], capture_output=True).returncode:
+        pytest.skip("a file can only be made immutable by root, on a file system that knows it")
 
 
 def _limit(processes: list[psutil.Process], most: int) -> None:
