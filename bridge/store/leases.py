@@ -43,8 +43,12 @@ def give_up(tx: Connection, name: str, owner: str) -> None:
 
 
 def give_up_all(tx: Connection, owner: str) -> None:
-    """Ends all leases of a worker that has ended, and forgets it."""
+    """Ends all leases of a worker that has ended."""
     tx.execute(OF_OWNER, {"whose": owner})
+
+
+def forget(tx: Connection, owner: str) -> None:
+    """Strikes a worker off the list of those that were alive."""
     tx.execute(SILENCE, {"whose": owner})
 
 

@@ -32,6 +32,7 @@ IDLE_SECONDS = 0.25
 AFTER_ERROR_SECONDS = 2.0
 SHARE_SECONDS = 1.0  # of a turn, for routing and for settling each: a flood of the one never starves the other
 BEAT = timedelta(seconds=10)
+LONGEST_LEASE = timedelta(minutes=5)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -102,6 +103,7 @@ class Worker:
         """Gives back what is still under lease, so that whoever comes next need not wait for it."""
         with suppress(BridgeError), self.store.transaction() as tx:
             _release(tx, self.owner)
+            leases.forget(tx, self.owner)
 
     def settle(self, now: datetime, hydrate: Hydrate | None = None) -> int:
         """Settles one batch; how many streams. Those that a failing store left in hand go back first, and are due."""
@@ -120,20 +122,27 @@ class Worker:
         if now - self._last_beat >= BEAT:
             with self.store.transaction() as tx:
                 leases.beat(tx, self.owner, now)
-                _inherit(tx)
+                _inherit(tx, now)
             self._last_beat = now
 
 
-def _inherit(tx: Connection) -> None:
-    """What a worker of this machine had in hand when it was killed goes on at once, not when its leases run out."""
-    for owner in filter(owners.has_ended, leases.beats(tx)):
-        log.info("took_over", owner=owner, count=_release(tx, owner))
+def _inherit(tx: Connection, now: datetime) -> None:
+    """What a worker of this machine had in hand when it was killed goes on at once, not when its leases run out.
+
+    Looked at again until no lease of its can be left: a database may end what it began after it is gone.
+    """
+    for owner, at in leases.beats(tx).items():
+        if not owners.has_ended(owner):
+            continue
+        if count := _release(tx, owner):
+            log.info("took_over", owner=owner, count=count)
+        if now - at > LONGEST_LEASE:
+            leases.forget(tx, owner)
 
 
 def _release(tx: Connection, owner: str) -> int:
-    found = streams.release_all(tx, owner) + outbox.release_all(tx, owner)
     leases.give_up_all(tx, owner)
-    return found
+    return streams.release_all(tx, owner) + outbox.release_all(tx, owner)
 
 
 def _for_a_while(step: Callable[[], int], full: int, stop: Event) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.sender.standin import StandIn
-from bridge.store import inbox, open_store
+from bridge.store import inbox, leases, open_store, outbox, streams
 from tests.faults.clients import Crowd
 
 
@@ -22,6 +22,7 @@ class Reckoning:
     lost: Sequence[str]  # acknowledged, and not on disk or not the same bytes
     phantom: Sequence[str]  # on disk, and never sent
     missing: Sequence[str]  # on disk, and not at Pulsora
+    where: str  # the first of them stands
     unknown: Sequence[str]  # at Pulsora, and not on disk
     resends: int
     altered: Sequence[str]  # sent again in other bytes
@@ -30,7 +31,7 @@ class Reckoning:
         """Nothing lost, nothing invented, nothing missing; sent again at most so often, in the same bytes."""
         assert not self.lost, f"{len(self.lost)} acknowledged events are lost: {self.lost[:5]}"
         assert not self.phantom, f"{len(self.phantom)} events were never sent: {self.phantom[:5]}"
-        assert not self.missing, f"{len(self.missing)} payments never arrived: {self.missing[:5]}"
+        assert not self.missing, f"{len(self.missing)} payments never arrived: {self.missing[:5]}; {self.where}"
         assert not self.unknown, f"{len(self.unknown)} payments were invented: {self.unknown[:5]}"
         assert not self.altered, f"{len(self.altered)} payments were sent in different bytes: {self.altered[:5]}"
         assert self.resends <= resends, f"{self.resends} were sent again, at most {resends} were in flight"
@@ -44,11 +45,13 @@ def reckon(crowds: Sequence[Crowd], database_url: str, ingest: StandIn, *, patie
     sent = {event_id for crowd in crowds for event_id in crowd.sent}
     posts = posts_by_payment(ingest)
     paid = {event_id.replace("evt_", "pi_", 1) for event_id in stored}
+    missing = sorted(paid - set(posts))
     return Reckoning(
         acknowledged=len(acknowledged),
         lost=sorted(event_id for event_id, body in acknowledged.items() if stored.get(event_id) != body),
         phantom=sorted(set(stored) - sent),
-        missing=sorted(paid - set(posts)),
+        missing=missing,
+        where=_where(database_url, missing[0]) if missing else "",
         unknown=sorted(set(posts) - paid),
         resends=sum(len(bodies) - 1 for bodies in posts.values()),
         altered=sorted(payment for payment, bodies in posts.items() if len(set(bodies)) > 1),
@@ -69,6 +72,19 @@ def stored_events(database_url: str) -> dict[str, bytes]:
     finally:
         store.close()
     return found
+
+
+def _where(database_url: str, payment: str) -> str:
+    """How far a payment has come that did not arrive."""
+    store = open_store(database_url)
+    try:
+        with store.reading() as tx:
+            row = inbox.find(tx, payment.replace("pi_", "evt_", 1))
+            stream_id = row.stream_id if row is not None and row.stream_id else ""
+            sent = [one for one in outbox.listing(tx, limit=10**6) if one.stream_id == stream_id]
+            return f"inbox {row}, stream {streams.known(tx, [stream_id])}, outbox {sent}, alive {leases.beats(tx)}"
+    finally:
+        store.close()
 
 
 def posts_by_payment(ingest: StandIn) -> dict[str, list[bytes]]:

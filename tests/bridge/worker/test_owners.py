@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +31,17 @@ def test_a_process_of_this_machine_that_is_gone_has_ended(ended: str) -> None:
     assert owners.has_ended(ended) is True
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system has no /proc")
+def test_a_process_that_ended_and_was_not_looked_after_has_ended() -> None:
+    host, _, place = owners.this().split(":")
+    process = subprocess.Popen([sys.executable, "-c", ""])
+
+    while not owners.has_ended(f"{host}:{process.pid}:{place}"):
+        time.sleep(0.01)
+
+    assert process.wait() == 0
+
+
 def test_this_process_has_not_ended() -> None:
     assert owners.has_ended(owners.this()) is False
 
@@ -50,7 +63,37 @@ def test_what_an_ended_worker_had_in_hand_goes_on_at_once(store: Store, database
         assert leases.acquire(tx, "router", "heir", NOON, NOON + timedelta(minutes=1)) is True
         assert [claim.stream_id for claim in streams.claim_due(tx, NOON, 10, "heir", NOON)] == ["s"]
         assert [found.output_key for found in outbox.claim(tx, NOON, 10, "heir", NOON)] == ["payment:pi_1"]
-        assert set(leases.beats(tx)) == {"heir"}
+
+
+def test_what_the_database_ends_after_its_worker_is_gone_is_taken_over_too(
+    store: Store, database_url: str, ended: str
+) -> None:
+    worker = loop.Worker(store=store, settings=some_settings(database_url), owner="heir")
+    with store.transaction() as tx:
+        leases.beat(tx, ended, NOON)
+    worker.beat(NOON)
+    _leave_behind(store, ended)
+
+    worker.beat(NOON + loop.BEAT)
+
+    with store.transaction() as tx:
+        assert len(streams.claim_due(tx, NOON, 10, "heir", NOON)) == 1
+
+
+def test_an_ended_worker_is_forgotten_when_no_lease_of_its_can_be_left(
+    store: Store, database_url: str, ended: str
+) -> None:
+    worker = loop.Worker(store=store, settings=some_settings(database_url), owner="heir")
+    with store.transaction() as tx:
+        leases.beat(tx, ended, NOON)
+
+    worker.beat(NOON + timedelta(minutes=4))
+    with store.reading() as tx:
+        soon = set(leases.beats(tx))
+    worker.beat(NOON + timedelta(minutes=6))
+
+    with store.reading() as tx:
+        assert (soon, set(leases.beats(tx))) == ({"heir", ended}, {"heir"})
 
 
 def test_what_a_living_worker_has_in_hand_stays_its_own(store: Store, database_url: str) -> None:
