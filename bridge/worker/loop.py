@@ -119,7 +119,7 @@ class Worker:
 
     def beat(self, now: datetime) -> None:
         """Says every ten seconds that this worker is alive, and takes over from those that are not."""
-        if now - self._last_beat >= BEAT:
+        if not self._last_beat <= now < self._last_beat + BEAT:  # also when the clock was put back
             with self.store.transaction() as tx:
                 leases.beat(tx, self.owner, now)
                 _inherit(tx, now)

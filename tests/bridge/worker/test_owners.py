@@ -96,6 +96,16 @@ def test_an_ended_worker_is_forgotten_when_no_lease_of_its_can_be_left(
         assert (soon, set(leases.beats(tx))) == ({"heir", ended}, {"heir"})
 
 
+def test_a_worker_is_seen_although_the_clock_was_put_back(store: Store, database_url: str) -> None:
+    worker = loop.Worker(store=store, settings=some_settings(database_url), owner="w")
+    worker.beat(NOON)
+
+    worker.beat(NOON - timedelta(hours=1))
+
+    with store.reading() as tx:
+        assert leases.beats(tx) == {"w": NOON - timedelta(hours=1)}
+
+
 def test_what_a_living_worker_has_in_hand_stays_its_own(store: Store, database_url: str) -> None:
     _leave_behind(store, owners.this())
 
