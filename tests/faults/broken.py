@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from bridge.store import Store, inbox
@@ -47,10 +48,27 @@ def forgetful() -> None:
     inbox.ready = shortened
 
 
+def lane() -> None:
+    """Lets everybody write at once: each request by itself, and no process waits for another."""
+    from bridge.store.lane import Lane
+
+    @contextmanager
+    def turn(lane: Lane, seconds: float) -> Iterator[None]:
+        yield
+
+    def accept_alone(store: Store, arrival: Arrival) -> bool:
+        with store.transaction() as tx:
+            return inbox.store(tx, [inbox.ready(arrival)])[0]
+
+    Lane.turn = turn  # type: ignore[method-assign]
+    Store.accept = accept_alone  # type: ignore[method-assign]
+
+
 GUARDS: Mapping[str, Callable[[], None]] = {
     "early": early,
     "unsynced": unsynced,
     "forgetful": forgetful,
+    "lane": lane,
 }
 
 GUARDS[os.environ["BROKEN_GUARD"]]()

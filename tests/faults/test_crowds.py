@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from bridge.sender.standin import StandIn
 from tests.faults.clients import Crowd
 from tests.faults.reckoning import integrity, reckon
@@ -17,14 +19,15 @@ TROUBLE = ("locked", "Traceback", '"level": "error"')
 EVENTS = 600
 
 
-def crowded(folder: Path, database_url: str, ingest: StandIn, stack: ExitStack, **more: str) -> list[Service]:
+def crowded(
+    folder: Path, database_url: str, ingest: StandIn, stack: ExitStack, guard: str | None = None, **more: str
+) -> list[Service]:
     """Two services, one with four web processes, and two more workers, on one database."""
     for name in ("one", "two"):
         (folder / name).mkdir()
-    one = stack.enter_context(
-        running(folder / "one", database_url=database_url, endpoint=ingest.endpoint, WEB_WORKERS="4", **more)
-    )
-    two = stack.enter_context(running(folder / "two", database_url=database_url, endpoint=ingest.endpoint, **more))
+    shared = {"database_url": database_url, "endpoint": ingest.endpoint, "guard": guard, **more}
+    one = stack.enter_context(running(folder / "one", WEB_WORKERS="4", **shared))
+    two = stack.enter_context(running(folder / "two", **shared))
     one.start("worker")
     one.start("worker")
     return [one, two]
@@ -45,6 +48,19 @@ def test_two_services_and_four_workers_share_one_database(database_url: str, tmp
             assert service.logs_of(*SECRETS) == []
     if database_url.startswith("sqlite"):
         assert integrity(Path(database_url.removeprefix("sqlite:///"))) == "ok"
+
+
+@pytest.mark.parametrize("guard", [None, "lane"])
+def test_a_throng_is_served_without_a_refusal_and_is_not_where_everybody_writes_at_once(
+    sqlite_url: str, tmp_path: Path, guard: str | None
+) -> None:
+    with StandIn(TOKEN) as ingest, ExitStack() as stack:
+        services = crowded(tmp_path, sqlite_url, ingest, stack, guard)
+        with Crowd(ports=tuple(service.port for service in services), threads=48) as throng:
+            throng.await_acknowledged(3000, 120)
+        told = [line for service in services for line in service.logs_of("another program holds its lock")]
+
+    assert bool(throng.refused) == bool(told) == (guard == "lane")
 
 
 def test_all_of_them_together_keep_the_budget(sqlite_url: str, tmp_path: Path) -> None:
