@@ -38,7 +38,7 @@ SETTINGS = {
 }
 ADA = Story.begin("ada", BORN).subscribe(PRO).renew()  # delivered
 BOB = Story.begin("bob", BORN).subscribe(PRO)  # settled, to be sent
-BOB_LATER = BOB.later(days=10).change(TEAM, billed=3380).webhooks[len(BOB.webhooks) :]  # not looked at yet
+BOB_LATER = BOB.later(days=10).change(TEAM, billed=True).webhooks[len(BOB.webhooks) :]  # not looked at yet
 CLEO = Story.begin("cleo", BORN).subscribe(PRO)  # given to her stream, not quiet yet
 DAN = Story.begin("dan", BORN, visit={}).buy(2900)  # settled, held for his visit
 
