@@ -87,8 +87,11 @@ def absent(database: Path, service: Service) -> Iterator[None]:
 
 @contextmanager
 def read_only(database: Path, service: Service) -> Iterator[None]:
-    """Nothing may be written, not even by who has the file open already: permissions would not stop that, or root."""
-    files = [file for file in database.parent.glob(f"{database.name}*") if not file.name.endswith(".lane")]
+    """Nothing may be written, not even by who has the file open already: permissions would not stop that, or root.
+
+    The shared memory file is let be: the system ends a process that touches a page of it (SIGBUS), whatever it does.
+    """
+    files = [database, database.with_name(f"{database.name}-wal")]
     with ExitStack() as stack:
         for file in files:
             _attribute("+i", file)
