@@ -1,5 +1,6 @@
 """The bridge without one of its guards, to show that the harness notices: `BROKEN_GUARD=early python broken.py serve`.
 
+Several may be taken out at once: `BROKEN_GUARD=unseen+key`.
 The patch is made while this module loads, so the processes that multiprocessing spawns have it too.
 """
 
@@ -11,8 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
-from bridge.store import Store, inbox
+from alembic import op
+from sqlalchemy import UniqueConstraint, false
+
+from bridge.ledger import EMPTY
+from bridge.store import Store, inbox, outbox, tables
+from bridge.store.dialects import each
 from bridge.store.inbox import Arrival
 
 
@@ -64,14 +71,48 @@ def lane() -> None:
     Store.accept = accept_alone  # type: ignore[method-assign]
 
 
+def unseen() -> None:
+    """Takes every webhook for a new one, whatever its event's id."""
+    inbox.SEEN = inbox.SEEN.where(false())
+    _allow_twice("inbox")
+
+
+def forgotten() -> None:
+    """Remembers nothing of a customer from one settlement to the next."""
+    from bridge.worker import settle
+
+    settle.load = lambda text: EMPTY  # type: ignore[attr-defined]
+
+
+def key() -> None:
+    """Sends a revenue event whose output key was sent before."""
+    outbox.ADD = each(lambda insert_into: insert_into(tables.outbox))
+    _allow_twice("outbox")
+
+
+def _allow_twice(table: str) -> None:
+    """The table is made without what must be unique in it."""
+    create_table = op.create_table
+
+    def create_loosely(name: str, *parts: Any, **more: Any) -> Any:
+        kept = [part for part in parts if name != table or not isinstance(part, UniqueConstraint)]
+        return create_table(name, *kept, **more)
+
+    op.create_table = create_loosely
+
+
 GUARDS: Mapping[str, Callable[[], None]] = {
     "early": early,
     "unsynced": unsynced,
     "forgetful": forgetful,
     "lane": lane,
+    "unseen": unseen,
+    "forgotten": forgotten,
+    "key": key,
 }
 
-GUARDS[os.environ["BROKEN_GUARD"]]()
+for name in os.environ["BROKEN_GUARD"].split("+"):
+    GUARDS[name]()
 
 if __name__ == "__main__":
     from bridge.cli import main
