@@ -13,6 +13,7 @@ from bridge.sender.rulings import Trial, handed_back, unrouted
 from bridge.sender.schedule import next_probe
 from bridge.store import budget, leases, outbox, pauses
 from bridge.store.pauses import Pause
+from bridge.uptime import Uptime
 
 # Longer than a claimed event can take: it stays fresh for 10 s, and a post with all its waits takes less than a minute.
 LEASE = timedelta(minutes=3)
@@ -40,7 +41,14 @@ class Claimed:
     spent: set[str] = field(default_factory=set)
 
 
-def claim(tx: Connection, plan: Plan, now: datetime, room: Mapping[str, int], shut: Collection[str]) -> Claimed:
+def claim(
+    tx: Connection,
+    plan: Plan,
+    now: datetime,
+    room: Mapping[str, int],
+    shut: Collection[str],
+    uptime: Uptime | None = None,
+) -> Claimed:
     """Claim what may go out, at most `room` events for each origin.
 
     `shut`: destinations and origins that have just been found closed, before the store knows.
@@ -49,21 +57,21 @@ def claim(tx: Connection, plan: Plan, now: datetime, room: Mapping[str, int], sh
     halted = {name for name, pause in standing.items() if pause.probing or pause.until > now}
     found = Claimed(halted=halted | set(shut))
     for origin in plan.origins():
-        left = _left(tx, plan, origin, now, room[origin])
+        left = _left(tx, plan, origin, now, room[origin], uptime)
         if left == 0 < room[origin]:
             found.spent.add(origin)
         if left > 0 and origin not in found.halted:
             trials = _probes(tx, plan, origin, now, standing, shut)
             trials += _open(tx, plan, origin, now, left - len(trials), found.halted)
-            found.trials += _granted(tx, plan, origin, now, trials)
+            found.trials += _granted(tx, plan, origin, now, trials, uptime)
     return found
 
 
-def _left(tx: Connection, plan: Plan, origin: str, now: datetime, room: int) -> int:
+def _left(tx: Connection, plan: Plan, origin: str, now: datetime, room: int, uptime: Uptime | None) -> int:
     """How many requests the origin's budget leaves of those there is room for."""
     if not plan.per_hour:
         return room
-    return max(0, min(room, plan.per_hour - budget.used(tx, origin, now)))
+    return max(0, min(room, plan.per_hour - budget.used(tx, origin, now, uptime)))
 
 
 def _open(tx: Connection, plan: Plan, origin: str, now: datetime, limit: int, halted: Collection[str]) -> list[Trial]:
@@ -116,11 +124,13 @@ def _claimed(
     ]
 
 
-def _granted(tx: Connection, plan: Plan, origin: str, now: datetime, trials: Sequence[Trial]) -> Sequence[Trial]:
+def _granted(
+    tx: Connection, plan: Plan, origin: str, now: datetime, trials: Sequence[Trial], uptime: Uptime | None
+) -> Sequence[Trial]:
     """As many as the budget grants; the others, when another process was quicker, are put back."""
     if not trials or not plan.per_hour:
         return trials
-    granted = budget.take(tx, origin, now, len(trials), plan.per_hour).granted
+    granted = budget.take(tx, origin, now, len(trials), plan.per_hour, uptime).granted
     if granted < len(trials):
         outbox.record(tx, [handed_back(trial.delivery, now).outcome for trial in trials[granted:]])
     return trials[:granted]

@@ -20,6 +20,7 @@ from bridge.sender.rulings import Trial, told
 from bridge.sender.schedule import Verdict, is_expected
 from bridge.store import Store, budget, outbox, pauses
 from bridge.store.outbox import Delivery, DeliveryStatus
+from bridge.uptime import Uptime
 
 log = structlog.get_logger()
 
@@ -83,17 +84,21 @@ class Drain:
         self._least, self._most = threads * 2, threads * MOST_A_THREAD
         self._reach = threads * 4
         self._clock = (datetime.min.replace(tzinfo=UTC), time.monotonic())  # the caller's, and ours beside it
+        self._uptime: Uptime | None = None
 
-    def drain_once(self, now: datetime) -> DrainReport:
+    def drain_once(self, now: datetime, uptime: Uptime | None = None) -> DrainReport:
         """Claims, posts for a quarter of a second, and records. To be called again and again.
+
+        With the machine's `uptime` the budget holds although a clock is set.
 
         When the store fails it raises what the store raises; what was answered is then recorded by a later call.
         """
         self._clock = (now, time.monotonic())
+        self._uptime = uptime
         self._done += self._crew.finished(0, 0)
         with self._store.transaction() as tx:
             self._record(tx, now)
-            claimed = claim(tx, self._plan, now, self._room(), self._shut())
+            claimed = claim(tx, self._plan, now, self._room(), self._shut(), uptime)
         recorded = self._recorded()
         self._give(claimed.trials, now)
         self._done += self._crew.finished(self._wanted(claimed), TURN_SECONDS)
@@ -129,7 +134,7 @@ class Drain:
         unused = Counter(done.job.trial.destination.origin for done in self._done if done.answer is None)
         for origin, count in unused.items():
             if self._plan.per_hour:
-                budget.give_back(tx, origin, now, count)
+                budget.give_back(tx, origin, now, count, self._uptime)
 
     def _recorded(self) -> list[Done]:
         """What the transaction that just ended has put on disk: no longer in hand, and told."""

@@ -12,6 +12,7 @@ from threading import Event, Thread
 import structlog
 from sqlalchemy import Connection
 
+from bridge import uptime
 from bridge.errors import BridgeError
 from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain, DrainReport
@@ -96,7 +97,7 @@ class Worker:
             per_hour=settings.rate_limit_per_hour,
             stop=stop,
         )
-        _keep_turning(lambda: _is_busy(drain.drain_once(datetime.now(UTC))), stop)
+        _keep_turning(lambda: _is_busy(drain.drain_once(datetime.now(UTC), uptime.read())), stop)
         drain.close()
 
     def leave(self) -> None:

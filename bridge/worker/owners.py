@@ -8,6 +8,8 @@ from functools import cache
 from hashlib import blake2s
 from pathlib import Path
 
+from bridge import uptime
+
 
 def this() -> str:
     """This process: host, process id, and a mark of where that id means something."""
@@ -42,8 +44,7 @@ def _is_zombie(pid: int) -> bool:
 def _place() -> str:
     """A mark of this boot of this machine and this space of process ids; nothing where the system does not tell."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         space = os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
-    return blake2s(f"{boot} {space}".encode(), digest_size=4).hexdigest()
+    return blake2s(f"{uptime.boot_name()} {space}".encode(), digest_size=4).hexdigest()

@@ -13,6 +13,7 @@ from bridge.sender.drain import Drain, DrainReport
 from bridge.sender.standin import StandIn
 from bridge.store import Store, outbox
 from bridge.store.outbox import Delivery, DeliveryStatus, NewDelivery
+from bridge.uptime import Uptime
 
 TOKEN = "sec_test_fake"
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -67,11 +68,13 @@ def keys(pulsora: StandIn) -> list[str]:
     return [request.data["transaction_id"] for request in pulsora.received if request.data]
 
 
-def turns(drain: Drain, now: datetime = NOW, *, until: Callable[[], bool] | None = None) -> DrainReport:
+def turns(
+    drain: Drain, now: datetime = NOW, *, uptime: Uptime | None = None, until: Callable[[], bool] | None = None
+) -> DrainReport:
     """Turns of the drain until nothing is on its way and nothing was claimed, or until something holds."""
     stop_at = time.monotonic() + 10
     while time.monotonic() < stop_at:
-        report = drain.drain_once(now)
+        report = drain.drain_once(now, uptime)
         if until() if until else not report.in_hand and not report.claimed:
             return report
     raise AssertionError("the drain did not come to rest")

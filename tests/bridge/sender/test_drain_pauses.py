@@ -12,6 +12,7 @@ from bridge.sender.drain import Drain
 from bridge.sender.standin import Reply, StandIn
 from bridge.store import Store, budget, pauses
 from bridge.store.outbox import DeliveryStatus
+from bridge.uptime import Uptime
 from tests.bridge.sender.draining import MINUTE, NOW, SECOND, TOKEN, MakeDrain, an_event, keys, put, rows, turns
 
 
@@ -170,6 +171,24 @@ def test_no_rolling_hour_holds_more_than_the_budget(store: Store, make_drain: Ma
     busiest = max(Counter(sum(at <= other < at + 60 * MINUTE for other in sent_at) for at in sent_at))
     assert busiest == 10  # all of it is used, and no more, the retries included
     assert len(pulsora.accepted) >= 32
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_gives_no_second_budget_and_sends_nothing_twice(
+    store: Store, make_drain: MakeDrain, pulsora: StandIn, hours: int
+) -> None:
+    put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(35)))
+    sent_at: list[datetime] = []
+
+    for minute in range(0, 500, 5):  # of a clock that nobody sets; each time another process looks at one that is
+        before, at = len(pulsora.received), NOW + minute * MINUTE
+        drain = make_drain(per_hour=10, threads=2, owner=f"test:{minute}")
+        told = at + (60 * hours * MINUTE if minute >= 30 else 0 * MINUTE)
+        turns(drain, told, uptime=Uptime(boot="boot_fake", seconds=minute * 60.0))
+        sent_at += [at] * (len(pulsora.received) - before)
+
+    assert max(sum(at <= other < at + 60 * MINUTE for other in sent_at) for at in sent_at) == 10
+    assert sorted(keys(pulsora)) == sorted(f"in_{number}" for number in range(35))
 
 
 def test_a_spent_budget_is_told(store: Store, make_drain: MakeDrain, pulsora: StandIn) -> None:

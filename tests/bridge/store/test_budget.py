@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.store import Store, budget
+from bridge.uptime import Uptime
 from tests.bridge.store.builders import HOUR, MINUTE, NOON
 
 SECOND = timedelta(seconds=1)
@@ -108,6 +109,42 @@ def test_no_rolling_hour_is_ever_above_the_limit(
             granted_at.append((now, budget.take(tx, origin, now, wanted, per_hour).granted))
 
     assert fullest_hour(granted_at) <= per_hour
+
+
+Turn = tuple[int, int, int]  # seconds that really pass, seconds by which the clock is set then, wanted
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    turns=st.lists(
+        st.tuples(st.integers(0, 1500), st.sampled_from([0, 0, -3600, 3600]), st.integers(1, 20)), max_size=40
+    ),
+    per_hour=st.integers(1, 50),
+)
+def test_no_rolling_hour_is_above_the_limit_although_the_clock_is_set(
+    sqlite_store: Store, turns: list[Turn], per_hour: int
+) -> None:
+    origin, passed, set_by, granted_at = uuid4().hex, 0, 0, []
+
+    with sqlite_store.transaction() as tx:
+        for seconds, change, wanted in turns:
+            passed, set_by = passed + seconds, set_by + change
+            now, uptime = NOON + (passed + set_by) * SECOND, Uptime(boot="boot_fake", seconds=float(passed))
+            grant = budget.take(tx, origin, now, wanted, per_hour, uptime)
+            granted_at.append((NOON + passed * SECOND, grant.granted))
+
+    assert fullest_hour(granted_at) <= per_hour
+
+
+def test_what_is_given_back_is_given_back_to_both_clocks(store: Store) -> None:
+    uptime = Uptime(boot="boot_fake", seconds=5000.0)
+
+    with store.transaction() as tx:
+        budget.take(tx, "pulsora", NOON, 10, 10, uptime)
+        budget.give_back(tx, "pulsora", NOON, 4, uptime)
+
+        assert budget.used(tx, "pulsora", NOON, uptime) == 6
+        assert budget.used(tx, "pulsora", NOON + 2 * HOUR, uptime) == 6  # the clock was set
 
 
 Step = tuple[int, int, int, int]  # seconds to the next take, wanted, unused, seconds until these are given back
