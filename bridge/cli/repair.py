@@ -64,7 +64,7 @@ def retry(ids: tuple[int, ...], dead: bool, as_json: bool) -> None:
 @click.option("--source", help="The source; may be left out when there is only one.")
 @click.option("--customer", "customer_id", help="The processor's customer id.")
 @click.option("--subscription", "subscription_id", help="The processor's subscription id.")
-@click.option("--transaction", "transaction_id", help="The payment's id: pi_…, ch_…, in_…, txn_….")
+@click.option("--transaction", "transaction_id", help="The payment's id: pi_…, ch_…, in_…, cs_…, txn_….")
 @click.option("--fingerprint", "visitor_fingerprint", required=True, help="The visitor_fingerprint of the visit.")
 @click.option("--session", "session_id", required=True, help="The session_id of the visit.")
 @click.option("--test", is_flag=True, help="For test-mode traffic.")

@@ -17,6 +17,9 @@ def linked(links: Links, facts: Iterable[Fact]) -> Links:
         ids = fact.ids
         if ids.charge_id and ids.payment_id and ids.charge_id != ids.payment_id:
             payment_of.setdefault(ids.charge_id, ids.payment_id)
+        bought = ids.subscription_id or ids.payment_id or ids.invoice_id
+        if ids.checkout_id and bought:
+            payment_of.setdefault(ids.checkout_id, bought)
         if ids.payment_id and ids.invoice_id and ids.payment_id != ids.invoice_id:
             invoice_of.setdefault(ids.payment_id, ids.invoice_id)
         owed = ids.invoice_id or ids.payment_id

@@ -38,7 +38,7 @@ class Links:
 
     invoice_of: Mapping[str, str] = field(default_factory=dict)  # payment -> invoice
     subscription_of: Mapping[str, str] = field(default_factory=dict)  # invoice or payment -> subscription
-    payment_of: Mapping[str, str] = field(default_factory=dict)  # charge -> payment
+    payment_of: Mapping[str, str] = field(default_factory=dict)  # charge -> payment; checkout session -> what it sold
     matched: Mapping[str, str] = field(default_factory=dict)  # payment -> invoice
 
 

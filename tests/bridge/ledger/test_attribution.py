@@ -197,6 +197,15 @@ def test_a_visit_may_be_registered_for_a_payment_an_invoice_a_charge_or_a_subscr
     assert found(event)[:2] == ("registered", "fp_registered")
 
 
+def test_a_visit_may_be_registered_for_a_checkout_session_that_is_still_to_come() -> None:
+    registered = an_attribution(visit("registered"), Place.REGISTERED, customer_id=None, payment_id="cs_1")
+    session = an_attribution({}, checkout_id="cs_1", invoice_id="in_1", subscription_id="sub_1")
+
+    event = renewal([registered, session, *a_bill(4900)])
+
+    assert found(event)[:2] == ("registered", "fp_registered")
+
+
 def test_a_visit_registered_for_one_payment_is_not_anothers() -> None:
     registered = an_attribution(visit("registered"), Place.REGISTERED, payment_id="pi_2")
 

@@ -21,6 +21,15 @@ def test_a_charge_leads_to_its_payment() -> None:
     assert payment_of(links, Ids()) is None
 
 
+def test_a_checkout_session_leads_to_what_was_bought() -> None:
+    links = links_of(
+        a_link(checkout_id="cs_1", payment_id="pi_1"),
+        a_link(checkout_id="cs_2", invoice_id="in_2", subscription_id="sub_2"),
+    )
+
+    assert (links.payment_of["cs_1"], links.payment_of["cs_2"]) == ("pi_1", "sub_2")
+
+
 def test_a_payment_leads_to_its_invoice_and_the_invoice_to_its_subscription() -> None:
     links = links_of(an_invoice_payment(), an_invoice(), a_payment(charge_id="ch_1"))
 

@@ -159,11 +159,14 @@ def test_an_invoice_payment_waits_until_its_customer_is_told(store: Store, setti
     assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
 
 
-def test_an_unattributed_event_is_held_and_released_by_a_registration(store: Store, settings: Settings) -> None:
+@pytest.mark.parametrize("named", [{"customer_id": "cus_ada"}, {"transaction_id": "cs_ada_1"}])
+def test_an_unattributed_event_is_held_and_released_by_a_registration(
+    store: Store, settings: Settings, named: dict[str, str]
+) -> None:
     arrive(store, Story.begin("ada", BORN, visit={}).subscribe().webhooks)
     work(store, settings)
     held = came_out(store)[0]
-    visit = {"customer_id": "cus_ada", "visitor_fingerprint": "fp_late", "session_id": "sess_late"}
+    visit = {**named, "visitor_fingerprint": "fp_late", "session_id": "sess_late"}
 
     store.accept(registration(settings.sources["stripe"], visit, livemode=True, now=NOW))
     work(store, settings, NOW + timedelta(minutes=1))
