@@ -6,6 +6,7 @@ nobody else gets in. Here the event loop collects, so a slow sender costs a conn
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import selectors
@@ -29,13 +30,21 @@ LARGEST_BODY = 2 * 1024 * 1024
 ROOM_BYTES = 64 * 1024 * 1024  # for all that is not complete yet
 AT_ONCE = 256 * 1024
 SPARE_FILES = 100  # for the database, logs and sockets of gunicorn's own
-TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-TOO_MUCH = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 EXPECTS = re.compile(rb"(?i)\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)")
 LENGTH = re.compile(rb"(?i)\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n")
 CHUNKED = re.compile(rb"(?i)\r\ntransfer-encoding:")
 LAST_CHUNK = b"0\r\n\r\n"
+
+
+def _answer(status: str, code: str, message: str) -> bytes:
+    body = json.dumps({"error": code, "message": message}).encode()
+    fields = f"Connection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"HTTP/1.1 {status}\r\n{fields}\r\n".encode() + body
+
+
+TOO_LATE = _answer("408 Request Timeout", "timeout", "The request took too long to arrive.")
+TOO_MUCH = _answer("431 Request Header Fields Too Large", "too_large", "The head of the request is too large.")
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -18,7 +19,7 @@ from bridge.settings import Settings
 from bridge.store import Store, inbox
 from bridge.web import create_app
 from processors import processors
-from tests.settings import PADDLE_SECRET, STRIPE_SECRET, some_settings
+from tests.settings import ADMIN_TOKEN, PADDLE_SECRET, STRIPE_SECRET, some_settings
 
 EVENT = {"id": "evt_1", "object": "event", "type": "some.thing", "created": 1767225600, "livemode": True}
 
@@ -149,6 +150,14 @@ def test_every_error_is_json(client: FlaskClient, method: str, path: str, status
     assert answer.json is not None
     assert answer.json["error"] == code
     assert set(answer.json) == {"error", "message"}
+
+
+def test_a_name_that_may_be_a_secret_is_not_logged(client: FlaskClient) -> None:
+    with structlog.testing.capture_logs() as told:
+        client.post(f"/webhooks/{ADMIN_TOKEN}")
+        client.post("/webhooks/paddle-clasic")
+
+    assert [line["source"] for line in told] == ["[hidden]", "paddle-clasic"]
 
 
 class Broken:
