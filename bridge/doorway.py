@@ -17,10 +17,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from bridge.affinity import keep_to_one_processor
+from bridge.chunks import Chunks, Malformed
+
+log = structlog.get_logger()
 
 SECONDS = 20  # for a whole request, from the connection's beginning or from the request's first byte
 SECONDS_WHEN_STOPPING = 2
@@ -33,8 +37,7 @@ SPARE_FILES = 100  # for the database, logs and sockets of gunicorn's own
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 EXPECTS = re.compile(rb"(?i)\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)")
 LENGTH = re.compile(rb"(?i)\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n")
-CHUNKED = re.compile(rb"(?i)\r\ntransfer-encoding:")
-LAST_CHUNK = b"0\r\n\r\n"
+ENCODING = re.compile(rb"(?i)\r\ntransfer-encoding:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)")
 
 
 def _answer(status: str, code: str, message: str) -> bytes:
@@ -44,6 +47,8 @@ def _answer(status: str, code: str, message: str) -> bytes:
 
 
 TOO_LATE = _answer("408 Request Timeout", "timeout", "The request took too long to arrive.")
+MALFORMED = _answer("400 Bad Request", "bad_request", "The request cannot be read.")
+TOO_LARGE = _answer("413 Content Too Large", "too_large", "The body is larger than this service reads.")
 TOO_MUCH = _answer("431 Request Header Fields Too Large", "too_large", "The head of the request is too large.")
 
 
@@ -55,25 +60,47 @@ class Arriving:
     data: bytearray = field(default_factory=bytearray)
     head: int = 0
     wanted: int | None = None
+    chunks: Chunks | None = None
     is_polled: bool = False
 
     def add(self, data: bytes) -> None:
-        """Takes what has come, and reads the head once it is complete."""
+        """Takes what has come, and reads the head once it is complete. Raises `Malformed`."""
         self.data += data
         if not self.head and (end := self.data.find(b"\r\n\r\n")) >= 0:
             self.head = end + 4
-            if not CHUNKED.search(self.data, 0, self.head):
-                length = LENGTH.search(self.data, 0, self.head)
+            length = LENGTH.search(self.data, 0, self.head)
+            encodings = ENCODING.findall(self.data, 0, self.head)
+            if not encodings:
                 self.wanted = self.head + (int(length[1]) if length else 0)
+            elif length is None and self._is_chunked(encodings):
+                self.chunks = Chunks()
+            else:
+                raise Malformed("how long the body is cannot be told for sure")
+        if self.chunks:
+            self.chunks.read_on(self.data, self.head)
+
+    def _is_chunked(self, encodings: list[bytes]) -> bool:
+        is_new = self.data.find(b" HTTP/1.1\r\n", 0, self.data.find(b"\n") + 1) > 0
+        return is_new and [encoding.lower() for encoding in encodings] == [b"chunked"]
 
     def is_complete(self) -> bool:
         """Whether a thread need not wait: all is here, or more is promised than the doorway has room for."""
-        if not self.head:
-            return False
+        if self.chunks:
+            return self.chunks.end is not None
         most = self.head + LARGEST_BODY
-        if self.wanted is not None:
-            return len(self.data) >= self.wanted or self.wanted > most
-        return self.data.endswith(LAST_CHUNK) or len(self.data) > most
+        return self.wanted is not None and (len(self.data) >= self.wanted or self.wanted > most)
+
+    def is_too_large(self) -> bool:
+        """Whether the chunks have become more than is taken."""
+        return self.chunks is not None and len(self.data) > self.head + LARGEST_BODY
+
+    def whole(self) -> bytes:
+        """All that is here, as gunicorn is to see it: a body in chunks as one of a known length."""
+        if not self.chunks or self.chunks.end is None:
+            return bytes(self.data)
+        body = self.chunks.joined(self.data, self.head)
+        head = ENCODING.sub(b"\r\nContent-Length: %d" % len(body), bytes(self.data[: self.head]))
+        return head + body + self.data[self.head + self.chunks.end :]
 
     def is_hopeless(self) -> bool:
         """Whether the head is larger than any that is taken."""
@@ -122,9 +149,8 @@ class Doorway(ThreadWorker):
         if conn.parser is None:
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, NEVER_FOR_EVER)  # setblocking() leaves these be
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, NEVER_FOR_EVER)
-        else:  # of a request that came on the heels of the one before
-            self._take(arriving, conn.parser.unreader.take_buffered())
-        self._collect(conn)
+        # Something may have come on the heels of the request before.
+        self._collect(conn, conn.parser.unreader.take_buffered() if conn.parser else b"")
         if conn in self._arriving:
             self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._collect(conn))
             arriving.is_polled = True
@@ -143,14 +169,21 @@ class Doorway(ThreadWorker):
         """Called by gunicorn for what is no request. Its words stay out of the log: they may be a token gone astray."""
         super().handle_error(req, client, addr, _wordless(exc) if isinstance(exc, ParseException) else exc)
 
-    def _collect(self, conn: Any) -> None:
+    def _collect(self, conn: Any, before: bytes = b"") -> None:
         """Takes what has come. A request that is complete goes to a thread."""
         arriving, data = self._arriving[conn], _received(conn.sock)
-        self._take(arriving, data or b"")
+        try:
+            self._take(arriving, before + (data or b""))
+        except Malformed as problem:
+            log.warning("malformed", reason=str(problem))
+            self._turn_away(conn, MALFORMED)
+            return
         if arriving.is_complete():
             self._pass_on(conn)
         elif data == b"":
             self._turn_away(conn)
+        elif arriving.is_too_large():
+            self._turn_away(conn, TOO_LARGE)
         elif arriving.is_hopeless():
             self._turn_away(conn, TOO_MUCH)
         elif arriving.asks_for_word():
@@ -160,14 +193,14 @@ class Doorway(ThreadWorker):
             self._turn_away(next(iter(self._arriving)), TOO_LATE)
 
     def _take(self, arriving: Arriving, data: bytes) -> None:
-        arriving.add(data)
         self._held += len(data)
+        arriving.add(data)
 
     def _pass_on(self, conn: Any) -> None:
         arriving = self._forget(conn)
         conn.init()
         conn.data_ready = True
-        conn.parser.unreader.unread(bytes(arriving.data))
+        conn.parser.unreader.unread(arriving.whole())
         super().enqueue_req(conn)
 
     def _turn_away(self, conn: Any, answer: bytes = b"") -> None:

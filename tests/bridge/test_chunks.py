@@ -1,0 +1,75 @@
+"""Bodies in chunks: whatever pieces they come in, what they hold is read, once, and what is no chunk is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.chunks import MOST_CHUNKS, Chunks, Malformed
+
+HEAD = b"whatever stands before"
+
+
+def read(*pieces: bytes) -> tuple[Chunks, bytearray]:
+    chunks, data = Chunks(), bytearray(HEAD)
+    for piece in pieces:
+        data += piece
+        chunks.read_on(data, len(HEAD))
+    return chunks, data
+
+
+def in_chunks(parts: list[bytes]) -> bytes:
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+@given(parts=st.lists(st.binary(min_size=1, max_size=40), max_size=12), size=st.integers(1, 30), after=st.binary())
+def test_what_the_chunks_hold_is_read_in_whatever_pieces_it_comes(parts: list[bytes], size: int, after: bytes) -> None:
+    sent = in_chunks(parts)
+    *early, last = [sent[at : at + size] for at in range(0, len(sent), size)]
+
+    chunks, data = read(*early, last + after)
+
+    assert chunks.joined(data, len(HEAD)) == b"".join(parts)
+    assert chunks.end == len(sent)
+
+
+@given(parts=st.lists(st.binary(min_size=1, max_size=40), max_size=12), cut=st.integers(1, 200))
+def test_without_its_end_it_is_not_complete(parts: list[bytes], cut: int) -> None:
+    sent = in_chunks(parts)
+
+    chunks, _ = read(sent[: max(0, len(sent) - cut)])
+
+    assert chunks.end is None
+
+
+@given(st.binary(max_size=60))
+def test_whatever_comes_is_chunks_or_malformed(data: bytes) -> None:
+    try:
+        read(data)
+    except Malformed:
+        return
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"xyz\r\n",
+        b"-5\r\nabcde\r\n",
+        b"+5\r\nabcde\r\n",
+        b" 5\r\nabcde\r\n",
+        b"0x5\r\nabcde\r\n",
+        b"5\nabcde\r\n",
+        b"\r\n",
+        b"5\r\nabcdef\r\n",
+        b"123456789\r\n",
+        b"5" * 2000,
+        b"5;" + b"x" * 2000,
+        b"0\r\n" + b"x" * 9000,
+        b"1\r\nx\r\n" * (MOST_CHUNKS + 1),
+    ],
+    ids=lambda sent: repr(sent[:12]),
+)
+def test_what_is_no_chunk_is_refused(sent: bytes) -> None:
+    with pytest.raises(Malformed):
+        read(sent)
