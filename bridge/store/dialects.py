@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Connection, Table, func, literal_column, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, bindparam, func, literal_column, select
+from sqlalchemy import column as named
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
@@ -19,6 +20,17 @@ LENGTHS = (1, 8, 64, 512)
 def each(build: Callable[[InsertInto], Insert]) -> Mapping[str, Insert]:
     """An insert with an `ON CONFLICT` clause, by the name of the dialect; the two spell it alike."""
     return {"sqlite": build(cast(InsertInto, sqlite.insert)), "postgresql": build(postgresql.insert)}
+
+
+def listed(columns: Iterable[Column[Any]]) -> Select[Any]:
+    """Rows that are handed over as a list for each column, under its name: on PostgreSQL one statement for any number.
+
+    As many `VALUES` as there are rows would be another statement each time, which costs more than to run it.
+    """
+    given = list(columns)
+    lists = [bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in given]
+    names = [named(column.name, column.type) for column in given]
+    return select(*func.unnest(*lists).table_valued(*names).render_derived(name="given").c)
 
 
 def chunks(values: Iterable[T]) -> Iterator[list[T]]:

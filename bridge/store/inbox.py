@@ -17,8 +17,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy.dialects import postgresql
 
-from bridge.store.dialects import chunks, constant, each, run_each
+from bridge.store.dialects import chunks, constant, listed, run_each
 from bridge.store.remembered import remembered
 from bridge.store.tables import RECEIVED, RETRIED, bodies, inbox, packed, unpacked
 
@@ -106,12 +107,16 @@ def account_of(scope: str) -> str | None:
 
 Ready = Mapping[str, object]  # a row as it is stored, with its body packed: made before anyone waits for a lock
 
+ARRIVED = ("source", "account", "livemode", "event_id", "type", "created_at", "received_at", "status")
 ADD_ROWS = insert(inbox)
 ADD_BODIES = insert(bodies)
 # Only this conflict means that an event was seen: another, passed over in silence, would be a loss.
-ADD_UNLESS_SEEN = each(
-    lambda insert_into: insert_into(inbox).on_conflict_do_nothing(index_elements=["event_id", "source"])
-)["postgresql"].returning(inbox.c.id, inbox.c.event_id, inbox.c.source)
+ADD_UNLESS_SEEN = (
+    postgresql.insert(inbox)
+    .from_select(ARRIVED, listed(inbox.c[name] for name in ARRIVED))
+    .on_conflict_do_nothing(index_elements=["event_id", "source"])
+    .returning(inbox.c.id, inbox.c.event_id, inbox.c.source)
+)
 SEEN = select(inbox.c.event_id, inbox.c.source).where(inbox.c.event_id.in_(bindparam("event_ids", expanding=True)))
 LAST_ID = select(func.coalesce(func.max(inbox.c.id), 0))
 
@@ -155,8 +160,9 @@ def _keep_alone(tx: Connection, rows: Mapping[tuple[object, object], Ready]) -> 
 
 def _keep_among_others(tx: Connection, rows: Mapping[tuple[object, object], Ready]) -> dict[tuple[object, object], int]:
     """The ids of what is new, while others write too: in one order for all, lest two wait for each other."""
-    ordered = [_without_body(rows[key]) for key in sorted(rows, key=str)]
-    return {(row.event_id, row.source): row.id for row in tx.execute(ADD_UNLESS_SEEN, ordered)}
+    ordered = [rows[key] for key in sorted(rows, key=str)]
+    lists = {name: [row[name] for row in ordered] for name in ARRIVED}
+    return {(row.event_id, row.source): row.id for row in tx.execute(ADD_UNLESS_SEEN, lists)}
 
 
 def _without_body(row: Ready) -> dict[str, object]:
