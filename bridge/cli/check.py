@@ -67,6 +67,9 @@ def _unusable(told: str) -> Finding:
 def _settings(found: Settings) -> Iterator[Finding]:
     where = f"the environment and {DOTENV.absolute()}" if DOTENV.is_file() else "the environment"
     yield ok("settings", f"read from {where}" + (f", {os.environ['BRIDGE_CONFIG']}" if _config() else ""))
+    for doubt in found.doubts:
+        name, _, text = doubt.partition(" ")
+        yield warning(name, text)
     for source in found.sources.values():
         yield _source(source)
         yield from _policy(source)

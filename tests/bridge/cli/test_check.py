@@ -91,6 +91,12 @@ def test_settings_that_change_the_totals_are_pointed_out(cli: Command, setting: 
     assert ("warning", text) in found(ended, "source stripe")
 
 
+def test_a_name_that_is_no_setting_is_a_warning(cli: Command) -> None:
+    ended = cli("check", "--json", SETTLE_SECOND="30")
+
+    assert found(ended, "SETTLE_SECOND") == [("warning", "is set, but is no setting. Is SETTLE_SECONDS meant?")]
+
+
 def test_an_admin_token_that_can_be_guessed_is_a_warning(cli: Command) -> None:
     ended = cli("check", "--json", ADMIN_TOKEN="letmein")
 
