@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, bindparam, select
 
-from bridge.store.dialects import chunks, each, run_each
+from bridge.store.dialects import chunks, each, either, run_each
 from bridge.store.tables import catalog
 
 LEARN = each(
@@ -16,10 +16,10 @@ LEARN = each(
         where=catalog.c.body != wanted.excluded.body,  # most events tell what is known already
     )
 )
-RECALL = select(catalog.c.kind, catalog.c.id, catalog.c.body).where(
-    catalog.c.scope == bindparam("scope"),
-    catalog.c.kind == bindparam("kind"),
-    catalog.c.id.in_(bindparam("ids", expanding=True)),
+RECALL = either(
+    lambda among: select(catalog.c.kind, catalog.c.id, catalog.c.body).where(
+        catalog.c.scope == bindparam("scope"), catalog.c.kind == bindparam("kind"), among(catalog.c.id, "ids")
+    )
 )
 
 
@@ -38,6 +38,6 @@ def recall(tx: Connection, scope: str, wanted: Iterable[tuple[str, str]]) -> dic
     found: dict[tuple[str, str], str] = {}
     for kind, idents in by_kind.items():
         for chunk in chunks(idents):
-            rows = tx.execute(RECALL, {"scope": scope, "kind": kind, "ids": chunk})
+            rows = tx.execute(RECALL[tx.dialect.name], {"scope": scope, "kind": kind, "ids": chunk})
             found |= {(row.kind, row.id): row.body for row in rows}
     return found

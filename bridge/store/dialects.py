@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, bindparam, func, literal_column, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy import column as named
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -20,6 +31,26 @@ LENGTHS = (1, 8, 64, 512)
 def each(build: Callable[[InsertInto], Insert]) -> Mapping[str, Insert]:
     """An insert with an `ON CONFLICT` clause, by the name of the dialect; the two spell it alike."""
     return {"sqlite": build(cast(InsertInto, sqlite.insert)), "postgresql": build(postgresql.insert)}
+
+
+Among = Callable[[ColumnElement[Any], str], ColumnElement[bool]]
+
+
+def either(build: Callable[[Among], T]) -> Mapping[str, T]:
+    """A statement about the rows whose column is among those of a list, by the name of the dialect.
+
+    `among(column, name)` says so. To PostgreSQL the list is one value: as many as it has members were another statement
+    each time, and its driver would read that anew.
+    """
+    return {"sqlite": build(_in_list), "postgresql": build(_in_array)}
+
+
+def _in_list(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    return column.in_(bindparam(name, expanding=True))
+
+
+def _in_array(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    return column == any_(bindparam(name, type_=postgresql.ARRAY(column.type)))
 
 
 def listed(columns: Iterable[Column[Any]]) -> Select[Any]:

@@ -9,12 +9,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import ARRAY, BindParameter, Connection, Text, bindparam, func, select, update
 
-from bridge.store.dialects import chunks, constant, run_each
+from bridge.store.dialects import chunks, constant, either, run_each
 from bridge.store.tables import HEAD, outbox
 
-STREAMS: BindParameter[str] = bindparam("stream_ids", expanding=True)
-HEADS = select(outbox.c.id, outbox.c.stream_id).where(outbox.c.stream_id.in_(STREAMS), HEAD)
-LOCK_HEADS = HEADS.order_by(outbox.c.id).with_for_update()
+HEADS = either(
+    lambda among: select(outbox.c.id, outbox.c.stream_id).where(among(outbox.c.stream_id, "stream_ids"), HEAD)
+)
+LOCK_HEADS = HEADS["postgresql"].order_by(outbox.c.id).with_for_update()
 HEADLESS: BindParameter[Sequence[str]] = bindparam("headless", type_=ARRAY(Text))
 headless = func.unnest(HEADLESS).table_valued("stream_id", name="headless").render_derived()
 first = outbox.alias("first")
@@ -26,7 +27,7 @@ CROWN_ONE = CROWN.where(
 )
 FIRST_OF_EACH = FIRST_OPEN.where(first.c.stream_id == headless.c.stream_id, IS_OPEN_FIRST).correlate(headless)
 CROWN_ALL = CROWN.where(outbox.c.id.in_(select(FIRST_OF_EACH.scalar_subquery()).select_from(headless)))
-DEMOTE = update(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True))).values(is_head=False, ready_at=None)
+DEMOTE = either(lambda among: update(outbox).where(among(outbox.c.id, "ids")).values(is_head=False, ready_at=None))
 
 
 def lock(tx: Connection, stream_ids: Iterable[str]) -> None:
@@ -40,7 +41,7 @@ def crown(tx: Connection, stream_ids: Collection[str]) -> None:
     """Gives each of the streams that has no head its first open event as head."""
     headed: set[str] = set()
     for chunk in chunks(stream_ids):
-        headed |= {row.stream_id for row in tx.execute(HEADS, {"stream_ids": chunk})}
+        headed |= {row.stream_id for row in tx.execute(HEADS[tx.dialect.name], {"stream_ids": chunk})}
     others = sorted(set(stream_ids) - headed)
     if others and tx.dialect.name == "postgresql":
         tx.execute(CROWN_ALL, {"headless": others})
@@ -50,7 +51,7 @@ def crown(tx: Connection, stream_ids: Collection[str]) -> None:
 
 def overtake(tx: Connection, firsts: Mapping[str, int]) -> None:
     """Makes revived events heads where they come before the present one, which may be on its way just now."""
-    present = [row for chunk in chunks(firsts) for row in tx.execute(HEADS, {"stream_ids": chunk})]
+    present = [row for chunk in chunks(firsts) for row in tx.execute(HEADS[tx.dialect.name], {"stream_ids": chunk})]
     for chunk in chunks(row.id for row in present if firsts[row.stream_id] < row.id):
-        tx.execute(DEMOTE, {"ids": chunk})
+        tx.execute(DEMOTE[tx.dialect.name], {"ids": chunk})
     crown(tx, firsts.keys())

@@ -19,7 +19,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql
 
-from bridge.store.dialects import chunks, constant, listed, run_each
+from bridge.store.dialects import chunks, constant, either, listed, run_each
 from bridge.store.remembered import remembered
 from bridge.store.tables import RECEIVED, RETRIED, bodies, inbox, packed, unpacked
 
@@ -180,7 +180,7 @@ PLAIN = [inbox.c[name] for name in (
     "stream_id", "attempts", "produced", "retry_at", "settled_at",
 )]  # fmt: skip
 WHOLE = select(*PLAIN, bodies.c.body).outerjoin(bodies, bodies.c.inbox_id == inbox.c.id)
-THESE = WHOLE.where(inbox.c.id.in_(bindparam("row_ids", expanding=True)))
+THESE = either(lambda among: WHOLE.where(among(inbox.c.id, "row_ids")))
 FRESH = (
     select(inbox.c.id)
     .where(RECEIVED)
@@ -202,10 +202,11 @@ RETRY = (
     .limit(bindparam("limit"))
     .with_hint(inbox, "INDEXED BY ix_inbox_retry", "sqlite")
 )
-OF_STREAMS = WHOLE.where(
-    inbox.c.stream_id.in_(bindparam("stream_ids", expanding=True)),
-    inbox.c.status.in_(bindparam("statuses", expanding=True)),
-).with_hint(inbox, "INDEXED BY ix_inbox_stream", "sqlite")  # left to itself it would look at all that wait
+OF_STREAMS = either(
+    lambda among: WHOLE.where(among(inbox.c.stream_id, "stream_ids"), among(inbox.c.status, "statuses")).with_hint(
+        inbox, "INDEXED BY ix_inbox_stream", "sqlite"
+    )  # left to itself it would look at all that wait
+)
 FIND = WHOLE.where(inbox.c.event_id == bindparam("event_id"))
 LIST = select(*PLAIN, literal_column("NULL").label("body")).order_by(inbox.c.id.desc())
 
@@ -216,7 +217,7 @@ def fresh(tx: Connection, limit: int, now: datetime) -> list[InboxRow]:
     retried = tx.execute(RETRY, {"limit": limit, "now": now}).scalars()
     rows: list[InboxRow] = []
     for row_ids in chunks(sorted([*received, *retried])[:limit]):
-        rows += map(_row, tx.execute(THESE, {"row_ids": row_ids}))
+        rows += map(_row, tx.execute(THESE[tx.dialect.name], {"row_ids": row_ids}))
     return sorted(rows, key=lambda row: row.id)
 
 
@@ -240,7 +241,7 @@ def of_streams(
     wanted = [status.value for status in statuses]
     rows: list[InboxRow] = []
     for chunk in chunks(stream_ids):
-        rows += map(_row, tx.execute(OF_STREAMS, {"stream_ids": chunk, "statuses": wanted}))
+        rows += map(_row, tx.execute(OF_STREAMS[tx.dialect.name], {"stream_ids": chunk, "statuses": wanted}))
     return sorted(rows, key=lambda row: row.id)
 
 
@@ -311,13 +312,12 @@ SETTLE = update(inbox).where(THIS).values(
     status=constant("settled"), reason=bindparam("why"), produced=bindparam("events"), retry_at=None,
     settled_at=bindparam("now"),
 )  # fmt: skip
-REPLAY = (
-    update(inbox)
-    .where(
-        inbox.c.id.in_(bindparam("row_ids", expanding=True)),
-        select(bodies.c.inbox_id).where(bodies.c.inbox_id == inbox.c.id).exists(),
+REPLAY = either(
+    lambda among: (
+        update(inbox)
+        .where(among(inbox.c.id, "row_ids"), select(bodies.c.inbox_id).where(bodies.c.inbox_id == inbox.c.id).exists())
+        .values(status=constant("received"), reason=None, stream_id=None, retry_at=None, settled_at=None)
     )
-    .values(status=constant("received"), reason=None, stream_id=None, retry_at=None, settled_at=None)
 )
 
 
@@ -351,7 +351,7 @@ def mark_settled(tx: Connection, rows: Iterable[tuple[int, int, str | None]], no
 def replay(tx: Connection, row_ids: Iterable[int]) -> int:
     """Sends rows through the house once more; how many. A row whose body was purged stays where it is."""
     distinct = set(row_ids)
-    return sum(tx.execute(REPLAY, {"row_ids": chunk}).rowcount for chunk in chunks(sorted(distinct)))
+    return sum(tx.execute(REPLAY[tx.dialect.name], {"row_ids": chunk}).rowcount for chunk in chunks(sorted(distinct)))
 
 
 # ---- Forgetting ------------------------------------------------------------------------------------------------
@@ -363,7 +363,7 @@ NEXT_BY_AGE = (
     .order_by(bodies.c.inbox_id)
     .limit(bindparam("limit"))
 )
-PURGE = delete(bodies).where(bodies.c.inbox_id.in_(bindparam("row_ids", expanding=True)))
+PURGE = either(lambda among: delete(bodies).where(among(bodies.c.inbox_id, "row_ids")))
 SERVED = (InboxStatus.SETTLED, InboxStatus.IGNORED)
 
 
@@ -375,7 +375,7 @@ def purge(tx: Connection, settled_before: datetime, limit: int, after: int = 0) 
     rows = tx.execute(NEXT_BY_AGE, {"after": after, "limit": limit}).all()
     old = [row for row in rows if row.received_at <= settled_before]
     served = [row.id for row in old if row.status in SERVED and row.settled_at < settled_before]
-    count = sum(tx.execute(PURGE, {"row_ids": chunk}).rowcount for chunk in chunks(served))
+    count = sum(tx.execute(PURGE[tx.dialect.name], {"row_ids": chunk}).rowcount for chunk in chunks(served))
     return Purged(count=count, after=old[-1].id if old and len(old) == limit else None)
 
 

@@ -23,7 +23,7 @@ from enum import StrEnum
 from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, select, update
 
 from bridge.store import heads
-from bridge.store.dialects import chunks, constant, each, run_each, unindexed
+from bridge.store.dialects import chunks, constant, each, either, run_each, unindexed
 from bridge.store.remembered import remembered
 from bridge.store.tables import HEAD, OPEN, READY, Instant, outbox
 
@@ -180,10 +180,12 @@ NEXT = (
     .with_hint(outbox, "INDEXED BY ix_outbox_next", "sqlite")
     .with_for_update(skip_locked=True)
 )
-LEASE = (
-    update(outbox)
-    .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
-    .values(status=constant("pending"), leased_by=bindparam("owner"), ready_at=bindparam("until"))
+LEASE = either(
+    lambda among: (
+        update(outbox)
+        .where(among(outbox.c.id, "ids"))
+        .values(status=constant("pending"), leased_by=bindparam("owner"), ready_at=bindparam("until"))
+    )
 )
 RELEASE_ALL = (
     update(outbox)
@@ -205,11 +207,10 @@ RECORD = update(outbox).where(IS_THIS, IS_OPEN).values(
     last_status=bindparam("answer"),
     last_error=bindparam("error"),
 )  # fmt: skip
-LOCK = (
-    select(outbox.c.id, outbox.c.stream_id)
-    .where(outbox.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(outbox.c.id)
-    .with_for_update()
+LOCK = either(
+    lambda among: (
+        select(outbox.c.id, outbox.c.stream_id).where(among(outbox.c.id, "ids")).order_by(outbox.c.id).with_for_update()
+    )
 )
 
 
@@ -228,7 +229,7 @@ def claim(
     query = {"now": now, "limit": limit, "paused": list(paused_sources)}
     rows = tx.execute(NEXT, query).all()
     for chunk in chunks(row.id for row in rows):
-        tx.execute(LEASE, {"ids": chunk, "owner": owner, "until": lease_until})
+        tx.execute(LEASE[tx.dialect.name], {"ids": chunk, "owner": owner, "until": lease_until})
     return [_delivery(row, DeliveryStatus.PENDING) for row in rows]
 
 
@@ -241,7 +242,7 @@ def record(tx: Connection, outcomes: Iterable[Outcome]) -> None:
     """Writes down what became of deliveries. What is delivered already stays so; the next of its stream moves up."""
     done = list(outcomes)
     ids = chunks(sorted(one.id for one in done))
-    streams = {row.stream_id for chunk in ids for row in tx.execute(LOCK, {"ids": chunk})}
+    streams = {row.stream_id for chunk in ids for row in tx.execute(LOCK[tx.dialect.name], {"ids": chunk})}
     run_each(tx, RECORD, [_outcome(one) for one in done])
     heads.crown(tx, streams)
 
@@ -259,15 +260,19 @@ def _outcome(one: Outcome) -> dict[str, object]:
     }
 
 
-REVIVE = (
-    update(outbox)
-    .where(outbox.c.id.in_(bindparam("ids", expanding=True)), outbox.c.status == constant("dead"))
-    .values(status=constant("pending"), attempts=0, next_at=bindparam("now"), leased_by=None)
+REVIVE = either(
+    lambda among: (
+        update(outbox)
+        .where(among(outbox.c.id, "ids"), outbox.c.status == constant("dead"))
+        .values(status=constant("pending"), attempts=0, next_at=bindparam("now"), leased_by=None)
+    )
 )
-DEAD = (
-    select(outbox.c.id, outbox.c.stream_id)
-    .where(outbox.c.id.in_(bindparam("ids", expanding=True)), outbox.c.status == constant("dead"))
-    .order_by(outbox.c.id)
+DEAD = either(
+    lambda among: (
+        select(outbox.c.id, outbox.c.stream_id)
+        .where(among(outbox.c.id, "ids"), outbox.c.status == constant("dead"))
+        .order_by(outbox.c.id)
+    )
 )
 
 
@@ -275,9 +280,9 @@ def retry(tx: Connection, ids: Iterable[int], now: datetime) -> int:
     """Sends dead ones once more, ahead of whatever of their stream waits by now; how many there were."""
     revived = 0
     for chunk in chunks(sorted(ids)):
-        dead = tx.execute(DEAD, {"ids": chunk}).all()
+        dead = tx.execute(DEAD[tx.dialect.name], {"ids": chunk}).all()
         heads.lock(tx, {row.stream_id for row in dead})
-        revived += tx.execute(REVIVE, {"ids": chunk, "now": now}).rowcount
+        revived += tx.execute(REVIVE[tx.dialect.name], {"ids": chunk, "now": now}).rowcount
         heads.overtake(tx, {row.stream_id: row.id for row in reversed(dead)})
     return revived
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row, Update, bindparam, case, delete, func, or_, select, update
 
-from bridge.store.dialects import Insert, InsertInto, chunks, each, run_each
+from bridge.store.dialects import Insert, InsertInto, chunks, each, either, run_each
 from bridge.store.tables import DUE, PROVISIONAL, Instant, inbox, packed, states, streams, unpacked
 from bridge.store.tables import links as link_table
 
@@ -122,8 +122,10 @@ def touch(tx: Connection, touches: Iterable[Touch]) -> None:
 
 # ---- Links -----------------------------------------------------------------------------------------------------
 
-LINKS = select(link_table.c.ref, link_table.c.stream_id).where(
-    link_table.c.scope == bindparam("scope"), link_table.c.ref.in_(bindparam("refs", expanding=True))
+LINKS = either(
+    lambda among: select(link_table.c.ref, link_table.c.stream_id).where(
+        link_table.c.scope == bindparam("scope"), among(link_table.c.ref, "refs")
+    )
 )
 LINK = each(
     lambda insert_into: (wanted := insert_into(link_table)).on_conflict_do_update(
@@ -140,7 +142,7 @@ def links(tx: Connection, scope: str, refs: Iterable[str]) -> dict[str, str]:
     """The streams that ids of a ledger lead to; ids that lead nowhere are left out."""
     found: dict[str, str] = {}
     for chunk in chunks(refs):
-        found |= {row.ref: row.stream_id for row in tx.execute(LINKS, {"scope": scope, "refs": chunk})}
+        found |= {row.ref: row.stream_id for row in tx.execute(LINKS[tx.dialect.name], {"scope": scope, "refs": chunk})}
     return found
 
 
@@ -168,7 +170,7 @@ def is_provisional(scope: str, stream_id: str) -> bool:
 
 # ---- Settling --------------------------------------------------------------------------------------------------
 
-KNOWN = select(streams).where(streams.c.stream_id.in_(bindparam("stream_ids", expanding=True)))
+KNOWN = either(lambda among: select(streams).where(among(streams.c.stream_id, "stream_ids")))
 FREE = or_(streams.c.leased_until.is_(None), streams.c.leased_until <= bindparam("now"))
 NEXT = (
     select(streams, states.c.state)
@@ -178,10 +180,12 @@ NEXT = (
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True, of=streams)
 )
-LEASE = (
-    update(streams)
-    .where(streams.c.stream_id.in_(bindparam("stream_ids", expanding=True)))
-    .values(leased_by=bindparam("owner"), leased_until=bindparam("until"))
+LEASE = either(
+    lambda among: (
+        update(streams)
+        .where(among(streams.c.stream_id, "stream_ids"))
+        .values(leased_by=bindparam("owner"), leased_until=bindparam("until"))
+    )
 )
 OURS = (
     streams.c.stream_id == bindparam("claimed"),
@@ -212,7 +216,7 @@ def known(tx: Connection, stream_ids: Iterable[str]) -> dict[str, StreamRow]:
     """Those of the streams that exist."""
     found: dict[str, StreamRow] = {}
     for chunk in chunks(stream_ids):
-        found |= {row.stream_id: _row(row) for row in tx.execute(KNOWN, {"stream_ids": chunk})}
+        found |= {row.stream_id: _row(row) for row in tx.execute(KNOWN[tx.dialect.name], {"stream_ids": chunk})}
     return found
 
 
@@ -230,7 +234,7 @@ def claim_due(
     """
     rows = tx.execute(NEXT, {"now": now, "due_by": due_by or now, "limit": limit}).all()
     for chunk in chunks(row.stream_id for row in rows):
-        tx.execute(LEASE, {"stream_ids": chunk, "owner": owner, "until": lease_until})
+        tx.execute(LEASE[tx.dialect.name], {"stream_ids": chunk, "owner": owner, "until": lease_until})
     claims = [
         Claim(
             stream_id=row.stream_id,
