@@ -15,14 +15,17 @@ import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
 from gunicorn.http.errors import ParseException
+from gunicorn.util import close
 from gunicorn.workers.gthread import ThreadWorker
 
 from bridge.affinity import keep_to_one_processor
 from bridge.chunks import Chunks, Malformed
+from bridge.leaving import MOST, Leaving
 
 log = structlog.get_logger()
 
@@ -33,7 +36,7 @@ LARGEST_HEAD = 64 * 1024
 LARGEST_BODY = 2 * 1024 * 1024
 ROOM_BYTES = 64 * 1024 * 1024  # for all that is not complete yet
 AT_ONCE = 256 * 1024
-SPARE_FILES = 100  # for the database, logs and sockets of gunicorn's own
+SPARE_FILES = 100 + MOST  # for those who leave, and for the database, logs and sockets of gunicorn's own
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 EXPECTS = re.compile(rb"(?i)\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)")
 LENGTH = re.compile(rb"(?i)\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n")
@@ -127,6 +130,7 @@ class Doorway(ThreadWorker):
         super().__init__(*args, **kwargs)
         self._arriving: dict[Any, Arriving] = {}  # by connection, the oldest first
         self._held = 0
+        self._leaving = Leaving()
 
     def init_process(self) -> None:
         """Called by gunicorn after the fork. Without files left to open, accepting would end the whole process."""
@@ -144,6 +148,7 @@ class Doorway(ThreadWorker):
         if self.cfg.is_ssl or self.cfg.http2_cleartext != "off":
             super().enqueue_req(conn)
             return
+        conn.close = partial(self._close, conn)
         self._arriving[conn] = arriving = Arriving(since=time.monotonic())
         conn.sock.setblocking(False)
         if conn.parser is None:
@@ -158,6 +163,7 @@ class Doorway(ThreadWorker):
     def murder_pending(self) -> None:
         """Called by gunicorn once a second or more often: turns away what takes too long."""
         super().murder_pending()
+        self._leaving.close_late(self.poller)
         latest = time.monotonic() - (SECONDS if self.alive else SECONDS_WHEN_STOPPING)
         while self._arriving:
             conn, arriving = next(iter(self._arriving.items()))
@@ -208,7 +214,14 @@ class Doorway(ThreadWorker):
         self.nr_conns -= 1
         with suppress(OSError):
             conn.sock.send(answer)
-        conn.close()
+        conn.close(graceful=bool(answer))
+
+    def _close(self, conn: Any, graceful: bool = False) -> None:
+        """In place of the connection's own, which waits."""
+        if graceful and self.alive:
+            self._leaving.see_off(conn.sock, self.poller)
+        else:
+            close(conn.sock)
 
     def _forget(self, conn: Any) -> Arriving:
         arriving = self._arriving.pop(conn)

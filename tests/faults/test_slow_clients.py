@@ -25,6 +25,8 @@ BEGINNINGS: Mapping[str, bytes] = {
     "half a head": HEAD + b"X-Slow: ye",
     "half a body": HEAD + b"Content-Length: 5000\r\n\r\n{",
     "half a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n10\r\n{",
+    "is answered and stays": HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}",
+    "is turned away and stays": HEAD + b"Transfer-Encoding: none\r\n\r\n",
     "waits to be told": HEAD + b"Content-Length: 5000\r\nExpect: 100-continue\r\n\r\n",
 }
 
