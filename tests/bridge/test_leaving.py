@@ -38,7 +38,8 @@ def test_the_answer_is_read_although_more_was_sent(poller: selectors.BaseSelecto
     assert theirs.recv(100) == b""
     assert is_open(ours)
     theirs.close()
-    heard(poller)
+    heard(poller)  # what was sent
+    heard(poller)  # and that nothing follows
 
 
 def test_it_is_closed_when_the_other_side_hangs_up(poller: selectors.BaseSelector) -> None:
