@@ -10,12 +10,14 @@ import json
 import re
 import resource
 import selectors
+import signal
 import socket
 import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import structlog
@@ -37,6 +39,7 @@ LARGEST_BODY = 2 * 1024 * 1024
 ROOM_BYTES = 64 * 1024 * 1024  # for all that is not complete yet
 AT_ONCE = 256 * 1024
 SPARE_FILES = 100 + MOST  # for those who leave, and for the database, logs and sockets of gunicorn's own
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 EXPECTS = re.compile(rb"(?i)\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)")
 LENGTH = re.compile(rb"(?i)\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n")
@@ -131,6 +134,7 @@ class Doorway(ThreadWorker):
         self._arriving: dict[Any, Arriving] = {}  # by connection, the oldest first
         self._held = 0
         self._leaving = Leaving()
+        self.signals_before_boot: SimpleQueue[int] = SimpleQueue()  # the master's, in a service of this program's
 
     def init_process(self) -> None:
         """Called by gunicorn after the fork. Without files left to open, accepting would end the whole process."""
@@ -142,6 +146,13 @@ class Doorway(ThreadWorker):
             self.worker_connections = min(self.worker_connections, soft - SPARE_FILES)
         keep_to_one_processor(self.age)
         super().init_process()
+
+    def init_signals(self) -> None:
+        """Called by gunicorn once its own handlers may go. A stop that came to those would be lost with them."""
+        super().init_signals()
+        with suppress(Empty):
+            while True:
+                self.alive &= self.signals_before_boot.get_nowait() not in STOPPING
 
     def enqueue_req(self, conn: Any) -> None:
         """Called by gunicorn for every connection that is new or has something to read."""

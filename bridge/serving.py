@@ -49,7 +49,8 @@ def gunicorn_options(environ: Mapping[str, str] | None = None) -> dict[str, Any]
         "worker_connections": 2000,
         "backlog": BACKLOG,
         "timeout": 60,
-        "graceful_timeout": GRACE_SECONDS,
+        "graceful_timeout": GRACE_SECONDS - 5,  # it has to end before the supervisor loses patience
+        "post_fork": _after_fork,
         "keepalive": 5,
         "limit_request_line": 4094,
         "limit_request_fields": 64,
@@ -62,6 +63,11 @@ def gunicorn_options(environ: Mapping[str, str] | None = None) -> dict[str, Any]
         "proc_name": "pulsora-bridge",
         "control_socket_disable": True,
     }
+
+
+def _after_fork(arbiter: Any, worker: Any) -> None:
+    """Called by gunicorn in a new worker, which still has its master's signal handlers."""
+    worker.signals_before_boot = arbiter.SIG_QUEUE
 
 
 def serve(settings: Settings) -> int:
