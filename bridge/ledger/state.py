@@ -134,8 +134,9 @@ class Bill:
 
     @property
     def returned(self) -> int:
-        """Gross, given back so far."""
-        return sum(one.counted for one in self.returns.values()) + sum(self.pooled.values())
+        """Gross, given back so far. Of a payment that was only authorised nothing can be."""
+        single = sum(one.counted for one in self.returns.values() if self.payments.get(one.payment_id or "") != 0)
+        return single + sum(minor for payment, minor in self.pooled.items() if self.payments.get(payment) != 0)
 
     @property
     def transaction_id(self) -> str:

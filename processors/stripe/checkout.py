@@ -9,7 +9,7 @@ from processors.reading import Json, at, ident, strings
 from processors.stripe.currencies import money_of
 from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, says
 
-REFERENCE = "client_reference_id"  # the site's own word for the visit, a fallback for the fingerprint
+REFERENCE = "client_reference_id"  # the site's own word: FINGERPRINT_KEY or CUSTOMER_ID_KEY may name it
 
 
 def session(event: Snapshot) -> Translation:

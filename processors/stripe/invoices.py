@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from processors.base import Translation
 from processors.facts import Ids, Known, Line, Membership, Payment, Reason
-from processors.money import exact_decimal, whole_minor
+from processors.money import exact_decimal, round_minor, whole_minor
 from processors.reading import Json, at, first, has, ident, instant, rows, strings, table
 from processors.stripe import discounts, prices
 from processors.stripe.currencies import money_of
@@ -35,7 +36,7 @@ def paid(event: Snapshot) -> Translation:
         at=event.at,
         ids=ids,
         amount=amount,
-        tax=_tax(found),
+        tax=_tax_in(found, amount.minor),
         is_total=True,
         membership=Membership.INVOICE,
         reason=_reason(found, ids.subscription_id),
@@ -125,6 +126,12 @@ def _reason(found: Json, subscription_id: str | None) -> Reason:
     if stated is not None:
         return stated
     return Reason.CHANGE if recurring and all(map(_is_proration, recurring)) else Reason.UNKNOWN
+
+
+def _tax_in(found: Json, paid_minor: int) -> int | None:
+    """The tax in what was paid: its share of the total, where the rest came from the balance or is still owed."""
+    tax, total = _tax(found), whole_minor(found.get("total"))
+    return tax if not tax or not total or total < 0 else round_minor(Fraction(tax * paid_minor, total))
 
 
 def _tax(found: Json) -> int | None:

@@ -17,10 +17,15 @@ YOUNG = timedelta(days=1)
 
 
 def charge(event: Snapshot) -> Translation:
-    """The money of a charge that succeeded and is captured."""
+    """The money of a charge that succeeded and is captured; of one that was only authorised, none.
+
+    That none is told matters: released, an authorisation becomes a refund, and no money goes back with it.
+    """
     found = event.object
+    if is_authorised(found):
+        return _payment(event, charge_ids(found), 0)
     if not is_captured(found):
-        return ignored("a charge that is not captured (yet): authorised, pending or failed")
+        return ignored("a charge that is not captured (yet): pending or failed")
     return _payment(event, charge_ids(found), first(found, "amount_captured", "amount"))
 
 
@@ -50,6 +55,11 @@ def is_captured(found: Json) -> bool:
     """Whether a charge has moved money."""
     refused = found.get("captured") is False or found.get("paid") is False
     return not refused and text(found.get("status")) in SUCCEEDED
+
+
+def is_authorised(found: Json) -> bool:
+    """Whether a charge holds money that it has not moved."""
+    return found.get("captured") is False and is_captured({**found, "captured": True})
 
 
 def charge_ids(found: Json) -> Ids:

@@ -23,6 +23,8 @@ STATUSES: Mapping[str, RefundStatus] = {
 
 def refund(event: Snapshot) -> Translation:
     """One refund as it stands, of a refund.* or charge.refund.updated event."""
+    if event.object.get("reason") == "expired_uncaptured_charge":
+        return ignored("an authorisation that ran out: no money had moved")
     fact = _refund(event, event.object, None)
     if fact is None:
         return ignored("a refund without id, amount or currency")

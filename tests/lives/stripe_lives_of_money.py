@@ -211,6 +211,7 @@ MONEY = (
         "purchase 30.00 -",
     ),
     life("has 50.00 authorised and never captured", lambda ada: ada.authorise(5000).later(days=7).release()),
+    life("has 50.00 authorised and cancelled", lambda ada: ada.authorise(5000).later(days=2).release(reason=None)),
     # ---- Invoices of all kinds ----
     life(
         "pays an invoice that was written by hand",

@@ -79,13 +79,21 @@ class Telling(Story):
         story = self.told("charge.captured", taken).told("payment_intent.succeeded", intent)
         return story.told("charge.refunded", taken, {"amount_refunded": 0}) if minor < paid.minor else story
 
-    def release(self) -> Self:
-        """The authorisation runs out."""
+    def release(self, reason: str | None = "expired_uncaptured_charge") -> Self:
+        """The authorisation runs out, or is cancelled: Stripe makes a refund of it, though no money had moved."""
         paid = self.payments[-1]
         charge = {**self._charge(paid), "captured": False, "amount_captured": 0, "amount_refunded": paid.minor}
         intent = {**self._intent(paid), "status": "canceled", "amount_received": 0}
-        story = self.told("charge.expired", charge).told("charge.refunded", charge, {"amount_refunded": 0})
-        return story.told("payment_intent.canceled", intent)
+        story = self.told("charge.expired", charge) if reason else self
+        story = story.told("charge.refunded", charge, {"amount_refunded": 0}).told("payment_intent.canceled", intent)
+        refund = bodies.refund(
+            f"re_{paid.charge_id}",
+            minor=paid.minor,
+            charge=paid.charge_id,
+            payment_intent=paid.intent_id,
+            reason=reason,
+        )
+        return story.told("refund.created", refund)
 
     def debit(self, minor: int) -> Self:
         """A purchase by direct debit: Checkout is done, the money is not there for days."""

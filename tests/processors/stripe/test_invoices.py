@@ -56,6 +56,17 @@ def paid(found: dict[str, Any], kind: str = "invoice.paid") -> Payment:
     return read
 
 
+@pytest.mark.parametrize(
+    ("amount_paid", "tax"),
+    [(5831, 931), (831, 133), (0, 0), (6000, 958)],
+    ids=["all of it", "the rest from the balance", "nothing", "more than was asked for"],
+)
+def test_the_tax_is_that_of_what_was_paid(amount_paid: int, tax: int) -> None:
+    taxes = [{"amount": 931, "tax_behavior": "exclusive"}]
+
+    assert paid({**an_invoice(amount_paid=amount_paid), "total": 5831, "total_taxes": taxes}).tax == tax
+
+
 # ---- The whole invoice --------------------------------------------------------------------------------------------
 
 
