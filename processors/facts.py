@@ -209,6 +209,8 @@ class Payment:
     lines: tuple[Line, ...] | None = None
     discounts: tuple[Discount, ...] = ()
     plan: str | None = None  # what was bought, where the payload names it and no subscription does
+    price_id: str | None = None  # of the same
+    product_id: str | None = None
     metadata: Metadata = field(default_factory=dict)
     subscription_metadata: Metadata = field(default_factory=dict)
     processor_event_id: str = ""

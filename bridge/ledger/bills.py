@@ -86,7 +86,7 @@ def _put(payment: Payment, books: Books) -> None:
         bill,
         at=min(bill.at, payment.at),
         subscription_id=bill.subscription_id or subscription_of(books.links, payment.ids),
-        plan=bill.plan or payment.plan,
+        plan=bill.plan or books.knowledge.bought(payment),
         coupon=bill.coupon or _coupon(payment.discounts, books.knowledge),
         tax=max(bill.tax, payment.tax or 0),
         unsure=bill.unsure and payment.membership is Membership.UNKNOWN,

@@ -43,6 +43,13 @@ class Knowledge:
         seen = self.entries.get(("product", product_id or ""))
         return seen.name if isinstance(seen, Product) else None
 
+    def bought(self, payment: Payment) -> str | None:
+        """What a payment without a subscription was for: the product's name, else the price's, else its id."""
+        price = self.entries.get(("price", payment.price_id or ""))
+        seen = price if isinstance(price, Price) else None
+        product = self.product_name(payment.product_id or (seen.product_id if seen else None))
+        return product or payment.plan or (seen.name if seen else None) or payment.price_id
+
     def discount(self, discount: Discount) -> Discount:
         """The discount with its coupon, where either was seen elsewhere."""
         seen = self.entries.get(("discount", discount.id or ""))
@@ -94,6 +101,7 @@ def wanted(state: State, facts: Iterable[Fact]) -> frozenset[Key]:
         found.update(_of_discounts(terms.discounts))
     for fact in facts:
         if isinstance(fact, Payment):
+            found.update((("price", fact.price_id or ""), ("product", fact.product_id or "")))
             for line in fact.lines or ():
                 found.add(("price", line.price_id or ""))
                 found.add(("product", line.product_id or ""))

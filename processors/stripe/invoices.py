@@ -42,7 +42,7 @@ def paid(event: Snapshot) -> Translation:
         reason=_reason(found, ids.subscription_id),
         lines=_lines(found),
         discounts=discounts.discounts_on(found),
-        plan=None if ids.subscription_id else _first_price_name(found),
+        **({} if ids.subscription_id else _bought(found)),
         metadata=strings(found.get("metadata")),
         subscription_metadata=_subscription_metadata(found),
         processor_event_id=event.id,
@@ -153,13 +153,16 @@ def _subscription_metadata(found: Json) -> dict[str, str]:
     return next(filter(None, (strings(line.get("metadata")) for line in own_lines)), {})
 
 
-def _first_price_name(found: Json) -> str | None:
-    """What was bought, by the first line's price: its name, else its id. Descriptions may name people: never those."""
+def _bought(found: Json) -> dict[str, str | None]:
+    """What was bought, by the first line's price. Descriptions may name people: never those."""
     for line in rows(found, "lines"):
         price = prices.price_of(line.get("price"), line.get("plan"))
-        name = price.name if price else None
-        return name or ident(first(line, "pricing.price_details.price", "price", "plan"))
-    return None
+        return {
+            "plan": price.name if price else None,
+            "price_id": ident(first(line, "pricing.price_details.price", "price", "plan")),
+            "product_id": ident(at(line, "pricing.price_details.product")) or (price.product_id if price else None),
+        }
+    return {}
 
 
 def _known(found: Json) -> tuple[Known, ...]:

@@ -17,6 +17,7 @@ from tests.builders import (
     a_discount,
     a_line,
     a_price,
+    a_purchase,
     a_subscription,
     after,
     an_item,
@@ -102,3 +103,25 @@ def test_a_payment_is_told_with_the_plan_of_its_day() -> None:
         ("upgrade", "Team"),
         ("renewal", "Team"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("sold", "knowledge", "plan"),
+    [
+        ({"plan": "shirt"}, knowing(Product(id="prod_1", name="A shirt")), "A shirt"),
+        ({"plan": "shirt"}, knowing(a_price(id="price_1", name="seen")), "shirt"),
+        ({}, knowing(a_price(id="price_1", name="seen")), "seen"),
+        ({}, NOTHING_KNOWN, "price_1"),
+    ],
+    ids=["the product's name", "the price's name", "what was seen of the price", "the price's id"],
+)
+def test_what_was_bought_is_called_by_the_best_name_that_is_known(
+    sold: dict[str, str], knowledge: Knowledge, plan: str
+) -> None:
+    assert knowledge.bought(a_purchase(price_id="price_1", product_id="prod_1", **sold)) == plan
+
+
+def test_a_bill_is_called_by_what_was_bought() -> None:
+    ledger = settled([a_purchase(price_id="price_1")], knowledge=knowing(a_price(id="price_1", name="seen")))
+
+    assert ledger.events[0].metadata["plan"] == "seen"

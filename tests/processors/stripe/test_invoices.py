@@ -333,11 +333,15 @@ def test_before_that_it_stands_on_the_subscriptions_lines() -> None:
     assert paid(an_invoice(Shape.OLD, lines=[item, own])).subscription_metadata == {"session_id": "s"}
 
 
-@pytest.mark.parametrize(("shape", "plan"), [(Shape.OLD, "shirt"), (Shape.CLOVER, "price_shirt")])
-def test_what_a_one_off_invoice_sold_is_named_by_its_price_never_by_a_description(shape: Shape, plan: str) -> None:
+@pytest.mark.parametrize(("shape", "plan"), [(Shape.OLD, "shirt"), (Shape.CLOVER, None)])
+def test_what_a_one_off_invoice_sold_is_told_by_its_price_never_by_a_description(
+    shape: Shape, plan: str | None
+) -> None:
     shirt = {**a_line(shape, priced=SHIRT, subscription=None, item_id=None), "description": "Shirt for Ada L."}
 
-    assert paid(an_invoice(shape, lines=[shirt], subscription=None)).plan == plan
+    found = paid(an_invoice(shape, lines=[shirt], subscription=None))
+
+    assert (found.plan, found.price_id, found.product_id) == (plan, "price_shirt", "prod_2")
 
 
 # ---- Invoice payments ---------------------------------------------------------------------------------------------
