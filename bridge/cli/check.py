@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from bridge.cli.findings import Finding, Grade, ok, problem, warning
-from bridge.cli.here import DOTENV, as_json, clock, counted, plain, settings, show, tell
-from bridge.cli.reach import endpoints
+from bridge.cli.output import DOTENV, as_json, clock, counted, plain, settings, show, tell
+from bridge.cli.connectivity import endpoints
 from bridge.errors import BridgeError, SettingsError
 from bridge.ledger.events import Unattributed
 from bridge.sender.destinations import Destination

@@ -15,14 +15,14 @@ import click
 import requests
 from rich.console import Console
 
-from bridge.cli import sandbox
-from bridge.cli import tally as tallies
-from bridge.cli.here import console, tell
-from bridge.cli.tally import EVENTS_EACH, REFUSED, SEEN, STORED, STYLES, Tally
+from bridge.sandbox import service
+from bridge.sandbox import demo_report as tallies
+from bridge.cli.output import console, tell
+from bridge.sandbox.demo_report import EVENTS_EACH, REFUSED, SEEN, STORED, STYLES, Tally
 from bridge.errors import BridgeError
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from processors import processors
-from processors.base import Processor, Signed
+from processors.interface import Processor, SignedWebhook
 
 TOKEN = "sec_demo_not_a_real_token"  # obviously fake
 ADMIN = "demo-admin-token"
@@ -49,8 +49,8 @@ def demo(keep: bool, seed: int, as_json: bool) -> None:
     with (
         _ended_by_signals(),
         tempfile.TemporaryDirectory(prefix="pulsora-bridge-") as folder,
-        StandIn(TOKEN) as ingest,
-        sandbox.running(Path(folder), _settings(ingest.endpoint)) as url,
+        FakePulsora(TOKEN) as ingest,
+        service.running(Path(folder), _settings(ingest.endpoint)) as url,
     ):
         out.print(f"A bridge runs at {url}, with a stand-in for Pulsora behind it.")
         out.print("Stripe and Paddle tell it of two customers each, in signed webhooks: out of")
@@ -111,7 +111,7 @@ def _post(processor: Processor, url: str, chance: random.Random, tally: Tally) -
     again = once[::3]
     bodies = once + again
     chance.shuffle(bodies)
-    with sandbox.session() as session:
+    with service.session() as session:
         for body in bodies:
             signed = processor.sign(body, processor.demo_secret, datetime.now(UTC))
             tally.answers[_answer(session, f"{url}/webhooks/{processor.name}", signed)] += 1
@@ -120,7 +120,7 @@ def _post(processor: Processor, url: str, chance: random.Random, tally: Tally) -
     tally.meant.update({STORED: len(once), SEEN: len(again), REFUSED: 1})
 
 
-def _answer(session: requests.Session, url: str, signed: Signed) -> str:
+def _answer(session: requests.Session, url: str, signed: SignedWebhook) -> str:
     answer = session.post(url, data=signed.body, headers=dict(signed.headers), timeout=10)
     told = answer.json()
     if answer.status_code != 200:
@@ -128,7 +128,7 @@ def _answer(session: requests.Session, url: str, signed: Signed) -> str:
     return SEEN if told["duplicate"] else STORED
 
 
-def _watch(ingest: StandIn, tally: Tally, out: Console, due: int) -> None:
+def _watch(ingest: FakePulsora, tally: Tally, out: Console, due: int) -> None:
     """Shows revenue events as they arrive, until all that are due are there, and a moment longer."""
     out.print(tallies.HEADER, style="bold", soft_wrap=True)
     until = time.monotonic() + PATIENCE_SECONDS
@@ -138,7 +138,7 @@ def _watch(ingest: StandIn, tally: Tally, out: Console, due: int) -> None:
         time.sleep(0.05)
 
 
-def _show_new(ingest: StandIn, tally: Tally, out: Console) -> bool:
+def _show_new(ingest: FakePulsora, tally: Tally, out: Console) -> bool:
     """Shows what has arrived since the last look; whether there was anything."""
     fresh = ingest.accepted[len(tally.events) :]
     for data in fresh:
@@ -148,7 +148,7 @@ def _show_new(ingest: StandIn, tally: Tally, out: Console) -> bool:
     return bool(fresh)
 
 
-def _stay(url: str, ingest: StandIn, tally: Tally, out: Console) -> None:
+def _stay(url: str, ingest: FakePulsora, tally: Tally, out: Console) -> None:
     """Goes on until Ctrl-C, and shows whatever else arrives."""
     out.print(f"\nIt goes on until you press Ctrl-C. What else arrives is shown below.\n  {url}/admin/  token {ADMIN}")
     for name in SHOWN:

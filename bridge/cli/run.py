@@ -6,9 +6,9 @@ import click
 from rich.progress import TaskID
 
 from bridge import serving
-from bridge.cli.here import as_json, progress, settings, tell
+from bridge.cli.output import as_json, progress, settings, tell
 from bridge.store import Store, open_store
-from bridge.store.transfer import copy
+from bridge.store.copy import copy
 
 
 @click.command()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from bridge.cli.here import as_json, chosen, counted, opened, progress, settings, tell
+from bridge.cli.output import as_json, chosen, counted, opened, progress, settings, tell
 from bridge.errors import BridgeError, WrongUsage
 from bridge.settings import Source
 from bridge.store import Store
@@ -15,9 +15,9 @@ from bridge.store.inbox import Arrival
 from bridge.worker import importing
 from bridge.worker.hydrate import connect
 from processors import processors
-from processors.base import Api, ApiError
 from processors.facts import Stage
-from processors.reading import first, ident, instant, parse, text
+from processors.interface import Api, ApiError
+from processors.payload import first, ident, instant, parse, text
 
 of_source = click.option("--source", help="The source; may be left out when there is only one.")
 

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import click
 import requests
 
-from bridge.cli.here import as_json, counted, plain, show, tell
-from bridge.cli.reach import cause
+from bridge.cli.output import as_json, counted, plain, show, tell
+from bridge.cli.connectivity import cause
 from bridge.errors import BridgeError, WrongUsage
 from processors import processors
-from processors.base import Processor, SignatureError
+from processors.interface import Processor, SignatureError
 
 TIMEOUT_SECONDS = 10
 BEGAN = timedelta(days=120)  # so long ago that the whole life has happened by now

@@ -30,7 +30,7 @@ from bridge.ledger.events import EventType, RevenueEvent
 from bridge.sender import contract
 from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import Store, open_store, outbox
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 
@@ -153,7 +153,7 @@ def _ingest() -> Iterator[str]:
 
 
 def _serve(told: Queue[str], stop: Event) -> None:
-    with StandIn(TOKEN) as pulsora:
+    with FakePulsora(TOKEN) as pulsora:
         told.put(pulsora.endpoint)
         stop.wait()
 

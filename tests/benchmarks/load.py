@@ -26,7 +26,7 @@ from queue import Queue
 import psutil
 from table import Row
 
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import Store, inbox
 from bridge.store.inbox import Arrival
 from processors import processors
@@ -253,7 +253,7 @@ def ingest() -> Iterator[tuple[str, Synchronized[int]]]:
 
 
 def _serve(told: Queue[str], arrived: Synchronized[int]) -> None:
-    with StandIn(TOKEN) as pulsora:
+    with FakePulsora(TOKEN) as pulsora:
         told.put(pulsora.endpoint)
         while True:
             arrived.value = len(pulsora._received)  # its property copies all of them

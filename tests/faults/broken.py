@@ -18,8 +18,8 @@ from alembic import op
 from sqlalchemy import UniqueConstraint, false
 
 from bridge.ledger import EMPTY
-from bridge.store import Store, inbox, outbox, tables
-from bridge.store.dialects import each
+from bridge.store import Store, inbox, outbox, schema
+from bridge.store.statements import each
 from bridge.store.inbox import Arrival
 
 
@@ -57,7 +57,7 @@ def forgetful() -> None:
 
 def lane() -> None:
     """Lets everybody write at once: each request by itself, and no process waits for another."""
-    from bridge.store.lane import Lane
+    from bridge.store.write_lock import Lane
 
     @contextmanager
     def turn(lane: Lane, seconds: float) -> Iterator[None]:
@@ -86,7 +86,7 @@ def forgotten() -> None:
 
 def key() -> None:
     """Sends a revenue event whose output key was sent before."""
-    outbox.ADD = each(lambda insert_into: insert_into(tables.outbox))
+    outbox.ADD = each(lambda insert_into: insert_into(schema.outbox))
     _allow_twice("outbox")
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from processors import processors
-from processors.base import Signed
+from processors.interface import SignedWebhook
 from tests.settings import STRIPE_SECRET
 
 PATH = "/webhooks/stripe"
@@ -59,7 +59,7 @@ def charge(number: int, tag: str = "t", *, customers: int = 10**9, bytes_wanted:
     return event
 
 
-def signed(event: Mapping[str, Any] | bytes, secret: str = STRIPE_SECRET, at: datetime | None = None) -> Signed:
+def signed(event: Mapping[str, Any] | bytes, secret: str = STRIPE_SECRET, at: datetime | None = None) -> SignedWebhook:
     """The event as Stripe would post it."""
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
     return processors()["stripe"].sign(body, secret, at or datetime.now(UTC))
@@ -114,7 +114,7 @@ class Crowd:
             time.sleep(self.pause_seconds)
         connection.close()
 
-    def _try(self, connection: http.client.HTTPConnection, event_id: str, webhook: Signed) -> bool:
+    def _try(self, connection: http.client.HTTPConnection, event_id: str, webhook: SignedWebhook) -> bool:
         began = time.monotonic()
         try:
             connection.request("POST", PATH, webhook.body, dict(webhook.headers))

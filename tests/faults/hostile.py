@@ -25,7 +25,7 @@ def with_length(body: bytes, length: int | None = None, more: str = "") -> bytes
 
 
 class Proven(bytes):
-    """A body that is sent with a signature that is right, whatever is in it. Signed when it is sent: it grows stale."""
+    """A body that is sent with a signature that is right, whatever is in it. SignedWebhook when it is sent: it grows stale."""
 
     def request(self) -> bytes:
         """The whole request."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import inbox, leases, open_store, outbox, streams
 from tests.faults.clients import Crowd
 
@@ -37,7 +37,7 @@ class Reckoning:
         assert self.resends <= resends, f"{self.resends} were sent again, at most {resends} were in flight"
 
 
-def reckon(crowds: Sequence[Crowd], database_url: str, ingest: StandIn, *, patience: float = 20) -> Reckoning:
+def reckon(crowds: Sequence[Crowd], database_url: str, ingest: FakePulsora, *, patience: float = 20) -> Reckoning:
     """Waits until all that is stored has arrived, or nothing has for so many seconds, and compares."""
     stored = stored_events(database_url)
     _await_arrivals(ingest, len(stored), patience)
@@ -87,7 +87,7 @@ def _where(database_url: str, payment: str) -> str:
         store.close()
 
 
-def posts_by_payment(ingest: StandIn) -> dict[str, list[bytes]]:
+def posts_by_payment(ingest: FakePulsora) -> dict[str, list[bytes]]:
     """The bodies that arrived, by payment."""
     posts: dict[str, list[bytes]] = defaultdict(list)
     for request in ingest.received:
@@ -105,7 +105,7 @@ def integrity(path: Path) -> str:
         connection.close()
 
 
-def _await_arrivals(ingest: StandIn, count: int, patience: float) -> None:
+def _await_arrivals(ingest: FakePulsora, count: int, patience: float) -> None:
     """Returns once so many payments arrived, or when none has for so many seconds."""
     seen, last = -1, time.monotonic()
     while seen < count and time.monotonic() - last < patience:

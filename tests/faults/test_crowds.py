@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from tests.faults.clients import Crowd
 from tests.faults.reckoning import integrity, reckon
 from tests.faults.service import SECRETS, Service, running
@@ -20,7 +20,7 @@ EVENTS = 600
 
 
 def crowded(
-    folder: Path, database_url: str, ingest: StandIn, stack: ExitStack, guard: str | None = None, **more: str
+    folder: Path, database_url: str, ingest: FakePulsora, stack: ExitStack, guard: str | None = None, **more: str
 ) -> list[Service]:
     """Two services, one with four web processes, and two more workers, on one database."""
     for name in ("one", "two"):
@@ -34,7 +34,7 @@ def crowded(
 
 
 def test_two_services_and_four_workers_share_one_database(database_url: str, tmp_path: Path) -> None:
-    with StandIn(TOKEN) as ingest, ExitStack() as stack:
+    with FakePulsora(TOKEN) as ingest, ExitStack() as stack:
         services = crowded(tmp_path, database_url, ingest, stack)
         ports = tuple(service.port for service in services)
         with Crowd(ports=ports, threads=8, pause_seconds=0.01) as crowd:
@@ -54,7 +54,7 @@ def test_two_services_and_four_workers_share_one_database(database_url: str, tmp
 def test_a_throng_is_served_without_a_refusal_and_is_not_where_everybody_writes_at_once(
     sqlite_url: str, tmp_path: Path, guard: str | None
 ) -> None:
-    with StandIn(TOKEN) as ingest, ExitStack() as stack:
+    with FakePulsora(TOKEN) as ingest, ExitStack() as stack:
         services = crowded(tmp_path, sqlite_url, ingest, stack, guard)
         with Crowd(ports=tuple(service.port for service in services), threads=48) as throng:
             throng.await_acknowledged(3000, 120)
@@ -64,7 +64,7 @@ def test_a_throng_is_served_without_a_refusal_and_is_not_where_everybody_writes_
 
 
 def test_all_of_them_together_keep_the_budget(sqlite_url: str, tmp_path: Path) -> None:
-    with StandIn(TOKEN) as ingest, ExitStack() as stack:
+    with FakePulsora(TOKEN) as ingest, ExitStack() as stack:
         services = crowded(tmp_path, sqlite_url, ingest, stack, RATE_LIMIT_PER_HOUR="100")
         with Crowd(ports=(services[0].port, services[1].port), threads=8, customers=10**9) as crowd:
             crowd.await_acknowledged(300, 60)

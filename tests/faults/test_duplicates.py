@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import inbox, open_store, outbox
 from bridge.store.inbox import UNSETTLED
 from tests.faults.clients import PATH, charge, signed
@@ -24,7 +24,7 @@ def posts_of_each(folder: Path, guards: str | None) -> set[int]:
     """How often each payment reached Pulsora, when every webhook came again after it had been delivered."""
     url = f"sqlite:///{folder / 'bridge.db'}"  # migrated by the service itself, for two guards are in the schema
     with (
-        StandIn(TOKEN) as ingest,
+        FakePulsora(TOKEN) as ingest,
         running(folder, database_url=url, endpoint=ingest.endpoint, guard=guards) as service,
     ):
         for _ in range(TIMES):

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from tests.faults.clients import PATH
 from tests.faults.hostile import EVENT, HOSTILE, MEBIBYTE, Proven, answer_to
 from tests.faults.service import SECRETS, Service, running
@@ -28,7 +28,7 @@ FAST_SECONDS = 2.0  # a shared machine may be busy with something else; the camp
 def service(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("hostile")
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'bridge.db')}"
-    with StandIn(TOKEN) as ingest, running(folder, database_url=url, endpoint=ingest.endpoint) as service:
+    with FakePulsora(TOKEN) as ingest, running(folder, database_url=url, endpoint=ingest.endpoint) as service:
         yield service
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from tests.faults.clients import Crowd
 from tests.faults.kills import PARTS, first, kill_rounds
 from tests.faults.reckoning import reckon
@@ -32,7 +32,7 @@ def test_what_postgresql_acknowledged_survives_a_kill_of_any_part(postgresql_url
 
 def test_a_stop_in_peace_sends_nothing_twice(sqlite_url: str, tmp_path: Path) -> None:
     with (
-        StandIn(TOKEN) as ingest,
+        FakePulsora(TOKEN) as ingest,
         running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint) as service,
         Crowd(ports=(service.port,), threads=4, pause_seconds=0.01) as crowd,
     ):

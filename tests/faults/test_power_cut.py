@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from tests.faults.clients import Crowd
 from tests.faults.reckoning import integrity, stored_events
 from tests.faults.service import running
@@ -35,7 +35,7 @@ def lost_by_a_cut(url: str, folder: Path, lying_disk: str, guard: str | None = N
     """How many events were acknowledged up to a power cut under load, and those that are gone after it."""
     database = Path(url.removeprefix("sqlite:///"))
     with (
-        StandIn(TOKEN) as ingest,
+        FakePulsora(TOKEN) as ingest,
         running(folder, database_url=url, endpoint=ingest.endpoint, guard=guard, LD_PRELOAD=lying_disk) as service,
         Crowd(ports=(service.port,), threads=4, tag=str(time.monotonic_ns()), pause_seconds=0.01) as crowd,
     ):

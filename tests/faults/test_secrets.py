@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import requests
 
-from bridge.sender.standin import Reply, StandIn
-from bridge.store import Store, inbox, open_store, outbox, tables
+from bridge.sandbox.fake_pulsora import Reply, FakePulsora
+from bridge.store import Store, inbox, open_store, outbox, schema
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from processors import processors
-from processors.base import Signed
+from processors.interface import SignedWebhook
 from tests.faults.service import SECRETS, Service, free_port, running
 from tests.settings import ADMIN_TOKEN, PADDLE_SECRET, STRIPE_SECRET, TOKEN
 
@@ -121,12 +121,12 @@ def with_a_person(name: str, body: bytes) -> bytes:
     return json.dumps(event).encode()
 
 
-def webhooks(name: str) -> list[Signed]:
+def webhooks(name: str) -> list[SignedWebhook]:
     bodies = processors()[name].scenarios["lifecycle"].events("ada", BORN)
     return [sign(name, with_a_person(name, body)) for body in bodies]
 
 
-def sign(name: str, body: bytes) -> Signed:
+def sign(name: str, body: bytes) -> SignedWebhook:
     return processors()[name].sign(body, KEYS[name], datetime.now(UTC))
 
 
@@ -139,7 +139,7 @@ def odd_ones() -> Iterator[Mapping[str, Any]]:
     yield {"id": "evt_odd", "object": "event", "type": "charge.succeeded", "created": WHO, "data": {"object": [WHO]}}
 
 
-def forged(name: str, good: Signed) -> Iterator[dict[str, str]]:
+def forged(name: str, good: SignedWebhook) -> Iterator[dict[str, str]]:
     """Headers of an unsigned webhook, of half-signed ones, and of one from somebody who mixed up what goes where."""
     (header, value), *_ = good.headers.items()
     digest = value.rpartition("=")[2]
@@ -152,7 +152,7 @@ def forged(name: str, good: Signed) -> Iterator[dict[str, str]]:
     yield {header: KEYS[name], "Authorization": f"Bearer {TOKEN}", "Cookie": f"token={ADMIN_TOKEN}"}
 
 
-def refuse(service: Service, shown: Shown, name: str, good: Signed) -> None:
+def refuse(service: Service, shown: Shown, name: str, good: SignedWebhook) -> None:
     """Posts what must be refused, and what is more or less lost."""
     for headers in forged(name, good):
         answer = requests.post(f"{service.url}/webhooks/{name}", good.body, headers=headers, timeout=10)
@@ -166,7 +166,7 @@ def refuse(service: Service, shown: Shown, name: str, good: Signed) -> None:
     shown.answer("attributions", requests.post(f"{service.url}/attributions", json=told, headers=operator, timeout=10))
 
 
-def take(service: Service, shown: Shown, name: str, signed: list[Signed]) -> None:
+def take(service: Service, shown: Shown, name: str, signed: list[SignedWebhook]) -> None:
     """Posts what must be taken."""
     for webhook in signed:
         shown.signatures |= set(re.findall(r"[0-9a-f]{64}", str(webhook.headers)))
@@ -187,7 +187,7 @@ def look(service: Service, shown: Shown, rows: Sequence[inbox.InboxRow]) -> None
     assert told.count("ended with 0") >= len(commands) - 2  # `check` finds that this and that could be better
 
 
-def settle_and_send(service: Service, ingest: StandIn, url: str) -> Sequence[inbox.InboxRow]:
+def settle_and_send(service: Service, ingest: FakePulsora, url: str) -> Sequence[inbox.InboxRow]:
     """Waits until the ingest has refused, disliked one event and taken the others; the stored webhooks."""
     disliked: list[object] = []
 
@@ -209,9 +209,9 @@ def settle_and_send(service: Service, ingest: StandIn, url: str) -> Sequence[inb
 
 def is_done(store: Store) -> bool:
     """Whether all is settled and sent. What was put off is brought forward, as if its minutes were over."""
-    waiting = tables.outbox.update().where(tables.outbox.c.is_head, tables.outbox.c.leased_by.is_(None))
+    waiting = schema.outbox.update().where(schema.outbox.c.is_head, schema.outbox.c.leased_by.is_(None))
     with store.transaction() as tx:
-        tx.execute(tables.pauses.update().values(until=BORN))
+        tx.execute(schema.pauses.update().values(until=BORN))
         tx.execute(waiting.values(next_at=BORN, ready_at=BORN))
         found = {status for counts in (inbox.counts(tx), outbox.counts(tx)) for (_, status), n in counts.items() if n}
     return DeliveryStatus.DELIVERED in found and not found & UNDONE
@@ -234,7 +234,7 @@ def test_nothing_that_the_service_shows_holds_a_secret_or_a_person(sqlite_url: s
     shown = Shown()
     more = {**API_KEYS, "HTTPS_PROXY": proxy, "LOG_LEVEL": "debug", "COLUMNS": "500", "HOLD_HOURS": "0"}
     with (
-        StandIn(TOKEN, rule=lambda _: REFUSAL) as ingest,
+        FakePulsora(TOKEN, rule=lambda _: REFUSAL) as ingest,
         running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint, **more) as service,
     ):
         for name in KEYS:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from tests.faults.clients import Crowd, charge, percentile, signed
 from tests.faults.service import Service, running
 from tests.settings import TOKEN
@@ -35,7 +35,7 @@ BEGINNINGS: Mapping[str, bytes] = {
 def service(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("slow")
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'bridge.db')}"
-    with StandIn(TOKEN) as ingest, running(folder, database_url=url, endpoint=ingest.endpoint) as service:
+    with FakePulsora(TOKEN) as ingest, running(folder, database_url=url, endpoint=ingest.endpoint) as service:
         yield service
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import requests
 
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import open_store
 from tests.faults.clients import PATH, Crowd, charge, signed
 from tests.faults.reckoning import integrity, reckon
@@ -106,7 +106,7 @@ def test_a_file_in_trouble_is_told_in_time_and_recovers(
 ) -> None:
     database = Path(sqlite_url.removeprefix("sqlite:///"))
     with (
-        StandIn(TOKEN) as ingest,
+        FakePulsora(TOKEN) as ingest,
         running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint) as service,
         Crowd(ports=(service.port,), threads=2, tag="before", pause_seconds=0.02) as crowd,
     ):
@@ -127,7 +127,7 @@ def test_a_file_in_trouble_is_told_in_time_and_recovers(
 @pytest.mark.parametrize("seconds", [10, pytest.param(60, marks=pytest.mark.campaign)])
 def test_a_lock_that_is_held_for_long_is_told_in_time_all_along(sqlite_url: str, tmp_path: Path, seconds: int) -> None:
     with (
-        StandIn(TOKEN) as ingest,
+        FakePulsora(TOKEN) as ingest,
         running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint) as service,
         Crowd(ports=(service.port,), threads=4, pause_seconds=0.02) as crowd,
     ):
@@ -151,7 +151,7 @@ def test_a_lock_that_is_held_for_long_is_told_in_time_all_along(sqlite_url: str,
 def test_a_postgresql_that_is_stopped_and_started_again(tmp_path: Path) -> None:
     with (
         postgres_server() as server,
-        StandIn(TOKEN) as ingest,
+        FakePulsora(TOKEN) as ingest,
         running(tmp_path, database_url=migrated(server.get_uri()), endpoint=ingest.endpoint) as service,
         Crowd(ports=(service.port,), threads=2, tag="before", pause_seconds=0.02) as crowd,
     ):

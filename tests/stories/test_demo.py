@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bridge.cli.tally import HEADER
+from bridge.sandbox.demo_report import HEADER
 from bridge.sender import contract
 from tests.stories.service import PATIENCE_SECONDS, ROOT
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bridge.sender.standin import Received, StandIn
+from bridge.sandbox.fake_pulsora import Received, FakePulsora
 from processors import processors
 from processors.paddle_classic.stories import PLANS
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
@@ -132,7 +132,7 @@ def arrive(url: str, life: Life) -> set[int]:
     return answers
 
 
-def quiet(ingest: StandIn, due: int) -> Sequence[Received]:
+def quiet(ingest: FakePulsora, due: int) -> Sequence[Received]:
     """What has arrived once all that is due is there, and nothing more came for a while."""
     until = time.monotonic() + PATIENCE_SECONDS
     while len(ingest.received) < due and time.monotonic() < until:
@@ -164,7 +164,7 @@ def test_every_scenario_gives_what_it_promises_in_whatever_order(database_url: s
         "PADDLE_CLASSIC_PLANS": PLANS,
     }
 
-    with StandIn(TOKEN) as ingest, running([SERVE], tmp_path, database_url, ingest.endpoint, **settings) as service:
+    with FakePulsora(TOKEN) as ingest, running([SERVE], tmp_path, database_url, ingest.endpoint, **settings) as service:
         with ThreadPoolExecutor(AT_ONCE) as crowd:
             answers = set().union(*crowd.map(lambda life: arrive(service.url, life), LIVES))
         received = quiet(ingest, sum(map(len, promised.values())))

@@ -45,7 +45,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
     folder.mkdir()
     monkeypatch.chdir(folder)
     # Its logging is set up for the whole process, on a stream that is gone after the test.
-    monkeypatch.setattr("bridge.cli.here.log", types.SimpleNamespace(configure=lambda *_: None))
+    monkeypatch.setattr("bridge.cli.output.log", types.SimpleNamespace(configure=lambda *_: None))
 
     def run(*args: str, **settings: str) -> Ended:
         for name, value in settings.items():

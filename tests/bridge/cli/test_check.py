@@ -9,9 +9,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from bridge.cli.reach import clock
+from bridge.cli.connectivity import clock
 from bridge.sender.destinations import Destination
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import Store, leases, outbox, pauses
 from bridge.store.outbox import DeliveryStatus
 from tests.bridge.cli.conftest import Command, Ended
@@ -31,7 +31,7 @@ def test_a_bridge_that_stands_has_no_problem(cli: Command, sqlite_store: Store) 
     with sqlite_store.transaction() as tx:
         leases.beat(tx, "worker", datetime.now(UTC))
 
-    with StandIn(TOKEN) as ingest:
+    with FakePulsora(TOKEN) as ingest:
         ended = cli("check", "--json", PULSORA_ENDPOINT=ingest.endpoint)
 
     assert ended.status == 0
@@ -40,7 +40,7 @@ def test_a_bridge_that_stands_has_no_problem(cli: Command, sqlite_store: Store) 
 
 
 def test_people_get_a_table(cli: Command) -> None:
-    with StandIn(TOKEN) as ingest:
+    with FakePulsora(TOKEN) as ingest:
         ended = cli("check", PULSORA_ENDPOINT=ingest.endpoint)
 
     assert ended.status == 0

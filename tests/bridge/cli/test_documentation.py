@@ -13,12 +13,12 @@ import click
 import pytest
 
 from bridge.cli import commands, demo
-from bridge.cli.tally import HEADER
+from bridge.sandbox.demo_report import HEADER
 from bridge.settings import OF_SERVICE, OF_SOURCES, Name
 from bridge.store import Store
 from bridge.web import create_app
 from processors import processors
-from processors.base import Option
+from processors.interface import Option
 from tests.settings import ADMIN_TOKEN, some_settings
 
 ROOT = Path(__file__).resolve().parents[3]

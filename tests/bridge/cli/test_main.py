@@ -69,7 +69,7 @@ def test_an_error_of_its_own_is_one_line_that_says_how_to_see_more(
     def broken(*_: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("bridge.cli.overview.settings", broken)
+    monkeypatch.setattr("bridge.cli.status.settings", broken)
 
     ended = cli("status")
 

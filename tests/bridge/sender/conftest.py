@@ -10,7 +10,7 @@ import pytest
 from bridge.sender.client import Client
 from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import Store
 from tests.bridge.sender.draining import TOKEN, MakeDrain
 
@@ -23,8 +23,8 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def pulsora() -> Iterator[StandIn]:
-    with StandIn(TOKEN) as standin:
+def pulsora() -> Iterator[FakePulsora]:
+    with FakePulsora(TOKEN) as standin:
         yield standin
 
 
@@ -36,7 +36,7 @@ def client() -> Iterator[Client]:
 
 
 @pytest.fixture
-def make_drain(store: Store, client: Client, pulsora: StandIn) -> Iterator[MakeDrain]:
+def make_drain(store: Store, client: Client, pulsora: FakePulsora) -> Iterator[MakeDrain]:
     made: list[Drain] = []
 
     def make(**changes: Any) -> Drain:

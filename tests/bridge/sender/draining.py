@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from bridge.sender.drain import Drain, DrainReport
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import Store, outbox
 from bridge.store.outbox import Delivery, DeliveryStatus, NewDelivery
 from bridge.uptime import Uptime
@@ -64,7 +64,7 @@ def rows(store: Store) -> dict[str, Delivery]:
         return {row.output_key: row for row in outbox.listing(tx, limit=10_000)}
 
 
-def keys(pulsora: StandIn) -> list[str]:
+def keys(pulsora: FakePulsora) -> list[str]:
     return [request.data["transaction_id"] for request in pulsora.received if request.data]
 
 

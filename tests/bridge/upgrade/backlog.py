@@ -20,7 +20,7 @@ from pathlib import Path
 from bridge import log
 from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain
-from bridge.sender.standin import StandIn
+from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.settings import load
 from bridge.store import Store, inbox, open_store
 from bridge.store.inbox import Arrival
@@ -66,7 +66,7 @@ def work(store: Store, at: datetime) -> None:
 
 def send(store: Store, at: datetime) -> Sequence[tuple[str, str]]:
     """Delivers what is due to a stand-in; the type and transaction of each event that arrived there, in order."""
-    with StandIn(TOKEN) as pulsora:
+    with FakePulsora(TOKEN) as pulsora:
         routes = {"stripe": Destination(endpoint=pulsora.endpoint, token=TOKEN)}
         drain = Drain(store, routes, owner="worker", threads=1)
         while (report := drain.drain_once(at)).claimed or report.in_hand:

@@ -59,7 +59,7 @@ class Received:
 Rule = Callable[[Mapping[str, Any]], Reply | None]
 
 
-class StandIn:
+class FakePulsora:
     """A real HTTP server on a free port, started by `with`. Without a script it answers as the reference says.
 
     `script(…)` queues replies for the next requests; a `rule` answers by what is in the event, None leaves it to the
@@ -174,7 +174,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, standin: StandIn, port: int) -> None:
+    def __init__(self, standin: FakePulsora, port: int) -> None:
         self.standin = standin
         super().__init__(("127.0.0.1", port), _Handler)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from bridge.cli.here import as_json, clock, counted, opened, plain, settings, show, tell
+from bridge.cli.output import as_json, clock, counted, opened, plain, settings, show, tell
 from bridge.span import span
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus

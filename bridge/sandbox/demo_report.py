@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from bridge.cli.here import counted
+from bridge.cli.output import counted
 
 Data = Mapping[str, Any]  # one revenue event as Pulsora got it
 

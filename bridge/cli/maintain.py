@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from bridge.cli import look
-from bridge.cli.here import as_json, chosen, counted, opened, progress, settings, tell
+from bridge.cli import inspect
+from bridge.cli.output import as_json, chosen, counted, opened, progress, settings, tell
 from bridge.errors import WrongUsage
 from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxStatus
@@ -17,7 +17,7 @@ from bridge.web.attributions import registration
 MOST = 10_000  # at once
 BATCH = 500
 
-events, deliveries = look.events, look.deliveries  # to look at and, from here on, to mend
+events, deliveries = inspect.events, inspect.deliveries  # to look at and, from here on, to mend
 
 
 @events.command("replay")
@@ -29,7 +29,7 @@ def replay(event_ids: tuple[str, ...], failed: bool, as_json: bool) -> None:
     if not event_ids and not failed:
         raise WrongUsage("name events, or --failed")
     with opened(settings()) as store, store.transaction() as tx:
-        ids = {look.event_of(tx, event_id).id for event_id in event_ids}
+        ids = {inspect.event_of(tx, event_id).id for event_id in event_ids}
         if failed:
             ids |= {row.id for row in inbox.listing(tx, InboxStatus.FAILED, limit=MOST)}
         count = inbox.replay(tx, ids)

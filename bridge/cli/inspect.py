@@ -7,8 +7,8 @@ import json
 import click
 from sqlalchemy import Connection
 
-from bridge.cli import story
-from bridge.cli.here import as_json, clock, opened, plain, settings, show, tell
+from bridge.audit import explanation
+from bridge.cli.output import as_json, clock, opened, plain, settings, show, tell
 from bridge.errors import WrongUsage
 from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxRow, InboxStatus
@@ -104,7 +104,7 @@ def explain(event_id: str, source: str | None, as_json: bool) -> None:
     """
     found = settings()
     with opened(found) as store, store.reading() as tx:
-        told = story.of(tx, event_of(tx, event_id, source), found)
+        told = explanation.of(tx, event_of(tx, event_id, source), found)
     if as_json:
         tell(told.as_json())
         return
@@ -123,7 +123,7 @@ def event_of(tx: Connection, event_id: str, source: str | None = None) -> InboxR
 def _cells(row: Delivery) -> tuple[object, ...]:
     amount = f"{row.amount} {row.currency}"
     return (row.id, clock(row.created_at), row.source, row.event_type, amount, row.mrr_impact, row.output_key,
-            row.status, row.attempts or "", story.what_next(row))  # fmt: skip
+            row.status, row.attempts or "", explanation.what_next(row))  # fmt: skip
 
 
 def _told(value: object) -> object:

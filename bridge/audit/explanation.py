@@ -9,10 +9,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from bridge.cli.here import clock
-from bridge.cli.past import told_again
+from bridge.cli.output import clock
+from bridge.audit.refold import told_again
 from bridge.ledger.explain import Explanation, sentence
-from bridge.ledger.remarks import shown
+from bridge.ledger.audit_notes import shown
 from bridge.ledger.state import Subscription, load
 from bridge.settings import Settings
 from bridge.store import outbox, streams

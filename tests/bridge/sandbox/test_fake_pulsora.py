@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from bridge.sender.standin import Reply, StandIn
+from bridge.sandbox.fake_pulsora import Reply, FakePulsora
 
 TOKEN = "sec_test_fake"
 EVENT = {
@@ -20,13 +20,13 @@ EVENT = {
 }
 
 
-def post(pulsora: StandIn, *, token: str = TOKEN, header: str | None = None, **envelope: object) -> requests.Response:
+def post(pulsora: FakePulsora, *, token: str = TOKEN, header: str | None = None, **envelope: object) -> requests.Response:
     sent = {"type": "revenue", "token": token, "data": EVENT, **envelope}
     headers = {"X-API-Token": token if header is None else header}
     return requests.post(pulsora.endpoint, json=sent, headers=headers, timeout=5)
 
 
-def test_a_revenue_event_is_accepted_and_kept(pulsora: StandIn) -> None:
+def test_a_revenue_event_is_accepted_and_kept(pulsora: FakePulsora) -> None:
     answer = post(pulsora)
 
     assert (answer.status_code, answer.json()) == (202, {"success": True})
@@ -46,7 +46,7 @@ def test_a_revenue_event_is_accepted_and_kept(pulsora: StandIn) -> None:
     ],
 )
 def test_what_breaks_the_contract_is_answered_as_the_reference_says(
-    pulsora: StandIn, request_: Mapping[str, Any], status: int, body: Mapping[str, str]
+    pulsora: FakePulsora, request_: Mapping[str, Any], status: int, body: Mapping[str, str]
 ) -> None:
     answer = post(pulsora, **request_)
 
@@ -55,20 +55,20 @@ def test_what_breaks_the_contract_is_answered_as_the_reference_says(
     assert len(pulsora.received) == 1
 
 
-def test_what_is_no_json_is_refused(pulsora: StandIn) -> None:
+def test_what_is_no_json_is_refused(pulsora: FakePulsora) -> None:
     answer = requests.post(pulsora.endpoint, data=b"{", headers={"X-API-Token": TOKEN}, timeout=5)
 
     assert answer.status_code == 401  # there is no token in the body
 
 
-def test_another_path_and_another_method_are_refused(pulsora: StandIn) -> None:
+def test_another_path_and_another_method_are_refused(pulsora: FakePulsora) -> None:
     elsewhere = requests.post(pulsora.endpoint + "/x", data=b"{}", timeout=5)
     read = requests.get(pulsora.endpoint, timeout=5)
 
     assert (elsewhere.status_code, read.status_code) == (404, 405)
 
 
-def test_a_script_is_followed_once_and_then_the_contract(pulsora: StandIn) -> None:
+def test_a_script_is_followed_once_and_then_the_contract(pulsora: FakePulsora) -> None:
     pulsora.script(Reply(status=500), Reply(status=429, headers={"Retry-After": "7"}))
 
     answers = [post(pulsora) for _ in range(3)]
@@ -77,7 +77,7 @@ def test_a_script_is_followed_once_and_then_the_contract(pulsora: StandIn) -> No
     assert answers[1].headers["Retry-After"] == "7"
 
 
-def test_a_rule_answers_by_what_is_in_the_event(pulsora: StandIn) -> None:
+def test_a_rule_answers_by_what_is_in_the_event(pulsora: FakePulsora) -> None:
     pulsora.rule = lambda data: Reply(status=503) if data["customer_id"] == "cus_42" else None
 
     stuck = post(pulsora)
@@ -86,14 +86,14 @@ def test_a_rule_answers_by_what_is_in_the_event(pulsora: StandIn) -> None:
     assert (stuck.status_code, other.status_code) == (503, 202)
 
 
-def test_requests_are_kept_in_the_order_in_which_they_came(pulsora: StandIn) -> None:
+def test_requests_are_kept_in_the_order_in_which_they_came(pulsora: FakePulsora) -> None:
     for number in range(5):
         post(pulsora, data={**EVENT, "transaction_id": f"ch_{number}"})
 
     assert [data["transaction_id"] for data in pulsora.accepted] == ["ch_0", "ch_1", "ch_2", "ch_3", "ch_4"]
 
 
-def test_what_was_received_can_be_forgotten(pulsora: StandIn) -> None:
+def test_what_was_received_can_be_forgotten(pulsora: FakePulsora) -> None:
     post(pulsora)
 
     pulsora.forget()
