@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from bridge import log
 from bridge.settings import Settings, load
 from bridge.store import Store, open_store
-from bridge.web import admin, answers, attributions, health, webhooks
+from bridge.web import admin, attributions, errors, health, webhooks
 from bridge.web.context import KEY, Context
 
 __all__ = ["blueprint", "create_app"]
@@ -30,7 +30,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         log.configure(settings.log_format, settings.log_level)
     app = Flask("bridge.web", static_folder=None)
     app.register_blueprint(blueprint(settings, store))
-    answers.install(app)
+    errors.install(app)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]  # Flask's documented way
@@ -47,7 +47,7 @@ def blueprint(settings: Settings | None = None, store: Store | None = None) -> B
         "pulsora_bridge", __name__, template_folder="templates", static_folder="static", static_url_path="/admin/static"
     )
     bp.record_once(lambda setup: setup.app.extensions.__setitem__(KEY, context))
-    answers.install(bp)
+    errors.install(bp)
     for room in (webhooks, attributions, health, admin):
         room.mount(bp)
     return bp

@@ -11,13 +11,13 @@ from functools import wraps
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from bridge.span import span
+from bridge.formatting import duration
+from bridge.monitoring.overview import look
 from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
+from bridge.web.auth import bearer, matches
 from bridge.web.context import context
-from bridge.web.keys import bearer, matches
-from bridge.web.overview import look
 
 COOKIE = "pulsora_bridge_admin"
 PAGE = 50
@@ -158,7 +158,7 @@ def _page(template: str, **values: object) -> Response:
 
 
 def _span(time: timedelta) -> str:
-    return span(time.total_seconds())
+    return duration(time.total_seconds())
 
 
 def _row_id(text: str) -> int:

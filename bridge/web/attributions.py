@@ -15,10 +15,10 @@ from flask import Blueprint, Response, jsonify, request
 from marshmallow import ValidationError
 
 from bridge.settings import Source
-from bridge.store.inbox import REGISTERED, Arrival
-from bridge.web.answers import error
+from bridge.store.inbox import REGISTERED, NewWebhook
+from bridge.web.auth import admin_only
 from bridge.web.context import context
-from bridge.web.keys import admin_only
+from bridge.web.errors import error
 from bridge.web.schemas import NAMED, AttributionSchema
 from bridge.web.webhooks import body_within
 
@@ -46,7 +46,7 @@ def register() -> Response:
     return jsonify(received=arrival.event_id, duplicate=not is_new)
 
 
-def registration(source: Source, told: dict[str, Any], *, livemode: bool, now: datetime) -> Arrival:
+def registration(source: Source, told: dict[str, Any], *, livemode: bool, now: datetime) -> NewWebhook:
     """The inbox row of a registered attribution. The same told twice has the same id."""
     metadata = {
         source.policy.fingerprint_key: told["visitor_fingerprint"],
@@ -55,7 +55,7 @@ def registration(source: Source, told: dict[str, Any], *, livemode: bool, now: d
     data = {name: told[name] for name in NAMED if name in told} | {"metadata": metadata}
     mark = hashlib.sha256(json.dumps([source.name, livemode, data], sort_keys=True).encode()).hexdigest()[:24]
     event = {"id": f"attribution_{mark}", "type": REGISTERED, "created": now.isoformat(), "data": data}
-    return Arrival(
+    return NewWebhook(
         source=source.name,
         account=None,
         livemode=livemode,

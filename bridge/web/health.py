@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response, jsonify
 
 from bridge.errors import BridgeError
+from bridge.monitoring.prometheus import exposition
 from bridge.store import leases
-from bridge.web.answers import error
 from bridge.web.context import context
-from bridge.web.measured import exposition
+from bridge.web.errors import error
 
 
 def mount(bp: Blueprint) -> None:

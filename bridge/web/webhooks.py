@@ -10,10 +10,10 @@ import structlog
 from flask import Blueprint, Response, abort, jsonify, request
 
 from bridge.settings import Source
-from bridge.store.inbox import Arrival
+from bridge.store.inbox import NewWebhook
 from bridge.web.context import context
 from processors import processors
-from processors.base import Event, SignatureError
+from processors.interface import Event, SignatureError
 
 log = structlog.get_logger()
 
@@ -73,8 +73,8 @@ def _proven(source: Source, body: bytes) -> Event:
     return event
 
 
-def _arrival(source: Source, event: Event, body: bytes) -> Arrival:
-    return Arrival(
+def _arrival(source: Source, event: Event, body: bytes) -> NewWebhook:
+    return NewWebhook(
         source=source.name,
         account=event.account,
         livemode=event.livemode,

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from bridge.store import Store, outbox
-from bridge.store.inbox import Arrival
+from bridge.store.inbox import NewWebhook
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 from tests.settings import ADMIN_TOKEN
 
@@ -22,7 +22,7 @@ def a_dead_delivery(store: Store) -> int:
     with store.transaction() as tx:
         new = NewDelivery(
             stream_id="stripe||live|cus_1", scope="stripe||live", source="stripe", livemode=True,
-            output_key="payment:in_1", status=DeliveryStatus.DEAD, body="{}", next_at=NOW, created_at=NOW,
+            output_key="payment:in_1", status=DeliveryStatus.FAILED, body="{}", next_at=NOW, created_at=NOW,
             event_type="renewal", currency="USD", amount=Decimal("49.00"), mrr_impact=Decimal("0.00"),
         )  # fmt: skip
         outbox.add(tx, [new])
@@ -107,7 +107,7 @@ def test_the_overview_adds_up_by_source_mode_and_currency(client: FlaskClient, s
 
 
 def test_what_a_processor_wrote_is_shown_as_text(client: FlaskClient, sqlite_store: Store) -> None:
-    odd = Arrival(
+    odd = NewWebhook(
         source="stripe", account=None, livemode=True, event_id="evt_<script>", type="<img src=x>", created_at=NOW,
         received_at=NOW, body=b"{}",
     )  # fmt: skip

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge import metrics
+from bridge.monitoring import metrics
 from bridge.settings import Settings
 from bridge.store import Store, leases, open_store
 from bridge.web import create_app
@@ -21,7 +21,7 @@ def test_it_is_ready_and_says_when_a_worker_was_seen(client: FlaskClient, sqlite
     assert client.get("/readyz").json == {"status": "ok", "worker_seen_seconds_ago": None}
 
     with sqlite_store.transaction() as tx:
-        leases.beat(tx, "host:1", datetime.now(UTC))
+        leases.heartbeat(tx, "host:1", datetime.now(UTC))
 
     answer = client.get("/readyz").json
     assert answer is not None
@@ -39,7 +39,7 @@ def test_without_its_schema_it_is_not_ready(settings: Settings, tmp_path: object
 
 def test_every_metric_is_told_under_its_name(client: FlaskClient, sqlite_store: Store) -> None:
     with sqlite_store.transaction() as tx:
-        leases.beat(tx, "host:1", datetime.now(UTC))
+        leases.heartbeat(tx, "host:1", datetime.now(UTC))
 
     told = client.get("/metrics").get_data(as_text=True)
 

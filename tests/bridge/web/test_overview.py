@@ -7,18 +7,18 @@ from decimal import Decimal
 
 import pytest
 
-from bridge.span import span
+from bridge.formatting import duration
+from bridge.monitoring.overview import look
 from bridge.store import Store, leases, pauses
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.totals import Sum, Total, totals
-from bridge.web.overview import look
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def a_worker_was_seen(store: Store, at: datetime) -> None:
     with store.transaction() as tx:
-        leases.beat(tx, "host:1", at)
+        leases.heartbeat(tx, "host:1", at)
 
 
 def test_a_bridge_without_a_worker_does_not_run(sqlite_store: Store) -> None:
@@ -62,15 +62,15 @@ def test_sums_are_told_by_their_fate() -> None:
         one(DeliveryStatus.DELIVERED, "49.00", "49.00"),
         one(DeliveryStatus.HELD, "10.00", "1.00"),
         one(DeliveryStatus.PENDING, "5.00", "2.00"),
-        one(DeliveryStatus.DEAD, "0.50", "0.25"),
-        one(DeliveryStatus.KEPT, "0.25", "0.00"),
+        one(DeliveryStatus.FAILED, "0.50", "0.25"),
+        one(DeliveryStatus.NOT_FORWARDED, "0.25", "0.00"),
     ])  # fmt: skip
 
     assert found == [
         Total(
-            source="stripe", mode="live", currency="USD", revenue_told=Decimal("49.00"), mrr_told=Decimal("49.00"),
-            revenue_to_come=Decimal("15.00"), mrr_to_come=Decimal("3.00"), revenue_not_told=Decimal("0.75"),
-            mrr_not_told=Decimal("0.25"),
+            source="stripe", mode="live", currency="USD", revenue_delivered=Decimal("49.00"), mrr_delivered=Decimal("49.00"),
+            revenue_pending=Decimal("15.00"), mrr_pending=Decimal("3.00"), revenue_not_sent=Decimal("0.75"),
+            mrr_not_sent=Decimal("0.25"),
         )
     ]  # fmt: skip
 
@@ -79,4 +79,4 @@ def test_sums_are_told_by_their_fate() -> None:
     ("seconds", "told"), [(-3, "0 s"), (40, "40 s"), (720, "12 min"), (18_000, "5.0 h"), (267_840, "3.1 days")]
 )
 def test_how_long_is_told_in_one_unit(seconds: float, told: str) -> None:
-    assert span(seconds) == told
+    assert duration(seconds) == told

@@ -163,7 +163,7 @@ def test_a_name_that_may_be_a_secret_is_not_logged(client: FlaskClient) -> None:
 class Broken:
     """A store that is away."""
 
-    def accept(self, arrival: inbox.Arrival) -> bool:
+    def accept(self, arrival: inbox.NewWebhook) -> bool:
         raise StoreUnavailable("the disk of /var/lib is full", retry_after_seconds=7)
 
 
@@ -194,7 +194,7 @@ def test_the_routes_can_be_mounted_in_an_application_of_ones_own(settings: Setti
 class Failing:
     """A store with an error of its own."""
 
-    def accept(self, arrival: inbox.Arrival) -> bool:
+    def accept(self, arrival: inbox.NewWebhook) -> bool:
         raise RuntimeError("an odd error")
 
 

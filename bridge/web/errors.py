@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from bridge.errors import StoreUnavailable
 from bridge.log import hidden
-from processors.base import SignatureError, SignatureProblem
+from processors.interface import SignatureError, SignatureProblem
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from bridge import metrics
+from bridge.monitoring import metrics
 from bridge.store import Store, inbox, leases, outbox, pauses
 
 

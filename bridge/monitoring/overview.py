@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bridge.span import span
+from bridge.formatting import duration
 from bridge.store import Store, inbox, leases, outbox, pauses, streams
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import Backlog, DeliveryStatus
@@ -64,10 +64,10 @@ def _troubles(seen: Overview) -> Iterator[str]:
     if seen.worker_seen_at is None:
         yield "No worker has been seen. Start one: pulsora-bridge serve (or worker)."
     elif (silent := (seen.now - seen.worker_seen_at).total_seconds()) > SILENT_SECONDS:
-        yield f"No worker has been seen for {span(silent)}. Start one: pulsora-bridge serve (or worker)."
+        yield f"No worker has been seen for {duration(silent)}. Start one: pulsora-bridge serve (or worker)."
     for pause in seen.pauses:
         yield f"Nothing is sent to {pause.destination} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.reason}"
-    dead = sum(counts.get(DeliveryStatus.DEAD, 0) for counts in seen.outbox.values())
+    dead = sum(counts.get(DeliveryStatus.FAILED, 0) for counts in seen.outbox.values())
     if dead:
         yield f"Revenue events given up: {dead:,}. Each says why, and can be sent again."
     failed = sum(counts.get(InboxStatus.FAILED, 0) for counts in seen.inbox.values())

@@ -1,0 +1,36 @@
+"""Numbers, amounts, durations and timestamps as people read them, in the command line and on the admin pages."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+
+def quantity(number: int, noun: str) -> str:
+    """A number with its noun: `1 webhook`, `1,200 webhooks`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def amount(value: Decimal) -> str:
+    """Major units with the decimals they have: `1,249.00`."""
+    return f"{value:,}"
+
+
+def signed_amount(value: Decimal | None) -> str:
+    """A change in major units: `+49.00`, `-30.00`; empty if the event changes no MRR."""
+    return "" if value is None else f"{value:+,}"
+
+
+def duration(length: timedelta | float) -> str:
+    """A length of time, given in seconds or as a timedelta: `40 s`, `12 min`, `5.0 h`, `3.1 days`. Never negative."""
+    seconds = length.total_seconds() if isinstance(length, timedelta) else length
+    if seconds < 100:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def timestamp(at: datetime | None) -> str:
+    """A UTC time to the second: `2026-01-01 12:00:00`; empty for None."""
+    return "" if at is None else at.strftime("%Y-%m-%d %H:%M:%S")
