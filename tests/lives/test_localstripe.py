@@ -1,7 +1,7 @@
 """A real subscribe-and-cancel over HTTP: localstripe, a stateful stand-in for Stripe, signs and sends its own webhooks.
 
 It is a program of its own under another licence: started as a process where it is installed, never imported.
-`pip install localstripe==1.15.10` beside the tests to run this.
+Run `pip install -c constraints.txt localstripe` to run these tests.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Digits of Stripe's minor units: the list of its documentation, and babel's data for the rest."""
+"""Digits of Stripe's minor units: the list in its documentation, and ISO 4217 for the rest."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
 import pytest
-from babel.core import get_global
-from babel.numbers import get_currency_precision, list_currencies
+from iso4217 import Currency
 
 from processors.money import major
 from processors.stripe.currencies import currency_of, money_of
@@ -15,10 +14,12 @@ from processors.stripe.currencies import currency_of, money_of
 ZERO = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF"
 THREE = "BHD JOD KWD OMR TND"
 
-# Where Stripe's API departs from the digits in babel's data (CLDR), and why.
-IN_HUNDREDTHS = {"ISK": "kept in hundredths for compatibility", "UGX": "kept in hundredths for compatibility"}
-# Countries that no longer use their small coins: CLDR rounds their prices to whole units, ISO 4217 and Stripe do not.
-WITHOUT_SMALL_COINS = frozenset({"AFN", "ALL", "LAK", "LBP", "MMK", "RSD", "SOS", "STD", "YER"})
+# ISO 4217 "List One" as its maintenance agency publishes it; the package's version carries the table's date.
+MINOR_UNITS = {currency.code: currency.exponent for currency in Currency}
+# Where Stripe counts differently, by its documentation: ISK and UGX in hundredths, MGA in whole ariary.
+EXCEPTIONS = {"ISK": 2, "UGX": 2, "MGA": 0}
+# No longer in List One, still on Stripe's list. XCG replaced ANG in 2025, STN replaced STD in 2018; both had two digits.
+WITHDRAWN = {"ANG": 2, "STD": 2}
 CODES = (
     "USD AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CLP CNY "
     "COP CRC CVE CZK DJF DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR ISK "
@@ -50,20 +51,17 @@ def test_isk_and_ugx_and_payout_currencies_are_charged_in_hundredths(code: str) 
     assert digits(code) == 2
 
 
-@pytest.mark.parametrize("code", sorted(CHARGED - IN_HUNDREDTHS.keys() - WITHOUT_SMALL_COINS))
-def test_every_other_currency_that_stripe_charges_has_the_digits_of_babels_data(code: str) -> None:
-    assert digits(code) == get_currency_precision(code)
+@pytest.mark.parametrize("code", sorted(CHARGED))
+def test_every_currency_that_stripe_charges_has_the_digits_of_iso_4217_or_is_a_named_exception(code: str) -> None:
+    assert digits(code) == {**MINOR_UNITS, **WITHDRAWN, **EXCEPTIONS}[code]
 
 
-def test_the_exceptions_to_babels_data_are_exceptions() -> None:
-    departing = {code for code in CHARGED if digits(code) != get_currency_precision(code)}
-
-    assert departing == IN_HUNDREDTHS.keys() | WITHOUT_SMALL_COINS
+def test_every_named_exception_still_differs_from_iso_4217() -> None:
+    assert {code for code in CHARGED & MINOR_UNITS.keys() if digits(code) != MINOR_UNITS[code]} == EXCEPTIONS.keys()
 
 
-def test_the_currencies_stripe_charges_are_known_to_babel() -> None:
-    assert set(list_currencies()) >= CHARGED
-    assert get_global("currency_fractions")
+def test_withdrawn_currencies_are_those_without_an_entry() -> None:
+    assert CHARGED - MINOR_UNITS.keys() == WITHDRAWN.keys()
 
 
 def test_five_ugx_are_500_and_five_yen_are_5() -> None:
