@@ -20,8 +20,8 @@ from sqlalchemy.exc import ArgumentError
 
 from bridge.errors import WrongUsage
 from bridge.store import inbox, migrations
-from bridge.store.inbox import Arrival
-from bridge.store.intake import Intake
+from bridge.store.inbox import NewWebhook
+from bridge.store.group_commit import Intake
 from bridge.store.postgres import Postgres
 from bridge.store.sqlite import Sqlite
 
@@ -69,7 +69,7 @@ class Store:
         self._opened: Opened | None = None
         _stores.add(self)
 
-    def accept(self, arrival: Arrival) -> bool:
+    def accept(self, arrival: NewWebhook) -> bool:
         """Stores a webhook; on return it is on disk. True: it is new, False: it was there before.
 
         Raises `StoreUnavailable` within four seconds when it could not be stored.

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, bindparam, select
 
-from bridge.store.dialects import chunks, each, either, run_each
-from bridge.store.tables import catalog
+from bridge.store.statements import chunks, each, either, run_each
+from bridge.store.schema import catalog
 
 LEARN = each(
     lambda insert_into: (wanted := insert_into(catalog)).on_conflict_do_update(

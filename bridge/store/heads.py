@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import ARRAY, BindParameter, Connection, Text, bindparam, func, select, update
 
-from bridge.store.dialects import chunks, constant, either, run_each
-from bridge.store.tables import HEAD, outbox
+from bridge.store.statements import chunks, constant, either, run_each
+from bridge.store.schema import HEAD, outbox
 
 HEADS = either(
     lambda among: select(outbox.c.id, outbox.c.stream_id).where(among(outbox.c.stream_id, "stream_ids"), HEAD)

@@ -19,9 +19,9 @@ from enum import StrEnum
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql
 
-from bridge.store.dialects import chunks, constant, either, listed, run_each
-from bridge.store.remembered import remembered
-from bridge.store.tables import RECEIVED, RETRIED, bodies, inbox, packed, unpacked
+from bridge.store.statements import chunks, constant, either, listed, run_each
+from bridge.store.count_cache import remembered
+from bridge.store.schema import RECEIVED, RETRIED, bodies, inbox, packed, unpacked
 
 LONGEST_REASON = 1000
 
@@ -40,7 +40,7 @@ UNSETTLED = (InboxStatus.RECEIVED, InboxStatus.WAITING, InboxStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class NewWebhook:
     """A proven webhook that is to be stored. `body`: the bytes that were signed."""
 
     source: str
@@ -121,7 +121,7 @@ SEEN = select(inbox.c.event_id, inbox.c.source).where(inbox.c.event_id.in_(bindp
 LAST_ID = select(func.coalesce(func.max(inbox.c.id), 0))
 
 
-def ready(arrival: Arrival) -> Ready:
+def ready(arrival: NewWebhook) -> Ready:
     """The row of an arrival. What PostgreSQL's text cannot hold is replaced: whatever was proven can be stored."""
     return {
         "source": arrival.source,
@@ -395,7 +395,7 @@ def _row(row: Row[*tuple[object, ...]]) -> InboxRow:
         reason=row.reason,
         stream_id=row.stream_id,
         attempts=row.attempts,
-        produced=row.produced,
+        produced=row.revenue_event_count,
         retry_at=row.retry_at,
         settled_at=row.settled_at,
         body=None if body is None else unpacked(body),

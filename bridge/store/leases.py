@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, delete, or_, select
 
-from bridge.store.dialects import each, run_each
-from bridge.store.tables import Instant, leases
-from bridge.store.tables import beats as beat_table
+from bridge.store.statements import each, run_each
+from bridge.store.schema import Instant, leases
+from bridge.store.schema import beats as beat_table
 
 FORGOTTEN = timedelta(days=1)
 

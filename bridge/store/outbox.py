@@ -23,9 +23,9 @@ from enum import StrEnum
 from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, select, update
 
 from bridge.store import heads
-from bridge.store.dialects import chunks, constant, each, either, run_each, unindexed
-from bridge.store.remembered import remembered
-from bridge.store.tables import HEAD, OPEN, READY, Instant, outbox
+from bridge.store.statements import chunks, constant, each, either, run_each, unindexed
+from bridge.store.count_cache import remembered
+from bridge.store.schema import HEAD, OPEN, READY, Instant, outbox
 
 LONGEST_ERROR = 1000
 

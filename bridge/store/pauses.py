@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, case, delete, or_, select
 
-from bridge.store.dialects import Insert, InsertInto, each
-from bridge.store.tables import pauses
+from bridge.store.statements import Insert, InsertInto, each
+from bridge.store.schema import pauses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

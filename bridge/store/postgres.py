@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from bridge.errors import StoreUnavailable
-from bridge.store.dialects import one_at_a_time
+from bridge.store.statements import one_at_a_time
 
 CONNECT_SECONDS = 2
 PATIENT = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=120s"

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from bridge.errors import StoreUnavailable
-from bridge.store.lane import Lane
+from bridge.store.write_lock import Lane
 
 BUSY_SECONDS = 2.5  # for another program that holds SQLite's own lock
 PATIENCE_SECONDS = 30.0  # of a worker or a command, for the lane

@@ -11,9 +11,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row, Update, bindparam, case, delete, func, or_, select, update
 
-from bridge.store.dialects import Insert, InsertInto, chunks, each, either, run_each
-from bridge.store.tables import DUE, PROVISIONAL, Instant, inbox, packed, states, streams, unpacked
-from bridge.store.tables import links as link_table
+from bridge.store.statements import Insert, InsertInto, chunks, each, either, run_each
+from bridge.store.schema import DUE, PROVISIONAL, Instant, inbox, packed, states, streams, unpacked
+from bridge.store.schema import links as link_table
 
 
 class LeaseLost(Exception):
@@ -21,12 +21,12 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Touch:
-    """Something arrived for a stream at `at`, so it is to be settled at `due_at`. `anchored`: its customer is known."""
+class StreamUpdate:
+    """Something arrived for a stream at `at`, so it is to be settled at `due_at`. `has_customer`: its customer is known."""
 
     stream_id: str
     scope: str
-    anchored: bool
+    has_customer: bool
     at: datetime
     due_at: datetime
 
@@ -37,7 +37,7 @@ class StreamRow:
 
     stream_id: str
     scope: str
-    anchored: bool
+    has_customer: bool
     first_at: datetime
     last_at: datetime
     due_at: datetime | None
@@ -57,13 +57,13 @@ class Claim:
     state: str | None
     touched: int
     first_at: datetime
-    anchored: bool
+    has_customer: bool
     owner: str
     leased_until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
+class SettledStream:
     """A claimed stream's new state. `due_at`: when it is to be settled again though nothing arrives, or None."""
 
     claim: Claim
@@ -90,7 +90,7 @@ def _touch(insert_into: InsertInto) -> Insert:
     return wanted.on_conflict_do_update(
         index_elements=["stream_id"],
         set_={
-            "anchored": or_(streams.c.anchored, new.anchored),
+            "has_customer": or_(streams.c.has_customer, new.has_customer),
             "first_at": case((is_new, new.first_at), else_=streams.c.first_at),
             "last_at": case((new.last_at > streams.c.last_at, new.last_at), else_=streams.c.last_at),
             "due_at": new.due_at,
@@ -103,13 +103,13 @@ def _touch(insert_into: InsertInto) -> Insert:
 TOUCH = each(_touch)
 
 
-def touch(tx: Connection, touches: Iterable[Touch]) -> None:
+def touch(tx: Connection, touches: Iterable[StreamUpdate]) -> None:
     """Notes what arrived. A window that is open keeps its beginning; a stream that was never seen begins here."""
     rows = [
         {
             "stream_id": one.stream_id,
             "scope": one.scope,
-            "anchored": one.anchored,
+            "has_customer": one.has_customer,
             "first_at": one.at,
             "last_at": one.at,
             "due_at": one.due_at,
@@ -242,7 +242,7 @@ def claim_due(
             state=_text(row.state),
             touched=row.touched,
             first_at=row.first_at,
-            anchored=row.anchored,
+            has_customer=row.has_customer,
             owner=owner,
             leased_until=lease_until,
         )
@@ -256,10 +256,10 @@ def save(tx: Connection, claim: Claim, state: str, now: datetime, due_at: dateti
 
     Raises `LeaseLost` when another has it by now: then the whole transaction must not be committed.
     """
-    save_all(tx, [Saved(claim=claim, state=state, due_at=due_at)], now)
+    save_all(tx, [SettledStream(claim=claim, state=state, due_at=due_at)], now)
 
 
-def save_all(tx: Connection, saved: Sequence[Saved], now: datetime) -> None:
+def save_all(tx: Connection, saved: Sequence[SettledStream], now: datetime) -> None:
     """The same for many streams, in a third of the time."""
     rows = [{**_identity(one.claim), "seen": one.claim.touched, "due": one.due_at, "now": now} for one in saved]
     _ours(tx, SAVE, rows)
@@ -320,7 +320,7 @@ def _row(row: Row[*tuple[object, ...]]) -> StreamRow:
     return StreamRow(
         stream_id=row.stream_id,
         scope=row.scope,
-        anchored=row.anchored,
+        has_customer=row.has_customer,
         first_at=row.first_at,
         last_at=row.last_at,
         due_at=row.due_at,

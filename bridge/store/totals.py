@@ -10,8 +10,8 @@ from decimal import Decimal, localcontext
 from sqlalchemy import Connection, Row, func, select
 
 from bridge.store.outbox import DeliveryStatus
-from bridge.store.remembered import remembered
-from bridge.store.tables import outbox
+from bridge.store.count_cache import remembered
+from bridge.store.schema import outbox
 
 ON_ITS_WAY = (DeliveryStatus.HELD, DeliveryStatus.PENDING)
 GROUP = (outbox.c.source, outbox.c.livemode, outbox.c.status, outbox.c.currency, outbox.c.event_type)
@@ -42,12 +42,12 @@ class Total:
     source: str
     mode: str
     currency: str
-    revenue_told: Decimal = Decimal(0)
-    mrr_told: Decimal = Decimal(0)
-    revenue_to_come: Decimal = Decimal(0)
-    mrr_to_come: Decimal = Decimal(0)
-    revenue_not_told: Decimal = Decimal(0)
-    mrr_not_told: Decimal = Decimal(0)
+    revenue_delivered: Decimal = Decimal(0)
+    mrr_delivered: Decimal = Decimal(0)
+    revenue_pending: Decimal = Decimal(0)
+    mrr_pending: Decimal = Decimal(0)
+    revenue_not_sent: Decimal = Decimal(0)
+    mrr_not_sent: Decimal = Decimal(0)
 
 
 def sums(tx: Connection) -> list[Sum]:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from bridge.store import Store, inbox, outbox, streams
-from bridge.store.inbox import Arrival, InboxStatus
+from bridge.store.inbox import NewWebhook, InboxStatus
 from bridge.store.outbox import DeliveryStatus, NewDelivery, Outcome
-from bridge.store.streams import Touch
+from bridge.store.streams import StreamUpdate
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SCOPE = "stripe||live"
@@ -17,7 +17,7 @@ ANNA = f"{SCOPE}|cus_anna"
 BERT = f"{SCOPE}|cus_bert"
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
-_ARRIVAL = Arrival(
+_ARRIVAL = NewWebhook(
     source="stripe",
     account=None,
     livemode=True,
@@ -45,7 +45,7 @@ _DELIVERY = NewDelivery(
 )
 
 
-def an_arrival(event_id: str = "evt_1", **changes: object) -> Arrival:
+def a_webhook(event_id: str = "evt_1", **changes: object) -> NewWebhook:
     """A webhook of Stripe's live mode."""
     return replace(_ARRIVAL, event_id=event_id, **changes)  # type: ignore[arg-type]
 
@@ -55,9 +55,9 @@ def a_delivery(output_key: str = "payment:pi_1", **changes: object) -> NewDelive
     return replace(_DELIVERY, output_key=output_key, **changes)  # type: ignore[arg-type]
 
 
-def a_touch(stream_id: str = ANNA, at: datetime = NOON, **changes: object) -> Touch:
+def a_touch(stream_id: str = ANNA, at: datetime = NOON, **changes: object) -> StreamUpdate:
     """Something that arrived for a stream, due a minute later."""
-    touch = Touch(stream_id=stream_id, scope=SCOPE, anchored=True, at=at, due_at=at + MINUTE)
+    touch = StreamUpdate(stream_id=stream_id, scope=SCOPE, has_customer=True, at=at, due_at=at + MINUTE)
     return replace(touch, **changes)  # type: ignore[arg-type]
 
 
@@ -70,7 +70,7 @@ def an_outcome(delivery_id: int, status: DeliveryStatus = DeliveryStatus.DELIVER
 def stored(store: Store, *event_ids: str) -> list[int]:
     """The row ids of webhooks that have just been stored."""
     for event_id in event_ids:
-        store.accept(an_arrival(event_id))
+        store.accept(a_webhook(event_id))
     with store.reading() as tx:
         found = [inbox.find(tx, event_id) for event_id in event_ids]
     return [row.id for row in found if row is not None]
@@ -96,7 +96,7 @@ def claimed(store: Store, now: datetime = NOON, limit: int = 10, paused: tuple[s
         return [one.id for one in outbox.claim(tx, now, limit, "sender", now + MINUTE, paused)]
 
 
-def touched(store: Store, *touches: Touch) -> None:
+def touched(store: Store, *touches: StreamUpdate) -> None:
     """Commits touches."""
     with store.transaction() as tx:
-        streams.touch(tx, touches)
+        streams.upsert(tx, touches)

@@ -20,10 +20,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from bridge.store import Store, budget, inbox, leases, open_store, outbox, streams
-from bridge.store.inbox import Arrival
+from bridge.store import Store, inbox, leases, open_store, outbox, rate_limit, streams
+from bridge.store.inbox import NewWebhook
 from bridge.store.outbox import DeliveryStatus, NewDelivery, Outcome
-from bridge.store.streams import Saved, Touch
+from bridge.store.streams import SettledStream, StreamUpdate
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -43,7 +43,7 @@ def work(store: Store, name: str, count: int) -> None:
         with store.transaction() as tx:
             rows = inbox.fresh(tx, 5, NOON)
             inbox.assign(tx, [(row.id, name) for row in rows])
-            leases.beat(tx, name, NOON)
+            leases.heartbeat(tx, name, NOON)
         with store.reading() as tx:
             inbox.counts(tx)
     print(name, flush=True)
@@ -52,7 +52,7 @@ def work(store: Store, name: str, count: int) -> None:
 def take(store: Store, name: str, count: int) -> None:
     for number in range(count):
         with store.transaction() as tx:
-            print(budget.take(tx, "pulsora", NOON + number * timedelta(seconds=1), 3, 50).granted, flush=True)
+            print(rate_limit.reserve(tx, "pulsora", NOON + number * timedelta(seconds=1), 3, 50).granted, flush=True)
 
 
 def migrate(store: Store, name: str, count: int) -> None:
@@ -63,7 +63,7 @@ def migrate(store: Store, name: str, count: int) -> None:
 def hold(store: Store, name: str, count: int) -> None:
     for number in range(count):
         with store.transaction() as tx:
-            leases.beat(tx, name, NOON)
+            leases.heartbeat(tx, name, NOON)
             if number == 0:
                 print("holding", flush=True)
             time.sleep(0.02)
@@ -74,11 +74,11 @@ def race(store: Store, name: str, count: int) -> None:
     for number in range(count):
         now = datetime.now(UTC)
         with store.transaction() as tx:
-            streams.touch(tx, [_touch(customer, now) for customer in chance.sample(CUSTOMERS, 3)])
+            streams.upsert(tx, [_touch(customer, now) for customer in chance.sample(CUSTOMERS, 3)])
         with store.transaction() as tx:
             claims = streams.claim_due(tx, now, 2, name, now + MINUTE)
         with store.transaction() as tx:
-            streams.save_all(tx, [Saved(claim=claim, state="{}") for claim in claims], now)
+            streams.save_all(tx, [SettledStream(claim=claim, state="{}") for claim in claims], now)
             outbox.add(
                 tx, [_delivery(claim.stream_id, f"{name}.{number}.{n}", now) for claim in claims for n in (1, 2)]
             )
@@ -90,8 +90,8 @@ def race(store: Store, name: str, count: int) -> None:
             print(delivery.id, flush=True)
 
 
-def _touch(customer: str, now: datetime) -> Touch:
-    return Touch(stream_id=customer, scope="stripe||live", anchored=True, at=now, due_at=now)
+def _touch(customer: str, now: datetime) -> StreamUpdate:
+    return StreamUpdate(stream_id=customer, scope="stripe||live", has_customer=True, at=now, due_at=now)
 
 
 def _delivery(stream_id: str, key: str, now: datetime) -> NewDelivery:
@@ -121,16 +121,16 @@ def fork(store: Store, name: str, count: int) -> None:
     if child == 0:
         store.accept(_arrival("evt_child"))
         with store.transaction() as tx:
-            leases.beat(tx, "child", NOON)
+            leases.heartbeat(tx, "child", NOON)
         os._exit(0)
     os.waitpid(child, 0)
     store.accept(_arrival("evt_parent_again"))
     with store.reading() as tx:
-        print(sorted(row.event_id for row in inbox.listing(tx)), leases.beats(tx) == {"child": NOON}, flush=True)
+        print(sorted(row.event_id for row in inbox.listing(tx)), leases.heartbeats(tx) == {"child": NOON}, flush=True)
 
 
-def _arrival(event_id: str) -> Arrival:
-    return Arrival(
+def _arrival(event_id: str) -> NewWebhook:
+    return NewWebhook(
         source="stripe",
         account=None,
         livemode=True,

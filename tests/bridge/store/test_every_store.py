@@ -13,16 +13,16 @@ from sqlalchemy.exc import IntegrityError
 from bridge.errors import StoreUnavailable, WrongUsage
 from bridge.store import Store, inbox, leases, open_store, outbox
 from bridge.store.inbox import InboxStatus
-from tests.bridge.store.builders import NOON, an_arrival, an_outcome, statuses, stored
+from tests.bridge.store.builders import NOON, a_webhook, an_outcome, statuses, stored
 from tests.bridge.store.processes import ended, started
 
 
 def test_an_acknowledged_event_is_there_for_everybody(store: Store, database_url: str) -> None:
-    store.accept(an_arrival("evt_1"))
+    store.accept(a_webhook("evt_1"))
 
     other = open_store(database_url)
     assert statuses(other) == {"evt_1": InboxStatus.RECEIVED}
-    assert other.accept(an_arrival("evt_1")) is False
+    assert other.accept(a_webhook("evt_1")) is False
     other.close()
 
 
@@ -30,7 +30,7 @@ def test_many_threads_are_each_told_of_their_own(store: Store) -> None:
     told: dict[str, bool] = {}
 
     def send(event_id: str, name: str) -> None:
-        told[name] = store.accept(an_arrival(event_id))
+        told[name] = store.accept(a_webhook(event_id))
 
     threads = [threading.Thread(target=send, args=(f"evt_{n % 20}", f"{n}")) for n in range(60)]
     for thread in threads:
@@ -61,23 +61,23 @@ def _break_a_rule(tx: object, row_id: int) -> None:
 
 def test_a_reader_sees_nothing_uncommitted(store: Store) -> None:
     with store.transaction() as tx:
-        leases.beat(tx, "worker", NOON)
+        leases.heartbeat(tx, "worker", NOON)
         with store.reading() as other:
-            assert leases.beats(other) == {}
+            assert leases.heartbeats(other) == {}
 
 
 def test_a_reader_cannot_write(store: Store) -> None:
     with pytest.raises(StoreUnavailable), store.reading() as tx:
-        leases.beat(tx, "worker", NOON)
+        leases.heartbeat(tx, "worker", NOON)
 
 
 def test_a_closed_store_opens_again_by_itself(store: Store) -> None:
-    store.accept(an_arrival("evt_1"))
+    store.accept(a_webhook("evt_1"))
 
     store.close()
     store.close()
 
-    assert store.accept(an_arrival("evt_2")) is True
+    assert store.accept(a_webhook("evt_2")) is True
     assert set(statuses(store)) == {"evt_1", "evt_2"}
 
 
@@ -114,7 +114,7 @@ def test_what_was_acknowledged_survives_a_kill(store: Store, database_url: str) 
     process.communicate()
     with store.reading() as tx:
         assert [event_id for event_id in acknowledged if inbox.find(tx, event_id) is None] == []
-    assert store.accept(an_arrival("evt_after")) is True
+    assert store.accept(a_webhook("evt_after")) is True
 
 
 def test_processes_that_settle_and_send_the_same_customers_lose_and_double_nothing(
@@ -151,7 +151,7 @@ def test_a_missing_database_is_told_within_four_seconds_with_a_time_to_come_back
 
     began = time.monotonic()
     with pytest.raises(StoreUnavailable) as refusal:
-        missing.accept(an_arrival())
+        missing.accept(a_webhook())
 
     assert time.monotonic() - began < 4
     assert refusal.value.retry_after_seconds > 0

@@ -8,11 +8,11 @@ import pytest
 
 from bridge.store import Store, inbox, streams
 from bridge.store.inbox import InboxStatus, Purged
-from tests.bridge.store.builders import ANNA, BERT, HOUR, MINUTE, NOON, SCOPE, an_arrival, statuses, stored
+from tests.bridge.store.builders import ANNA, BERT, HOUR, MINUTE, NOON, SCOPE, a_webhook, statuses, stored
 
 
 def test_what_arrived_is_read_back_as_it_came(store: Store) -> None:
-    arrival = an_arrival(account="acct_1", livemode=False, body=b'{"caf\xc3\xa9": 1}\r\n', type="charge.refunded")
+    arrival = a_webhook(account="acct_1", livemode=False, body=b'{"caf\xc3\xa9": 1}\r\n', type="charge.refunded")
 
     store.accept(arrival)
 
@@ -28,13 +28,13 @@ def test_what_arrived_is_read_back_as_it_came(store: Store) -> None:
 
 
 def test_an_event_is_stored_once_per_source(store: Store) -> None:
-    news = [store.accept(an_arrival("evt_1", source=source)) for source in ("stripe", "stripe", "second")]
+    news = [store.accept(a_webhook("evt_1", source=source)) for source in ("stripe", "stripe", "second")]
 
     assert news == [True, False, True]
 
 
 def test_within_one_commit_only_the_first_of_two_is_new(store: Store) -> None:
-    rows = [inbox.ready(an_arrival("evt_1")), inbox.ready(an_arrival("evt_2")), inbox.ready(an_arrival("evt_1"))]
+    rows = [inbox.ready(a_webhook("evt_1")), inbox.ready(a_webhook("evt_2")), inbox.ready(a_webhook("evt_1"))]
 
     with store.transaction() as tx:
         news = inbox.store(tx, rows)
@@ -44,9 +44,9 @@ def test_within_one_commit_only_the_first_of_two_is_new(store: Store) -> None:
 
 @pytest.mark.parametrize("odd", ["evt_\x00", "evt_\ud800", "é" * 255, "🦊" * 255, "'; --", "%s %(x)s :y ?"])
 def test_whatever_an_event_is_called_it_can_be_stored_and_found(store: Store, odd: str) -> None:
-    assert store.accept(an_arrival(odd, type=odd, account=odd)) is True
+    assert store.accept(a_webhook(odd, type=odd, account=odd)) is True
 
-    assert store.accept(an_arrival(odd)) is False
+    assert store.accept(a_webhook(odd)) is False
     with store.reading() as tx:
         assert inbox.find(tx, odd) is not None
 
@@ -97,7 +97,7 @@ def test_settled_rows_are_read_only_when_asked_for(store: Store) -> None:
         everything = inbox.of_stream(tx, ANNA, tuple(InboxStatus))
 
     assert [row.id for row in waiting] == [second]
-    assert [(row.status, row.produced, row.reason) for row in everything] == [
+    assert [(row.status, row.revenue_event_count, row.reason) for row in everything] == [
         ("settled", 2, "estimated"),
         ("waiting", 0, None),
     ]
@@ -105,7 +105,7 @@ def test_settled_rows_are_read_only_when_asked_for(store: Store) -> None:
 
 def test_counts_add_up_to_all_that_arrived(store: Store) -> None:
     first, second, third, _ = stored(store, "evt_1", "evt_2", "evt_3", "evt_4")
-    store.accept(an_arrival("evt_1", source="second"))
+    store.accept(a_webhook("evt_1", source="second"))
 
     with store.transaction() as tx:
         inbox.ignore(tx, [(first, "not wanted")], NOON)
@@ -144,7 +144,7 @@ def test_lists_show_the_newest_first_page_by_page(store: Store) -> None:
 
 def test_the_oldest_unsettled_is_the_first_that_is_not_through(store: Store) -> None:
     for minute, event_id in enumerate(("evt_1", "evt_2", "evt_3")):
-        store.accept(an_arrival(event_id, received_at=NOON + minute * MINUTE))
+        store.accept(a_webhook(event_id, received_at=NOON + minute * MINUTE))
     first, second, _ = stored(store, "evt_1", "evt_2", "evt_3")
     with store.transaction() as tx:
         inbox.mark_settled(tx, [(first, 1, None)], NOON)
@@ -185,7 +185,7 @@ def test_only_bodies_that_have_served_are_purged_and_their_rows_stay(store: Stor
     with store.reading() as tx:
         bodies = {event_id: inbox.find(tx, event_id).body is not None for event_id in statuses(store)}  # type: ignore[union-attr]
     assert bodies == {"evt_old": False, "evt_ignored": False, "evt_recent": True, "evt_waiting": True}
-    assert store.accept(an_arrival("evt_old")) is False
+    assert store.accept(a_webhook("evt_old")) is False
 
 
 def test_what_has_not_served_keeps_nothing_behind_it_from_being_purged(store: Store) -> None:

@@ -37,11 +37,11 @@ def test_a_lease_that_is_given_up_is_free(store: Store) -> None:
 
 def test_workers_that_beat_are_known_for_a_day(store: Store) -> None:
     with store.transaction() as tx:
-        leases.beat(tx, "a", NOON)
-        leases.beat(tx, "b", NOON + HOUR)
-        leases.beat(tx, "b", NOON + 2 * HOUR)
-        assert leases.beats(tx) == {"a": NOON, "b": NOON + 2 * HOUR}
+        leases.heartbeat(tx, "a", NOON)
+        leases.heartbeat(tx, "b", NOON + HOUR)
+        leases.heartbeat(tx, "b", NOON + 2 * HOUR)
+        assert leases.heartbeats(tx) == {"a": NOON, "b": NOON + 2 * HOUR}
 
-        leases.beat(tx, "b", NOON + timedelta(days=1, minutes=1))
+        leases.heartbeat(tx, "b", NOON + timedelta(days=1, minutes=1))
 
-        assert set(leases.beats(tx)) == {"b"}
+        assert set(leases.heartbeats(tx)) == {"b"}

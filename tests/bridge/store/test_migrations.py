@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from bridge.errors import SchemaBehind, StoreUnavailable
 from bridge.store import Store, migrations, open_store
-from bridge.store.tables import metadata
-from tests.bridge.store.builders import an_arrival
+from bridge.store.schema import metadata
+from tests.bridge.store.builders import a_webhook
 from tests.bridge.store.processes import ended, started
 
 
@@ -32,17 +32,17 @@ def test_an_empty_database_becomes_usable(empty_url: str) -> None:
     store.migrate()
 
     assert store.schema_fits() is True
-    assert store.accept(an_arrival()) is True
+    assert store.accept(a_webhook()) is True
     store.close()
 
 
 def test_migrating_again_changes_nothing(store: Store) -> None:
-    store.accept(an_arrival())
+    store.accept(a_webhook())
 
     store.migrate()
 
     assert store.schema_fits() is True
-    assert store.accept(an_arrival()) is False
+    assert store.accept(a_webhook()) is False
 
 
 def test_before_the_first_migration_the_operator_is_told_what_to_run(empty_url: str, tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ def test_before_the_first_migration_the_operator_is_told_what_to_run(empty_url: 
 
     assert store.schema_fits() is False
     with pytest.raises(StoreUnavailable, match="pulsora-bridge migrate"):
-        store.accept(an_arrival())
+        store.accept(a_webhook())
 
     store.migrate()
-    assert store.accept(an_arrival()) is True
+    assert store.accept(a_webhook()) is True
     store.close()
 
 

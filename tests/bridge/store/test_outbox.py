@@ -25,7 +25,7 @@ from tests.bridge.store.builders import (
 )
 
 HELD, PENDING, DELIVERED = DeliveryStatus.HELD, DeliveryStatus.PENDING, DeliveryStatus.DELIVERED
-DEAD, DROPPED, KEPT = DeliveryStatus.DEAD, DeliveryStatus.DROPPED, DeliveryStatus.KEPT
+DEAD, DROPPED, KEPT = DeliveryStatus.FAILED, DeliveryStatus.DROPPED, DeliveryStatus.NOT_FORWARDED
 
 
 def found(store: Store, delivery_id: int) -> outbox.Delivery:

@@ -10,7 +10,7 @@ PULSORA = "https://pulsora.co:443#12345678"
 
 def standing(store: Store, now: object = NOON) -> list[pauses.Pause]:
     with store.reading() as tx:
-        return pauses.paused(tx, now)  # type: ignore[arg-type]
+        return pauses.active(tx, now)  # type: ignore[arg-type]
 
 
 def test_a_pause_ends_by_itself(store: Store) -> None:

@@ -8,19 +8,19 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, event
 
-from bridge.store import Store, budget, catalog, inbox, leases, outbox, pauses, streams
+from bridge.store import Store, catalog, inbox, leases, outbox, pauses, rate_limit, streams
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
-from bridge.store.streams import Claim, Saved
-from tests.bridge.store.builders import ANNA, BERT, HOUR, NOON, SCOPE, a_delivery, a_touch, an_arrival, an_outcome
+from bridge.store.streams import Claim, SettledStream
+from tests.bridge.store.builders import ANNA, BERT, HOUR, NOON, SCOPE, a_delivery, a_touch, a_webhook, an_outcome
 
 CLAIM = Claim(
-    stream_id=ANNA, scope=SCOPE, state=None, touched=1, first_at=NOON, anchored=True, owner="w", leased_until=NOON
+    stream_id=ANNA, scope=SCOPE, state=None, touched=1, first_at=NOON, has_customer=True, owner="w", leased_until=NOON
 )
 Question = Callable[[Connection], object]
 
 ALL_DAY: dict[str, Question] = {
-    "store": lambda tx: inbox.store(tx, [inbox.ready(an_arrival(f"evt_{n}")) for n in range(20)]),
+    "store": lambda tx: inbox.store(tx, [inbox.ready(a_webhook(f"evt_{n}")) for n in range(20)]),
     "fresh": lambda tx: inbox.fresh(tx, 400, NOON),
     "assign": lambda tx: inbox.assign(tx, [(1, ANNA), (2, BERT)]),
     "ignore": lambda tx: inbox.ignore(tx, [(1, "unwanted")], NOON),
@@ -33,32 +33,32 @@ ALL_DAY: dict[str, Question] = {
     "list of everything": lambda tx: inbox.listing(tx, before_id=9),
     "list by status": lambda tx: inbox.listing(tx, status=InboxStatus.FAILED),
     "list by source": lambda tx: inbox.listing(tx, source="stripe"),
-    "touch": lambda tx: streams.touch(tx, [a_touch(ANNA), a_touch(BERT)]),
+    "touch": lambda tx: streams.upsert(tx, [a_touch(ANNA), a_touch(BERT)]),
     "links": lambda tx: streams.links(tx, SCOPE, [f"pi_{n}" for n in range(100)]),
     "link": lambda tx: streams.link(tx, SCOPE, {"pi_1": ANNA}),
     "merge": lambda tx: streams.merge(tx, f"{SCOPE}|~pi_1", ANNA),
-    "known": lambda tx: streams.known(tx, [ANNA, BERT]),
+    "known": lambda tx: streams.find(tx, [ANNA, BERT]),
     "routed_until": lambda tx: inbox.routed_until(tx, NOON),
     "is_any_due": lambda tx: streams.is_any_due(tx, NOON),
     "claim_due": lambda tx: streams.claim_due(tx, NOON, 100, "w", NOON),
-    "save": lambda tx: _lost(lambda: streams.save_all(tx, [Saved(claim=CLAIM, state="{}")], NOON)),
+    "save": lambda tx: _lost(lambda: streams.save_all(tx, [SettledStream(claim=CLAIM, state="{}")], NOON)),
     "postpone": lambda tx: _lost(lambda: streams.postpone(tx, CLAIM, NOON, "later")),
     "stream counts": lambda tx: streams.counts(tx, NOON),
     "add": lambda tx: outbox.add(tx, [a_delivery("k1"), a_delivery("k2", stream_id=BERT)]),
     "release": lambda tx: outbox.release(tx, SCOPE, {"k1": "{}"}),
     "claim": lambda tx: outbox.claim(tx, NOON, 50, "w", NOON + HOUR, ["second"]),
-    "record": lambda tx: outbox.record(tx, [an_outcome(1), an_outcome(2, DeliveryStatus.DEAD)]),
+    "record": lambda tx: outbox.record(tx, [an_outcome(1), an_outcome(2, DeliveryStatus.FAILED)]),
     "retry": lambda tx: outbox.retry(tx, [1, 2], NOON),
     "backlog": lambda tx: outbox.backlog(tx),
-    "deliveries by status": lambda tx: outbox.listing(tx, status=DeliveryStatus.DEAD),
+    "deliveries by status": lambda tx: outbox.listing(tx, status=DeliveryStatus.FAILED),
     "deliveries by source": lambda tx: outbox.listing(tx, source="stripe"),
-    "deliveries by both": lambda tx: outbox.listing(tx, source="stripe", status=DeliveryStatus.DEAD),
+    "deliveries by both": lambda tx: outbox.listing(tx, source="stripe", status=DeliveryStatus.FAILED),
     "deliveries of a stream": lambda tx: outbox.of_stream(tx, ANNA),
-    "take": lambda tx: budget.take(tx, "pulsora", NOON, 5, 2000),
-    "give_back": lambda tx: budget.give_back(tx, "pulsora", NOON, 1),
+    "take": lambda tx: rate_limit.reserve(tx, "pulsora", NOON, 5, 2000),
+    "give_back": lambda tx: rate_limit.release(tx, "pulsora", NOON, 1),
     "pause": lambda tx: pauses.pause(tx, "pulsora", NOON, "429", now=NOON),
-    "learn": lambda tx: catalog.learn(tx, SCOPE, [("price", "x", "{}")]),
-    "recall": lambda tx: catalog.recall(tx, SCOPE, [("price", "x"), ("coupon", "y")]),
+    "learn": lambda tx: catalog.upsert(tx, SCOPE, [("price", "x", "{}")]),
+    "recall": lambda tx: catalog.lookup(tx, SCOPE, [("price", "x"), ("coupon", "y")]),
     "acquire": lambda tx: leases.acquire(tx, "router", "w", NOON, NOON + HOUR),
 }
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from bridge.errors import StoreUnavailable
 from bridge.store import Store, leases, open_store
-from tests.bridge.store.builders import NOON, an_arrival
+from tests.bridge.store.builders import NOON, a_webhook
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def test_a_locked_table_is_told_in_time_and_forgotten_afterwards(store: Store) -
     with store.transaction() as tx:
         tx.execute(text("LOCK TABLE inbox IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(StoreUnavailable):
-            store.accept(an_arrival())
+            store.accept(a_webhook())
 
     assert time.monotonic() - began < 4
-    assert store.accept(an_arrival()) is True
+    assert store.accept(a_webhook()) is True
 
 
 def test_connections_that_died_are_replaced_unnoticed(store: Store) -> None:
-    store.accept(an_arrival("evt_1"))
+    store.accept(a_webhook("evt_1"))
     with store.transaction() as tx:
         tx.execute(
             text(
@@ -43,9 +43,9 @@ def test_connections_that_died_are_replaced_unnoticed(store: Store) -> None:
             )
         )
 
-    assert store.accept(an_arrival("evt_2")) is True
+    assert store.accept(a_webhook("evt_2")) is True
     with store.transaction() as tx:
-        leases.beat(tx, "worker", NOON)
+        leases.heartbeat(tx, "worker", NOON)
 
 
 def test_a_connection_that_dies_at_work_is_told(store: Store) -> None:
@@ -53,7 +53,7 @@ def test_a_connection_that_dies_at_work_is_told(store: Store) -> None:
         tx.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
     with store.transaction() as tx:
-        leases.beat(tx, "worker", NOON)
+        leases.heartbeat(tx, "worker", NOON)
 
 
 def test_a_server_that_refuses_is_told_at_once() -> None:
@@ -62,7 +62,7 @@ def test_a_server_that_refuses_is_told_at_once() -> None:
     store = open_store(f"postgresql://user:secret@127.0.0.1:{port}/bridge")
 
     with pytest.raises(StoreUnavailable) as refusal:
-        store.accept(an_arrival())
+        store.accept(a_webhook())
 
     assert "secret" not in str(refusal.value)
     store.close()
@@ -74,7 +74,7 @@ def test_a_server_that_never_answers_is_told_within_four_seconds() -> None:
         began = time.monotonic()
 
         with pytest.raises(StoreUnavailable):
-            store.accept(an_arrival())
+            store.accept(a_webhook())
 
         assert time.monotonic() - began < 4
         store.close()

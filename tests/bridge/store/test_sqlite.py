@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from bridge.errors import StoreUnavailable
 from bridge.store import Store, inbox, leases, open_store
-from tests.bridge.store.builders import NOON, an_arrival, statuses
+from tests.bridge.store.builders import NOON, a_webhook, statuses
 from tests.bridge.store.processes import ended, started
 
 NOBODY = 65534
@@ -66,14 +66,14 @@ def vanished(path: Path) -> Iterator[None]:
 def test_while_there_is_trouble_nothing_is_accepted_and_afterwards_everything(
     sqlite_store: Store, path: Path, trouble: Trouble
 ) -> None:
-    sqlite_store.accept(an_arrival("evt_before"))
+    sqlite_store.accept(a_webhook("evt_before"))
     began = time.monotonic()
 
     with trouble(path), pytest.raises(StoreUnavailable):
-        sqlite_store.accept(an_arrival("evt_meanwhile", body=os.urandom(100_000)))
+        sqlite_store.accept(a_webhook("evt_meanwhile", body=os.urandom(100_000)))
 
     assert time.monotonic() - began < 4
-    assert sqlite_store.accept(an_arrival("evt_meanwhile")) is True
+    assert sqlite_store.accept(a_webhook("evt_meanwhile")) is True
     assert set(statuses(sqlite_store)) == {"evt_before", "evt_meanwhile"}
 
 
@@ -82,12 +82,12 @@ def test_a_worker_is_told_of_trouble_and_goes_on_afterwards(sqlite_store: Store,
     big = os.urandom(1_000_000).hex()
 
     with trouble(path), pytest.raises(StoreUnavailable), sqlite_store.transaction() as tx:
-        leases.beat(tx, big, NOON)
+        leases.heartbeat(tx, big, NOON)
 
     with sqlite_store.transaction() as tx:
-        leases.beat(tx, "worker", NOON)
+        leases.heartbeat(tx, "worker", NOON)
     with sqlite_store.reading() as tx:
-        assert leases.beats(tx) == {"worker": NOON}
+        assert leases.heartbeats(tx) == {"worker": NOON}
 
 
 def test_a_crowd_that_waits_for_a_locked_database_is_answered_in_time(sqlite_store: Store, path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_crowd_that_waits_for_a_locked_database_is_answered_in_time(sqlite_sto
     def send(number: int) -> None:
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
-            sqlite_store.accept(an_arrival(f"evt_{number}"))
+            sqlite_store.accept(a_webhook(f"evt_{number}"))
         waited.append(time.monotonic() - began)
 
     with locked(path):
@@ -116,15 +116,15 @@ def test_a_file_that_was_read_only_is_written_again_once_it_may_be() -> None:
     store = open_store(f"sqlite:///{folder}/bridge.db")
     with as_nobody():
         store.migrate()
-        store.accept(an_arrival("evt_before"))
+        store.accept(a_webhook("evt_before"))
         store.close()
         (folder / "bridge.db").chmod(0o444)
 
         with pytest.raises(StoreUnavailable, match="permissions"):
-            store.accept(an_arrival("evt_meanwhile"))
+            store.accept(a_webhook("evt_meanwhile"))
 
         (folder / "bridge.db").chmod(0o644)
-        assert store.accept(an_arrival("evt_after")) is True
+        assert store.accept(a_webhook("evt_after")) is True
         store.close()
     shutil.rmtree(folder)
 
@@ -143,27 +143,27 @@ def as_nobody() -> Iterator[None]:
 
 
 def test_a_file_that_was_replaced_is_opened_anew(sqlite_store: Store, sqlite_template: Path, path: Path) -> None:
-    sqlite_store.accept(an_arrival("evt_old"))
+    sqlite_store.accept(a_webhook("evt_old"))
     sqlite_store.close()
 
     os.replace(shutil.copy(sqlite_template, path.with_name("restored.db")), path)
 
     assert statuses(sqlite_store) == {}
-    assert sqlite_store.accept(an_arrival("evt_new")) is True
+    assert sqlite_store.accept(a_webhook("evt_new")) is True
 
 
 def test_a_file_replaced_beside_the_log_of_the_old_one_is_refused(
     sqlite_store: Store, sqlite_template: Path, path: Path
 ) -> None:
-    sqlite_store.accept(an_arrival("evt_old"))
+    sqlite_store.accept(a_webhook("evt_old"))
 
     os.replace(shutil.copy(sqlite_template, path.with_name("restored.db")), path)
 
     with pytest.raises(StoreUnavailable, match="replaced while in use"):
-        sqlite_store.accept(an_arrival("evt_new"))
+        sqlite_store.accept(a_webhook("evt_new"))
     path.with_name("bridge.db-wal").unlink()
     path.with_name("bridge.db-shm").unlink()
-    assert sqlite_store.accept(an_arrival("evt_new")) is True
+    assert sqlite_store.accept(a_webhook("evt_new")) is True
 
 
 # ---- The lane --------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_a_busy_process_does_not_starve_another(sqlite_store: Store, sqlite_url:
     waits = []
     for number in range(20):
         began = time.monotonic()
-        sqlite_store.accept(an_arrival(f"evt_{number}"))
+        sqlite_store.accept(a_webhook(f"evt_{number}"))
         waits.append(time.monotonic() - began)
 
     busy.kill()
@@ -191,14 +191,14 @@ def test_a_busy_thread_does_not_starve_another(sqlite_store: Store) -> None:
     def hold() -> None:
         while not stop.is_set():
             with sqlite_store.transaction() as tx:
-                leases.beat(tx, "busy", NOON)
+                leases.heartbeat(tx, "busy", NOON)
                 time.sleep(0.01)
 
     busy = threading.Thread(target=hold)
     busy.start()
     began = time.monotonic()
     for number in range(20):
-        sqlite_store.accept(an_arrival(f"evt_{number}"))
+        sqlite_store.accept(a_webhook(f"evt_{number}"))
     took = time.monotonic() - began
 
     stop.set()
@@ -214,7 +214,7 @@ def test_a_process_that_is_killed_in_the_lane_leaves_it_free(sqlite_store: Store
     busy.kill()
     busy.communicate()
 
-    assert sqlite_store.accept(an_arrival("evt_1")) is True
+    assert sqlite_store.accept(a_webhook("evt_1")) is True
 
 
 def test_a_transaction_within_a_transaction_is_an_error_and_no_standstill(sqlite_store: Store) -> None:
@@ -225,7 +225,7 @@ def test_a_transaction_within_a_transaction_is_an_error_and_no_standstill(sqlite
     ):
         pass
 
-    assert sqlite_store.accept(an_arrival("evt_1")) is True
+    assert sqlite_store.accept(a_webhook("evt_1")) is True
 
 
 def test_all_commits_are_on_disk_and_only_the_lane_checkpoints(sqlite_store: Store) -> None:
@@ -241,7 +241,7 @@ def test_all_commits_are_on_disk_and_only_the_lane_checkpoints(sqlite_store: Sto
 def test_the_log_does_not_grow_for_ever(sqlite_store: Store, path: Path) -> None:
     sizes = []
     for batch in range(30):
-        rows = [inbox.ready(an_arrival(f"evt_{batch}_{number}", body=os.urandom(1000))) for number in range(500)]
+        rows = [inbox.ready(a_webhook(f"evt_{batch}_{number}", body=os.urandom(1000))) for number in range(500)]
         with sqlite_store.transaction() as tx:
             inbox.store(tx, rows)
         sizes.append(path.with_name("bridge.db-wal").stat().st_size)
@@ -251,7 +251,7 @@ def test_the_log_does_not_grow_for_ever(sqlite_store: Store, path: Path) -> None
 
 
 def test_closing_leaves_one_whole_file(sqlite_store: Store, path: Path) -> None:
-    sqlite_store.accept(an_arrival("evt_1"))
+    sqlite_store.accept(a_webhook("evt_1"))
 
     sqlite_store.close()
 
@@ -278,7 +278,7 @@ def test_a_path_with_odd_characters_is_fine(tmp_path: Path) -> None:
 
     store.migrate()
 
-    assert store.accept(an_arrival("evt_1")) is True
+    assert store.accept(a_webhook("evt_1")) is True
     store.close()
 
 

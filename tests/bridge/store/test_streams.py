@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.store import Store, streams
-from bridge.store.streams import Claim, LeaseLost, Saved
+from bridge.store.streams import Claim, LeaseLost, SettledStream
 from tests.bridge.store.builders import ANNA, BERT, HOUR, MINUTE, NOON, SCOPE, a_touch, touched
 
 NOBODY = f"{SCOPE}|~pi_1"
@@ -27,15 +27,15 @@ def test_a_touched_stream_is_due_at_its_time_and_not_before(store: Store) -> Non
 
 
 def test_a_window_keeps_its_beginning_while_its_end_moves(store: Store) -> None:
-    touched(store, a_touch(at=NOON, anchored=False))
-    touched(store, a_touch(at=NOON + MINUTE, anchored=True))
-    touched(store, a_touch(at=NOON + 2 * MINUTE, anchored=False, due_at=NOON + HOUR))
+    touched(store, a_touch(at=NOON, has_customer=False))
+    touched(store, a_touch(at=NOON + MINUTE, has_customer=True))
+    touched(store, a_touch(at=NOON + 2 * MINUTE, has_customer=False, due_at=NOON + HOUR))
 
     with store.reading() as tx:
-        row = streams.known(tx, [ANNA, BERT])[ANNA]
+        row = streams.find(tx, [ANNA, BERT])[ANNA]
 
     assert (row.first_at, row.last_at, row.due_at) == (NOON, NOON + 2 * MINUTE, NOON + HOUR)
-    assert (row.touched, row.anchored, row.settled_at) == (3, True, None)
+    assert (row.touched, row.has_customer, row.settled_at) == (3, True, None)
 
 
 def test_after_settling_a_new_window_opens(store: Store) -> None:
@@ -47,7 +47,7 @@ def test_after_settling_a_new_window_opens(store: Store) -> None:
     touched(store, a_touch(at=NOON + HOUR))
 
     with store.reading() as tx:
-        row = streams.known(tx, [ANNA])[ANNA]
+        row = streams.find(tx, [ANNA])[ANNA]
     assert (row.first_at, row.settled_at) == (NOON + HOUR, NOON + MINUTE)
 
 
@@ -105,7 +105,7 @@ def test_what_is_touched_while_it_is_settled_stays_due(store: Store) -> None:
 
     assert [again.stream_id for again in claims(store, NOON + 3 * MINUTE)] == [ANNA]
     with store.reading() as tx:
-        assert streams.known(tx, [ANNA])[ANNA].first_at == NOON + 2 * MINUTE
+        assert streams.find(tx, [ANNA])[ANNA].first_at == NOON + 2 * MINUTE
 
 
 def test_facts_dated_ahead_make_a_stream_due_again_later(store: Store) -> None:
@@ -124,7 +124,7 @@ def test_many_are_saved_as_one(store: Store) -> None:
     anna, bert = claims(store)
 
     with store.transaction() as tx:
-        streams.save_all(tx, [Saved(claim=anna, state="A"), Saved(claim=bert, state="B", due_at=NOON + HOUR)], NOON)
+        streams.save_all(tx, [SettledStream(claim=anna, state="A"), SettledStream(claim=bert, state="B", due_at=NOON + HOUR)], NOON)
 
     again = claims(store, NOON + HOUR)
     assert [(claim.stream_id, claim.state) for claim in again] == [(BERT, "B")]
@@ -138,7 +138,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(store: Store) -> None:
         streams.save(tx, anna, "quick", NOON + 3 * MINUTE)
 
     with pytest.raises(LeaseLost), store.transaction() as tx:
-        streams.save_all(tx, [Saved(claim=claim, state="slow") for claim in slow], NOON + 3 * MINUTE)
+        streams.save_all(tx, [SettledStream(claim=claim, state="slow") for claim in slow], NOON + 3 * MINUTE)
 
     touched(store, a_touch(ANNA), a_touch(BERT))
     assert [claim.state for claim in claims(store, NOON + HOUR)] == ["quick", None]
@@ -161,7 +161,7 @@ def test_a_postponed_stream_comes_back_with_the_reason_shown(store: Store) -> No
         streams.postpone(tx, claim, NOON + HOUR, "its source is gone")
 
     with store.reading() as tx:
-        row = streams.known(tx, [ANNA])[ANNA]
+        row = streams.find(tx, [ANNA])[ANNA]
     assert (row.due_at, row.reason, row.leased_by) == (NOON + HOUR, "its source is gone", None)
     assert len(claims(store, NOON + HOUR)) == 1
 
@@ -208,7 +208,7 @@ def test_a_link_can_be_led_elsewhere(store: Store) -> None:
 
 
 def test_a_merged_stream_is_gone_and_all_its_ids_lead_on(store: Store) -> None:
-    touched(store, a_touch(NOBODY, anchored=False), a_touch(ANNA))
+    touched(store, a_touch(NOBODY, has_customer=False), a_touch(ANNA))
     with store.transaction() as tx:
         streams.link(tx, SCOPE, {"pi_1": NOBODY, "ch_1": NOBODY, "pi_2": f"{SCOPE}|~pi_2"})
 
@@ -222,7 +222,7 @@ def test_a_merged_stream_is_gone_and_all_its_ids_lead_on(store: Store) -> None:
             "ch_1": ANNA,
             "pi_2": f"{SCOPE}|~pi_2",
         }
-        assert set(streams.known(tx, [NOBODY, ANNA])) == {ANNA}
+        assert set(streams.find(tx, [NOBODY, ANNA])) == {ANNA}
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 8, 9, 600, 1100])
@@ -230,8 +230,8 @@ def test_any_number_of_ids_is_looked_up(store: Store, count: int) -> None:
     leads = {f"pi_{n}": f"{SCOPE}|{n}" for n in range(count)}
     with store.transaction() as tx:
         streams.link(tx, SCOPE, leads)
-        streams.touch(tx, [a_touch(stream_id) for stream_id in leads.values()])
+        streams.upsert(tx, [a_touch(stream_id) for stream_id in leads.values()])
 
     with store.reading() as tx:
         assert streams.links(tx, SCOPE, leads) == leads
-        assert set(streams.known(tx, leads.values())) == set(leads.values())
+        assert set(streams.find(tx, leads.values())) == set(leads.values())

@@ -18,15 +18,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bridge import log
+from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain
-from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.settings import load
 from bridge.store import Store, inbox, open_store
-from bridge.store.inbox import Arrival
+from bridge.store.inbox import NewWebhook
 from bridge.worker.route import route
 from bridge.worker.settle import settle_due
-from processors.stripe.stories import PRO, TEAM, Story
+from processors.stripe.simulation.customer import PRO, TEAM, Story
 
 BORN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -48,7 +48,7 @@ def arrive(store: Store, bodies: Iterable[bytes], at: datetime) -> None:
     for body in bodies:
         event = json.loads(body)
         store.accept(
-            Arrival(
+            NewWebhook(
                 source="stripe", account=None, livemode=True, event_id=event["id"], type=event["type"],
                 created_at=datetime.fromtimestamp(event["created"], UTC), received_at=at, body=body,
             )

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import SchemaBehind, WrongUsage
-from bridge.store import Store, budget, catalog, inbox, leases, open_store, outbox, pauses, streams, totals, transfer
+from bridge.store import Store, catalog, copy, inbox, leases, open_store, outbox, pauses, rate_limit, streams, totals
 from bridge.store.inbox import InboxStatus
-from tests.bridge.store.builders import ANNA, HOUR, NOON, SCOPE, a_delivery, a_touch, added, an_arrival, stored, touched
+from tests.bridge.store.builders import ANNA, HOUR, NOON, SCOPE, a_delivery, a_touch, added, a_webhook, stored, touched
 
 Open = Callable[[str], Store]
 
@@ -44,11 +44,11 @@ def filled(store: Store) -> None:
         (claim,) = streams.claim_due(tx, NOON + HOUR, 1, "worker", NOON + HOUR)
         streams.save(tx, claim, '{"state": "é"}', NOON)
         streams.link(tx, SCOPE, {f"pi_{n}": ANNA for n in range(2500)})
-        catalog.learn(tx, SCOPE, [("price", "x", "{}")])
-        budget.take(tx, "pulsora", NOON, 5, 2000)
+        catalog.upsert(tx, SCOPE, [("price", "x", "{}")])
+        rate_limit.reserve(tx, "pulsora", NOON, 5, 2000)
         pauses.pause(tx, "pulsora", NOON + HOUR, "401", probing=True, now=NOON)
         leases.acquire(tx, "router", "worker", NOON, NOON + HOUR)
-        leases.beat(tx, "worker", NOON)
+        leases.heartbeat(tx, "worker", NOON)
 
 
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])
@@ -57,7 +57,7 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
     other = opened(target)
     told: list[tuple[str, int, int]] = []
 
-    counts = transfer.copy(store, other, lambda *progress: told.append(progress))
+    counts = copy.copy(store, other, lambda *progress: told.append(progress))
 
     assert set(counts) == {
         "inbox", "bodies", "streams", "states", "links", "outbox", "catalog", "budget", "pauses", "leases", "beats",
@@ -72,19 +72,19 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
         assert inbox.listing(new) == inbox.listing(old)
         assert outbox.listing(new) == outbox.listing(old)
         assert totals.sums(new) == totals.sums(old)
-        assert streams.known(new, [ANNA]) == streams.known(old, [ANNA])
+        assert streams.find(new, [ANNA]) == streams.find(old, [ANNA])
         assert inbox.find(new, "evt_1") == inbox.find(old, "evt_1")
-        assert budget.used(new, "pulsora", NOON) == 5
+        assert rate_limit.used(new, "pulsora", NOON) == 5
 
 
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])
 def test_what_comes_after_a_move_is_stored_beside_what_was_moved(store: Store, opened: Open, target: str) -> None:
     filled(store)
     other = opened(target)
-    transfer.copy(store, other)
+    copy.copy(store, other)
 
-    assert other.accept(an_arrival("evt_1")) is False
-    assert other.accept(an_arrival("evt_new")) is True
+    assert other.accept(a_webhook("evt_1")) is False
+    assert other.accept(a_webhook("evt_new")) is True
 
     with other.transaction() as tx:
         assert outbox.add(tx, [a_delivery("k3")]) == 1
@@ -94,10 +94,10 @@ def test_what_comes_after_a_move_is_stored_beside_what_was_moved(store: Store, o
 
 def test_a_target_that_holds_something_is_left_alone(store: Store, opened: Open) -> None:
     other = opened("sqlite")
-    other.accept(an_arrival("evt_1"))
+    other.accept(a_webhook("evt_1"))
 
     with pytest.raises(WrongUsage, match=r"not empty.*inbox"):
-        transfer.copy(store, other)
+        copy.copy(store, other)
 
 
 def test_a_target_without_tables_is_named(store: Store, tmp_path: Path) -> None:
@@ -105,6 +105,6 @@ def test_a_target_without_tables_is_named(store: Store, tmp_path: Path) -> None:
     bare = open_store(f"sqlite:///{tmp_path}/bare.db")
 
     with pytest.raises(SchemaBehind, match=r"bare\.db"):
-        transfer.copy(store, bare)
+        copy.copy(store, bare)
 
     bare.close()

@@ -8,7 +8,7 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.store import Store, budget
+from bridge.store import Store, rate_limit
 from bridge.uptime import Uptime
 from tests.bridge.store.builders import HOUR, MINUTE, NOON
 
@@ -19,7 +19,7 @@ def granted(
     store: Store, now: datetime, wanted: int, per_hour: int = 10, origin: str = "https://pulsora.co:443"
 ) -> int:
     with store.transaction() as tx:
-        return budget.take(tx, origin, now, wanted, per_hour).granted
+        return rate_limit.reserve(tx, origin, now, wanted, per_hour).granted
 
 
 def test_an_hour_holds_what_is_allowed_and_no_more(store: Store) -> None:
@@ -40,7 +40,7 @@ def test_a_refusal_says_when_to_ask_again(store: Store) -> None:
     granted(store, NOON, 10)
 
     with store.transaction() as tx:
-        grant = budget.take(tx, "https://pulsora.co:443", NOON + MINUTE, 1, 10)
+        grant = rate_limit.reserve(tx, "https://pulsora.co:443", NOON + MINUTE, 1, 10)
 
     assert grant.granted == 0
     assert grant.again_at == NOON + HOUR + 40 * SECOND
@@ -50,7 +50,7 @@ def test_a_refusal_says_when_to_ask_again(store: Store) -> None:
 def test_no_limit_grants_everything(store: Store) -> None:
     assert granted(store, NOON, 1_000_000, per_hour=0) == 1_000_000
     with store.reading() as tx:
-        assert budget.used(tx, "https://pulsora.co:443", NOON) == 0
+        assert rate_limit.used(tx, "https://pulsora.co:443", NOON) == 0
 
 
 def test_each_origin_has_a_budget_of_its_own(store: Store) -> None:
@@ -63,7 +63,7 @@ def test_what_was_not_used_can_be_taken_again(store: Store) -> None:
     granted(store, NOON, 10)
 
     with store.transaction() as tx:
-        budget.give_back(tx, "https://pulsora.co:443", NOON + 20 * SECOND, 4)
+        rate_limit.release(tx, "https://pulsora.co:443", NOON + 20 * SECOND, 4)
 
     assert granted(store, NOON + MINUTE, 10) == 4
 
@@ -73,8 +73,8 @@ def test_no_more_is_given_back_than_was_taken_lately(store: Store) -> None:
     granted(store, NOON + 30 * MINUTE, 5)
 
     with store.transaction() as tx:
-        budget.give_back(tx, "https://pulsora.co:443", NOON + 30 * MINUTE, 100)
-        assert budget.used(tx, "https://pulsora.co:443", NOON + 30 * MINUTE) == 5
+        rate_limit.release(tx, "https://pulsora.co:443", NOON + 30 * MINUTE, 100)
+        assert rate_limit.used(tx, "https://pulsora.co:443", NOON + 30 * MINUTE) == 5
 
 
 def test_a_lower_limit_holds_at_once(store: Store) -> None:
@@ -106,7 +106,7 @@ def test_no_rolling_hour_is_ever_above_the_limit(
     with sqlite_store.transaction() as tx:
         for seconds, wanted in sorted(takes) if in_order else takes:  # else as of processes whose clocks differ
             now = NOON + timedelta(seconds=seconds)
-            granted_at.append((now, budget.take(tx, origin, now, wanted, per_hour).granted))
+            granted_at.append((now, rate_limit.reserve(tx, origin, now, wanted, per_hour).granted))
 
     assert fullest_hour(granted_at) <= per_hour
 
@@ -130,7 +130,7 @@ def test_no_rolling_hour_is_above_the_limit_although_the_clock_is_set(
         for seconds, change, wanted in turns:
             passed, set_by = passed + seconds, set_by + change
             now, uptime = NOON + (passed + set_by) * SECOND, Uptime(boot="boot_fake", seconds=float(passed))
-            grant = budget.take(tx, origin, now, wanted, per_hour, uptime)
+            grant = rate_limit.reserve(tx, origin, now, wanted, per_hour, uptime)
             granted_at.append((NOON + passed * SECOND, grant.granted))
 
     assert fullest_hour(granted_at) <= per_hour
@@ -140,11 +140,11 @@ def test_what_is_given_back_is_given_back_to_both_clocks(store: Store) -> None:
     uptime = Uptime(boot="boot_fake", seconds=5000.0)
 
     with store.transaction() as tx:
-        budget.take(tx, "pulsora", NOON, 10, 10, uptime)
-        budget.give_back(tx, "pulsora", NOON, 4, uptime)
+        rate_limit.reserve(tx, "pulsora", NOON, 10, 10, uptime)
+        rate_limit.release(tx, "pulsora", NOON, 4, uptime)
 
-        assert budget.used(tx, "pulsora", NOON, uptime) == 6
-        assert budget.used(tx, "pulsora", NOON + 2 * HOUR, uptime) == 6  # the clock was set
+        assert rate_limit.used(tx, "pulsora", NOON, uptime) == 6
+        assert rate_limit.used(tx, "pulsora", NOON + 2 * HOUR, uptime) == 6  # the clock was set
 
 
 Step = tuple[int, int, int, int]  # seconds to the next take, wanted, unused, seconds until these are given back
@@ -163,10 +163,10 @@ def test_giving_back_never_lets_an_hour_overflow(sqlite_store: Store, steps: lis
     with sqlite_store.transaction() as tx:
         for gap, wanted, unused, later in steps:
             now += gap * SECOND
-            count = budget.take(tx, origin, now, wanted, per_hour).granted
+            count = rate_limit.reserve(tx, origin, now, wanted, per_hour).granted
             used.append((now, count - min(unused, count)))
             now += later * SECOND
-            budget.give_back(tx, origin, now, min(unused, count))
+            rate_limit.release(tx, origin, now, min(unused, count))
 
     assert fullest_hour(used) <= per_hour
 

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from bridge.store.dialects import each, one_at_a_time, run_each
-from bridge.store.tables import EPOCH, budget
+from bridge.store.statements import each, one_at_a_time, run_each
+from bridge.store.schema import EPOCH, budget
 from bridge.uptime import Uptime
 
 SLOT = timedelta(seconds=10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bridge.store import Store
-from bridge.store.remembered import FEW_ROWS, remembered
+from bridge.store.count_cache import FEW_ROWS, remembered
 
 
 def asked_twice(store: Store, answers: list[int]) -> list[int]:

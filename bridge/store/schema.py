@@ -114,7 +114,7 @@ streams = Table(
     metadata,
     Column("stream_id", Text, nullable=False),
     Column("scope", Text, nullable=False),
-    Column("anchored", Boolean, nullable=False),
+    Column("has_customer", Boolean, nullable=False),
     Column("first_at", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
     Column("due_at", Instant),

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Table, func, insert, select, text, tuple
 
 from bridge.errors import SchemaBehind, WrongUsage
 from bridge.store import Store, totals
-from bridge.store.tables import metadata
+from bridge.store.schema import metadata
 
 AT_ONCE = 1000
 
