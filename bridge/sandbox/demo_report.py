@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from bridge.cli.output import counted
+from bridge.formatting import quantity
 
 Data = Mapping[str, Any]  # one revenue event as Pulsora got it
 
@@ -90,7 +90,7 @@ def totals(tally: Tally, sources: Sequence[str]) -> list[str]:
             )
     sent = sum(tally.answers.values())
     lines += ["", f"{sent} webhooks sent: " + ", ".join(f"{count} {told}" for told, count in answers(tally)) + "."]
-    lines.append(f"{counted(len(tally.events), 'revenue event')} arrived at Pulsora's stand-in.")
+    lines.append(f"{quantity(len(tally.events), 'revenue event')} arrived at Pulsora's stand-in.")
     return lines
 
 

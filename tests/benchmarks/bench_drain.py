@@ -27,10 +27,10 @@ import requests
 import structlog
 
 from bridge.ledger.events import EventType, RevenueEvent
+from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.sender import contract
 from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain
-from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import Store, open_store, outbox
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 

@@ -74,7 +74,7 @@ def _await_beat(store: Store) -> None:
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         with store.reading() as tx:
-            if leases.beats(tx):
+            if leases.heartbeats(tx):
                 return
         time.sleep(0.01)
 

@@ -28,7 +28,7 @@ from table import Row
 
 from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import Store, inbox
-from bridge.store.inbox import Arrival
+from bridge.store.inbox import NewWebhook
 from processors import processors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -213,8 +213,8 @@ def fill(store: Store, count: int, tag: str) -> None:
             inbox.store(tx, [inbox.ready(row) for row in rows])
 
 
-def _arrival(number: int, tag: str, now: datetime) -> Arrival:
-    return Arrival(
+def _arrival(number: int, tag: str, now: datetime) -> NewWebhook:
+    return NewWebhook(
         source="stripe", account=None, livemode=True, event_id=f"evt_{tag}{number}", type="charge.succeeded",
         created_at=now, received_at=now, body=webhook(number, tag),
     )  # fmt: skip

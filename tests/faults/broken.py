@@ -19,19 +19,19 @@ from sqlalchemy import UniqueConstraint, false
 
 from bridge.ledger import EMPTY
 from bridge.store import Store, inbox, outbox, schema
+from bridge.store.inbox import NewWebhook
 from bridge.store.statements import each
-from bridge.store.inbox import Arrival
 
 
 def early() -> None:
     """Acknowledges before the commit."""
     accept = Store.accept
 
-    def later(store: Store, arrival: Arrival) -> None:
+    def later(store: Store, arrival: NewWebhook) -> None:
         time.sleep(0.2)
         accept(store, arrival)
 
-    def accept_early(store: Store, arrival: Arrival) -> bool:
+    def accept_early(store: Store, arrival: NewWebhook) -> bool:
         threading.Thread(target=later, args=(store, arrival), daemon=True).start()
         return True
 
@@ -49,7 +49,7 @@ def forgetful() -> None:
     """Stores other bytes than came."""
     ready = inbox.ready
 
-    def shortened(arrival: Arrival) -> inbox.Ready:
+    def shortened(arrival: NewWebhook) -> inbox.Ready:
         return ready(replace(arrival, body=arrival.body[:-1]))
 
     inbox.ready = shortened
@@ -63,7 +63,7 @@ def lane() -> None:
     def turn(lane: Lane, seconds: float) -> Iterator[None]:
         yield
 
-    def accept_alone(store: Store, arrival: Arrival) -> bool:
+    def accept_alone(store: Store, arrival: NewWebhook) -> bool:
         with store.transaction() as tx:
             return inbox.store(tx, [inbox.ready(arrival)])[0]
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.sandbox.fake_pulsora import Reply, FakePulsora
+from tests.fake_pulsora import Reply, ScriptedPulsora
 from tests.faults.clients import Crowd, percentile
 from tests.faults.reckoning import Reckoning, integrity, reckon
 from tests.faults.service import SECRETS, Service, running
@@ -68,7 +68,7 @@ def kill_rounds(
 ) -> Rounds:
     """Kills one part a round, in the order given, while webhooks come in; then lets all settle and compares."""
     chance, rounds, began = random.Random(seed), Rounds(), time.monotonic()
-    with FakePulsora(TOKEN, rule=lambda _: Reply(delay_seconds=WAIT_SECONDS)) as ingest, ExitStack() as stack:
+    with ScriptedPulsora(TOKEN, rule=lambda _: Reply(delay_seconds=WAIT_SECONDS)) as ingest, ExitStack() as stack:
         service = stack.enter_context(running(folder, database_url=database_url, endpoint=ingest.endpoint, guard=guard))
         with Crowd(ports=(service.port,), threads=threads, pause_seconds=0.01) as crowd:
             for part in parts:

@@ -82,7 +82,7 @@ def _where(database_url: str, payment: str) -> str:
             row = inbox.find(tx, payment.replace("pi_", "evt_", 1))
             stream_id = row.stream_id if row is not None and row.stream_id else ""
             sent = [one for one in outbox.listing(tx, limit=10**6) if one.stream_id == stream_id]
-            return f"inbox {row}, stream {streams.known(tx, [stream_id])}, outbox {sent}, alive {leases.beats(tx)}"
+            return f"inbox {row}, stream {streams.find(tx, [stream_id])}, outbox {sent}, alive {leases.heartbeats(tx)}"
     finally:
         store.close()
 

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import requests
 
-from bridge.sandbox.fake_pulsora import Reply, FakePulsora
 from bridge.store import Store, inbox, open_store, outbox, schema
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from processors import processors
 from processors.interface import SignedWebhook
+from tests.fake_pulsora import Reply, ScriptedPulsora
 from tests.faults.service import SECRETS, Service, free_port, running
 from tests.settings import ADMIN_TOKEN, PADDLE_SECRET, STRIPE_SECRET, TOKEN
 
@@ -187,7 +187,7 @@ def look(service: Service, shown: Shown, rows: Sequence[inbox.InboxRow]) -> None
     assert told.count("ended with 0") >= len(commands) - 2  # `check` finds that this and that could be better
 
 
-def settle_and_send(service: Service, ingest: FakePulsora, url: str) -> Sequence[inbox.InboxRow]:
+def settle_and_send(service: Service, ingest: ScriptedPulsora, url: str) -> Sequence[inbox.InboxRow]:
     """Waits until the ingest has refused, disliked one event and taken the others; the stored webhooks."""
     disliked: list[object] = []
 
@@ -234,7 +234,7 @@ def test_nothing_that_the_service_shows_holds_a_secret_or_a_person(sqlite_url: s
     shown = Shown()
     more = {**API_KEYS, "HTTPS_PROXY": proxy, "LOG_LEVEL": "debug", "COLUMNS": "500", "HOLD_HOURS": "0"}
     with (
-        FakePulsora(TOKEN, rule=lambda _: REFUSAL) as ingest,
+        ScriptedPulsora(TOKEN, rule=lambda _: REFUSAL) as ingest,
         running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint, **more) as service,
     ):
         for name in KEYS:

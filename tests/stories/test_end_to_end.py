@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from bridge.sender import contract
-from bridge.sandbox.fake_pulsora import Reply, FakePulsora
 from processors import processors
+from tests.fake_pulsora import Reply, ScriptedPulsora
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
 from tests.stories.service import GUNICORN, PATIENCE_SECONDS, SERVE, WORKER, Command, running
 
@@ -63,7 +63,7 @@ def rows(events: Sequence[Mapping[str, Any]], processor: str) -> list[Row]:
     ]  # fmt: skip
 
 
-def arrived(ingest: FakePulsora, count: int) -> Sequence[Mapping[str, Any]]:
+def arrived(ingest: ScriptedPulsora, count: int) -> Sequence[Mapping[str, Any]]:
     """What Pulsora accepted once so many events are there, and nothing more comes for a while."""
     until = time.monotonic() + PATIENCE_SECONDS
     while len(ingest.accepted) < count and time.monotonic() < until:
@@ -84,7 +84,7 @@ def test_two_lives_arrive_once_and_in_order_whatever_the_disorder_of_their_webho
     webhooks += webhooks[::3]
     random.Random(1).shuffle(webhooks)
 
-    with FakePulsora(TOKEN) as ingest, running(commands, tmp_path, database_url, ingest.endpoint) as service:
+    with ScriptedPulsora(TOKEN) as ingest, running(commands, tmp_path, database_url, ingest.endpoint) as service:
         answers = [post(service.url, name, body) for name, body in webhooks]
         events = arrived(ingest, 14)
 
@@ -97,7 +97,7 @@ def test_two_lives_arrive_once_and_in_order_whatever_the_disorder_of_their_webho
 def test_what_pulsora_could_not_take_arrives_when_it_can(sqlite_url: str, tmp_path: Path) -> None:
     webhooks = processors()["stripe"].scenarios["signup"].events("ada", START)
 
-    with FakePulsora(TOKEN) as ingest, running([SERVE], tmp_path, sqlite_url, ingest.endpoint) as service:
+    with ScriptedPulsora(TOKEN) as ingest, running([SERVE], tmp_path, sqlite_url, ingest.endpoint) as service:
         ingest.script(Reply(status=429, headers={"Retry-After": "2"}, body=b'{"error": "Rate limited"}'))
         for body in webhooks:
             post(service.url, "stripe", body)
@@ -118,7 +118,7 @@ def test_both_ways_of_running_it_send_the_same_bytes(sqlite_url: str, sqlite_tem
         folder = tmp_path / str(number)
         folder.mkdir()
         url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'bridge.db')}"
-        with FakePulsora(TOKEN) as ingest, running(commands, folder, url, ingest.endpoint) as service:
+        with ScriptedPulsora(TOKEN) as ingest, running(commands, folder, url, ingest.endpoint) as service:
             for name, body in webhooks:
                 post(service.url, name, body)
             arrived(ingest, 14)
@@ -132,7 +132,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_tells_nothing_anew(database_u
     webhooks = processors()["stripe"].scenarios["lifecycle"].events("ada", START)
     commands = [GUNICORN, WORKER]
 
-    with FakePulsora(TOKEN) as ingest, running(commands, tmp_path, database_url, ingest.endpoint) as service:
+    with ScriptedPulsora(TOKEN) as ingest, running(commands, tmp_path, database_url, ingest.endpoint) as service:
         for body in webhooks[:18]:
             post(service.url, "stripe", body)
         arrived(ingest, 2)
@@ -151,7 +151,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_tells_nothing_anew(database_u
 def test_what_is_acknowledged_is_worked_off_after_everything_was_killed(database_url: str, tmp_path: Path) -> None:
     webhooks = processors()["paddle"].scenarios["lifecycle"].events("ada", START)
 
-    with FakePulsora(TOKEN) as ingest:
+    with ScriptedPulsora(TOKEN) as ingest:
         with running([SERVE], tmp_path, database_url, ingest.endpoint, SETTLE_SECONDS="600") as service:
             answers = {post(service.url, "paddle", body).status_code for body in webhooks}
             os.killpg(service.processes[0].pid, signal.SIGKILL)
@@ -166,7 +166,7 @@ def test_what_is_acknowledged_is_worked_off_after_everything_was_killed(database
 
 
 def test_serve_stops_when_it_is_told_to_and_says_so_by_its_status(sqlite_url: str, tmp_path: Path) -> None:
-    with FakePulsora(TOKEN) as ingest, running([SERVE], tmp_path, sqlite_url, ingest.endpoint) as service:
+    with ScriptedPulsora(TOKEN) as ingest, running([SERVE], tmp_path, sqlite_url, ingest.endpoint) as service:
         statuses = service.stop()
 
     assert statuses == [0]

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from bridge.sandbox.fake_pulsora import Received, FakePulsora
+from bridge.sandbox.fake_pulsora import FakePulsora, Received
 from processors import processors
-from processors.paddle_classic.stories import PLANS
+from processors.paddle_classic.simulation.customer import PLANS
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
 from tests.stories.service import SERVE, running
 

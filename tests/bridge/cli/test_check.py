@@ -10,8 +10,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from bridge.cli.connectivity import clock
-from bridge.sender.destinations import Destination
 from bridge.sandbox.fake_pulsora import FakePulsora
+from bridge.sender.destinations import Destination
 from bridge.store import Store, leases, outbox, pauses
 from bridge.store.outbox import DeliveryStatus
 from tests.bridge.cli.conftest import Command, Ended
@@ -29,7 +29,7 @@ def found(ended: Ended, about: str) -> list[tuple[str, str]]:
 
 def test_a_bridge_that_stands_has_no_problem(cli: Command, sqlite_store: Store) -> None:
     with sqlite_store.transaction() as tx:
-        leases.beat(tx, "worker", datetime.now(UTC))
+        leases.heartbeat(tx, "worker", datetime.now(UTC))
 
     with FakePulsora(TOKEN) as ingest:
         ended = cli("check", "--json", PULSORA_ENDPOINT=ingest.endpoint)
@@ -205,7 +205,7 @@ def test_a_clock_that_is_off_is_a_problem(date: str | None, told: tuple[str, str
 
 def test_a_worker_that_has_been_silent_is_a_warning(cli: Command, sqlite_store: Store) -> None:
     with sqlite_store.transaction() as tx:
-        leases.beat(tx, "worker", datetime.now(UTC) - timedelta(minutes=10))
+        leases.heartbeat(tx, "worker", datetime.now(UTC) - timedelta(minutes=10))
 
     ended = cli("check", "--json")
 
@@ -228,7 +228,7 @@ def test_a_paused_destination_is_a_problem_that_says_until_when_and_why(cli: Com
 
 def test_dead_letters_are_pointed_at(cli: Command, sqlite_store: Store) -> None:
     with sqlite_store.transaction() as tx:
-        outbox.add(tx, [a_delivery(status=DeliveryStatus.DEAD)])
+        outbox.add(tx, [a_delivery(status=DeliveryStatus.FAILED)])
 
     ended = cli("check", "--json")
 

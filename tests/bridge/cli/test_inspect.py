@@ -69,7 +69,7 @@ def test_deliveries_are_listed_with_what_comes_next(cli: Command, sqlite_store: 
         a_delivery("payment:pi_3"),
     )
     tried = an_outcome(ids[1], DeliveryStatus.PENDING, next_at=NOON, last_status=503, last_error="busy")
-    given_up = an_outcome(ids[2], DeliveryStatus.DEAD, last_status=400, last_error="amount wrong")
+    given_up = an_outcome(ids[2], DeliveryStatus.FAILED, last_status=400, last_error="amount wrong")
     with sqlite_store.transaction() as tx:
         outbox.record(tx, [tried, given_up])
 

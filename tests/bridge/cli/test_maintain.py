@@ -60,7 +60,7 @@ def test_mending_nothing_in_particular_is_wrong_usage(cli: Command, command: tup
 def test_dead_deliveries_are_sent_once_more(cli: Command, sqlite_store: Store) -> None:
     first, second = added(sqlite_store, a_delivery("payment:pi_1"), a_delivery("payment:pi_2"))
     with sqlite_store.transaction() as tx:
-        outbox.record(tx, [an_outcome(first, DeliveryStatus.DEAD)])
+        outbox.record(tx, [an_outcome(first, DeliveryStatus.FAILED)])
 
     by_id = cli("deliveries", "retry", str(first), str(second))
 
@@ -71,7 +71,7 @@ def test_dead_deliveries_are_sent_once_more(cli: Command, sqlite_store: Store) -
 def test_all_dead_deliveries_can_be_retried_at_once(cli: Command, sqlite_store: Store) -> None:
     ids = added(sqlite_store, a_delivery("payment:pi_1"), a_delivery("payment:pi_2"))
     with sqlite_store.transaction() as tx:
-        outbox.record(tx, [an_outcome(one, DeliveryStatus.DEAD) for one in ids])
+        outbox.record(tx, [an_outcome(one, DeliveryStatus.FAILED) for one in ids])
 
     ended = cli("deliveries", "retry", "--dead", "--json")
 

@@ -14,8 +14,8 @@ import responses
 
 from bridge.store import Store, inbox, outbox
 from processors import processors
-from processors.stripe.bodies import item, listed, price, subscription
-from processors.stripe.stories import Story
+from processors.stripe.simulation.customer import Customer
+from processors.stripe.simulation.payloads import item, listed, price, subscription
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import BORN, work
 from tests.bridge.store.builders import statuses
@@ -55,7 +55,7 @@ def test_setup_says_where_to_click_which_events_and_where_the_secret_goes(bare: 
     lines = bare("setup", name, "--url", "https://hooks.example.org/").out.splitlines()
 
     assert any(f"https://hooks.example.org/webhooks/{name}" in line for line in lines)
-    assert [line.strip() for line in lines if line.startswith("     ")] == list(processor.events)
+    assert [line.strip() for line in lines if line.startswith("     ")] == list(processor.event_types)
     assert lines[-2].partition(". ")[2].startswith("Put what it shows into your settings: ")
     assert processor.secret.name in lines[-2]
 
@@ -148,7 +148,7 @@ def test_without_a_key_there_is_nothing_to_ask_with(cli: Command, command: str) 
 def test_what_never_arrived_is_stored_as_if_it_had(
     cli: Command, sqlite_store: Store, sqlite_url: str, stripe: responses.RequestsMock
 ) -> None:
-    bodies = Story.begin("ada", BORN).subscribe().webhooks
+    bodies = Customer.begin("ada", BORN).subscribe().webhooks
     today = int(datetime.now(UTC).timestamp()) - 3600
     happened = [{**json.loads(body), "created": today} for body in bodies]
 

@@ -44,7 +44,7 @@ def test_a_life_is_counted_and_added_up(cli: Command, sqlite_store: Store, sqlit
     assert ended.json["outbox"] == {"stripe": {"pending": 2}}
     [total] = ended.json["totals"]
     # 49.00 a month, then 99.00: told nobody yet
-    assert (total["mrr_told"], total["mrr_to_come"]) == ("0", "99.00")
+    assert (total["mrr_delivered"], total["mrr_pending"]) == ("0", "99.00")
 
 
 def test_tables_hold_a_column_for_each_status(cli: Command, sqlite_store: Store, sqlite_url: str) -> None:
@@ -74,7 +74,7 @@ def test_a_backlog_shows_how_long_it_takes_under_the_budget(cli: Command, sqlite
 def test_pauses_and_dead_letters_are_told_in_sentences(cli: Command, sqlite_store: Store) -> None:
     [delivery_id] = added(sqlite_store, a_delivery())
     with sqlite_store.transaction() as tx:
-        outbox.record(tx, [an_outcome(delivery_id, DeliveryStatus.DEAD, last_status=400, last_error="amount wrong")])
+        outbox.record(tx, [an_outcome(delivery_id, DeliveryStatus.FAILED, last_status=400, last_error="amount wrong")])
         until, now = datetime(2030, 1, 1, tzinfo=UTC), datetime.now(UTC)
         pauses.pause(tx, "https://pulsora.co:443#1a2b", until, "401: Invalid API token", True, now=now)
 
@@ -87,8 +87,8 @@ def test_pauses_and_dead_letters_are_told_in_sentences(cli: Command, sqlite_stor
 def test_the_youngest_sign_of_life_counts(cli: Command, sqlite_store: Store) -> None:
     now = datetime.now(UTC)
     with sqlite_store.transaction() as tx:
-        leases.beat(tx, "old", now - timedelta(hours=3))
-        leases.beat(tx, "young", now - timedelta(minutes=30))
+        leases.heartbeat(tx, "old", now - timedelta(hours=3))
+        leases.heartbeat(tx, "young", now - timedelta(minutes=30))
 
     assert cli("status").out.splitlines()[-1] == "A worker was last seen 30 min ago."
 
@@ -99,15 +99,15 @@ def test_totals_part_what_was_told_from_what_is_to_come_and_what_never_goes() ->
         a_sum(DeliveryStatus.DELIVERED, "49.00", "0.00"),
         a_sum(DeliveryStatus.HELD, "10.00", "1.00"),
         a_sum(DeliveryStatus.PENDING, "10.00", "1.00"),
-        a_sum(DeliveryStatus.DEAD, "5.00", "0.50"),
-        a_sum(DeliveryStatus.KEPT, "5.00", "0.50"),
+        a_sum(DeliveryStatus.FAILED, "5.00", "0.50"),
+        a_sum(DeliveryStatus.NOT_FORWARDED, "5.00", "0.50"),
         a_sum(DeliveryStatus.DROPPED, "5.00", "0.50"),
     ]
 
     assert totals(sums) == [
         Total(
-            source="stripe", mode="live", currency="USD", revenue_told=Decimal("98.00"), mrr_told=Decimal("49.00"),
-            revenue_to_come=Decimal("20.00"), mrr_to_come=Decimal("2.00"), revenue_not_told=Decimal("15.00"),
-            mrr_not_told=Decimal("1.50"),
+            source="stripe", mode="live", currency="USD", revenue_delivered=Decimal("98.00"), mrr_delivered=Decimal("49.00"),
+            revenue_pending=Decimal("20.00"), mrr_pending=Decimal("2.00"), revenue_not_sent=Decimal("15.00"),
+            mrr_not_sent=Decimal("1.50"),
         )
     ]  # fmt: skip

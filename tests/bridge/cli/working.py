@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from bridge.settings import Settings
 from bridge.store import Store
-from bridge.store.inbox import Arrival
+from bridge.store.inbox import NewWebhook
 from bridge.worker.route import route
 from bridge.worker.settle import settle_due
 from processors import processors
@@ -24,7 +24,7 @@ def arrive(store: Store, name: str, scenario: str, tag: str = "ada", part: slice
         signed = processor.sign(body, SECRETS[name], now)
         event = processor.verify(signed.body, signed.headers, [SECRETS[name]], now, timedelta(minutes=5))
         store.accept(
-            Arrival(
+            NewWebhook(
                 source=name, account=event.account, livemode=event.livemode, event_id=event.id, type=event.type,
                 created_at=event.created_at, received_at=now, body=signed.body,
             )

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from bridge.sandbox.demo_report import HEADER, REFUSED, SEEN, STORED, Tally, broken_promises, levels, revenue, row, totals
+from bridge.sandbox.demo_report import (
+    HEADER,
+    REFUSED,
+    SEEN,
+    STORED,
+    Tally,
+    broken_promises,
+    levels,
+    revenue,
+    row,
+    totals,
+)
 
 LIFE = [
     ("subscription", 49.0, 49),

@@ -1,14 +1,14 @@
-"""The stand-in answers as Pulsora's reference says, and as it is told to."""
+"""The fake Pulsora responds as the API reference says, and the scripted one as its script says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 import requests
 
-from bridge.sandbox.fake_pulsora import Reply, FakePulsora
+from tests.fake_pulsora import Reply, ScriptedPulsora
 
 TOKEN = "sec_test_fake"
 EVENT = {
@@ -20,16 +20,24 @@ EVENT = {
 }
 
 
-def post(pulsora: FakePulsora, *, token: str = TOKEN, header: str | None = None, **envelope: object) -> requests.Response:
+@pytest.fixture(name="pulsora")
+def _pulsora() -> Iterator[ScriptedPulsora]:
+    with ScriptedPulsora(TOKEN) as pulsora:
+        yield pulsora
+
+
+def post(
+    pulsora: ScriptedPulsora, *, token: str = TOKEN, header: str | None = None, **envelope: object
+) -> requests.Response:
     sent = {"type": "revenue", "token": token, "data": EVENT, **envelope}
     headers = {"X-API-Token": token if header is None else header}
     return requests.post(pulsora.endpoint, json=sent, headers=headers, timeout=5)
 
 
-def test_a_revenue_event_is_accepted_and_kept(pulsora: FakePulsora) -> None:
-    answer = post(pulsora)
+def test_a_revenue_event_is_accepted_and_kept(pulsora: ScriptedPulsora) -> None:
+    response = post(pulsora)
 
-    assert (answer.status_code, answer.json()) == (202, {"success": True})
+    assert (response.status_code, response.json()) == (202, {"success": True})
     assert pulsora.accepted == (EVENT,)
 
 
@@ -46,38 +54,38 @@ def test_a_revenue_event_is_accepted_and_kept(pulsora: FakePulsora) -> None:
     ],
 )
 def test_what_breaks_the_contract_is_answered_as_the_reference_says(
-    pulsora: FakePulsora, request_: Mapping[str, Any], status: int, body: Mapping[str, str]
+    pulsora: ScriptedPulsora, request_: Mapping[str, Any], status: int, body: Mapping[str, str]
 ) -> None:
-    answer = post(pulsora, **request_)
+    response = post(pulsora, **request_)
 
-    assert (answer.status_code, answer.json()) == (status, body)
+    assert (response.status_code, response.json()) == (status, body)
     assert pulsora.accepted == ()
     assert len(pulsora.received) == 1
 
 
-def test_what_is_no_json_is_refused(pulsora: FakePulsora) -> None:
-    answer = requests.post(pulsora.endpoint, data=b"{", headers={"X-API-Token": TOKEN}, timeout=5)
+def test_what_is_no_json_is_refused(pulsora: ScriptedPulsora) -> None:
+    response = requests.post(pulsora.endpoint, data=b"{", headers={"X-API-Token": TOKEN}, timeout=5)
 
-    assert answer.status_code == 401  # there is no token in the body
+    assert response.status_code == 401  # there is no token in the body
 
 
-def test_another_path_and_another_method_are_refused(pulsora: FakePulsora) -> None:
+def test_another_path_and_another_method_are_refused(pulsora: ScriptedPulsora) -> None:
     elsewhere = requests.post(pulsora.endpoint + "/x", data=b"{}", timeout=5)
     read = requests.get(pulsora.endpoint, timeout=5)
 
     assert (elsewhere.status_code, read.status_code) == (404, 405)
 
 
-def test_a_script_is_followed_once_and_then_the_contract(pulsora: FakePulsora) -> None:
+def test_a_script_is_followed_once_and_then_the_contract(pulsora: ScriptedPulsora) -> None:
     pulsora.script(Reply(status=500), Reply(status=429, headers={"Retry-After": "7"}))
 
-    answers = [post(pulsora) for _ in range(3)]
+    responses = [post(pulsora) for _ in range(3)]
 
-    assert [answer.status_code for answer in answers] == [500, 429, 202]
-    assert answers[1].headers["Retry-After"] == "7"
+    assert [response.status_code for response in responses] == [500, 429, 202]
+    assert responses[1].headers["Retry-After"] == "7"
 
 
-def test_a_rule_answers_by_what_is_in_the_event(pulsora: FakePulsora) -> None:
+def test_a_rule_answers_by_what_is_in_the_event(pulsora: ScriptedPulsora) -> None:
     pulsora.rule = lambda data: Reply(status=503) if data["customer_id"] == "cus_42" else None
 
     stuck = post(pulsora)
@@ -86,14 +94,14 @@ def test_a_rule_answers_by_what_is_in_the_event(pulsora: FakePulsora) -> None:
     assert (stuck.status_code, other.status_code) == (503, 202)
 
 
-def test_requests_are_kept_in_the_order_in_which_they_came(pulsora: FakePulsora) -> None:
+def test_requests_are_kept_in_the_order_in_which_they_came(pulsora: ScriptedPulsora) -> None:
     for number in range(5):
         post(pulsora, data={**EVENT, "transaction_id": f"ch_{number}"})
 
     assert [data["transaction_id"] for data in pulsora.accepted] == ["ch_0", "ch_1", "ch_2", "ch_3", "ch_4"]
 
 
-def test_what_was_received_can_be_forgotten(pulsora: FakePulsora) -> None:
+def test_what_was_received_can_be_forgotten(pulsora: ScriptedPulsora) -> None:
     post(pulsora)
 
     pulsora.forget()

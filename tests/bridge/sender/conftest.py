@@ -10,9 +10,9 @@ import pytest
 from bridge.sender.client import Client
 from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain
-from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import Store
 from tests.bridge.sender.draining import TOKEN, MakeDrain
+from tests.fake_pulsora import ScriptedPulsora
 
 
 @pytest.fixture(autouse=True)
@@ -23,9 +23,9 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def pulsora() -> Iterator[FakePulsora]:
-    with FakePulsora(TOKEN) as standin:
-        yield standin
+def pulsora() -> Iterator[ScriptedPulsora]:
+    with ScriptedPulsora(TOKEN) as fake:
+        yield fake
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def client() -> Iterator[Client]:
 
 
 @pytest.fixture
-def make_drain(store: Store, client: Client, pulsora: FakePulsora) -> Iterator[MakeDrain]:
+def make_drain(store: Store, client: Client, pulsora: ScriptedPulsora) -> Iterator[MakeDrain]:
     made: list[Drain] = []
 
     def make(**changes: Any) -> Drain:

@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from bridge.sender.drain import Drain, DrainReport
-from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import Store, outbox
 from bridge.store.outbox import Delivery, DeliveryStatus, NewDelivery
 from bridge.uptime import Uptime
+from tests.fake_pulsora import ScriptedPulsora
 
 TOKEN = "sec_test_fake"
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -64,7 +64,7 @@ def rows(store: Store) -> dict[str, Delivery]:
         return {row.output_key: row for row in outbox.listing(tx, limit=10_000)}
 
 
-def keys(pulsora: FakePulsora) -> list[str]:
+def keys(pulsora: ScriptedPulsora) -> list[str]:
     return [request.data["transaction_id"] for request in pulsora.received if request.data]
 
 

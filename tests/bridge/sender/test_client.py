@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.sender.client import Client
-from bridge.sandbox.fake_pulsora import Fault, Reply, FakePulsora, page
+from tests.fake_pulsora import Fault, Reply, ScriptedPulsora, page
 
 TOKEN = "sec_test_fake"
 BODY = (
@@ -20,13 +20,13 @@ BODY = (
 )
 
 
-def test_an_accepted_event_is_a_202(pulsora: FakePulsora, client: Client) -> None:
+def test_an_accepted_event_is_a_202(pulsora: ScriptedPulsora, client: Client) -> None:
     answer = client.post(pulsora.endpoint, TOKEN, BODY)
 
     assert (answer.status, answer.reason, answer.is_page) == (202, "", False)
 
 
-def test_the_request_is_what_the_reference_asks_for(pulsora: FakePulsora, client: Client) -> None:
+def test_the_request_is_what_the_reference_asks_for(pulsora: ScriptedPulsora, client: Client) -> None:
     client.post(pulsora.endpoint, TOKEN, BODY)
 
     (request,) = pulsora.received
@@ -36,7 +36,7 @@ def test_the_request_is_what_the_reference_asks_for(pulsora: FakePulsora, client
     assert request.headers["user-agent"].startswith("pulsora-bridge/")
 
 
-def test_posts_of_one_thread_share_a_connection(pulsora: FakePulsora, client: Client) -> None:
+def test_posts_of_one_thread_share_a_connection(pulsora: ScriptedPulsora, client: Client) -> None:
     for _ in range(3):
         client.post(pulsora.endpoint, TOKEN, BODY)
 
@@ -58,7 +58,7 @@ def test_posts_of_one_thread_share_a_connection(pulsora: FakePulsora, client: Cl
     ],
 )
 def test_an_answer_comes_with_its_sentence(
-    pulsora: FakePulsora, client: Client, reply: Reply, status: int, reason: str
+    pulsora: ScriptedPulsora, client: Client, reply: Reply, status: int, reason: str
 ) -> None:
     pulsora.script(reply)
 
@@ -67,7 +67,7 @@ def test_an_answer_comes_with_its_sentence(
     assert (answer.status, answer.reason) == (status, reason)
 
 
-def test_the_reason_holds_no_token_no_address_and_no_terminal_code(pulsora: FakePulsora, client: Client) -> None:
+def test_the_reason_holds_no_token_no_address_and_no_terminal_code(pulsora: ScriptedPulsora, client: Client) -> None:
     said = '{"message": "\\u001b[2Jtoken sec_other1 of anna@example.com or odd token refused\\u2028"}'
     pulsora.script(Reply(status=400, body=said.encode()))
 
@@ -76,7 +76,7 @@ def test_the_reason_holds_no_token_no_address_and_no_terminal_code(pulsora: Fake
     assert answer.reason == "[2Jtoken *** of *** or *** refused"
 
 
-def test_a_long_reason_is_cut(pulsora: FakePulsora, client: Client) -> None:
+def test_a_long_reason_is_cut(pulsora: ScriptedPulsora, client: Client) -> None:
     pulsora.script(Reply(status=400, body=b'{"message": "' + b"no " * 1000 + b'"}'))
 
     answer = client.post(pulsora.endpoint, TOKEN, BODY)
@@ -84,7 +84,7 @@ def test_a_long_reason_is_cut(pulsora: FakePulsora, client: Client) -> None:
     assert len(answer.reason) <= 300
 
 
-def test_retry_after_is_handed_on_as_it_came(pulsora: FakePulsora, client: Client) -> None:
+def test_retry_after_is_handed_on_as_it_came(pulsora: ScriptedPulsora, client: Client) -> None:
     pulsora.script(Reply(status=429, headers={"Retry-After": "Sat, 01 Mar 2025 12:05:00 GMT"}))
 
     answer = client.post(pulsora.endpoint, TOKEN, BODY)
@@ -92,7 +92,7 @@ def test_retry_after_is_handed_on_as_it_came(pulsora: FakePulsora, client: Clien
     assert answer.retry_after == "Sat, 01 Mar 2025 12:05:00 GMT"
 
 
-def test_a_web_page_is_told_apart(pulsora: FakePulsora, client: Client) -> None:
+def test_a_web_page_is_told_apart(pulsora: ScriptedPulsora, client: Client) -> None:
     pulsora.script(page(200))
 
     answer = client.post(pulsora.endpoint, TOKEN, BODY)
@@ -100,7 +100,7 @@ def test_a_web_page_is_told_apart(pulsora: FakePulsora, client: Client) -> None:
     assert answer.is_page
 
 
-def test_a_redirect_is_not_followed(pulsora: FakePulsora, client: Client) -> None:
+def test_a_redirect_is_not_followed(pulsora: ScriptedPulsora, client: Client) -> None:
     pulsora.script(Reply(status=307, headers={"Location": pulsora.endpoint}))
 
     answer = client.post(pulsora.endpoint, TOKEN, BODY)
@@ -109,7 +109,7 @@ def test_a_redirect_is_not_followed(pulsora: FakePulsora, client: Client) -> Non
     assert len(pulsora.received) == 1
 
 
-def test_the_endless_body_of_a_redirect_is_not_read(pulsora: FakePulsora, client: Client) -> None:
+def test_the_endless_body_of_a_redirect_is_not_read(pulsora: ScriptedPulsora, client: Client) -> None:
     pulsora.script(Reply(fault=Fault.FLOOD))
 
     answer = client.post(pulsora.endpoint, TOKEN, BODY)
@@ -128,7 +128,7 @@ def test_the_endless_body_of_a_redirect_is_not_read(pulsora: FakePulsora, client
         (Fault.NOISE, "what came back is not HTTP"),
     ],
 )
-def test_a_fault_of_the_network_is_a_value(pulsora: FakePulsora, client: Client, fault: Fault, reason: str) -> None:
+def test_a_fault_of_the_network_is_a_value(pulsora: ScriptedPulsora, client: Client, fault: Fault, reason: str) -> None:
     pulsora.script(Reply(fault=fault))
 
     answer = client.post(pulsora.endpoint, TOKEN, BODY)
@@ -138,7 +138,7 @@ def test_a_fault_of_the_network_is_a_value(pulsora: FakePulsora, client: Client,
     assert len(pulsora.received) == 1
 
 
-def test_after_a_fault_the_next_post_has_a_connection_of_its_own(pulsora: FakePulsora, client: Client) -> None:
+def test_after_a_fault_the_next_post_has_a_connection_of_its_own(pulsora: ScriptedPulsora, client: Client) -> None:
     pulsora.script(Reply(fault=Fault.DRIP))
 
     client.post(pulsora.endpoint, TOKEN, BODY)
@@ -164,7 +164,7 @@ def test_an_address_that_is_none_is_a_value(client: Client, endpoint: str) -> No
     assert (answer.status, answer.reason) == (None, "the address cannot be used; see PULSORA_ENDPOINT")
 
 
-def test_a_token_that_cannot_stand_in_a_header_is_a_value_and_is_not_told(pulsora: FakePulsora, client: Client) -> None:
+def test_a_token_that_cannot_stand_in_a_header_is_a_value_and_is_not_told(pulsora: ScriptedPulsora, client: Client) -> None:
     answer = client.post(pulsora.endpoint, "sec_fake\r\nX-Other: 1", BODY)
 
     assert answer.status is None
@@ -175,7 +175,7 @@ def test_a_token_that_cannot_stand_in_a_header_is_a_value_and_is_not_told(pulsor
 def test_a_certificate_that_nobody_vouches_for_is_refused(client: Client, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_own_certificate(tmp_path))
-    with FakePulsora(TOKEN, tls=context) as pulsora:
+    with ScriptedPulsora(TOKEN, tls=context) as pulsora:
         answer = client.post(pulsora.endpoint, TOKEN, BODY)
 
         assert (answer.status, answer.reason) == (None, "the TLS certificate is not trusted")
@@ -186,7 +186,7 @@ def test_a_trusted_certificate_is_accepted(tmp_path: Path, monkeypatch: pytest.M
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_own_certificate(tmp_path))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "own.pem"))
-    with FakePulsora(TOKEN, tls=context) as pulsora:
+    with ScriptedPulsora(TOKEN, tls=context) as pulsora:
         answer = Client().post(pulsora.endpoint, TOKEN, BODY)
 
     assert answer.status == 202
@@ -196,7 +196,7 @@ def test_a_dripping_tls_server_is_cut_off_too(tmp_path: Path, monkeypatch: pytes
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_own_certificate(tmp_path))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "own.pem"))
-    with FakePulsora(TOKEN, tls=context) as pulsora:
+    with ScriptedPulsora(TOKEN, tls=context) as pulsora:
         pulsora.script(Reply(fault=Fault.DRIP))
         answer = client.post(pulsora.endpoint, TOKEN, BODY)
 
@@ -204,7 +204,7 @@ def test_a_dripping_tls_server_is_cut_off_too(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_proxy_of_the_environment_is_used(
-    pulsora: FakePulsora, client: Client, monkeypatch: pytest.MonkeyPatch
+    pulsora: ScriptedPulsora, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", pulsora.endpoint.removesuffix("/api/ingest"))
 
@@ -215,7 +215,7 @@ def test_the_proxy_of_the_environment_is_used(
 
 
 def test_a_netrc_adds_nothing_to_the_request(
-    pulsora: FakePulsora, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pulsora: ScriptedPulsora, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password fake\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -225,7 +225,7 @@ def test_a_netrc_adds_nothing_to_the_request(
     assert "authorization" not in pulsora.received[0].headers
 
 
-def test_a_cookie_is_not_kept(pulsora: FakePulsora, client: Client) -> None:
+def test_a_cookie_is_not_kept(pulsora: ScriptedPulsora, client: Client) -> None:
     pulsora.script(Reply(headers={"Set-Cookie": "lb=1; Path=/"}))
 
     client.post(pulsora.endpoint, TOKEN, BODY)

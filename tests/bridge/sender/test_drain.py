@@ -10,10 +10,10 @@ import pytest
 from bridge.sender.client import Client
 from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain, DrainReport
-from bridge.sandbox.fake_pulsora import Fault, Reply, FakePulsora, page
 from bridge.store import Store, rate_limit
 from bridge.store.outbox import DeliveryStatus
 from tests.bridge.sender.draining import MINUTE, NOW, SECOND, MakeDrain, a_body, an_event, keys, put, rows, turns
+from tests.fake_pulsora import Fault, Reply, ScriptedPulsora, page
 
 
 @pytest.fixture(name="store")
@@ -24,7 +24,7 @@ def _store(sqlite_store: Store) -> Store:
 # ---- Delivered -------------------------------------------------------------------------------------------------
 
 
-def test_an_event_is_posted_once_and_marked_delivered(store: Store, drain: Drain, pulsora: FakePulsora) -> None:
+def test_an_event_is_posted_once_and_marked_delivered(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
     put(store, an_event("in_1"))
 
     report = drain.drain_once(NOW)
@@ -35,7 +35,7 @@ def test_an_event_is_posted_once_and_marked_delivered(store: Store, drain: Drain
     assert keys(pulsora) == ["in_1"]
 
 
-def test_what_goes_on_the_wire_is_the_stored_text_in_its_envelope(store: Store, drain: Drain, pulsora: FakePulsora) -> None:
+def test_what_goes_on_the_wire_is_the_stored_text_in_its_envelope(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
     put(store, an_event("in_1", body=a_body("in_1").replace("49.99", "49.990000")))
 
     drain.drain_once(NOW)
@@ -53,7 +53,7 @@ def test_an_empty_outbox_makes_a_turn_of_nothing(drain: Drain) -> None:
     )
 
 
-def test_an_event_that_is_held_waits_for_its_time(store: Store, drain: Drain, pulsora: FakePulsora) -> None:
+def test_an_event_that_is_held_waits_for_its_time(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
     put(store, an_event("in_1", status=DeliveryStatus.HELD, hold_until=NOW + MINUTE))
 
     drain.drain_once(NOW + 59 * SECOND)
@@ -65,7 +65,7 @@ def test_an_event_that_is_held_waits_for_its_time(store: Store, drain: Drain, pu
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
-def test_another_2xx_is_delivered_too(store: Store, drain: Drain, pulsora: FakePulsora, status: int) -> None:
+def test_another_2xx_is_delivered_too(store: Store, drain: Drain, pulsora: ScriptedPulsora, status: int) -> None:
     pulsora.script(Reply(status=status, body=b""))
     put(store, an_event("in_1"))
 
@@ -75,7 +75,7 @@ def test_another_2xx_is_delivered_too(store: Store, drain: Drain, pulsora: FakeP
     assert rows(store)["in_1"].last_status == status
 
 
-def test_an_answer_cut_short_after_its_202_is_delivered(store: Store, drain: Drain, pulsora: FakePulsora) -> None:
+def test_an_answer_cut_short_after_its_202_is_delivered(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
     pulsora.script(Reply(fault=Fault.CUT))
     put(store, an_event("in_1"))
 
@@ -103,7 +103,7 @@ def test_an_answer_cut_short_after_its_202_is_delivered(store: Store, drain: Dra
     ],
 )
 def test_what_may_pass_is_tried_again_later(
-    store: Store, drain: Drain, pulsora: FakePulsora, reply: Reply, status: int | None, error: str
+    store: Store, drain: Drain, pulsora: ScriptedPulsora, reply: Reply, status: int | None, error: str
 ) -> None:
     pulsora.script(reply)
     put(store, an_event("in_1"))
@@ -121,7 +121,7 @@ def test_what_may_pass_is_tried_again_later(
     assert rows(store)["in_1"].status is DeliveryStatus.DELIVERED
 
 
-def test_a_resend_has_the_same_bytes(store: Store, drain: Drain, pulsora: FakePulsora) -> None:
+def test_a_resend_has_the_same_bytes(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
     pulsora.script(Reply(status=500), Reply(fault=Fault.RESET))
     put(store, an_event("in_1"))
 
@@ -134,7 +134,7 @@ def test_a_resend_has_the_same_bytes(store: Store, drain: Drain, pulsora: FakePu
     assert len(set(bodies)) == 1
 
 
-def test_an_event_that_fails_for_three_days_is_dead(store: Store, drain: Drain, pulsora: FakePulsora) -> None:
+def test_an_event_that_fails_for_three_days_is_dead(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
     pulsora.rule = lambda data: Reply(status=500)
     put(store, an_event("in_1"))
 
@@ -144,7 +144,7 @@ def test_an_event_that_fails_for_three_days_is_dead(store: Store, drain: Drain, 
         now = max(now, rows(store)["in_1"].next_at)
 
     row = rows(store)["in_1"]
-    assert (row.status, row.attempts) == (DeliveryStatus.DEAD, 18)
+    assert (row.status, row.attempts) == (DeliveryStatus.FAILED, 18)
     assert len(pulsora.received) == 18
     assert timedelta(hours=30) < now - NOW < timedelta(hours=110)
 
@@ -152,7 +152,7 @@ def test_an_event_that_fails_for_three_days_is_dead(store: Store, drain: Drain, 
 # ---- Given up --------------------------------------------------------------------------------------------------
 
 
-def test_a_400_is_dead_at_once_with_the_ingests_sentence(store: Store, drain: Drain, pulsora: FakePulsora) -> None:
+def test_a_400_is_dead_at_once_with_the_ingests_sentence(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
     pulsora.script(Reply(status=400, body=b'{"message": "amount is required"}'))
     put(store, an_event("in_1"))
 
@@ -160,20 +160,20 @@ def test_a_400_is_dead_at_once_with_the_ingests_sentence(store: Store, drain: Dr
     turns(drain, NOW + timedelta(days=9))
 
     row = rows(store)["in_1"]
-    assert (row.status, row.last_error) == (DeliveryStatus.DEAD, "400: amount is required")
+    assert (row.status, row.last_error) == (DeliveryStatus.FAILED, "400: amount is required")
     assert report.dead == 1
     assert len(pulsora.received) == 1
 
 
 def test_an_event_that_breaks_the_contract_is_dead_and_never_sent(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
 ) -> None:
     drain = make_drain(per_hour=10)
     put(store, an_event("in_1", body=a_body("in_1", amount="49.99")), an_event("in_2", body="{"))
 
     turns(drain)
 
-    assert {row.status for row in rows(store).values()} == {DeliveryStatus.DEAD}
+    assert {row.status for row in rows(store).values()} == {DeliveryStatus.FAILED}
     assert rows(store)["in_1"].last_error == "not sent: amount must be a number."
     assert rows(store)["in_2"].last_error == "not sent: The event is no JSON object."
     assert pulsora.received == ()
@@ -181,7 +181,7 @@ def test_an_event_that_breaks_the_contract_is_dead_and_never_sent(
         assert rate_limit.used(tx, Destination(endpoint=pulsora.endpoint, token="").origin, NOW) == 0
 
 
-def test_a_dead_event_lets_the_next_of_its_customer_go(store: Store, drain: Drain, pulsora: FakePulsora) -> None:
+def test_a_dead_event_lets_the_next_of_its_customer_go(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
     pulsora.script(Reply(status=400))
     put(store, an_event("in_1"), an_event("in_2"))
 
@@ -194,7 +194,7 @@ def test_a_dead_event_lets_the_next_of_its_customer_go(store: Store, drain: Drai
 # ---- Order and independence ------------------------------------------------------------------------------------
 
 
-def test_a_customers_events_go_out_in_order(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_a_customers_events_go_out_in_order(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     drain = make_drain(threads=8)
     put(store, *(an_event(f"{stream}-{number}", stream) for number in range(6) for stream in ("a", "b", "c", "d")))
     pulsora.script(Reply(), Reply(status=500), Reply(), Reply(fault=Fault.RESET))
@@ -207,7 +207,7 @@ def test_a_customers_events_go_out_in_order(store: Store, make_drain: MakeDrain,
         assert accepted == [f"{stream}-{number}" for number in range(6)]
 
 
-def test_a_stuck_customer_delays_nobody_else(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_a_stuck_customer_delays_nobody_else(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     patient = Client(connect_seconds=1, silence_seconds=20, answer_seconds=20)
     drain = make_drain(threads=2, client=patient)
     pulsora.rule = lambda data: Reply(fault=Fault.HANG) if data["customer_id"] == "stuck" else None
@@ -223,7 +223,7 @@ def test_a_stuck_customer_delays_nobody_else(store: Store, make_drain: MakeDrain
 
 
 def test_beside_a_stuck_customer_another_ones_many_events_go_out_quickly(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
 ) -> None:
     drain = make_drain(threads=2, client=Client())
     pulsora.rule = lambda data: Reply(fault=Fault.HANG) if data["customer_id"] == "stuck" else None
@@ -235,7 +235,7 @@ def test_beside_a_stuck_customer_another_ones_many_events_go_out_quickly(
     assert time.monotonic() - started < 4  # thirty turns that each waited for the stuck one would take 7.5 s
 
 
-def test_a_failing_customer_keeps_its_place_while_others_pass(store: Store, drain: Drain, pulsora: FakePulsora) -> None:
+def test_a_failing_customer_keeps_its_place_while_others_pass(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
     pulsora.rule = lambda data: Reply(status=500) if data["customer_id"] == "stuck" else None
     put(store, an_event("first", "stuck"), an_event("second", "stuck"), an_event("other", "cus_2"))
 
@@ -245,7 +245,7 @@ def test_a_failing_customer_keeps_its_place_while_others_pass(store: Store, drai
     assert [rows(store)[key].attempts for key in ("first", "second")] == [1, 0]
 
 
-def test_live_events_go_before_imported_ones(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_live_events_go_before_imported_ones(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     drain = make_drain(threads=1)
     put(store, *(an_event(f"old_{number}", f"cus_{number}", priority=1) for number in range(3)))
     put(store, an_event("new", "cus_9"))
@@ -258,7 +258,7 @@ def test_live_events_go_before_imported_ones(store: Store, make_drain: MakeDrain
 # ---- Odds and ends ---------------------------------------------------------------------------------------------
 
 
-def test_an_event_of_a_source_that_is_gone_waits_and_stops_nobody(store: Store, drain: Drain, pulsora: FakePulsora) -> None:
+def test_an_event_of_a_source_that_is_gone_waits_and_stops_nobody(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
     put(store, an_event("gone", "cus_1", source="closed-shop"), an_event("in_2", "cus_2"))
 
     turns(drain)
@@ -269,7 +269,7 @@ def test_an_event_of_a_source_that_is_gone_waits_and_stops_nobody(store: Store, 
     assert keys(pulsora) == ["in_2"]
 
 
-def test_every_answer_is_handed_to_who_counts_them(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_every_answer_is_handed_to_who_counts_them(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     heard: list[tuple[str, int | None, str]] = []
     drain = make_drain(on_answer=lambda row, answer, verdict: heard.append((row.output_key, answer.status, verdict)))
     pulsora.script(Reply(status=500))

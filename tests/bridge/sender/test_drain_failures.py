@@ -14,10 +14,10 @@ import pytest
 
 from bridge.sender.client import Answer, Client
 from bridge.sender.destinations import Destination
-from bridge.sandbox.fake_pulsora import Reply, FakePulsora
 from bridge.store import Store, outbox, rate_limit
 from bridge.store.outbox import DeliveryStatus
 from tests.bridge.sender.draining import MINUTE, NOW, SECOND, MakeDrain, an_event, keys, put, rows, turns
+from tests.fake_pulsora import Reply, ScriptedPulsora
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,7 +41,7 @@ def _store(sqlite_store: Store) -> Store:
 
 
 def test_closing_records_what_was_on_its_way_and_sends_nothing_more(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
 ) -> None:
     drain = make_drain(threads=1, client=Client())
     pulsora.rule = lambda data: Reply(delay_seconds=0.5)
@@ -58,7 +58,7 @@ def test_closing_records_what_was_on_its_way_and_sends_nothing_more(
 
 
 def test_what_waits_too_long_for_a_thread_is_handed_back(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora, monkeypatch: pytest.MonkeyPatch
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.sender.crew.FRESH", 0.1 * SECOND)
     drain = make_drain(threads=1, per_hour=100, client=Client())
@@ -76,7 +76,7 @@ def test_what_waits_too_long_for_a_thread_is_handed_back(
         assert rate_limit.used(tx, Destination(endpoint=pulsora.endpoint, token="").origin, NOW + SECOND) == 2
 
 
-def test_a_fault_of_ours_costs_an_attempt_and_no_thread(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_a_fault_of_ours_costs_an_attempt_and_no_thread(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     drain = make_drain(threads=1, client=FaultyClient())
     put(store, an_event("in_1"), an_event("in_2", "cus_2"))
 
@@ -87,7 +87,7 @@ def test_a_fault_of_ours_costs_an_attempt_and_no_thread(store: Store, make_drain
 
 
 def test_a_store_that_fails_after_the_answer_does_not_lose_it(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
 ) -> None:
     faults = FailingStore(store)
     drain = make_drain(store=faults)
@@ -103,7 +103,7 @@ def test_a_store_that_fails_after_the_answer_does_not_lose_it(
 
 
 def test_a_claim_that_dies_with_its_process_is_sent_again_when_its_lease_is_over(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
 ) -> None:
     put(store, an_event("in_1"))
     with store.transaction() as tx:
@@ -119,7 +119,7 @@ def test_a_claim_that_dies_with_its_process_is_sent_again_when_its_lease_is_over
 
 
 def test_a_killed_process_loses_nothing_and_repeats_only_what_it_had_in_hand(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora, tmp_path: Path
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora, tmp_path: Path
 ) -> None:
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(400)))
     url = f"sqlite:///{tmp_path / 'bridge.db'}"
@@ -139,7 +139,7 @@ def test_a_killed_process_loses_nothing_and_repeats_only_what_it_had_in_hand(
 
 
 def test_no_transaction_is_open_while_an_answer_is_waited_for(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
 ) -> None:
     drain = make_drain(client=Client())
     pulsora.rule = lambda data: Reply(delay_seconds=0.6)

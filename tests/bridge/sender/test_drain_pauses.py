@@ -9,11 +9,11 @@ import pytest
 
 from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain
-from bridge.sandbox.fake_pulsora import Reply, FakePulsora
 from bridge.store import Store, pauses, rate_limit
 from bridge.store.outbox import DeliveryStatus
 from bridge.uptime import Uptime
 from tests.bridge.sender.draining import MINUTE, NOW, SECOND, TOKEN, MakeDrain, an_event, keys, put, rows, turns
+from tests.fake_pulsora import Reply, ScriptedPulsora
 
 
 @pytest.fixture(name="store")
@@ -29,7 +29,7 @@ def _store(sqlite_store: Store) -> Store:
     [("120", 120), (None, 60), ("0", 1), ("999999", 3600), ("Sat, 01 Mar 2025 12:02:00 GMT", 120), ("soon", 60)],
 )
 def test_a_429_pauses_everything_for_as_long_as_it_asks_within_bounds(
-    store: Store, drain: Drain, pulsora: FakePulsora, header: str | None, seconds: int
+    store: Store, drain: Drain, pulsora: ScriptedPulsora, header: str | None, seconds: int
 ) -> None:
     pulsora.script(Reply(status=429, headers={} if header is None else {"Retry-After": header}))
     put(store, an_event("in_1"))
@@ -45,7 +45,7 @@ def test_a_429_pauses_everything_for_as_long_as_it_asks_within_bounds(
     assert {row.attempts for row in rows(store).values()} == {1}
 
 
-def test_a_429_in_the_middle_puts_the_rest_back_unburnt(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_a_429_in_the_middle_puts_the_rest_back_unburnt(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     drain = make_drain(threads=1)
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(4)))
     pulsora.script(Reply(), Reply(status=429, headers={"Retry-After": "30"}))
@@ -62,7 +62,7 @@ def test_a_429_in_the_middle_puts_the_rest_back_unburnt(store: Store, make_drain
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_pauses_the_destination_and_one_event_at_a_time_probes_it(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora, status: int
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora, status: int
 ) -> None:
     drain = make_drain(threads=1)
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(5)))
@@ -81,10 +81,10 @@ def test_a_refusal_pauses_the_destination_and_one_event_at_a_time_probes_it(
     assert {row.attempts for row in rows(store).values()} == {1}
     assert len(pulsora.received) == 6 + 5
     with store.reading() as tx:
-        assert pauses.paused(tx, NOW + 70 * MINUTE) == []
+        assert pauses.active(tx, NOW + 70 * MINUTE) == []
 
 
-def test_what_was_refused_is_not_the_next_probe(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_what_was_refused_is_not_the_next_probe(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     drain = make_drain(threads=1)
     put(store, an_event("in_1", "cus_1"), an_event("in_2", "cus_2"))
     pulsora.script(Reply(status=403))
@@ -96,7 +96,7 @@ def test_what_was_refused_is_not_the_next_probe(store: Store, make_drain: MakeDr
 
 
 def test_a_customer_whose_text_a_firewall_dislikes_stops_the_others_once(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
 ) -> None:
     drain = make_drain(threads=1)
     pulsora.rule = lambda data: Reply(status=403) if data["customer_id"] == "cus_0" else None
@@ -113,7 +113,7 @@ def test_a_customer_whose_text_a_firewall_dislikes_stops_the_others_once(
     assert found["in_0"].attempts >= 1
 
 
-def test_another_token_at_the_same_origin_goes_on(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_another_token_at_the_same_origin_goes_on(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     routes = {
         "stripe": Destination(endpoint=pulsora.endpoint, token=TOKEN),
         "shop": Destination(endpoint=pulsora.endpoint, token="sec_wrong_fake"),
@@ -130,7 +130,7 @@ def test_another_token_at_the_same_origin_goes_on(store: Store, make_drain: Make
     assert report.halted == (routes["shop"].id,)
 
 
-def test_a_new_token_is_not_paused_for_the_old_ones_sake(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_a_new_token_is_not_paused_for_the_old_ones_sake(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     put(store, an_event("in_1"))
     wrong = make_drain(routes={"stripe": Destination(endpoint=pulsora.endpoint, token="sec_wrong_fake")})
     turns(wrong)
@@ -141,7 +141,7 @@ def test_a_new_token_is_not_paused_for_the_old_ones_sake(store: Store, make_drai
     assert rows(store)["in_2"].status is DeliveryStatus.DELIVERED
 
 
-def test_a_pause_holds_for_every_process(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_a_pause_holds_for_every_process(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     pulsora.script(Reply(status=429, headers={"Retry-After": "60"}))
     put(store, an_event("in_1"))
     turns(make_drain())
@@ -155,7 +155,7 @@ def test_a_pause_holds_for_every_process(store: Store, make_drain: MakeDrain, pu
 # ---- Budget ----------------------------------------------------------------------------------------------------
 
 
-def test_no_rolling_hour_holds_more_than_the_budget(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_no_rolling_hour_holds_more_than_the_budget(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     drains = [make_drain(per_hour=10, threads=2), make_drain(per_hour=10, threads=2, owner="test:2")]
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(35)))
     pulsora.rule = lambda data: Reply(status=500) if data["transaction_id"] in ("in_1", "in_4", "in_11") else None
@@ -175,7 +175,7 @@ def test_no_rolling_hour_holds_more_than_the_budget(store: Store, make_drain: Ma
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_clock_that_is_set_gives_no_second_budget_and_sends_nothing_twice(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora, hours: int
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora, hours: int
 ) -> None:
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(35)))
     sent_at: list[datetime] = []
@@ -191,7 +191,7 @@ def test_a_clock_that_is_set_gives_no_second_budget_and_sends_nothing_twice(
     assert sorted(keys(pulsora)) == sorted(f"in_{number}" for number in range(35))
 
 
-def test_a_spent_budget_is_told(store: Store, make_drain: MakeDrain, pulsora: FakePulsora) -> None:
+def test_a_spent_budget_is_told(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
     drain = make_drain(per_hour=3)
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(5)))
 
@@ -202,7 +202,7 @@ def test_a_spent_budget_is_told(store: Store, make_drain: MakeDrain, pulsora: Fa
 
 
 def test_what_is_handed_back_gives_its_place_in_the_budget_back(
-    store: Store, make_drain: MakeDrain, pulsora: FakePulsora
+    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
 ) -> None:
     drain = make_drain(per_hour=100, threads=1)
     pulsora.script(Reply(status=401))

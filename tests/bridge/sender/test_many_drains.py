@@ -11,16 +11,16 @@ from threading import Thread
 
 from bridge.sender.destinations import Destination
 from bridge.sender.drain import Drain
-from bridge.sandbox.fake_pulsora import Reply, FakePulsora
 from bridge.store import Store, outbox
 from bridge.store.outbox import DeliveryStatus, NewDelivery
+from tests.fake_pulsora import Reply, ScriptedPulsora
 
 TOKEN = "sec_test_fake"
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 STREAMS = [f"cus_{number}" for number in range(12)]
 
 
-def test_together_they_send_what_the_budget_allows_and_nothing_twice(store: Store, pulsora: FakePulsora) -> None:
+def test_together_they_send_what_the_budget_allows_and_nothing_twice(store: Store, pulsora: ScriptedPulsora) -> None:
     fill(store, each=10)
     drains = [a_drain(store, pulsora, number, per_hour=50) for number in range(3)]
 
@@ -31,7 +31,7 @@ def test_together_they_send_what_the_budget_allows_and_nothing_twice(store: Stor
     assert len(set(sent)) == 50
 
 
-def test_together_they_keep_each_customers_order(store: Store, pulsora: FakePulsora) -> None:
+def test_together_they_keep_each_customers_order(store: Store, pulsora: ScriptedPulsora) -> None:
     fill(store, each=10)
     drains = [a_drain(store, pulsora, number, per_hour=0) for number in range(3)]
 
@@ -43,7 +43,7 @@ def test_together_they_keep_each_customers_order(store: Store, pulsora: FakePuls
         assert [key for key in sent if key.startswith(f"{stream}-")] == [f"{stream}-{number}" for number in range(10)]
 
 
-def test_what_one_finds_refused_the_others_leave_alone(store: Store, pulsora: FakePulsora) -> None:
+def test_what_one_finds_refused_the_others_leave_alone(store: Store, pulsora: ScriptedPulsora) -> None:
     fill(store, each=10)
     pulsora.rule = lambda data: Reply(status=401)
     drains = [a_drain(store, pulsora, number, per_hour=0) for number in range(3)]
@@ -55,7 +55,7 @@ def test_what_one_finds_refused_the_others_leave_alone(store: Store, pulsora: Fa
         assert {row.attempts for row in outbox.listing(tx, limit=1000)} == {0}
 
 
-def test_only_one_of_them_probes(store: Store, pulsora: FakePulsora) -> None:
+def test_only_one_of_them_probes(store: Store, pulsora: ScriptedPulsora) -> None:
     fill(store, each=1)
     pulsora.script(Reply(status=401))
     together(store, [a_drain(store, pulsora, 0, per_hour=0, threads=1)], turns=1)
@@ -91,7 +91,7 @@ def an_event(stream: str, number: int) -> NewDelivery:
     )
 
 
-def a_drain(store: Store, pulsora: FakePulsora, number: int, *, per_hour: int, threads: int = 2) -> Drain:
+def a_drain(store: Store, pulsora: ScriptedPulsora, number: int, *, per_hour: int, threads: int = 2) -> Drain:
     routes = {"stripe": Destination(endpoint=pulsora.endpoint, token=TOKEN)}
     return Drain(store, routes, owner=f"test:{number}", threads=threads, per_hour=per_hour)
 

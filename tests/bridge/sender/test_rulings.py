@@ -72,7 +72,7 @@ def test_a_400_is_dead_at_once_with_its_message() -> None:
         verdict=Verdict.GIVE_UP,
         outcome=Outcome(
             id=7,
-            status=DeliveryStatus.DEAD,
+            status=DeliveryStatus.FAILED,
             attempts=3,
             at=NOW,
             last_status=400,
@@ -108,7 +108,7 @@ def test_after_three_days_of_failures_an_event_is_dead() -> None:
     judgement = judged(an_answer(None, "the connection was reset"), a_delivery(attempts=17))
 
     assert judgement.verdict is Verdict.TRY_AGAIN
-    assert judgement.outcome.status is DeliveryStatus.DEAD
+    assert judgement.outcome.status is DeliveryStatus.FAILED
     assert judgement.outcome.last_error == "no answer: the connection was reset"
 
 
@@ -182,7 +182,7 @@ def test_what_breaks_the_contract_is_dead_unsent() -> None:
     judgement = broken(a_delivery(), ("amount is missing.", "session_id is empty."), NOW)
 
     assert judgement.verdict is None
-    assert judgement.outcome.status is DeliveryStatus.DEAD
+    assert judgement.outcome.status is DeliveryStatus.FAILED
     assert judgement.outcome.attempts == 2
     assert judgement.outcome.last_error == "not sent: amount is missing. session_id is empty."
 
@@ -233,7 +233,7 @@ def test_no_answer_loses_an_event(status: int | None, attempts: int, last_status
     if outcome.status is DeliveryStatus.DELIVERED:
         assert status is not None
         assert 200 <= status < 300
-    elif outcome.status is DeliveryStatus.DEAD:
+    elif outcome.status is DeliveryStatus.FAILED:
         assert status in (400, 409, 413, 422) or attempts >= 17
     else:
         assert outcome.status is DeliveryStatus.PENDING

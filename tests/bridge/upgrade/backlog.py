@@ -26,7 +26,7 @@ from bridge.store import Store, inbox, open_store
 from bridge.store.inbox import NewWebhook
 from bridge.worker.route import route
 from bridge.worker.settle import settle_due
-from processors.stripe.simulation.customer import PRO, TEAM, Story
+from processors.stripe.simulation.customer import PRO, TEAM, Customer
 
 BORN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -36,11 +36,11 @@ SETTINGS = {
     "PULSORA_SECRET_TOKEN": TOKEN,
     "SETTLE_SECONDS": "90",
 }
-ADA = Story.begin("ada", BORN).subscribe(PRO).renew()  # delivered
-BOB = Story.begin("bob", BORN).subscribe(PRO)  # settled, to be sent
+ADA = Customer.begin("ada", BORN).subscribe(PRO).renew()  # delivered
+BOB = Customer.begin("bob", BORN).subscribe(PRO)  # settled, to be sent
 BOB_LATER = BOB.later(days=10).change(TEAM, billed=True).webhooks[len(BOB.webhooks) :]  # not looked at yet
-CLEO = Story.begin("cleo", BORN).subscribe(PRO)  # given to her stream, not quiet yet
-DAN = Story.begin("dan", BORN, visit={}).buy(2900)  # settled, held for his visit
+CLEO = Customer.begin("cleo", BORN).subscribe(PRO)  # given to her stream, not quiet yet
+DAN = Customer.begin("dan", BORN, visit={}).buy(2900)  # settled, held for his visit
 
 
 def arrive(store: Store, bodies: Iterable[bytes], at: datetime) -> None:
