@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
-# Digits after the point, where they are not two: ISO 4217 as babel's data has it; tests compare the two.
+# Digits after the point, where they are not two: the minor units of ISO 4217; tests compare them.
 ZERO_DIGITS = frozenset(
     {
         "BIF",

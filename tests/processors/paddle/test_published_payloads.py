@@ -11,19 +11,18 @@ from pathlib import Path
 import pytest
 
 from bridge.ledger import EMPTY, Policy, settle
-from bridge.ledger.knowledge import Knowledge, key_of
-from processors.base import SignatureError, Translation
+from bridge.ledger.catalog import Catalog, key_of
 from processors.facts import Fact, Payment, Reason, Refund, RefundKind, RefundStatus, Stage, Status, SubscriptionState
-from processors.paddle import bodies, processor
+from processors.interface import SignatureError, Translation
+from processors.paddle import processor
+from processors.paddle.simulation import payloads
 
-FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "paddle"
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "paddle"
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 FOLDERS = ("notifications", "simulations")
 DRAFT = "a draft: no money yet"
 REMEMBERED = "remembered for later: it tells of no customer"
 NO_DATA = "the customer has no custom data"
-
-pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"the published payloads are not in {FIXTURES}")
 
 # status, stage, and per item: minor units, quantity, whether it counts
 SEATS = ((3000, 10, True), (10000, 1, True))
@@ -77,7 +76,7 @@ def translated(folder: str, kind: str, at: datetime = AT) -> Translation:
 def body_of(folder: str, kind: str, at: datetime = AT) -> bytes:
     """The entity in an envelope: the fixtures have none."""
     entity = json.loads((FIXTURES / folder / f"{kind}.json").read_bytes())
-    return bodies.event(kind, entity, at=at, event_id=f"evt_{folder}_{kind}")
+    return payloads.event(kind, entity, at=at, event_id=f"evt_{folder}_{kind}")
 
 
 def test_every_payload_is_proven_once_it_is_signed_and_translated_without_a_raise() -> None:
@@ -146,7 +145,7 @@ def test_the_published_life_settles_to_the_published_levels() -> None:
         translated("notifications", f"subscription.{kind}", AT + timedelta(hours=number))
         for number, kind in enumerate(kinds)
     ]
-    known = Knowledge(entries={key: one for said in told for one in said.known if (key := key_of(one))})
+    known = Catalog(entries={key: one for said in told for one in said.catalog if (key := key_of(one))})
 
     events = settle(EMPTY, [fact for said in told for fact in said.facts], Policy(), known).events
 

@@ -1,0 +1,140 @@
+"""The demo as a stranger runs it: from an empty folder, whatever the environment says, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import requests
+
+from bridge.sandbox.demo_report import HEADER
+from bridge.sender import contract
+from tests.end_to_end.service import PATIENCE_SECONDS, ROOT
+
+HOSTILE = {
+    "STRIPE_WEBHOOK_SECRET": "not a secret",
+    "PULSORA_SECRET_TOKEN": "pub_wrong",
+    "DATABASE_URL": "mysql://nowhere",
+    "BRIDGE_CONFIG": "/nowhere.toml",
+    "BIND": "nonsense",
+    "GUNICORN_CMD_ARGS": "--bind=203.0.113.1:1",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9",
+}
+
+
+@pytest.fixture(name="environ")
+def _environ(tmp_path: Path) -> dict[str, str]:
+    """An environment that wants to mislead it, with a folder for temporary files."""
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / ".env").write_text("STRIPE_WEBHOOK_SECRET=nonsense\nSETTLE_SECONDS=never\n")
+    return {**os.environ, **HOSTILE, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "tmp")}
+
+
+DEAF_TO_CTRL_C = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")  # as a shell starts what it puts in the background
+Demo = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(name="demo")
+def _demo(tmp_path: Path, environ: dict[str, str]) -> Iterator[Demo]:
+    """Starts the demo with these options. Whatever happens, it does not outlive the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*options: str) -> subprocess.Popen[str]:
+        started.append(
+            subprocess.Popen(
+                [*DEAF_TO_CTRL_C, sys.executable, "-u", "-m", "bridge.cli", "demo", *options], cwd=tmp_path / "empty",
+                env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            )
+        )  # fmt: skip
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def left_behind(tmp_path: Path) -> Sequence[str]:
+    """Files that are still there, and processes that still run in them."""
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [str(path) for path in (tmp_path / "tmp").iterdir()] + [line for line in running if str(tmp_path) in line]
+
+
+def test_the_demo_keeps_its_promises_and_leaves_nothing_behind(tmp_path: Path, demo: Demo) -> None:
+    process = demo("--json")
+
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert (process.returncode, err) == (0, "")
+    told = json.loads(out)
+    assert told["problems"] == []
+    assert told["webhooks"]["refused (signature_mismatch)"] == 2
+    assert told["webhooks"]["stored"] > told["webhooks"]["seen before"] > 20
+    assert [source["mrr"] for source in told["sources"].values()] == ["0.00", "0.00"]
+    assert [problem for data in told["revenue_events"] for problem in contract.problems(data)] == []
+    assert left_behind(tmp_path) == []
+
+
+def test_people_see_a_table_that_fits_their_terminal(demo: Demo) -> None:
+    process = demo()
+
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+
+    lines = out.splitlines()
+    assert (process.returncode, err) == (0, "")
+    assert HEADER in lines
+    assert "\x1b" not in out
+    assert [line for line in lines if len(line) > 80] == []
+    assert len([line for line in lines if re.match(r"(stripe|paddle)  [a-z]+ +-?\d+\.\d\d USD ", line)]) == 16
+    assert lines[-2] == "16 revenue events arrived at Pulsora's stand-in."
+    assert lines[-1] == "Each is what the lives promise, none is missing, and none came twice."
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_kept_shows_what_else_arrives_until_it_is_stopped(
+    tmp_path: Path, environ: dict[str, str], demo: Demo, number: signal.Signals
+) -> None:
+    process = demo("--keep")
+    assert process.stdout is not None
+    told = [next(process.stdout)]
+    while "simulate stripe upgrade" not in told[-1]:
+        told.append(next(process.stdout))
+    url, secret = re.findall(r"--url (\S+) --secret (\S+)", told[-1])[0]
+    command = ["simulate", "paddle", "signup", "--url", url, "--secret", _paddle_secret(told), "--tag", "guest1"]
+
+    subprocess.run([sys.executable, "-m", "bridge.cli", *command], env=environ, check=True, capture_output=True)
+    while "fp_guest1" not in told[-1]:
+        told.append(next(process.stdout))
+    process.send_signal(number)
+    process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert secret == "whsec_demo_not_a_real_secret"
+    assert told[-1] == "paddle  subscription  49.00 USD     +49.00   49.00  ctm_guest1 Pro     fp_guest1\n"
+    assert process.returncode == (0 if number is signal.SIGINT else 128 + number)
+    assert not _answers(url)
+    assert left_behind(tmp_path) == []
+
+
+def _paddle_secret(told: Sequence[str]) -> str:
+    return next(line.split()[-1] for line in told if "/webhooks/paddle" in line)
+
+
+def _answers(url: str) -> bool:
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        try:
+            requests.get(f"{url}/healthz", timeout=1)
+        except requests.RequestException:
+            return False
+        time.sleep(0.1)
+    return True

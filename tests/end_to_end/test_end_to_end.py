@@ -1,0 +1,172 @@
+"""SignedWebhook webhooks in over HTTP, bodies at Pulsora out: the whole service, on both databases, run both ways."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from bridge.sender import contract
+from processors import processors
+from tests.fake_pulsora import Reply, ScriptedPulsora
+from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
+from tests.end_to_end.service import GUNICORN, PATIENCE_SECONDS, SERVE, WORKER, Command, running
+
+SECRETS = {"stripe": STRIPE_SECRET, "paddle": PADDLE_SECRET}
+START = datetime(2026, 1, 1, tzinfo=UTC)
+Row = tuple[str, str, str, str]
+
+# Signup 49.00, renewal, upgrade to 99.00, downgrade to 19.00, 20.00 back, an extra of 29.00, the end.
+LIFE: Mapping[str, Sequence[Row]] = {
+    "stripe": [
+        ("subscription", "49", "49", "fp_ada"),
+        ("renewal", "49", "0", "fp_ada"),
+        ("upgrade", "32.07", "50", "fp_ada"),
+        ("downgrade", "0", "-80", "fp_ada"),
+        ("refund", "-20", "0", "fp_ada"),
+        ("purchase", "29", "", "fp_ada"),
+        ("churn", "0", "-19", "fp_ada"),
+    ],
+    "paddle": [
+        ("subscription", "49", "49", "fp_ada"),
+        ("renewal", "49", "0", "fp_ada"),
+        ("upgrade", "33.33", "50", "fp_ada"),
+        ("downgrade", "0", "-80", "fp_ada"),
+        ("refund", "-20", "0", "fp_ada"),
+        ("purchase", "29", "", "fp_ada"),
+        ("churn", "0", "-19", "fp_ada"),
+    ],
+}
+
+
+def post(url: str, name: str, body: bytes) -> requests.Response:
+    signed = processors()[name].sign(body, SECRETS[name], datetime.now(UTC))
+    return requests.post(f"{url}/webhooks/{name}", data=signed.body, headers=dict(signed.headers), timeout=10)
+
+
+def rows(events: Sequence[Mapping[str, Any]], processor: str) -> list[Row]:
+    """What arrived of one processor, in the order in which it arrived."""
+    return [
+        (one["event_type"], f"{one['amount']:g}", f"{one['mrr_impact']:g}" if "mrr_impact" in one else "",
+         one["visitor_fingerprint"])
+        for one in events
+        if one["payment_processor"] == processor
+    ]  # fmt: skip
+
+
+def arrived(ingest: ScriptedPulsora, count: int) -> Sequence[Mapping[str, Any]]:
+    """What Pulsora accepted once so many events are there, and nothing more comes for a while."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while len(ingest.accepted) < count and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(1.5)
+    return ingest.accepted
+
+
+@pytest.mark.parametrize(
+    "commands", [pytest.param([SERVE], id="serve"), pytest.param([GUNICORN, WORKER], id="gunicorn and worker")]
+)
+def test_two_lives_arrive_once_and_in_order_whatever_the_disorder_of_their_webhooks(
+    commands: Sequence[Command], database_url: str, tmp_path: Path
+) -> None:
+    webhooks = [
+        (name, body) for name in LIFE for body in processors()[name].scenarios["lifecycle"].events("ada", START)
+    ]
+    webhooks += webhooks[::3]
+    random.Random(1).shuffle(webhooks)
+
+    with ScriptedPulsora(TOKEN) as ingest, running(commands, tmp_path, database_url, ingest.endpoint) as service:
+        answers = [post(service.url, name, body) for name, body in webhooks]
+        events = arrived(ingest, 14)
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert rows(events, "stripe") == LIFE["stripe"]
+    assert rows(events, "paddle") == LIFE["paddle"]
+    assert [problem for event in events for problem in contract.problems(event)] == []
+
+
+def test_what_pulsora_could_not_take_arrives_when_it_can(sqlite_url: str, tmp_path: Path) -> None:
+    webhooks = processors()["stripe"].scenarios["signup"].events("ada", START)
+
+    with ScriptedPulsora(TOKEN) as ingest, running([SERVE], tmp_path, sqlite_url, ingest.endpoint) as service:
+        ingest.script(Reply(status=429, headers={"Retry-After": "2"}, body=b'{"error": "Rate limited"}'))
+        for body in webhooks:
+            post(service.url, "stripe", body)
+        events = arrived(ingest, 1)
+
+    assert rows(events, "stripe") == [("subscription", "49", "49", "fp_ada")]
+    assert len({request.body for request in ingest.received}) == 1
+    assert len(ingest.received) == 2
+
+
+def test_both_ways_of_running_it_send_the_same_bytes(sqlite_url: str, sqlite_template: Path, tmp_path: Path) -> None:
+    webhooks = [
+        (name, body) for name in LIFE for body in processors()[name].scenarios["lifecycle"].events("ada", START)
+    ]
+    sent = []
+
+    for number, commands in enumerate(([SERVE], [GUNICORN, WORKER])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'bridge.db')}"
+        with ScriptedPulsora(TOKEN) as ingest, running(commands, folder, url, ingest.endpoint) as service:
+            for name, body in webhooks:
+                post(service.url, name, body)
+            arrived(ingest, 14)
+        sent.append(sorted(request.body for request in ingest.received))
+
+    assert len(sent[0]) == 14
+    assert sent[0] == sent[1]
+
+
+def test_a_worker_that_is_killed_loses_nothing_and_tells_nothing_anew(database_url: str, tmp_path: Path) -> None:
+    webhooks = processors()["stripe"].scenarios["lifecycle"].events("ada", START)
+    commands = [GUNICORN, WORKER]
+
+    with ScriptedPulsora(TOKEN) as ingest, running(commands, tmp_path, database_url, ingest.endpoint) as service:
+        for body in webhooks[:18]:
+            post(service.url, "stripe", body)
+        arrived(ingest, 2)
+        for body in webhooks[18:26]:
+            post(service.url, "stripe", body)
+        service.processes[1].kill()
+        service.processes[1].wait()
+        for body in webhooks[26:]:
+            post(service.url, "stripe", body)
+        service.start(WORKER)
+        events = arrived(ingest, 7)
+
+    assert rows(events, "stripe") == LIFE["stripe"]
+
+
+def test_what_is_acknowledged_is_worked_off_after_everything_was_killed(database_url: str, tmp_path: Path) -> None:
+    webhooks = processors()["paddle"].scenarios["lifecycle"].events("ada", START)
+
+    with ScriptedPulsora(TOKEN) as ingest:
+        with running([SERVE], tmp_path, database_url, ingest.endpoint, SETTLE_SECONDS="600") as service:
+            answers = {post(service.url, "paddle", body).status_code for body in webhooks}
+            os.killpg(service.processes[0].pid, signal.SIGKILL)
+        before = ingest.received
+        with running([SERVE], tmp_path, database_url, ingest.endpoint) as service:
+            post(service.url, "paddle", webhooks[0])  # any word of the customer opens the window anew, now a short one
+            events = arrived(ingest, 7)
+
+    assert answers == {200}
+    assert before == ()
+    assert rows(events, "paddle") == LIFE["paddle"]
+
+
+def test_serve_stops_when_it_is_told_to_and_says_so_by_its_status(sqlite_url: str, tmp_path: Path) -> None:
+    with ScriptedPulsora(TOKEN) as ingest, running([SERVE], tmp_path, sqlite_url, ingest.endpoint) as service:
+        statuses = service.stop()
+
+    assert statuses == [0]

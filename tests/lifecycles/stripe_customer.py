@@ -1,0 +1,402 @@
+"""Steps in the life of a Stripe customer that a story for simulation has no need of: odd payments, invoices, terms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from processors.stripe.simulation import payloads
+from processors.stripe.simulation.payloads import Body, Shape
+from processors.stripe.simulation.customer import Paid, Plan, Customer, Subscribed, period_end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deal(Plan):
+    """A plan whose price is more than an amount.
+
+    `price_of`, `item`: what its price and its item say differently from plain ones. `bills`: what one period of so many
+    seats comes to. `extras`: further items beside it, each with its seats.
+    """
+
+    price_of: Mapping[str, Any] = field(default_factory=dict)
+    item: Mapping[str, Any] = field(default_factory=dict)
+    bills: Callable[[int], int] | None = None
+    extras: tuple[tuple[Plan, int], ...] = ()
+
+    def price(self, currency: str) -> Body:
+        """The deal as Stripe's price."""
+        return {**Plan.price(self, currency), **self.price_of}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling(Customer):
+    """A story with further steps.
+
+    By subscription id, `item_coupons` are at work on its items and `more_coupons` on itself beside its own coupon.
+    `given`: since when a coupon is at work, by subscription and coupon id; since the start unless said here.
+    """
+
+    item_coupons: Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
+    more_coupons: Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
+    given: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+
+    # ---- Which webhooks come at all ----
+
+    def without(self, *kinds: str) -> Self:
+        """Told to an endpoint that does not subscribe to some types."""
+        return replace(self, webhooks=tuple(body for body in self.webhooks if _kind(body) not in kinds))
+
+    def only(self, *kinds: str) -> Self:
+        """Told to an endpoint that subscribes to these types only."""
+        return replace(self, webhooks=tuple(body for body in self.webhooks if _kind(body) in kinds))
+
+    def since_then(self) -> Self:
+        """The bridge is installed now: nobody was told of what happened so far."""
+        return replace(self, webhooks=())
+
+    def twice(self) -> Self:
+        """Stripe makes a second event of each: another event id, the same object."""
+        return replace(self, webhooks=(*self.webhooks, *map(again, self.webhooks)))
+
+    # ---- Payments that take their time ----
+
+    def authorise(self, minor: int) -> Self:
+        """A card is authorised, and nothing is captured yet."""
+        paid = self._paid(minor)
+        held = {**self._charge(paid), "captured": False, "amount_captured": 0}
+        intent = {**self._intent(paid), "status": "requires_capture", "amount_received": 0}
+        story = self.sent("charge.succeeded", held).sent("payment_intent.amount_capturable_updated", intent)
+        return replace(story, payments=(*story.payments, paid))
+
+    def capture(self, minor: int) -> Self:
+        """All or a part of the authorised amount is captured; the rest is released, which counts as refunded."""
+        paid = self.payments[-1]
+        taken = {**self._charge(paid), "amount_captured": minor, "amount_refunded": paid.minor - minor}
+        intent = {**self._intent(paid), "amount_received": minor}
+        story = self.sent("charge.captured", taken).sent("payment_intent.succeeded", intent)
+        return story.sent("charge.refunded", taken, {"amount_refunded": 0}) if minor < paid.minor else story
+
+    def release(self, reason: str | None = "expired_uncaptured_charge") -> Self:
+        """The authorisation runs out, or is cancelled: Stripe makes a refund of it, though no money had moved."""
+        paid = self.payments[-1]
+        charge = {**self._charge(paid), "captured": False, "amount_captured": 0, "amount_refunded": paid.minor}
+        intent = {**self._intent(paid), "status": "canceled", "amount_received": 0}
+        story = self.sent("charge.expired", charge) if reason else self
+        story = story.sent("charge.refunded", charge, {"amount_refunded": 0}).sent("payment_intent.canceled", intent)
+        refund = payloads.refund(
+            f"re_{paid.charge_id}",
+            minor=paid.minor,
+            charge=paid.charge_id,
+            payment_intent=paid.intent_id,
+            reason=reason,
+        )
+        return story.sent("refund.created", refund)
+
+    def debit(self, minor: int) -> Self:
+        """A purchase by direct debit: Checkout is done, the money is not there for days."""
+        paid = self._paid(minor)
+        story = self.sent("charge.pending", {**self._charge(paid), "status": "pending", "paid": False})
+        story = story.sent("payment_intent.processing", {**self._intent(paid), "status": "processing"})
+        story = story.sent("checkout.session.completed", story._sale(paid, "unpaid"))
+        return replace(story, payments=(*story.payments, paid))
+
+    def clear(self) -> Self:
+        """The debit went through."""
+        paid = self.payments[-1]
+        story = self.sent("charge.succeeded", self._charge(paid)).sent("payment_intent.succeeded", self._intent(paid))
+        return story.sent("checkout.session.async_payment_succeeded", story._sale(paid, "paid"))
+
+    def bounce(self) -> Self:
+        """The debit did not go through."""
+        paid = self.payments[-1]
+        failed = {**self._charge(paid), "status": "failed", "paid": False}
+        story = self.sent("charge.failed", failed)
+        story = story.sent("payment_intent.payment_failed", {**self._intent(paid), "status": "requires_payment_method"})
+        return story.sent("checkout.session.async_payment_failed", story._sale(paid, "unpaid"))
+
+    def _paid(self, minor: int) -> Paid:
+        serial = f"{self.tag}_{len(self.webhooks) + 1}"
+        return Paid(
+            intent_id=f"pi_{serial}",
+            charge_id=f"ch_{serial}",
+            minor=minor,
+            at=self.at,
+            customer_id=self.customer_id,
+            metadata=self.visit,
+        )
+
+    def _sale(self, paid: Paid, payment_status: str) -> Body:
+        return payloads.checkout_session(
+            f"cs_{paid.intent_id}",
+            mode="payment",
+            customer=paid.customer_id,
+            minor=paid.minor,
+            currency=self.currency,
+            payment_status=payment_status,
+            payment_intent=paid.intent_id,
+            metadata=self.visit,
+        )
+
+    # ---- Refunds that take their time, and disputes ----
+
+    def giving_back(self, kind: str, minor: int, status: str, *, payment: int = -1, refund_id: str = "re_1") -> Self:
+        """One event of a refund."""
+        paid = self.payments[payment]
+        found = payloads.refund(
+            f"{refund_id}_{self.tag}",
+            minor=minor,
+            charge=paid.charge_id,
+            payment_intent=paid.intent_id,
+            currency=self.currency,
+            status=status,
+        )
+        return self.sent(kind, found)
+
+    def disputed(self, leg: str, minor: int, status: str, *, dispute_id: str = "dp_1", back: int | None = None) -> Self:
+        """One event of a dispute about the last payment; `back`: what of it a balance transaction returned."""
+        paid = self.payments[-1]
+        moves: list[Body] = [{"amount": -minor, "currency": self.currency}, {"amount": back, "currency": self.currency}]
+        found = payloads.dispute(
+            f"{dispute_id}_{self.tag}",
+            minor=minor,
+            charge=paid.charge_id,
+            payment_intent=paid.intent_id,
+            currency=self.currency,
+            status=status,
+            balance_transactions=[] if back is None else moves,
+        )
+        return self.sent(f"charge.dispute.{leg}", found)
+
+    # ---- Subscriptions, step by step ----
+
+    def start(self, plan: Plan, quantity: int = 1, *, name: str = "1", status: str = "active", **more: Any) -> Self:
+        """A subscription is created, and nothing else happens yet."""
+        usual: dict[str, Any] = {"period": (self.at, period_end(self.at, plan)), "metadata": self.visit}
+        sold = Subscribed(
+            id=f"sub_{self.tag}_{name}",
+            plan=plan,
+            quantity=quantity,
+            started_at=self.at,
+            status=status,
+            **{**usual, **more},
+        )
+        return self._with_subscription(name, sold).sent("customer.subscription.created", self._subscription(sold))
+
+    def amend(self, *, name: str = "1", **changes: Any) -> Self:
+        """The subscription is updated."""
+        return self._updated(name, replace(self.subscriptions[name], **changes))
+
+    def ends_on(self, *, days: int, name: str = "1") -> Self:
+        """The merchant sets the day on which it ends."""
+        found = self._subscription(self.subscriptions[name])
+        told = {**found, "cancel_at": _unix(self.at + timedelta(days=days))}
+        return self.sent("customer.subscription.updated", told, {"cancel_at": None})
+
+    def next_period(self, *, name: str = "1", **changes: Any) -> Self:
+        """The next period begins, and its invoice is still to come."""
+        sold = self.subscriptions[name]
+        story = replace(self, at=max(self.at, sold.period[1]))
+        return story.amend(name=name, period=(sold.period[1], period_end(sold.period[1], sold.plan)), **changes)
+
+    def without_card(self, *, name: str = "1") -> Self:
+        """The trial ends without a card: Stripe pauses the subscription."""
+        paused = replace(self.subscriptions[name], status="paused")
+        story = replace(self, at=max(self.at, paused.period[1]))
+        return story._paused_or_resumed(name, paused, "paused")
+
+    def resume(self, *, name: str = "1") -> Self:
+        """A paused subscription runs again, for a new period from now."""
+        sold = self.subscriptions[name]
+        running = replace(sold, status="active", period=(self.at, period_end(self.at, sold.plan)), ended_reason=None)
+        return self._paused_or_resumed(name, running, "resumed")
+
+    def pause(self, *, name: str = "1") -> Self:
+        """The merchant pauses the subscription (since endive: status paused, whatever the reason)."""
+        return self._paused_or_resumed(name, replace(self.subscriptions[name], status="paused"), "paused")
+
+    def _paused_or_resumed(self, name: str, sold: Subscribed, kind: str) -> Self:
+        return self._updated(name, sold).sent(f"customer.subscription.{kind}", self._subscription(sold))
+
+    def announced(self, *, name: str = "1") -> Self:
+        """Each discount at work is told by an event of its own."""
+        sold, story = self.subscriptions[name], self
+        for found in (*self._discounts(sold), *self._found(sold, self.item_coupons.get(sold.id, ()), "item")):
+            story = story.sent("customer.discount.created", found)
+        return story
+
+    def with_coupon(self, coupon: Body, *, name: str = "1") -> Self:
+        """A coupon is given to a running subscription."""
+        sold = self.subscriptions[name]
+        story = replace(self, given={**self.given, (sold.id, coupon["id"]): self.at}).amend(name=name, coupon=coupon)
+        (found,) = story._discounts(story.subscriptions[name])
+        return story.sent("customer.discount.created", found)
+
+    def without_coupon(self, *, name: str = "1") -> Self:
+        """The coupon is over, or taken away."""
+        (found,) = self._discounts(self.subscriptions[name])
+        return self.amend(name=name, coupon=None).sent("customer.discount.deleted", {**found, "end": _unix(self.at)})
+
+    # ---- Invoices ----
+
+    def bill(
+        self,
+        minor: int,
+        why: str = "manual",
+        *,
+        name: str | None = None,
+        parts: Sequence[int] | None = None,
+        lines: Sequence[Body] | None = None,
+        guest: bool = False,
+        **more: Any,
+    ) -> Self:
+        """An invoice is paid, in one payment by card or in `parts`. `name`: the subscription it is for."""
+        invoice_id = f"in_{self.tag}_{len(self.webhooks) + 1}"
+        story, paid = self, None
+        for part in [minor] if parts is None else parts:
+            story, paid = story._pay(part, customer_id=None if guest else self.customer_id, invoice_id=invoice_id)
+            if self.shape is not Shape.OLD:
+                story = story.sent("invoice_payment.paid", story._invoice_payment(invoice_id, paid), seconds=3)
+        found = self.invoice_of(invoice_id, minor, why, name=name, lines=lines, paid=paid, guest=guest, **more)
+        return story.sent("invoice.paid", found, seconds=3)
+
+    def settle_otherwise(self, minor: int, why: str, *, name: str | None = None) -> Self:
+        """An invoice is paid out of band: by bank transfer, cash, another processor."""
+        invoice_id = f"in_{self.tag}_{len(self.webhooks) + 1}"
+        found = self.invoice_of(invoice_id, minor, why, name=name)
+        if self.shape is Shape.OLD:
+            return self.sent("invoice.paid", {**found, "amount_paid": 0, "paid_out_of_band": True})
+        record = payloads.invoice_payment(
+            f"inpay_{invoice_id}", invoice=invoice_id, amount_paid=minor, payment_record=f"pr_{invoice_id}",
+            currency=self.currency,
+        )  # fmt: skip
+        return self.sent("invoice.paid", found).sent("invoice_payment.paid", record)
+
+    def invoice_of(
+        self,
+        invoice_id: str,
+        minor: int,
+        why: str,
+        *,
+        name: str | None = None,
+        lines: Sequence[Body] | None = None,
+        paid: Paid | None = None,
+        guest: bool = False,
+        **more: Any,
+    ) -> Body:
+        """A paid invoice. Without lines: one for what the subscription costs, or for something sold once."""
+        sold = self.subscriptions[name] if name else None
+        usual = self._lines_worth(sold, minor) if sold else [self.once(minor)]
+        about: dict[str, Any] = {
+            "customer": None if guest else self.customer_id,
+            "lines": usual if lines is None else lines,
+            "amount_paid": minor,
+            "subscription": sold.id if sold else None,
+            "billing_reason": why,
+            "currency": self.currency,
+            "payment_intent": paid.intent_id if paid else None,
+            "charge": paid.charge_id if paid else None,
+            "shape": self.shape,
+            "metadata": {} if sold else self.visit,
+            "subscription_metadata": sold.metadata if sold else {},
+        }
+        return payloads.invoice(invoice_id, **{**about, **more})
+
+    def once(self, minor: int, price_id: str = "price_setup") -> Body:
+        """An invoice line of something sold once."""
+        priced = payloads.price(price_id, minor=minor, currency=self.currency, interval=None)
+        return payloads.line(
+            f"il_{self.tag}_{len(self.webhooks)}_once",
+            minor=minor,
+            priced=priced,
+            period=(self.at, self.at),
+            shape=self.shape,
+        )
+
+    def _lines_worth(self, sold: Subscribed, minor: int) -> list[Body]:
+        """The lines of one whole period, less what discounts must have taken off them."""
+        found = self._lines(sold)
+        off = sum(line["amount"] for line in found) - minor
+        if off <= 0:
+            return found
+        return [{**found[0], "discount_amounts": [{"amount": off, "discount": f"di_{sold.id}"}]}, *found[1:]]
+
+    # ---- What a deal and several coupons change in the bodies ----
+
+    def _subscription(self, sold: Subscribed) -> Body:
+        found = Customer._subscription(self, sold)
+        (row,) = found["items"]["data"]
+        own = dict(sold.plan.item) if isinstance(sold.plan, Deal) else {}
+        coupons = self._found(sold, self.item_coupons.get(sold.id, ()), "item")
+        listed = [{**row, "discounts": [one["id"] for one in coupons], **own}, *self._further_items(sold)]
+        single = {} if len(listed) == 1 else {"plan": None, "quantity": None}
+        old = single if self.shape is Shape.OLD else {}
+        return {**found, "items": payloads.listed(listed), **old}
+
+    def _further_items(self, sold: Subscribed) -> list[Body]:
+        extras = sold.plan.extras if isinstance(sold.plan, Deal) else ()
+        return [
+            {
+                **payloads.item(
+                    f"{sold.item_id}_{number}",
+                    plan.price(self.currency),
+                    subscription=sold.id,
+                    quantity=seats,
+                    period=sold.period,
+                    shape=self.shape,
+                ),
+                **(plan.item if isinstance(plan, Deal) else {}),
+            }
+            for number, (plan, seats) in enumerate(extras, 2)
+        ]
+
+    def _lines(self, sold: Subscribed) -> list[Body]:
+        if sold.status == "trialing":
+            return Customer._lines(self, sold)
+        extras = sold.plan.extras if isinstance(sold.plan, Deal) else ()
+        sides = [replace(sold, plan=plan, quantity=seats) for plan, seats in extras]
+        return [self._line(one, _cost(one), one.period) for one in (sold, *sides)]
+
+    def _discounts(self, sold: Subscribed) -> list[Body]:
+        own = () if sold.coupon is None else (sold.coupon,)
+        return self._found(sold, (*own, *self.more_coupons.get(sold.id, ())), "sub")
+
+    def _found(self, sold: Subscribed, coupons: Sequence[Body], level: str) -> list[Body]:
+        return [self._discount(sold, coupon, level) for coupon in coupons]
+
+    def _discount(self, sold: Subscribed, coupon: Body, level: str) -> Body:
+        start = self.given.get((sold.id, coupon["id"]), sold.started_at)
+        months = coupon["duration_in_months"]
+        month = Plan(id="month", minor=0, name="", interval_count=months or 1)
+        return payloads.discount(
+            f"di_{sold.id}_{level}_{coupon['id']}_{_unix(start)}",
+            coupon,
+            customer=self.customer_id,
+            subscription=sold.id,
+            start=start,
+            end=period_end(start, month) if months else None,
+            shape=self.shape,
+        )
+
+
+def _cost(sold: Subscribed) -> int:
+    """What one period costs, before discounts."""
+    if isinstance(sold.plan, Deal) and sold.plan.bills is not None:
+        return sold.plan.bills(sold.quantity)
+    return sold.per_period
+
+
+def _kind(body: bytes) -> str:
+    return str(json.loads(body)["type"])
+
+
+def again(body: bytes) -> bytes:
+    """A second event of the same: another id."""
+    found = json.loads(body)
+    return json.dumps({**found, "id": f"{found['id']}_again"}).encode()
+
+
+def _unix(moment: datetime) -> int:
+    return int(moment.timestamp())
