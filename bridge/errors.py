@@ -1,10 +1,10 @@
-"""The errors of the bridge, each a sentence that says what is wrong, where, and what to do.
+"""The errors of the bridge. Each message says what is wrong, where, and how to fix it.
 
 BridgeError
-├── SettingsError      one or more settings are missing or wrong; carries every problem at once
-├── StoreUnavailable   nothing could be stored just now; the processor is told to come back (503)
-├── SchemaBehind       the database has an older or newer schema than this program
-└── WrongUsage         a command was given something that does not exist or does not fit
+├── SettingsError      settings are missing or invalid; carries every problem found
+├── StoreUnavailable   nothing was stored; the web answers 503 with Retry-After
+├── SchemaMismatch     the database's schema is older or newer than this program
+└── UsageError         a command or setting names something that does not exist or does not fit
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Sequence
 
 
 class BridgeError(Exception):
-    """Something the operator can mend; the message says how."""
+    """An error that the operator can fix; the message says how."""
 
 
 class SettingsError(BridgeError):
-    """The settings cannot be used. `problems`: one sentence for each, all found at once."""
+    """The settings are invalid. `problems`: one sentence each, all found in one pass."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -25,16 +25,16 @@ class SettingsError(BridgeError):
 
 
 class StoreUnavailable(BridgeError):
-    """The store cannot take anything just now; nothing was stored. `retry_after_seconds`: when to come back."""
+    """The store cannot be read or written at present; nothing was stored. `retry_after_seconds`: for the client."""
 
     def __init__(self, message: str, retry_after_seconds: int = 5) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
 
-class SchemaBehind(BridgeError):
-    """The database's schema does not fit this program. Run `pulsora-bridge migrate`."""
+class SchemaMismatch(BridgeError):
+    """The database's schema does not match this program. Fixed by `pulsora-bridge migrate`, or a newer program."""
 
 
-class WrongUsage(BridgeError):
-    """What was asked for does not exist, or does not fit."""
+class UsageError(BridgeError):
+    """A command or setting names something that does not exist or does not fit."""

@@ -1,4 +1,4 @@
-"""Logging: events with fields, for people or as JSON, and nothing secret in either."""
+"""Structured logging, as text or JSON, with secrets and personal data redacted in both."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import Processor
 
-# What looks like a secret, a signature or a person, wherever it turns up in a field.
+# Secrets, signatures, e-mail addresses and the credentials of a URL, anywhere in a text.
 SECRETS = re.compile(
     r"(?:whsec_|sk_|rk_|pk_|pdl_ntfset_|pdl_ntf_|pdl_live_|pdl_sdbx_|sec_|pub_)[A-Za-z0-9+/=_\-]{4,}"
     r"|(?i:bearer)\s+\S+"
-    r"|[\w.+\-]+@[\w\-]+\.[\w.\-]+"
+    r"|[^\s\"'<>()/:,;@]+@[^\s\"'<>()/:,;@]+"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
     r"|\b(?:v1|h1)=[0-9a-fA-F]{16,}"
     r"|-----BEGIN [A-Z ]+-----[^-]*(?:-----END [A-Z ]+-----)?"
 )
 HIDDEN = "[hidden]"
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a stranger's text must not steer the terminal that shows it
-NEVER_TOLD = frozenset({"token", "secret", "signature", "authorization", "cookie", "password", "api_key"})
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a client's text must not control the terminal that shows it
+SECRET_FIELDS = frozenset({"token", "secret", "signature", "authorization", "cookie", "password", "api_key"})
 PLAIN = (bool, int, float, type(None))
 
 
 def configure(log_format: str = "console", log_level: str = "info") -> None:
-    """Sets up logging for this process, to stderr: our own events, and what libraries log in the same form."""
+    """Configures logging to stderr for this process. Records of libraries get the same format and redaction."""
     level = getattr(logging, log_level.upper())
     ours: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -44,7 +44,7 @@ def configure(log_format: str = "console", log_level: str = "info") -> None:
     structlog.configure(
         processors=[*ours, rendered],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, Patient(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, LossyStream(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     theirs = ProcessorFormatter(
@@ -56,38 +56,38 @@ def configure(log_format: str = "console", log_level: str = "info") -> None:
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
 
 
-class Patient:
-    """A stream that loses what cannot be written: a log on a full disk must not stop what is logged."""
+class LossyStream:
+    """A stream that drops what cannot be written: logging to a full disk must not stop the service."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        """Writes, if it can be."""
+        """Writes, or drops the text."""
         with suppress(OSError):
             self._stream.write(text)
 
     def flush(self) -> None:
-        """Flushes, if it can be."""
+        """Flushes, ignoring errors."""
         with suppress(OSError):
             self._stream.flush()
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The event with everything hidden that looks like a secret or a person, however deep it lies."""
+    """A structlog processor: replaces secrets and personal data in every field, at any depth."""
     for key, value in event.items():
         if not key.startswith("_"):  # structlog's own
             event[key] = _clean(key, value)
     return event
 
 
-def hidden(text: str) -> str:
-    """The text without secrets."""
+def scrub(text: str) -> str:
+    """The text with secrets and personal data replaced by HIDDEN."""
     return SECRETS.sub(HIDDEN, text)
 
 
 def _clean(key: object, value: object) -> object:
-    if str(key).lower() in NEVER_TOLD:
+    if str(key).lower() in SECRET_FIELDS:
         return HIDDEN
     if isinstance(value, PLAIN):
         return value
@@ -97,4 +97,4 @@ def _clean(key: object, value: object) -> object:
         return {str(name): _clean(name, one) for name, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean("", one) for one in value]
-    return CONTROL.sub("?", hidden(str(value)))
+    return CONTROL.sub("?", scrub(str(value)))

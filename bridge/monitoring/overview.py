@@ -1,4 +1,4 @@
-"""The overview: how everything stands at one moment, and what somebody should look at."""
+"""The overview: counts, backlog, pauses and revenue totals at one moment, and the problems among them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bridge.formatting import duration
+from sqlalchemy import Connection
+
+from bridge.formatting import duration, quantity, timestamp
 from bridge.store import Store, inbox, leases, outbox, pauses, streams
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import Backlog, DeliveryStatus
@@ -14,14 +16,18 @@ from bridge.store.pauses import Pause
 from bridge.store.streams import StreamCounts
 from bridge.store.totals import Sum, Total, sums, totals
 
-SILENT_SECONDS = 60  # a worker gives a sign of life far more often
+WORKER_SILENT_AFTER = timedelta(seconds=60)  # a worker writes a heartbeat every 10 seconds
 
-Counts = Mapping[str, Mapping[str, int]]  # by source, then by status
+Counts = Mapping[str, Mapping[str, int]]  # source -> status -> rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Everything that the first page shows. `eta`: how long the backlog takes at the allowed pace."""
+    """The state of the bridge at `now`.
+
+    `eta`: how long the backlog takes at the allowed rate; None without a backlog or without a limit.
+    `worker_seen_at`: the latest heartbeat of any worker. `oldest_at`: arrival of the oldest unsettled webhook.
+    """
 
     now: datetime
     inbox: Counts
@@ -36,43 +42,57 @@ class Overview:
     sums: tuple[Sum, ...]
 
     @property
-    def troubles(self) -> list[str]:
-        """What somebody should look at, a sentence each; none: everything runs."""
-        return list(_troubles(self))
+    def problems(self) -> list[str]:
+        """Conditions that need an operator, one sentence each; empty while everything works."""
+        return list(_problems(self))
 
 
-def look(store: Store, per_hour: int, now: datetime) -> Overview:
-    """Everything at once, as one reading of the store."""
+def read_overview(store: Store, rate_limit_per_hour: int, now: datetime) -> Overview:
+    """Reads the overview in one transaction."""
     with store.reading() as tx:
-        backlog, told = outbox.backlog(tx), sums(tx)
+        backlog, parts = outbox.backlog(tx), sums(tx)
+        has_eta = rate_limit_per_hour and backlog.count
         return Overview(
             now=now,
             inbox=_by_source(inbox.counts(tx)),
             outbox=_by_source(outbox.counts(tx)),
             streams=streams.counts(tx, now),
             backlog=backlog,
-            eta=timedelta(hours=backlog.count / per_hour) if per_hour and backlog.count else None,
-            pauses=tuple(pauses.paused(tx, now)),
-            worker_seen_at=max(leases.beats(tx).values(), default=None),
+            eta=timedelta(hours=backlog.count / rate_limit_per_hour) if has_eta else None,
+            pauses=tuple(pauses.active(tx, now)),
+            worker_seen_at=latest_heartbeat(tx),
             oldest_at=inbox.oldest_unsettled(tx),
-            totals=tuple(totals(told)),
-            sums=tuple(told),
+            totals=tuple(totals(parts)),
+            sums=tuple(parts),
         )
 
 
-def _troubles(seen: Overview) -> Iterator[str]:
+def latest_heartbeat(tx: Connection) -> datetime | None:
+    """The latest heartbeat of any worker; None if there is none."""
+    return max(leases.heartbeats(tx).values(), default=None)
+
+
+def is_worker_alive(heartbeat_at: datetime | None, now: datetime) -> bool:
+    """Whether a worker is running, judged by the latest heartbeat. The one rule of the pages, `check` and `status`."""
+    return heartbeat_at is not None and now - heartbeat_at <= WORKER_SILENT_AFTER
+
+
+def _problems(seen: Overview) -> Iterator[str]:
+    start_one = "Start one: pulsora-bridge serve (or worker)."
     if seen.worker_seen_at is None:
-        yield "No worker has been seen. Start one: pulsora-bridge serve (or worker)."
-    elif (silent := (seen.now - seen.worker_seen_at).total_seconds()) > SILENT_SECONDS:
-        yield f"No worker has been seen for {duration(silent)}. Start one: pulsora-bridge serve (or worker)."
+        yield f"No worker has run yet. {start_one}"
+    elif not is_worker_alive(seen.worker_seen_at, seen.now):
+        yield f"No worker has been running for {duration(seen.now - seen.worker_seen_at)}. {start_one}"
     for pause in seen.pauses:
-        yield f"Nothing is sent to {pause.destination} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.reason}"
-    dead = sum(counts.get(DeliveryStatus.FAILED, 0) for counts in seen.outbox.values())
-    if dead:
-        yield f"Revenue events given up: {dead:,}. Each says why, and can be sent again."
-    failed = sum(counts.get(InboxStatus.FAILED, 0) for counts in seen.inbox.values())
-    if failed:
-        yield f"Webhooks that could not be read or folded: {failed:,}. Each says why, and is tried again each hour."
+        yield f"Sending to {pause.destination} is paused until {timestamp(pause.until)} UTC: {pause.reason}"
+    if count := _total(seen.outbox, DeliveryStatus.FAILED):
+        yield f"Failed deliveries: {quantity(count, 'revenue event')}. Review the reasons and resend."
+    if count := _total(seen.inbox, InboxStatus.FAILED):
+        yield f"Failed webhooks: {quantity(count, 'webhook')} could not be processed. They are retried every hour."
+
+
+def _total(counts: Counts, status: str) -> int:
+    return sum(by_status.get(status, 0) for by_status in counts.values())
 
 
 def _by_source(counts: Mapping[tuple[str, InboxStatus], int] | Mapping[tuple[str, DeliveryStatus], int]) -> Counts:

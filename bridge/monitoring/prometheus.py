@@ -1,9 +1,9 @@
-"""The metrics' values, read from the store when they are asked for."""
+"""The metrics in Prometheus' text format, read from the store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -12,11 +12,19 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from bridge.monitoring import metrics
-from bridge.store import Store, inbox, leases, outbox, pauses
+from bridge.monitoring.overview import latest_heartbeat
+from bridge.store import Store, inbox, outbox, pauses
+
+
+def exposition(store: Store, now: datetime) -> tuple[bytes, str]:
+    """All metrics as text, and their content type."""
+    registry = CollectorRegistry()
+    registry.register(StoreCollector(store, now))
+    return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
 class StoreCollector(Collector):
-    """Reads the gauges from the store."""
+    """Reads every gauge from the store."""
 
     def __init__(self, store: Store, now: datetime) -> None:
         self.store = store
@@ -28,31 +36,24 @@ class StoreCollector(Collector):
             yield _by_status(metrics.INBOX, inbox.counts(tx))
             yield _by_status(metrics.OUTBOX, outbox.counts(tx))
             yield _gauge(metrics.OLDEST, self._age(inbox.oldest_unsettled(tx)))
-            yield _gauge(metrics.BACKLOG, float(outbox.backlog(tx).count))
-            yield _gauge(metrics.PAUSED, float(len(pauses.paused(tx, self.now))))
-            beats = leases.beats(tx)
-        if beats:
-            yield _gauge(metrics.WORKER, self._age(max(beats.values())))
+            yield _gauge(metrics.BACKLOG, outbox.backlog(tx).count)
+            yield _gauge(metrics.PAUSED, len(pauses.active(tx, self.now)))
+            heartbeat_at = latest_heartbeat(tx)
+        if heartbeat_at is not None:  # absent, not 0: 0 would read as a worker seen just now
+            yield _gauge(metrics.WORKER, self._age(heartbeat_at))
 
     def _age(self, at: datetime | None) -> float:
         return 0.0 if at is None else (self.now - at).total_seconds()
 
 
-def exposition(store: Store) -> tuple[bytes, str]:
-    """All metrics in Prometheus' text format, and its content type."""
-    registry = CollectorRegistry()
-    registry.register(StoreCollector(store, datetime.now(UTC)))
-    return generate_latest(registry), CONTENT_TYPE_LATEST
-
-
-def _gauge(about: tuple[str, str], value: float) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(*about)
+def _gauge(name_and_help: tuple[str, str], value: float) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(*name_and_help)
     family.add_metric([], value)
     return family
 
 
-def _by_status(about: tuple[str, str], counts: Mapping[tuple[str, Any], int]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(*about, labels=["source", "status"])
+def _by_status(name_and_help: tuple[str, str], counts: Mapping[tuple[str, Any], int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(*name_and_help, labels=["source", "status"])
     for (source, status), count in sorted(counts.items()):
-        family.add_metric([source, status.value], float(count))
+        family.add_metric([source, status.value], count)
     return family

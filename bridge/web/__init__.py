@@ -1,6 +1,6 @@
-"""The web side: routes that prove webhooks and store them, and what an operator looks at.
+"""The web application: stores webhooks and attributions, and serves health, metrics and the admin pages.
 
-Nothing else happens in a request: translating, settling and sending are the worker's.
+Requests only verify and store. Translating, settling and sending are the worker's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ logger = structlog.get_logger()
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> Flask:
-    """The application. Settings come from the environment, and the store from them, unless they are given."""
+    """The Flask application. By default the settings come from the environment, and the store from the settings."""
     if settings is None:
         settings = load(os.environ, dotenv=Path(".env"))
         log.configure(settings.log_format, settings.log_level)
@@ -38,16 +38,16 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
 
 
 def blueprint(settings: Settings | None = None, store: Store | None = None) -> Blueprint:
-    """The routes, to be registered in an application of one's own, with a `url_prefix` if need be."""
+    """The routes, to be registered in another Flask application, with any `url_prefix`."""
     settings = settings or load(os.environ, dotenv=Path(".env"))
     for doubt in settings.doubts:
-        logger.warning("setting_doubtful", reason=doubt)
+        logger.warning("setting_warning", reason=doubt)
     context = Context(settings=settings, store=store or open_store(settings.database_url))
     bp = Blueprint(
         "pulsora_bridge", __name__, template_folder="templates", static_folder="static", static_url_path="/admin/static"
     )
     bp.record_once(lambda setup: setup.app.extensions.__setitem__(KEY, context))
     errors.install(bp)
-    for room in (webhooks, attributions, health, admin):
-        room.mount(bp)
+    for module in (webhooks, attributions, health, admin):
+        module.mount(bp)
     return bp

@@ -1,7 +1,7 @@
-"""`POST /attributions`: the merchant's own program tells which visit earned some revenue.
+"""`POST /attributions`: registers the visit that a customer, subscription or transaction is attributed to.
 
-It is stored like a webhook and takes the same way through the house, so it survives, waits for its customer, and
-releases what is held.
+It is stored like a webhook and processed the same way: it survives a crash, waits for its customer, and releases
+held deliveries.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from marshmallow import ValidationError
 
 from bridge.settings import Source
 from bridge.store.inbox import REGISTERED, NewWebhook
-from bridge.web.auth import admin_only
+from bridge.web.auth import require_admin
 from bridge.web.context import context
 from bridge.web.errors import error
-from bridge.web.schemas import NAMED, AttributionSchema
-from bridge.web.webhooks import body_within
+from bridge.web.schemas import REFERENCES, AttributionSchema
+from bridge.web.webhooks import read_body
 
-LONGEST = 16 * 1024
+MAX_BODY_BYTES = 16 * 1024
 
 
 def mount(bp: Blueprint) -> None:
@@ -31,19 +31,19 @@ def mount(bp: Blueprint) -> None:
 
 
 def register() -> Response:
-    """200: it is on disk. 400 with what is wrong; 401 without the admin token; 404 while there is none."""
-    admin_only()
+    """200: stored. 400: invalid body, with the reason. 401: wrong admin token. 404: no admin token is configured."""
+    require_admin()
     try:
-        told = AttributionSchema().loads(body_within(LONGEST).decode("utf-8"))
+        data = AttributionSchema().loads(read_body(MAX_BODY_BYTES).decode("utf-8"))
     except (ValidationError, ValueError, RecursionError) as problem:
         return error(400, "invalid", _sentence(problem))
-    source = _source(told.get("source"))
+    source = _source(data.get("source"))
     if source is None:
         names = ", ".join(sorted(context().settings.sources))
         return error(400, "invalid", f"source: name one of {names}")
-    arrival = registration(source, told, livemode=request.args.get("test") != "1", now=datetime.now(UTC))
-    is_new = context().store.accept(arrival)
-    return jsonify(received=arrival.event_id, duplicate=not is_new)
+    webhook = registration(source, data, livemode=request.args.get("test") != "1", now=datetime.now(UTC))
+    is_new = context().store.accept(webhook)
+    return jsonify(received=webhook.event_id, duplicate=not is_new)
 
 
 def registration(source: Source, told: dict[str, Any], *, livemode: bool, now: datetime) -> NewWebhook:
@@ -52,7 +52,7 @@ def registration(source: Source, told: dict[str, Any], *, livemode: bool, now: d
         source.policy.fingerprint_key: told["visitor_fingerprint"],
         source.policy.session_key: told["session_id"],
     }
-    data = {name: told[name] for name in NAMED if name in told} | {"metadata": metadata}
+    data = {name: told[name] for name in REFERENCES if name in told} | {"metadata": metadata}
     mark = hashlib.sha256(json.dumps([source.name, livemode, data], sort_keys=True).encode()).hexdigest()[:24]
     event = {"id": f"attribution_{mark}", "type": REGISTERED, "created": now.isoformat(), "data": data}
     return NewWebhook(
@@ -68,7 +68,7 @@ def registration(source: Source, told: dict[str, Any], *, livemode: bool, now: d
 
 
 def _source(name: str | None) -> Source | None:
-    """The source that is named, or the only one there is."""
+    """The named source, or the only one if none is named."""
     sources = context().settings.sources
     if name is not None:
         return sources.get(name)
@@ -79,5 +79,5 @@ def _sentence(problem: Exception) -> str:
     if not isinstance(problem, ValidationError):
         return "The body is not JSON."
     found: dict[str, list[str]] = problem.normalized_messages()  # type: ignore[no-untyped-call]  # marshmallow's own
-    told = (f"{name}: {' '.join(map(str, texts))}" for name, texts in sorted(found.items()))
-    return "; ".join(told).replace("_schema: ", "")
+    sentences = (f"{name}: {' '.join(map(str, texts))}" for name, texts in sorted(found.items()))
+    return "; ".join(sentences).replace("_schema: ", "")

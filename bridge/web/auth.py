@@ -1,4 +1,4 @@
-"""Who may look and change: the holder of the admin token."""
+"""Authorization by the admin token."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from flask import abort, request
 from bridge.web.context import context
 
 
-def admin_only() -> None:
-    """404 while no admin token is set, so that nothing shows that there is a door; 401 without the right one."""
-    expected = context().settings.admin_token
-    if expected is None:
-        abort(404)
-    if not matches(bearer(), expected):
+def require_admin() -> None:
+    """Aborts with 401 without the admin token, with 404 if none is configured."""
+    if not matches(bearer(), admin_token()):
         abort(401)
 
 
+def admin_token() -> str:
+    """The admin token. Aborts with 404 if none is configured, so that the endpoint's existence is not revealed."""
+    expected = context().settings.admin_token
+    if expected is None:
+        abort(404)
+    return expected
+
+
 def bearer() -> str:
-    """The token of the Authorization header, or nothing."""
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else ""
+    """The token of the Authorization header, or an empty string."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def matches(given: str, expected: str) -> bool:
-    """Whether two tokens are the same, in a time that tells nothing."""
+    """Whether two tokens are equal, compared in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode("utf-8", "replace"))

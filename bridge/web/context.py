@@ -1,4 +1,4 @@
-"""What the routes work with: settings and store, found through the application."""
+"""The settings and the store of the current application."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ KEY = "pulsora_bridge"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The settings and the store of this application."""
+    """Everything that the routes need."""
 
     settings: Settings
     store: Store
 
 
 def context() -> Context:
-    """The present application's context."""
+    """The context of the application that handles the current request."""
     found: Context = current_app.extensions[KEY]
     return found

@@ -1,4 +1,4 @@
-"""Answers: JSON always, and for an error `{"error": code, "message": sentence}`, whatever went wrong."""
+"""Error responses: always JSON, `{"error": code, "message": sentence}`."""
 
 from __future__ import annotations
 
@@ -10,77 +10,77 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException
 
 from bridge.errors import StoreUnavailable
-from bridge.log import hidden
+from bridge.log import scrub
 from processors.interface import SignatureError, SignatureProblem
 
 log = structlog.get_logger()
 
 CODES = {
-    400: ("bad_request", "The request cannot be read."),
-    401: ("unauthorized", "An admin token is needed: Authorization: Bearer …"),
-    404: ("not_found", "There is nothing here."),
-    405: ("method_not_allowed", "This address does not take that method."),
-    413: ("too_large", "The body is larger than this service reads."),
+    400: ("bad_request", "The request cannot be parsed."),
+    401: ("unauthorized", "The admin token is required: Authorization: Bearer …"),
+    404: ("not_found", "No such resource."),
+    405: ("method_not_allowed", "This method is not allowed here."),
+    413: ("too_large", "The request body is too large."),
 }
-REFUSED = {
+SIGNATURE_MESSAGES = {
     SignatureProblem.MISSING: "The signature header is missing.",
     SignatureProblem.MALFORMED: "The signature header is malformed.",
     SignatureProblem.MISMATCH: "The signature matches none of the configured secrets.",
-    SignatureProblem.UNREADABLE: "The signature is right, but the body is no event that can be read.",
+    SignatureProblem.UNREADABLE: "The signature is valid, but the body is not a readable event.",
 }
 
 
-def install(rooms: Flask | Blueprint) -> None:
-    """Registers the error handlers; on an application they also cover what no route takes."""
-    rooms.register_error_handler(SignatureError, refused)
-    rooms.register_error_handler(StoreUnavailable, unavailable)
-    rooms.register_error_handler(HTTPException, plain)
-    rooms.register_error_handler(ParseException, broken_off)
-    rooms.register_error_handler(NoMoreData, broken_off)
-    rooms.register_error_handler(Exception, unexpected)
+def install(target: Flask | Blueprint) -> None:
+    """Registers the error handlers; on an application they also cover requests that match no route."""
+    target.register_error_handler(SignatureError, signature_error)
+    target.register_error_handler(StoreUnavailable, store_unavailable)
+    target.register_error_handler(HTTPException, http_exception)
+    target.register_error_handler(ParseException, broken_body)
+    target.register_error_handler(NoMoreData, broken_body)
+    target.register_error_handler(Exception, internal_error)
 
 
 def error(status: int, code: str, message: str) -> Response:
-    """An error's answer."""
-    answer = jsonify(error=code, message=message)
-    answer.status_code = status
-    return answer
+    """An error response."""
+    response = jsonify(error=code, message=message)
+    response.status_code = status
+    return response
 
 
-def refused(problem: SignatureError) -> Response:
-    """400: the sender is not proven. It is told less than the log, but enough to mend a wrong setting."""
+def signature_error(problem: SignatureError) -> Response:
+    """400. Says enough to correct a wrong setting and less than the log, so that nothing helps to forge a signature."""
     code = problem.problem.value
     code = code if problem.problem is SignatureProblem.UNREADABLE else f"signature_{code}"
-    return error(400, code, REFUSED.get(problem.problem, problem.detail))
+    return error(400, code, SIGNATURE_MESSAGES.get(problem.problem, problem.detail))
 
 
-def unavailable(problem: StoreUnavailable) -> Response:
-    """503: nothing was stored, come back later."""
+def store_unavailable(problem: StoreUnavailable) -> Response:
+    """503 with Retry-After: nothing was stored."""
     log.error("store_unavailable", reason=str(problem))
-    answer = error(503, "store_unavailable", "The event could not be stored just now. Send it again.")
-    answer.headers["Retry-After"] = str(problem.retry_after_seconds)
-    return answer
+    response = error(503, "store_unavailable", "The request could not be stored. Retry later.")
+    response.headers["Retry-After"] = str(problem.retry_after_seconds)
+    return response
 
 
-def plain(problem: HTTPException) -> Response:
-    """What Flask itself refuses, in this service's words, with the headers that HTTP asks for."""
+def http_exception(problem: HTTPException) -> Response:
+    """Flask's own HTTP errors, with the headers that HTTP requires: WWW-Authenticate for 401, Allow for 405."""
     status = problem.code or 500
     code, message = CODES.get(status, ("refused", problem.name))
-    answer = error(status, code, message)
+    response = error(status, code, message)
     if status == 401:
-        answer.headers["WWW-Authenticate"] = "Bearer"
-    answer.headers.extend([pair for pair in problem.get_headers() if pair[0] == "Allow"])
-    return answer
+        response.headers["WWW-Authenticate"] = "Bearer"
+    response.headers.extend([pair for pair in problem.get_headers() if pair[0] == "Allow"])
+    return response
 
 
-def broken_off(problem: Exception) -> Response:
-    """400: gunicorn found, while the body was read, that it is none: chunks without a size, or too few bytes."""
+def broken_body(problem: Exception) -> Response:
+    """400: gunicorn found a body that ends early or has malformed chunks, while the route was reading it."""
     return error(400, *CODES[400])
 
 
-def unexpected(problem: Exception) -> Response:
-    """500: an error of this service's own; the log has it, the sender does not."""
-    # As text: in an application of somebody else's, structlog might print every local variable beside the traceback.
-    told = "".join(traceback.format_exception(problem))
-    log.error("request_failed", exception=hidden(told))
-    return error(500, "internal", "The service failed. Its log says why.")
+def internal_error(problem: Exception) -> Response:
+    """500. Only the log has the details."""
+    # As text: a host application's structlog may be configured to print the local variables of every frame.
+    details = "".join(traceback.format_exception(problem))
+    log.error("request_failed", exception=scrub(details))
+    return error(500, "internal", "Internal error. See the log of the bridge.")

@@ -1,4 +1,4 @@
-"""`/healthz`: the process answers. `/readyz`: it can store. `/metrics`: what there is to watch."""
+"""`/healthz`: the process responds. `/readyz`: it can store webhooks. `/metrics`: for Prometheus."""
 
 from __future__ import annotations
 
@@ -7,40 +7,39 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response, jsonify
 
 from bridge.errors import BridgeError
+from bridge.monitoring.overview import latest_heartbeat
 from bridge.monitoring.prometheus import exposition
-from bridge.store import leases
 from bridge.web.context import context
 from bridge.web.errors import error
 
 
 def mount(bp: Blueprint) -> None:
     """Adds the routes."""
-    bp.get("/healthz")(alive)
-    bp.get("/readyz")(ready)
-    bp.get("/metrics")(measured)
+    bp.get("/healthz")(healthz)
+    bp.get("/readyz")(readyz)
+    bp.get("/metrics")(metrics)
 
 
-def alive() -> Response:
-    """200 while the process answers."""
+def healthz() -> Response:
+    """200 while the process responds."""
     return jsonify(status="ok")
 
 
-def ready() -> Response:
-    """200 when the store can be reached and its schema fits; how long ago each worker was alive stands beside it."""
+def readyz() -> Response:
+    """200 if the store is reachable and its schema matches; with the seconds since the latest worker heartbeat."""
     store = context().store
     try:
         if not store.schema_fits():
-            return error(503, "schema", "The schema does not fit. Run: pulsora-bridge migrate")
+            return error(503, "schema", "The database schema does not match. Run: pulsora-bridge migrate")
         with store.reading() as tx:
-            beats = leases.beats(tx)
+            heartbeat_at = latest_heartbeat(tx)
     except BridgeError:
         return error(503, "store_unavailable", "The database cannot be reached.")
-    now = datetime.now(UTC)
-    ages = [round((now - at).total_seconds()) for at in beats.values()]
-    return jsonify(status="ok", worker_seen_seconds_ago=min(ages, default=None))
+    age = None if heartbeat_at is None else round((datetime.now(UTC) - heartbeat_at).total_seconds())
+    return jsonify(status="ok", worker_seen_seconds_ago=age)
 
 
-def measured() -> Response:
-    """The metrics, read from the store at this moment, in Prometheus' text format."""
-    text, content_type = exposition(context().store)
+def metrics() -> Response:
+    """The metrics in Prometheus' text format, read from the store at each request."""
+    text, content_type = exposition(context().store, datetime.now(UTC))
     return Response(text, content_type=content_type)

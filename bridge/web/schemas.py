@@ -1,4 +1,4 @@
-"""What the service takes from the merchant's own programs, checked by marshmallow."""
+"""Request bodies of the merchant's own code, validated by marshmallow."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
 
-NAMED = ("customer_id", "subscription_id", "transaction_id")
+REFERENCES = ("customer_id", "subscription_id", "transaction_id")
 LONGEST = 255
 
 
-class Ident(fields.String):
+class Id(fields.String):
     """An id: 1 to 255 printable characters, trimmed."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs).strip()
         if not 0 < len(text) <= LONGEST:
             raise ValidationError(f"must have 1 to {LONGEST} characters")
-        if not text.isprintable():  # nor are control characters and halves of surrogate pairs
+        if not text.isprintable():  # control characters and unpaired surrogates are not
             raise ValidationError("must have printable characters only")
         return text
 
 
 class AttributionSchema(Schema):
-    """The body of `POST /attributions`: which visit earned the revenue of a customer, subscription or transaction."""
+    """The body of `POST /attributions`: the visit that a customer, subscription or transaction is attributed to."""
 
     class Meta:
         unknown = EXCLUDE
 
-    visitor_fingerprint = Ident(required=True)
-    session_id = Ident(required=True)
-    customer_id = Ident()
-    subscription_id = Ident()
-    transaction_id = Ident()
-    source = Ident()
+    visitor_fingerprint = Id(required=True)
+    session_id = Id(required=True)
+    customer_id = Id()
+    subscription_id = Id()
+    transaction_id = Id()
+    source = Id()
 
     @validates_schema
-    def names_something(self, data: dict[str, Any], **_: object) -> None:
-        """At least one id says whose visit it was."""
-        if not any(name in data for name in NAMED):
-            raise ValidationError(f"name at least one of {', '.join(NAMED)}")
+    def has_reference(self, data: dict[str, Any], **_: object) -> None:
+        """At least one reference is required."""
+        if not any(name in data for name in REFERENCES):
+            raise ValidationError(f"name at least one of {', '.join(REFERENCES)}")

@@ -1,4 +1,4 @@
-"""What is logged holds no secret, no signature and no person."""
+"""Logs contain no secret, no signature and no personal data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.log import HIDDEN, hidden, redact
+from bridge.log import HIDDEN, redact, scrub
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,19 +29,19 @@ ROOT = Path(__file__).resolve().parents[2]
     ],
 )
 def test_what_looks_like_a_secret_or_a_person_is_hidden(secret: str) -> None:
-    told = hidden(f"before {secret} after")
+    text = scrub(f"before {secret} after")
 
-    assert told == f"before {HIDDEN} after"
+    assert text == f"before {HIDDEN} after"
 
 
 def test_a_database_password_is_hidden_and_the_host_stays() -> None:
-    assert hidden("postgresql://bridge:hunter2@db/bridge") == f"postgresql://{HIDDEN}@db/bridge"
+    assert scrub("postgresql://bridge:hunter2@db/bridge") == f"postgresql://{HIDDEN}@db/bridge"
 
 
 def test_ids_stay_readable() -> None:
     text = "evt_1KJrGtJDPojXS6LN15fcthM3 of cus_123, in_456, sub_789, pi_3"
 
-    assert hidden(text) == text
+    assert scrub(text) == text
 
 
 def test_every_field_of_an_event_is_looked_at() -> None:
@@ -61,7 +61,7 @@ def test_what_lies_deep_in_a_field_is_hidden_too() -> None:
     }
 
 
-def test_a_field_that_is_called_a_secret_is_never_told() -> None:
+def test_a_field_that_is_called_a_secret_is_never_logged() -> None:
     event = {"event": "odd", "token": "short", "headers": {"Authorization": "Basic c2hvcnQ="}}
 
     assert redact(None, "", event) == {"event": "odd", "token": HIDDEN, "headers": {"Authorization": HIDDEN}}
@@ -72,7 +72,7 @@ def test_a_strangers_text_does_not_steer_the_terminal() -> None:
 
 
 def logged(log_format: str) -> list[str]:
-    """What a process of its own writes: one event of ours, one of a library, one error with its traceback."""
+    """The lines that a new process logs: one event of ours, one of a library, one error with its traceback."""
     program = f"""
 import logging
 import structlog
@@ -86,9 +86,9 @@ try:
 except ValueError:
     structlog.get_logger().exception("failed")
 """
-    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout == ""
-    return told.stderr.splitlines()
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == ""
+    return ended.stderr.splitlines()
 
 
 def test_json_logs_are_one_object_a_line_whoever_logs() -> None:

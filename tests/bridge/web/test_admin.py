@@ -1,4 +1,4 @@
-"""The operator's pages: for the holder of the token alone, and nothing changes by a mere visit."""
+"""The admin pages: only with the admin token, and a GET changes nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bridge.store.inbox import NewWebhook
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 from tests.settings import ADMIN_TOKEN
 
-PAGES = ("/admin/", "/admin/events", "/admin/deliveries")
+PAGES = ("/admin/", "/admin/webhooks", "/admin/deliveries")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def a_dead_delivery(store: Store) -> int:
+def a_failed_delivery(store: Store) -> int:
     with store.transaction() as tx:
         new = NewDelivery(
             stream_id="stripe||live|cus_1", scope="stripe||live", source="stripe", livemode=True,
@@ -29,12 +29,12 @@ def a_dead_delivery(store: Store) -> int:
         return outbox.listing(tx)[0].id
 
 
-@pytest.mark.parametrize("page", [*PAGES, "/admin/events/1"])
-def test_a_stranger_sees_the_door_only(client: FlaskClient, page: str) -> None:
-    answer = client.get(page)
+@pytest.mark.parametrize("page", [*PAGES, "/admin/webhooks/1"])
+def test_without_the_token_only_the_login_page_is_shown(client: FlaskClient, page: str) -> None:
+    response = client.get(page)
 
-    assert answer.status_code == 401
-    assert "Admin token" in answer.get_data(as_text=True)
+    assert response.status_code == 401
+    assert "Admin token" in response.get_data(as_text=True)
 
 
 def test_a_wrong_token_does_not_open(client: FlaskClient) -> None:
@@ -53,20 +53,20 @@ def test_the_token_opens_and_the_cookie_does_not_hold_it(client: FlaskClient) ->
 
 
 def test_pages_may_load_nothing_from_elsewhere(client: FlaskClient) -> None:
-    answer = client.get("/admin/", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    response = client.get("/admin/", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
 
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert not re.findall(r'(?:src|href)="https?:', answer.get_data(as_text=True))
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert not re.findall(r'(?:src|href)="https?:', response.get_data(as_text=True))
     with client.get("/admin/static/htmx.min.js") as script:
         assert script.status_code == 200
 
 
-def test_a_dead_delivery_is_sent_again_by_a_form_that_only_this_page_can_make(
+def test_a_failed_delivery_is_retried_by_a_form_that_only_this_page_can_make(
     client: FlaskClient, sqlite_store: Store
 ) -> None:
-    row_id = a_dead_delivery(sqlite_store)
+    row_id = a_failed_delivery(sqlite_store)
     client.post("/admin/login", data={"token": ADMIN_TOKEN})
-    page = client.get("/admin/deliveries?status=dead").get_data(as_text=True)
+    page = client.get("/admin/deliveries?status=failed").get_data(as_text=True)
     key = re.findall(r'name="key" value="(\w+)"', page)[0]
 
     forged = client.post(f"/admin/deliveries/{row_id}/retry")
@@ -81,10 +81,10 @@ def test_a_dead_delivery_is_sent_again_by_a_form_that_only_this_page_can_make(
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/admin/events/99999999999999999999999", 404),
-        ("/admin/events/0", 404),
-        ("/admin/events?before=99999999999999999999999", 200),
-        ("/admin/events?before=-5&status=nonsense", 200),
+        ("/admin/webhooks/99999999999999999999999", 404),
+        ("/admin/webhooks/0", 404),
+        ("/admin/webhooks?before=99999999999999999999999", 200),
+        ("/admin/webhooks?before=-5&status=nonsense", 200),
         ("/admin/deliveries?before=99999999999999999999", 200),
         ("/admin/static/../admin.py", 404),
     ],
@@ -97,12 +97,26 @@ def test_without_its_last_slash_the_overview_is_found_on_whatever_host_it_was_as
     assert client.get("/admin").headers["Location"] == "/admin/"
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("/admin/events", "/admin/webhooks"),
+        ("/admin/events?status=failed&before=7&_external=1", "/admin/webhooks?status=failed&before=7"),
+        ("/admin/events/7", "/admin/webhooks/7"),
+    ],
+)
+def test_the_former_addresses_of_the_webhook_pages_redirect(client: FlaskClient, old: str, new: str) -> None:
+    response = client.get(old)
+
+    assert (response.status_code, response.headers["Location"]) == (301, new)
+
+
 def test_the_overview_adds_up_by_source_mode_and_currency(client: FlaskClient, sqlite_store: Store) -> None:
-    a_dead_delivery(sqlite_store)
+    a_failed_delivery(sqlite_store)
 
     page = client.get("/admin/", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).get_data(as_text=True)
 
-    assert "Revenue events given up: 1." in page
+    assert "Failed deliveries: 1 revenue event." in page
     assert re.search(r"<td>stripe<td>live<td>USD.*49\.00", page)
 
 
@@ -113,15 +127,15 @@ def test_what_a_processor_wrote_is_shown_as_text(client: FlaskClient, sqlite_sto
     )  # fmt: skip
     sqlite_store.accept(odd)
 
-    page = client.get("/admin/events", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).get_data(as_text=True)
+    page = client.get("/admin/webhooks", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).get_data(as_text=True)
 
     assert "evt_&lt;script&gt;" in page
     assert "<img" not in page
 
 
 def test_a_program_with_the_token_needs_no_form(client: FlaskClient, sqlite_store: Store) -> None:
-    row_id = a_dead_delivery(sqlite_store)
+    row_id = a_failed_delivery(sqlite_store)
 
-    answer = client.post(f"/admin/deliveries/{row_id}/retry", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    response = client.post(f"/admin/deliveries/{row_id}/retry", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
 
-    assert answer.status_code == 303
+    assert response.status_code == 303

@@ -1,4 +1,4 @@
-"""`POST /attributions`: the holder of the admin token tells whose visit it was."""
+"""`POST /attributions`: registers the visit of a customer, subscription or transaction, with the admin token."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from bridge.store import Store, inbox
 from bridge.web import create_app
 from tests.settings import ADMIN_TOKEN, some_settings
 
-TOLD = {"source": "stripe", "customer_id": "cus_1", "visitor_fingerprint": "fp_1", "session_id": "sess_1"}
+REGISTRATION = {"source": "stripe", "customer_id": "cus_1", "visitor_fingerprint": "fp_1", "session_id": "sess_1"}
 
 
-def post(client: FlaskClient, told: object = None, token: str = ADMIN_TOKEN) -> TestResponse:
+def post(client: FlaskClient, registration: object = None, token: str = ADMIN_TOKEN) -> TestResponse:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return client.post("/attributions", json=TOLD if told is None else told, headers=headers)
+    return client.post("/attributions", json=REGISTRATION if registration is None else registration, headers=headers)
 
 
 def test_a_registration_is_stored_like_a_webhook(client: FlaskClient, sqlite_store: Store) -> None:
-    answer = post(client)
+    response = post(client)
 
     with sqlite_store.reading() as tx:
         row = inbox.listing(tx)[0]
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert (row.source, row.type, row.livemode) == ("stripe", "bridge.attribution", True)
 
 
-def test_the_same_told_twice_is_one(client: FlaskClient) -> None:
+def test_the_same_registration_twice_is_one(client: FlaskClient) -> None:
     post(client)
 
     assert post(client).json["duplicate"] is True  # type: ignore[index]  # a JSON object
@@ -45,38 +45,38 @@ def test_the_same_told_twice_is_one(client: FlaskClient) -> None:
         ({"source": "nobody"}, "source: name one of paddle, stripe"),
     ],
 )
-def test_what_is_wrong_is_told(client: FlaskClient, spoilt: dict[str, object], word: str) -> None:
-    answer = post(client, {**TOLD, **spoilt})
+def test_the_message_says_what_is_wrong(client: FlaskClient, spoilt: dict[str, object], word: str) -> None:
+    response = post(client, {**REGISTRATION, **spoilt})
 
-    assert answer.status_code == 400
-    assert answer.json is not None
-    assert word in answer.json["message"]
+    assert response.status_code == 400
+    assert response.json is not None
+    assert word in response.json["message"]
 
 
-def test_a_registration_names_somebody(client: FlaskClient) -> None:
-    answer = post(client, {key: value for key, value in TOLD.items() if key != "customer_id"})
+def test_a_registration_names_a_reference(client: FlaskClient) -> None:
+    response = post(client, {key: value for key, value in REGISTRATION.items() if key != "customer_id"})
 
-    assert answer.json is not None
-    assert answer.json["message"] == "name at least one of customer_id, subscription_id, transaction_id"
+    assert response.json is not None
+    assert response.json["message"] == "name at least one of customer_id, subscription_id, transaction_id"
 
 
 def test_ids_are_trimmed(client: FlaskClient) -> None:
     post(client)
 
-    assert post(client, {**TOLD, "session_id": " sess_1\n"}).json["duplicate"] is True  # type: ignore[index]  # JSON
+    assert post(client, {**REGISTRATION, "session_id": " sess_1\n"}).json["duplicate"] is True  # type: ignore[index]  # JSON
 
 
 @pytest.mark.parametrize("body", [b"[1]", b"null", b'"text"', b"[" * 16_000])
 def test_a_body_that_is_no_object_is_a_clear_error(client: FlaskClient, body: bytes) -> None:
-    answer = client.post("/attributions", data=body, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    response = client.post("/attributions", data=body, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
 
-    assert (answer.status_code, answer.json and answer.json["error"]) == (400, "invalid")
+    assert (response.status_code, response.json and response.json["error"]) == (400, "invalid")
 
 
 def test_a_body_that_is_no_json_is_a_clear_error(client: FlaskClient) -> None:
-    answer = client.post("/attributions", data=b"\xff{", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    response = client.post("/attributions", data=b"\xff{", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
 
-    assert (answer.status_code, answer.json) == (400, {"error": "invalid", "message": "The body is not JSON."})
+    assert (response.status_code, response.json) == (400, {"error": "invalid", "message": "The body is not JSON."})
 
 
 def test_a_stranger_is_refused(client: FlaskClient) -> None:
@@ -84,7 +84,7 @@ def test_a_stranger_is_refused(client: FlaskClient) -> None:
     assert post(client, token="guess").status_code == 401
 
 
-def test_without_an_admin_token_there_is_no_door(sqlite_url: str, sqlite_store: Store) -> None:
+def test_without_a_configured_admin_token_the_endpoint_is_not_revealed(sqlite_url: str, sqlite_store: Store) -> None:
     client = create_app(some_settings(sqlite_url, ADMIN_TOKEN=""), sqlite_store).test_client()
 
     assert post(client).status_code == 404

@@ -1,4 +1,4 @@
-"""Whether it lives, whether it can store, and what there is to watch."""
+"""Liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def test_it_is_ready_and_says_when_a_worker_was_seen(client: FlaskClient, sqlite
     with sqlite_store.transaction() as tx:
         leases.heartbeat(tx, "host:1", datetime.now(UTC))
 
-    answer = client.get("/readyz").json
-    assert answer is not None
-    assert answer["worker_seen_seconds_ago"] in (0, 1)
+    response = client.get("/readyz").json
+    assert response is not None
+    assert response["worker_seen_seconds_ago"] in (0, 1)
 
 
 def test_without_its_schema_it_is_not_ready(settings: Settings, tmp_path: object) -> None:
     store = open_store(f"sqlite:///{tmp_path}/empty.db")
 
-    answer = create_app(settings, store).test_client().get("/readyz")
+    response = create_app(settings, store).test_client().get("/readyz")
     store.close()
 
-    assert answer.status_code == 503
+    assert response.status_code == 503
 
 
-def test_every_metric_is_told_under_its_name(client: FlaskClient, sqlite_store: Store) -> None:
+def test_every_metric_is_exposed_under_its_name(client: FlaskClient, sqlite_store: Store) -> None:
     with sqlite_store.transaction() as tx:
         leases.heartbeat(tx, "host:1", datetime.now(UTC))
 
-    told = client.get("/metrics").get_data(as_text=True)
+    text = client.get("/metrics").get_data(as_text=True)
 
-    names = {family.name for family in text_string_to_metric_families(told)}
+    names = {family.name for family in text_string_to_metric_families(text)}
     assert names == {name for name, _ in metrics.ALL}

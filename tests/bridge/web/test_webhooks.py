@@ -1,4 +1,4 @@
-"""The way in: what verifies is on disk before it is answered; what does not leaves no trace."""
+"""The webhook route: a verified webhook is on disk before the response; an unverified one leaves no trace."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVENT = {"id": "evt_1", "object": "event", "type": "some.thing", "created": 1767
 
 
 def post(client: FlaskClient, body: bytes | Mapping[str, Any] = EVENT, **more: Any) -> TestResponse:
-    """Posts a webhook of Stripe, signed as it should be unless a test says otherwise."""
+    """Posts a Stripe webhook with a valid signature, unless `more` says otherwise."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     signed = processors()["stripe"].sign(raw, more.get("secret", STRIPE_SECRET), more.get("at", datetime.now(UTC)))
     return client.post("/webhooks/stripe", data=signed.body, headers={**signed.headers, **more.get("headers", {})})
@@ -36,10 +36,10 @@ def rows(store: Store) -> list[inbox.InboxRow]:
         return inbox.listing(tx, limit=100)
 
 
-def test_a_webhook_is_on_disk_when_it_is_answered(client: FlaskClient, sqlite_store: Store) -> None:
-    answer = post(client)
+def test_a_webhook_is_on_disk_when_it_is_acknowledged(client: FlaskClient, sqlite_store: Store) -> None:
+    response = post(client)
 
-    assert (answer.status_code, answer.json) == (200, {"received": "evt_1", "duplicate": False})
+    assert (response.status_code, response.json) == (200, {"received": "evt_1", "duplicate": False})
     assert [(row.event_id, row.type, row.livemode) for row in rows(sqlite_store)] == [("evt_1", "some.thing", True)]
 
 
@@ -54,7 +54,7 @@ def test_the_body_is_kept_byte_for_byte(client: FlaskClient, sqlite_store: Store
     assert kept.body == raw
 
 
-def test_the_same_webhook_again_is_told_as_a_duplicate(client: FlaskClient, sqlite_store: Store) -> None:
+def test_the_same_webhook_again_is_reported_as_a_duplicate(client: FlaskClient, sqlite_store: Store) -> None:
     post(client)
 
     again = post(client)
@@ -67,9 +67,9 @@ def test_paddle_has_a_route_of_its_own(client: FlaskClient, sqlite_store: Store)
     body = json.dumps({"event_id": "evt_p", "event_type": "address.created", "occurred_at": "2026-01-01T00:00:00Z"})
     signed = processors()["paddle"].sign(body.encode(), PADDLE_SECRET, datetime.now(UTC))
 
-    answer = client.post("/webhooks/paddle", data=signed.body, headers=dict(signed.headers))
+    response = client.post("/webhooks/paddle", data=signed.body, headers=dict(signed.headers))
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert rows(sqlite_store)[0].source == "paddle"
 
 
@@ -108,29 +108,29 @@ def test_a_refusal_says_which_it_was_and_leaves_no_row(
     body = spoilt.get("body", EVENT)
     if body == REFUSED[-1][0]["body"]:  # bytes that are no text cannot be signed by the SDK
         header = {"Stripe-Signature": "t=1767225600,v1=" + "0" * 64}
-        answer = client.post("/webhooks/stripe", data=body, headers=header)
+        response = client.post("/webhooks/stripe", data=body, headers=header)
     else:
-        answer = post(client, **{"body": body, **spoilt})
+        response = post(client, **{"body": body, **spoilt})
 
-    assert answer.status_code == 400
-    assert answer.json is not None
-    assert answer.json["error"] == code
+    assert response.status_code == 400
+    assert response.json is not None
+    assert response.json["error"] == code
     assert rows(sqlite_store) == []
 
 
-def test_a_stale_signature_is_told_by_how_many_seconds(client: FlaskClient) -> None:
-    answer = post(client, at=datetime.now(UTC) - timedelta(seconds=1000))
+def test_a_stale_signature_is_refused_with_its_age_in_seconds(client: FlaskClient) -> None:
+    response = post(client, at=datetime.now(UTC) - timedelta(seconds=1000))
 
-    assert answer.json is not None
-    assert "1000 s old; 300 s are allowed" in answer.json["message"].replace("1001", "1000")
+    assert response.json is not None
+    assert "1000 s old; 300 s are allowed" in response.json["message"].replace("1001", "1000")
 
 
 def test_a_body_that_says_it_is_too_large_is_not_read(sqlite_url: str, sqlite_store: Store) -> None:
     client = create_app(some_settings(sqlite_url, MAX_BODY_BYTES="1024"), sqlite_store).test_client()
 
-    answer = post(client, {**EVENT, "padding": "x" * 2000})
+    response = post(client, {**EVENT, "padding": "x" * 2000})
 
-    assert (answer.status_code, answer.json and answer.json["error"]) == (413, "too_large")
+    assert (response.status_code, response.json and response.json["error"]) == (413, "too_large")
     assert rows(sqlite_store) == []
 
 
@@ -144,24 +144,24 @@ def test_a_body_that_says_it_is_too_large_is_not_read(sqlite_url: str, sqlite_st
     ],
 )
 def test_every_error_is_json(client: FlaskClient, method: str, path: str, status: int, code: str) -> None:
-    answer = client.open(path, method=method)
+    response = client.open(path, method=method)
 
-    assert answer.status_code == status
-    assert answer.json is not None
-    assert answer.json["error"] == code
-    assert set(answer.json) == {"error", "message"}
+    assert response.status_code == status
+    assert response.json is not None
+    assert response.json["error"] == code
+    assert set(response.json) == {"error", "message"}
 
 
 def test_a_name_that_may_be_a_secret_is_not_logged(client: FlaskClient) -> None:
-    with structlog.testing.capture_logs() as told:
+    with structlog.testing.capture_logs() as logs:
         client.post(f"/webhooks/{ADMIN_TOKEN}")
         client.post("/webhooks/paddle-clasic")
 
-    assert [line["source"] for line in told] == ["[hidden]", "paddle-clasic"]
+    assert [line["source"] for line in logs] == ["[hidden]", "paddle-clasic"]
 
 
 class Broken:
-    """A store that is away."""
+    """A store that is unavailable."""
 
     def accept(self, arrival: inbox.NewWebhook) -> bool:
         raise StoreUnavailable("the disk of /var/lib is full", retry_after_seconds=7)
@@ -170,13 +170,13 @@ class Broken:
 def test_what_cannot_be_stored_is_asked_for_again(settings: Settings) -> None:
     client = create_app(settings, Broken()).test_client()  # type: ignore[arg-type]  # only accept is called
 
-    answer = post(client)
+    response = post(client)
 
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
-    assert "/var/lib" not in answer.get_data(as_text=True)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+    assert "/var/lib" not in response.get_data(as_text=True)
 
 
-def test_the_routes_can_be_mounted_in_an_application_of_ones_own(settings: Settings, sqlite_store: Store) -> None:
+def test_the_routes_can_be_mounted_in_another_application(settings: Settings, sqlite_store: Store) -> None:
     from bridge import blueprint
 
     own = Flask("shop")
@@ -192,20 +192,20 @@ def test_the_routes_can_be_mounted_in_an_application_of_ones_own(settings: Setti
 
 
 class Failing:
-    """A store with an error of its own."""
+    """A store with a bug."""
 
     def accept(self, arrival: inbox.NewWebhook) -> bool:
         raise RuntimeError("an odd error")
 
 
-def test_an_error_of_the_services_own_shows_nothing_of_the_request(
+def test_an_internal_error_shows_nothing_of_the_request(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     client = create_app(settings, Failing()).test_client()  # type: ignore[arg-type]  # only accept is called
 
-    answer = post(client, {**EVENT, "data": {"email": "ada@example.com"}})
+    response = post(client, {**EVENT, "data": {"email": "ada@example.com"}})
 
     logged = "".join(capfd.readouterr())
-    assert (answer.status_code, answer.json and answer.json["error"]) == (500, "internal")
+    assert (response.status_code, response.json and response.json["error"]) == (500, "internal")
     assert "an odd error" in logged
     assert not [text for text in (STRIPE_SECRET, "ada@example.com", "v1=") if text in logged]

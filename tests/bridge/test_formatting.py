@@ -1,0 +1,42 @@
+"""Numbers, amounts, durations and timestamps as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from bridge import formatting
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-3, "0 s"), (40, "40 s"), (720, "12 min"), (18_000, "5.0 h"), (267_840, "3.1 days")]
+)
+def test_a_duration_has_one_unit(seconds: float, text: str) -> None:
+    assert formatting.duration(seconds) == text
+    assert formatting.duration(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 webhooks"), (1, "1 webhook"), (1200, "1,200 webhooks")])
+def test_a_noun_agrees_with_its_number(number: int, text: str) -> None:
+    assert formatting.quantity(number, "webhook") == text
+
+
+def test_amounts_keep_their_decimals() -> None:
+    assert formatting.amount(Decimal("1249.00")) == "1,249.00"
+    assert formatting.amount(Decimal(4900)) == "4,900"
+
+
+@pytest.mark.parametrize(("change", "text"), [("49.00", "+49.00"), ("-1249.00", "-1,249.00"), ("0.00", "+0.00")])
+def test_a_change_has_its_sign(change: str, text: str) -> None:
+    assert formatting.signed_amount(Decimal(change)) == text
+
+
+def test_what_is_absent_is_empty() -> None:
+    assert formatting.signed_amount(None) == ""
+    assert formatting.timestamp(None) == ""
+
+
+def test_a_timestamp_ends_with_the_second() -> None:
+    assert formatting.timestamp(datetime(2026, 1, 1, 12, 0, 7, 999, tzinfo=UTC)) == "2026-01-01 12:00:07"
