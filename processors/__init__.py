@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from processors.base import Processor
+from processors.interface import Processor
 
 GROUP = "pulsora_bridge.processors"
 
@@ -31,5 +31,7 @@ def processors() -> Mapping[str, Processor]:
 
 def _load(value: object, name: str) -> Processor:
     if not isinstance(value, Processor):
-        raise TypeError(f"processor {name!r}: the entry point must name a processors.base.Processor, not {value!r}")
+        raise TypeError(
+            f"processor {name!r}: the entry point must name a processors.interface.Processor, not {value!r}"
+        )
     return value

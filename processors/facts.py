@@ -350,4 +350,4 @@ class Link:
 
 
 Fact = Payment | Refund | SubscriptionState | Attribution | Link
-Known = Price | Coupon | Discount | Product
+CatalogEntry = Price | Coupon | Discount | Product

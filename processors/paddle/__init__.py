@@ -1,16 +1,11 @@
-"""Paddle Billing: `processor` is all that the bridge knows of it."""
+"""Paddle Billing: `processor` is everything the bridge knows about it."""
 
 from __future__ import annotations
 
-from processors.base import Option, Processor
-from processors.paddle.signature import secret_problem, sign, verify
-from processors.paddle.simulate import SCENARIOS
+from processors.interface import Option, Processor
+from processors.paddle.envelope import ENVIRONMENT, envelope
+from processors.paddle.signature import api_key_problem, secret_problem, sign, verify
 from processors.paddle.translate import EVENTS, translate
-
-
-def _environment_problem(value: str) -> str | None:
-    return None if value in ("live", "sandbox") else "must be live or sandbox"
-
 
 processor = Processor(
     name="paddle",
@@ -22,25 +17,26 @@ processor = Processor(
         example="pdl_ntfset_…",
         check=secret_problem,
         secret=True,
+        multiple=True,
     ),
-    options=(
-        Option(
-            name="PADDLE_ENVIRONMENT",
-            help="live, or sandbox: then everything that arrives is test traffic.",
-            example="live",
-            check=_environment_problem,
-        ),
+    api_key=Option(
+        name="PADDLE_API_KEY",
+        help="API key with read permissions, for data that webhooks leave out.",
+        example="pdl_live_apikey_…",
+        check=api_key_problem,
+        secret=True,
     ),
+    options=(ENVIRONMENT,),
     verify=verify,
+    envelope=envelope,
     translate=translate,
     sign=sign,
-    scenarios=SCENARIOS,
-    demo_secret="pdl_ntfset_demo_not_a_real_secret",
-    events=EVENTS,
-    api="processors.paddle.account:connect",
-    setup=(
+    event_types=EVENTS,
+    setup_steps=(
         "In Paddle open Developer tools > Notifications and make a new destination.",
         "Notification type: webhook. Usage type: platform. URL: {url}",
         "Select these events, save, and open the destination once more for its secret key:",
     ),
+    simulation="processors.paddle.simulation.scenarios:simulation",
+    api="processors.paddle.account:connect",
 )

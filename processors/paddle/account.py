@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
-from processors.base import ApiError
 from processors.facts import (
+    CatalogEntry,
     Fact,
     Ids,
     Item,
-    Known,
     Line,
     Membership,
     Payment,
@@ -23,12 +22,13 @@ from processors.facts import (
     Status,
     SubscriptionState,
 )
+from processors.interface import ApiError
 from processors.money import Money, exact_decimal
 from processors.paddle import prices, subscriptions
 from processors.paddle.api import PaddleApi, host_of
 from processors.paddle.envelope import Notice
 from processors.paddle.translate import EVENTS
-from processors.reading import Json, at, ident, rows, text
+from processors.payload import Json, at, ident, rows, text
 
 MOST_COSTS = 10_000
 
@@ -42,21 +42,21 @@ def connect(key: str, options: Mapping[str, str]) -> Account:
 
 @dataclass(kw_only=True)
 class Account:
-    """Implements `processors.base.Api`. `costs`: what was asked for already, by subscription and what it sells."""
+    """Implements `processors.interface.Api`. `costs`: what was asked for already, by subscription and what it sells."""
 
     api: PaddleApi
     costs: dict[Sold, tuple[Line, ...]] = field(default_factory=dict)
 
-    def of(self, account: str | None) -> Account:
+    def for_account(self, account: str | None) -> Account:
         """Itself: Paddle has no connected accounts."""
         return self
 
-    def known(self, wanted: Iterable[tuple[str, str]]) -> list[Known]:
+    def lookup(self, wanted: Iterable[tuple[str, str]]) -> list[CatalogEntry]:
         """What Paddle says of these prices, products and discounts. A discount's id is its coupon's."""
         told = (self._known(kind, sought) for kind, sought in sorted(wanted))
         return [known for known in told if known is not None]
 
-    def context(self, facts: Sequence[Fact], seen: Collection[str]) -> list[Fact]:
+    def related_facts(self, facts: Sequence[Fact], seen: Collection[str]) -> list[Fact]:
         """The subscriptions that only payments have named; and what a period costs where prices leave it open."""
         states = [state for payment in _unseen(facts, seen).values() if (state := self._begun(payment)) is not None]
         told = [fact for fact in facts if isinstance(fact, SubscriptionState)]
@@ -82,7 +82,7 @@ class Account:
         """Paddle's events carry their entity: none points at another."""
         raise ApiError("Paddle sends no events that only point at something")
 
-    def _known(self, kind: str, sought: str) -> Known | None:
+    def _known(self, kind: str, sought: str) -> CatalogEntry | None:
         if kind == "price":
             return prices.price(self.api.price(sought) or {}, {})
         if kind in ("coupon", "discount"):

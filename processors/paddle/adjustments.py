@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from processors.base import Translation
 from processors.facts import Refund, RefundKind, RefundStatus
+from processors.interface import Translation
 from processors.money import Money, whole_minor
 from processors.paddle.envelope import Notice, currency, ids_of, ignored, says
-from processors.reading import Json, first, ident, rows, text
+from processors.payload import Json, first, ident, rows, text
 
 KINDS: Mapping[str, RefundKind] = {
     "refund": RefundKind.REFUND,

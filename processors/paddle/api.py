@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from processors.http import TIMEOUT_SECONDS, JsonApi, Params, Refusal, segment
-from processors.reading import NOTHING, Json, at, ident, instant, rows, table
+from processors.http_client import TIMEOUT_SECONDS, JsonApi, Params, Refusal, segment
+from processors.payload import NOTHING, Json, at, ident, instant, rows, table
 
 LIVE = "https://api.paddle.com"
 SANDBOX = "https://sandbox-api.paddle.com"

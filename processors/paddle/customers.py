@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from processors.base import Translation
 from processors.facts import Attribution, Ids, Place
+from processors.interface import Translation
 from processors.paddle.envelope import Notice, custom_data, ignored, says
-from processors.reading import ident
+from processors.payload import ident
 
 
 def attribution(notice: Notice) -> Translation:

@@ -1,19 +1,28 @@
-"""The envelope of a Paddle event, and what every reader says the same way."""
+"""The envelope of a Paddle event (developer.paddle.com/webhooks), and what all readers share."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from processors.base import Translation
-from processors.facts import Fact, Ids, Known
+from processors.facts import CatalogEntry, Fact, Ids
+from processors.interface import Event, Option, Translation
 from processors.money import Currency, iso_digits
-from processors.reading import Json, has, ident, instant, strings, table, text
+from processors.payload import Json, Unreadable, has, ident, instant, parse, strings, table, text
+
+SIMULATED = ("ntfsimevt_", "ntfsimntf_")  # ids of Paddle's webhook simulator
+ENVIRONMENT = Option(
+    name="PADDLE_ENVIRONMENT",
+    help="live, or sandbox: then everything that arrives is test traffic.",
+    example="live",
+    check=lambda value: None if value in ("live", "sandbox") else "must be live or sandbox",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One event with its whole entity, as it stood at `at`."""
+    """One event with its whole entity, as it was at `at`."""
 
     id: str
     type: str
@@ -21,8 +30,22 @@ class Notice:
     entity: Json
 
 
+def envelope(body: bytes, options: Mapping[str, str]) -> Event:
+    """The envelope for the inbox. Raises `Unreadable`: this is not an event of Paddle.
+
+    Paddle marks neither sandbox nor live in a payload, so the setting decides; its simulator's ids tell themselves.
+    """
+    found = parse(body)
+    event_id, kind = text(found.get("event_id"), 255), text(found.get("event_type"), 255)
+    if event_id is None or kind is None:
+        raise Unreadable("not a Paddle event with an event_id and an event_type")
+    simulated = event_id.startswith(SIMULATED) or (text(found.get("notification_id")) or "").startswith(SIMULATED)
+    livemode = not simulated and options.get(ENVIRONMENT.name) != "sandbox"
+    return Event(id=event_id, type=kind, created_at=instant(found.get("occurred_at")), livemode=livemode)
+
+
 def notice_of(body: Json) -> Notice | str:
-    """The event to translate, or the sentence that says why it cannot be."""
+    """The event to translate, or the reason why it cannot be translated."""
     event_id, kind = text(body.get("event_id"), 255), text(body.get("event_type"), 255)
     entity, at = table(body, "data"), instant(body.get("occurred_at"))
     if event_id is None or kind is None or at is None:
@@ -32,24 +55,24 @@ def notice_of(body: Json) -> Notice | str:
     return Notice(id=event_id, type=kind, at=at, entity=entity)
 
 
-def says(*facts: Fact, known: tuple[Known, ...] = ()) -> Translation:
+def says(*facts: Fact, catalog: tuple[CatalogEntry, ...] = ()) -> Translation:
     """A translation with facts."""
-    return Translation(facts=facts, known=known)
+    return Translation(facts=facts, catalog=catalog)
 
 
-def ignored(reason: str, known: tuple[Known, ...] = ()) -> Translation:
-    """A translation without facts, and why."""
-    return Translation(known=known, reason=reason)
+def ignored(reason: str, catalog: tuple[CatalogEntry, ...] = ()) -> Translation:
+    """A translation without facts, with the reason."""
+    return Translation(catalog=catalog, reason=reason)
 
 
 def currency(code: object) -> Currency | None:
-    """The currency of a code. Paddle counts in the lowest denomination of ISO 4217."""
+    """The currency of a code. Paddle uses the lowest denomination of ISO 4217."""
     name = text(code, 3)
     return None if name is None else Currency(code=name.upper(), digits=iso_digits(name.upper()))
 
 
 def ids_of(entity: Json, transaction_id: str | None, subscription_id: str | None) -> Ids:
-    """The ids that an entity names. A transaction is its own bill, so it stands as payment and as invoice."""
+    """The ids of an entity. A Paddle transaction is both payment and invoice, so its id is used for both."""
     customer_id = ident(entity.get("customer_id"))
     return Ids(
         customer_id=customer_id,
@@ -61,5 +84,5 @@ def ids_of(entity: Json, transaction_id: str | None, subscription_id: str | None
 
 
 def custom_data(entity: Json) -> dict[str, str]:
-    """The merchant's own data: flat strings; anything else in it is passed over."""
+    """The merchant's own data: flat strings; anything else in it is ignored."""
     return strings(entity.get("custom_data"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from processors.base import Translation
-from processors.facts import Coupon, Discount, Duration, Interval, Known, Price, Product
+from processors.facts import CatalogEntry, Coupon, Discount, Duration, Interval, Price, Product
+from processors.interface import Translation
 from processors.money import Currency, exact_decimal, whole_minor
 from processors.paddle.envelope import Notice, currency, ignored
-from processors.reading import Json, at, first, ident, instant, rows, table, text
+from processors.payload import Json, at, first, ident, instant, rows, table, text
 
 REMEMBERED = "remembered for later: it tells of no customer"
 # The amount holds the tax, or may: what the account's setting is, no payload tells. Lines of transactions are net.
@@ -53,13 +53,13 @@ def cycle(found: Json) -> tuple[Interval | None, int]:
 def learned(notice: Notice) -> Translation:
     """`price.*`, `product.*`: what later events call by id alone."""
     found = notice.entity
-    known: tuple[Known, ...] = ()
+    entries: tuple[CatalogEntry, ...] = ()
     own, name = ident(found.get("id")), text(found.get("name"))
     if notice.type.startswith("product.") and own is not None and name is not None:
-        known = (Product(id=own, name=name),)
-    if notice.type.startswith("price.") and (told := price(found, {})) is not None:
-        known = (told,)
-    return ignored(REMEMBERED, known)
+        entries = (Product(id=own, name=name),)
+    if notice.type.startswith("price.") and (entry := price(found, {})) is not None:
+        entries = (entry,)
+    return ignored(REMEMBERED, entries)
 
 
 def discount_learned(notice: Notice) -> Translation:

@@ -10,40 +10,42 @@ import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from processors.base import Event, SignatureError, SignatureProblem, Signed
-from processors.proof import Header, check_age, proven_json, usable
-from processors.reading import instant, text
+from processors.interface import Event, SignatureError, SignatureProblem, SignedWebhook
+from processors.paddle.envelope import envelope
+from processors.payload import NOTHING
+from processors.signatures import Header, check_age, usable, verified_event
 
 HEADER = "Paddle-Signature"
 STATED = Header(name=HEADER, separator=";", stamp="ts", digest="h1")
-SIMULATED = ("ntfsimevt_", "ntfsimntf_")
-WHERE = "Paddle shows it under Developer tools > Notifications, beside the destination."
+WHERE = "Paddle shows it under Developer tools > Notifications, with the destination."
 
 
-def sign(body: bytes, secret: str, now: datetime) -> Signed:
+def sign(body: bytes, secret: str, now: datetime) -> SignedWebhook:
     """The webhook as Paddle would post it at `now`."""
     stamp = str(int(now.timestamp()))
     header = f"ts={stamp};h1={_digest(stamp, body, secret)}"
-    return Signed(body=body, headers={HEADER: header, "Content-Type": "application/json"})
+    return SignedWebhook(body=body, headers={HEADER: header, "Content-Type": "application/json"})
 
 
 def verify(
-    body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime, tolerance: timedelta
+    body: bytes,
+    headers: Mapping[str, str],
+    secrets: Sequence[str],
+    now: datetime,
+    tolerance: timedelta,
+    options: Mapping[str, str] = NOTHING,
 ) -> Event:
-    """The proven event. Raises `SignatureError` and nothing else: MISSING, MALFORMED, MISMATCH, STALE or UNREADABLE.
-
-    The age is looked at after the signature, so that "stale" is only told of what Paddle did sign.
-    """
+    """The envelope of a signed webhook. Raises only `SignatureError`: MISSING, MALFORMED, MISMATCH, STALE, UNREADABLE."""
     stamp, digests = STATED.read(headers)
     keys = usable(secrets)
     if not any(_fits(stamp, body, key, digests) for key in keys):
         raise SignatureError(SignatureProblem.MISMATCH, _no_match(len(keys)))
-    check_age(int(stamp), now, tolerance)
-    return _envelope(body, now)
+    check_age(int(stamp), now, tolerance)  # last, so that STALE is only reported of a body that Paddle did sign
+    return verified_event(envelope, body, options, now)
 
 
 def secret_problem(value: str) -> str | None:
-    """What is wrong with a configured secret, or None."""
+    """The problem with a configured secret, or with a comma-separated list of them, or None."""
     secrets = usable(value.split(","))
     if not secrets:
         return f"is empty. A destination's secret key looks like pdl_ntfset_…; {WHERE}"
@@ -55,6 +57,12 @@ def secret_problem(value: str) -> str | None:
     return None
 
 
+def api_key_problem(value: str) -> str | None:
+    """The problem with a configured API key, or None."""
+    is_secret = secret_problem(value) is None
+    return "looks like a webhook secret. Use an API key that may only read" if is_secret else None
+
+
 def _fits(stamp: str, body: bytes, secret: str, digests: Sequence[str]) -> bool:
     expected = _digest(stamp, body, secret).encode()
     return any(hmac.compare_digest(expected, digest.encode("utf-8", "replace")) for digest in digests)
@@ -64,17 +72,8 @@ def _digest(stamp: str, body: bytes, secret: str) -> str:
     return hmac.new(secret.encode("utf-8", "replace"), f"{stamp}:".encode() + body, hashlib.sha256).hexdigest()
 
 
-def _envelope(body: bytes, now: datetime) -> Event:
-    found = proven_json(body)
-    event_id, kind = text(found.get("event_id"), 255), text(found.get("event_type"), 255)
-    if event_id is None or kind is None:
-        raise SignatureError(SignatureProblem.UNREADABLE, "The body is no Paddle event with an event_id and a type.")
-    simulated = event_id.startswith(SIMULATED) or (text(found.get("notification_id")) or "").startswith(SIMULATED)
-    return Event(id=event_id, type=kind, created_at=instant(found.get("occurred_at")) or now, livemode=not simulated)
-
-
 def _no_match(count: int) -> str:
     if count == 0:
         return "No secret key is configured."
-    told = "The secret key does not match" if count == 1 else f"None of {count} secret keys matches"
-    return f"{told}. Each destination has its own, sandbox and live apart; the body must arrive unchanged."
+    problem = "The secret key does not match" if count == 1 else f"None of {count} secret keys matches"
+    return f"{problem}. Each destination has its own, sandbox and live apart; the body must arrive unchanged."

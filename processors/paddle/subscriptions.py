@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from processors.base import Translation
 from processors.facts import Item, Product, Stage, Status, SubscriptionState, Terms
+from processors.interface import Translation
 from processors.money import Currency, exact_decimal
 from processors.paddle.envelope import Notice, currency, custom_data, ids_of, ignored, says
 from processors.paddle.prices import discounts, price
-from processors.reading import Json, at, ident, instant, rows, table, text
+from processors.payload import Json, at, ident, instant, rows, table, text
 
 STATUSES: Mapping[str, Status] = {
     "trialing": Status.TRIALING,
@@ -55,7 +55,7 @@ def state(notice: Notice) -> Translation:
         processor_event_id=notice.id,
     )
     names = ((ident(at(row, "product.id")), text(at(row, "product.name"))) for row in rows(found, "items"))
-    return says(fact, known=tuple(Product(id=own, name=name) for own, name in names if own and name))
+    return says(fact, catalog=tuple(Product(id=own, name=name) for own, name in names if own and name))
 
 
 def _items(found: Json, paid_in: Currency) -> Iterator[Item]:

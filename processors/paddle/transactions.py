@@ -7,12 +7,12 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
-from processors.base import Translation
-from processors.facts import Discount, Known, Line, Membership, Payment, Price, Product, Reason
+from processors.facts import CatalogEntry, Discount, Line, Membership, Payment, Price, Product, Reason
+from processors.interface import Translation
 from processors.money import Currency, Money, exact_decimal, round_minor, whole_minor
 from processors.paddle.envelope import Notice, currency, custom_data, ids_of, ignored, says
 from processors.paddle.prices import cycle, price
-from processors.reading import Json, at, first, ident, rows, table, text
+from processors.payload import Json, at, first, ident, rows, table, text
 
 REASONS: Mapping[str, Reason] = {
     "web": Reason.START,
@@ -47,7 +47,7 @@ def completed(notice: Notice) -> Translation:
         metadata=custom_data(found),
         processor_event_id=notice.id,
     )
-    return says(fact, known=tuple(_known(found, money.currency)))
+    return says(fact, catalog=tuple(_known(found, money.currency)))
 
 
 def _paid(found: Json) -> Money | None:
@@ -128,7 +128,7 @@ def _plan(found: Json) -> str | None:
     return next((name for name in names if name), None)
 
 
-def _known(found: Json, paid_in: Currency) -> Iterator[Known]:
+def _known(found: Json, paid_in: Currency) -> Iterator[CatalogEntry]:
     """The names of products, and prices as sold: later events may call them by id."""
     for row in rows(found, "details.line_items"):
         product_id, name = ident(at(row, "product.id")), text(at(row, "product.name"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from processors.base import Translation
+from processors.interface import Translation
 from processors.paddle import adjustments, customers, prices, subscriptions, transactions
 from processors.paddle.envelope import Notice, notice_of
-from processors.reading import Unreadable, parse
+from processors.payload import Unreadable, parse
 
 Translator = Callable[[Notice], Translation]
 

@@ -1,18 +1,12 @@
-"""Paddle Classic, for accounts made before August 2023: `processor` is all that the bridge knows of it."""
+"""Paddle Classic, for accounts made before August 2023: `processor` is everything the bridge knows about it."""
 
 from __future__ import annotations
 
-from processors.base import Option, Processor
-from processors.paddle_classic.demo_key import DEMO_KEY
-from processors.paddle_classic.plans import OPTION, plans_problem
+from processors.interface import Option, Processor
+from processors.paddle_classic.alerts import ENVIRONMENT, envelope
+from processors.paddle_classic.plans import PLANS
 from processors.paddle_classic.signature import secret_problem, sign, verify
-from processors.paddle_classic.simulate import SCENARIOS
 from processors.paddle_classic.translate import EVENTS, translate
-
-
-def _environment_problem(value: str) -> str | None:
-    return None if value in ("live", "sandbox") else "must be live or sandbox"
-
 
 processor = Processor(
     name="paddle-classic",
@@ -25,29 +19,16 @@ processor = Processor(
         check=secret_problem,
         secret=True,
     ),
-    options=(
-        Option(
-            name=OPTION,
-            help="Billing interval of each plan id, which alerts leave out; without it intervals are estimated.",
-            example="12345=month,12346=year,12347=3 months",
-            check=plans_problem,
-        ),
-        Option(
-            name="PADDLE_ENVIRONMENT",
-            help="live, or sandbox: then everything that arrives is test traffic.",
-            example="live",
-            check=_environment_problem,
-        ),
-    ),
+    options=(PLANS, ENVIRONMENT),
     verify=verify,
+    envelope=envelope,
     translate=translate,
     sign=sign,
-    scenarios=SCENARIOS,
-    demo_secret=DEMO_KEY,
-    events=EVENTS,
-    setup=(
+    event_types=EVENTS,
+    setup_steps=(
         "In the Paddle Classic dashboard open Developer Tools > Alerts / Webhooks.",
         "Enter this address for receiving webhooks: {url}",
         "Then copy the key from Developer Tools > Public Key. Select these alerts:",
     ),
+    simulation="processors.paddle_classic.simulation.scenarios:simulation",
 )

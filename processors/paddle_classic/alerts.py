@@ -1,4 +1,7 @@
-"""An alert, and what its fields say alike: strings, amounts in decimal major units, instants in UTC without zone."""
+"""Alerts: forms of flat fields (classic.paddle.com/webhook-reference), and the readings that all of them share.
+
+Amounts are decimal strings in major units, instants are UTC without a zone.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from urllib.parse import parse_qsl
 
 from processors.facts import Ids, Item, Price, Status, Terms
+from processors.interface import Event, Option
 from processors.money import Currency, Money, exact_decimal, iso_digits, minor_of_major
-from processors.paddle_classic.form import Fields
 from processors.paddle_classic.plans import Period
-from processors.reading import NOTHING, Json, Unreadable, ident, instant, parse, strings, text
+from processors.payload import NOTHING, Json, Unreadable, ident, instant, parse, strings, text
 
+Fields = Mapping[str, str]
+
+MAX_FIELDS = 200
+ENVIRONMENT = Option(
+    name="PADDLE_ENVIRONMENT",
+    help="live, or sandbox: then everything that arrives is test traffic.",
+    example="live",
+    check=lambda value: None if value in ("live", "sandbox") else "must be live or sandbox",
+)
 STATUSES: Mapping[str, Status] = {
     "trialing": Status.TRIALING,
     "active": Status.ACTIVE,
@@ -22,9 +35,39 @@ STATUSES: Mapping[str, Status] = {
 }
 
 
+def fields_of(body: bytes) -> Fields:
+    """The fields, including empty ones. Raises `Unreadable`: not a form in UTF-8, or a repeated field."""
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=MAX_FIELDS,
+        )
+    except UnicodeError:
+        raise Unreadable("not UTF-8") from None
+    except ValueError:
+        raise Unreadable("not form-encoded") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise Unreadable("a repeated field")
+    return fields
+
+
+def envelope(body: bytes, options: Mapping[str, str]) -> Event:
+    """The envelope for the inbox. Raises `Unreadable`: this is not an alert. Only the setting marks sandbox alerts."""
+    fields = fields_of(body)
+    alert_id, name = text(fields.get("alert_id"), 255), text(fields.get("alert_name"), 255)
+    if alert_id is None or name is None:
+        raise Unreadable("not an alert with an alert_id and an alert_name")
+    livemode = options.get(ENVIRONMENT.name) != "sandbox"
+    return Event(id=alert_id, type=name, created_at=instant(fields.get("event_time")), livemode=livemode)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert with its fields, and the periods of plans as configured."""
+    """One alert with its fields, and the configured billing periods by plan id."""
 
     id: str
     at: datetime

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from processors.base import Translation
 from processors.facts import (
     Discount,
     Line,
@@ -17,6 +16,7 @@ from processors.facts import (
     Stage,
     SubscriptionState,
 )
+from processors.interface import Translation
 from processors.money import Money, minor_of_major
 from processors.paddle_classic.alerts import (
     Alert,
@@ -29,7 +29,7 @@ from processors.paddle_classic.alerts import (
     terms_of,
 )
 from processors.paddle_classic.plans import period_of_days
-from processors.reading import ident, text
+from processors.payload import ident, text
 
 NO_MONEY = "the alert names no order, no amount or no currency"
 
@@ -43,7 +43,7 @@ def subscription_paid(alert: Alert) -> Translation:
     standing = _standing(alert, Stage.CREATED if is_first else Stage.CHANGED)
     if standing is None or not told.facts:
         return told
-    return Translation(facts=(standing, *told.facts), known=_named(alert))
+    return Translation(facts=(standing, *told.facts), catalog=_named(alert))
 
 
 def paid(alert: Alert) -> Translation:

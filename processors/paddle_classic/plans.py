@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from processors.facts import Interval
+from processors.interface import Option
 
-OPTION = "PADDLE_CLASSIC_PLANS"
 PERIOD = re.compile(r"([1-9][0-9]{0,2})?\s*(day|week|month|year)s?")
 
 LONGEST_MONTH = 31  # days
@@ -38,12 +38,12 @@ class Period:
 
 def plans_of(options: Mapping[str, str]) -> Mapping[str, Period]:
     """The periods of plans by their ids, as configured."""
-    found = _read(options.get(OPTION, ""))
+    found = _read(options.get(PLANS.name, ""))
     return {} if isinstance(found, str) else found
 
 
 def plans_problem(value: str) -> str | None:
-    """What is wrong with a configured table, or None."""
+    """The problem with a configured table, or None."""
     found = _read(value)
     return found if isinstance(found, str) else None
 
@@ -88,3 +88,11 @@ def _entries(value: str) -> Mapping[str, str] | None:
     except (ValueError, RecursionError):
         return None
     return {str(plan): str(written) for plan, written in found.items()} if isinstance(found, dict) else None
+
+
+PLANS = Option(
+    name="PADDLE_CLASSIC_PLANS",
+    help="Billing interval of each plan id, which alerts leave out; without it intervals are estimated.",
+    example="12345=month,12346=year,12347=3 months",
+    check=plans_problem,
+)

@@ -1,7 +1,7 @@
 """Paddle Classic's webhook signature: the field `p_signature`, RSA over the other fields as PHP serialises them.
 
-The algorithm is PKCS#1 v1.5 with SHA-1 (classic.paddle.com/webhook-reference). It has no time stamp: a webhook that is
-sent again is known by its `alert_id`.
+The algorithm is PKCS#1 v1.5 with SHA-1 (classic.paddle.com/webhook-reference). It has no time stamp, so a replayed
+webhook is only recognised by its `alert_id`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
-from processors.base import Event, SignatureError, SignatureProblem, Signed
-from processors.paddle_classic.form import Fields, fields_of
-from processors.reading import Unreadable, instant, text
+from processors.interface import Event, SignatureError, SignatureProblem, SignedWebhook
+from processors.paddle_classic.alerts import Fields, envelope, fields_of
+from processors.payload import NOTHING, Unreadable
+from processors.signatures import verified_event
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -27,8 +28,8 @@ WHERE = "Paddle shows it under Developer Tools > Public Key."
 EXTRA = "needs the package cryptography: pip install 'pulsora-bridge[classic]'"
 
 
-def sign(body: bytes, secret: str, now: datetime) -> Signed:
-    """The webhook as Paddle would post it. `secret` is a private key in PEM, as only simulation has one."""
+def sign(body: bytes, secret: str, now: datetime) -> SignedWebhook:
+    """The webhook as Paddle would post it. `secret` is a private key in PEM; only simulation has one."""
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.hashes import SHA1
 
@@ -36,25 +37,30 @@ def sign(body: bytes, secret: str, now: datetime) -> Signed:
     if key is None:
         raise ValueError("only a private key can sign; Paddle keeps the one that belongs to your public key")
     fields = {name: value for name, value in fields_of(body).items() if name != FIELD}
-    proof = b64encode(key.sign(serialized(fields), PKCS1v15(), SHA1())).decode()  # nosec B303: Paddle signs so
-    pairs = [*fields.items(), (FIELD, proof)]
+    signature = b64encode(key.sign(serialized(fields), PKCS1v15(), SHA1())).decode()  # nosec B303: Paddle signs so
+    pairs = [*fields.items(), (FIELD, signature)]
     signed = "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in pairs)
-    return Signed(body=signed.encode(), headers={"Content-Type": "application/x-www-form-urlencoded"})
+    return SignedWebhook(body=signed.encode(), headers={"Content-Type": "application/x-www-form-urlencoded"})
 
 
 def verify(
-    body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime, tolerance: timedelta
+    body: bytes,
+    headers: Mapping[str, str],
+    secrets: Sequence[str],
+    now: datetime,
+    tolerance: timedelta,
+    options: Mapping[str, str] = NOTHING,
 ) -> Event:
-    """The proven event. Raises `SignatureError` and nothing else: MISSING, MALFORMED, MISMATCH or UNREADABLE."""
+    """The envelope of a signed alert. Raises only `SignatureError`: MISSING, MALFORMED, MISMATCH or UNREADABLE."""
     try:
         fields = dict(fields_of(body))
     except Unreadable as unreadable:
         raise SignatureError(SignatureProblem.MALFORMED, f"The body is no form: {unreadable}.") from None
-    proof = _proof(fields.pop(FIELD, ""))
+    signature = _signature(fields.pop(FIELD, ""))
     keys = [key for key in map(public_key, secrets) if key is not None]
-    if not any(_fits(key, proof, serialized(fields)) for key in keys):
+    if not any(_fits(key, signature, serialized(fields)) for key in keys):
         raise SignatureError(SignatureProblem.MISMATCH, _no_match(len(keys)))
-    return _envelope(fields, now)
+    return verified_event(envelope, body, options, now)
 
 
 def serialized(fields: Fields) -> bytes:
@@ -65,7 +71,7 @@ def serialized(fields: Fields) -> bytes:
 
 @lru_cache(maxsize=64)
 def public_key(pem: str) -> RSAPublicKey | None:
-    """The key to verify with, from a public key or from a private one that simulation signs with. None: it is neither.
+    """The key to verify with, from a public key or from the private key that simulation signs with. None: neither.
 
     Raises `SignatureError` when the package that reads keys is not installed.
     """
@@ -86,7 +92,7 @@ def public_key(pem: str) -> RSAPublicKey | None:
 
 
 def secret_problem(value: str) -> str | None:
-    """What is wrong with a configured public key, or None."""
+    """The problem with a configured public key, or None."""
     try:
         key = public_key(value)
     except SignatureError:
@@ -112,13 +118,13 @@ def _private(pem: str) -> RSAPrivateKey | None:
 
 
 def _as_pem(written: str, label: str) -> bytes:
-    """A key with its lines again: in an environment, line breaks may have become `\\n` or blanks."""
+    """A key with its lines restored: an environment may have turned its line breaks into `\\n` or spaces."""
     content = written.replace("\\n", "\n").partition(f"-----BEGIN {label}-----")[2].partition("-----END")[0]
     lines = "\n".join(content.split())
     return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n".encode("utf-8", "replace")
 
 
-def _proof(value: str) -> bytes:
+def _signature(value: str) -> bytes:
     if not value.strip():
         raise SignatureError(SignatureProblem.MISSING, f"There is no {FIELD}. Is this an alert of Paddle Classic?")
     try:
@@ -127,13 +133,13 @@ def _proof(value: str) -> bytes:
         raise SignatureError(SignatureProblem.MALFORMED, f"The {FIELD} is not Base64.") from None
 
 
-def _fits(key: RSAPublicKey, proof: bytes, content: bytes) -> bool:
+def _fits(key: RSAPublicKey, signature: bytes, content: bytes) -> bool:
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.hashes import SHA1
 
     try:
-        key.verify(proof, content, PKCS1v15(), SHA1())  # nosec B303: Paddle signs so
+        key.verify(signature, content, PKCS1v15(), SHA1())  # nosec B303: Paddle signs so
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):
         return False
     return True
@@ -142,14 +148,6 @@ def _fits(key: RSAPublicKey, proof: bytes, content: bytes) -> bool:
 def _php(value: str) -> bytes:
     content = value.encode()
     return b's:%d:"%s";' % (len(content), content)
-
-
-def _envelope(fields: Fields, now: datetime) -> Event:
-    alert_id, name = text(fields.get("alert_id"), 255), text(fields.get("alert_name"), 255)
-    if alert_id is None or name is None:
-        raise SignatureError(SignatureProblem.UNREADABLE, "The body is no alert with an alert_id and an alert_name.")
-    created_at = instant(fields.get("event_time")) or now.astimezone(UTC)
-    return Event(id=alert_id, type=name, created_at=created_at, livemode=True)
 
 
 def _no_match(count: int) -> str:

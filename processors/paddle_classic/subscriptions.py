@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from processors.base import Translation
 from processors.facts import Stage, Status, SubscriptionState, Terms
+from processors.interface import Translation
 from processors.paddle_classic.alerts import (
     STATUSES,
     Alert,
@@ -15,7 +15,7 @@ from processors.paddle_classic.alerts import (
     terms_of,
 )
 from processors.paddle_classic.plans import Period, period_of_days, period_reaching
-from processors.reading import instant
+from processors.payload import instant
 
 NO_SUBSCRIPTION = "the alert names no subscription, plan, status, price or currency"
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from processors.base import Translation
+from processors.interface import Translation
 from processors.paddle_classic import payments, subscriptions
-from processors.paddle_classic.alerts import Alert
-from processors.paddle_classic.form import fields_of
+from processors.paddle_classic.alerts import Alert, fields_of
 from processors.paddle_classic.plans import plans_of
-from processors.reading import Unreadable, instant, text
+from processors.payload import Unreadable, instant, text
 
 Translator = Callable[[Alert], Translation]
 

@@ -1,10 +1,10 @@
-"""Stripe: `processor` is all that the bridge knows of it."""
+"""Stripe: `processor` is everything the bridge knows about it."""
 
 from __future__ import annotations
 
-from processors.base import Option, Processor
-from processors.stripe.signature import secret_problem, sign, verify
-from processors.stripe.simulate import SCENARIOS
+from processors.interface import Option, Processor
+from processors.stripe.envelope import envelope
+from processors.stripe.signature import api_key_problem, secret_problem, sign, verify
 from processors.stripe.translate import EVENTS, as_snapshot, translate
 
 processor = Processor(
@@ -17,18 +17,26 @@ processor = Processor(
         example="whsec_…",
         check=secret_problem,
         secret=True,
+        multiple=True,
+    ),
+    api_key=Option(
+        name="STRIPE_API_KEY",
+        help="Restricted API key with read access, for data that webhooks leave out.",
+        example="rk_live_…",
+        check=api_key_problem,
+        secret=True,
     ),
     verify=verify,
+    envelope=envelope,
     translate=translate,
     sign=sign,
-    scenarios=SCENARIOS,
-    demo_secret="whsec_demo_not_a_real_secret",
-    events=EVENTS,
-    setup=(
+    event_types=EVENTS,
+    setup_steps=(
         "In the Stripe Dashboard open Workbench > Webhooks (or Developers > Webhooks) and add a destination.",
         "Destination type: webhook endpoint. Payload style: snapshot. Endpoint URL: {url}",
         "Let it listen to events of your account, and select these:",
     ),
+    simulation="processors.stripe.simulation.scenarios:simulation",
     api="processors.stripe.account:connect",
-    completed=as_snapshot,
+    complete_event=as_snapshot,
 )

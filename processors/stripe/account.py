@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from processors.base import Translation
-from processors.facts import Fact, Known, Membership, Payment, Reason, Stage, Status, SubscriptionState
-from processors.reading import Json
+from processors.facts import CatalogEntry, Fact, Membership, Payment, Reason, Stage, Status, SubscriptionState
+from processors.interface import Translation
+from processors.payload import Json
 from processors.stripe import prices, resources, subscriptions
 from processors.stripe.api import StripeApi
 from processors.stripe.translate import EVENTS
@@ -24,7 +24,7 @@ def connect(key: str, options: Mapping[str, str]) -> Account:
 
 @dataclass(kw_only=True)
 class Account:
-    """Implements `processors.base.Api`.
+    """Implements `processors.interface.Api`.
 
     `carriers`: by the id of a discount, the subscription it was seen on, since Stripe gives a discount no address.
     """
@@ -32,15 +32,15 @@ class Account:
     api: StripeApi
     carriers: dict[str, str] = field(default_factory=dict)
 
-    def of(self, account: str | None) -> Account:
+    def for_account(self, account: str | None) -> Account:
         """A connected account, as the platform's key reads it (docs.stripe.com/connect/authentication)."""
         return self if account is None else Account(api=self.api.on_behalf_of(account))
 
-    def known(self, wanted: Iterable[tuple[str, str]]) -> list[Known]:
+    def lookup(self, wanted: Iterable[tuple[str, str]]) -> list[CatalogEntry]:
         """What Stripe says of these prices, coupons, discounts and products."""
         return [known for kind, sought in sorted(wanted) for known in self._known(kind, sought)]
 
-    def context(self, facts: Sequence[Fact], seen: Collection[str]) -> list[Fact]:
+    def related_facts(self, facts: Sequence[Fact], seen: Collection[str]) -> list[Fact]:
         """The invoices of payments that cannot name them, and the subscriptions that only payments have named."""
         self._note_discounts(facts)
         joined = [fact for key, at in _lonely(facts, seen).items() for fact in self._invoice(key, at)]
@@ -68,7 +68,7 @@ class Account:
         """The resource that a thin event points at."""
         return _body(self.api.event(path))
 
-    def _known(self, kind: str, sought: str) -> tuple[Known, ...]:
+    def _known(self, kind: str, sought: str) -> tuple[CatalogEntry, ...]:
         if kind == "price":
             return resources.of_price(self.api.price(sought) or {})
         if kind == "coupon":

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from processors.http import TIMEOUT_SECONDS, JsonApi, Params, Refusal, segment
-from processors.reading import NOTHING, Json, at, ident, rows, table
+from processors.http_client import TIMEOUT_SECONDS, JsonApi, Params, Refusal, segment
+from processors.payload import NOTHING, Json, at, ident, rows, table
 
 BASE_URL = "https://api.stripe.com"
 VERSION = "2026-09-30.endive"  # pinned, so that answers keep the shape that `expand` asks for

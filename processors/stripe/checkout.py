@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from processors.base import Translation
 from processors.facts import Attribution, Fact, Ids, Membership, Payment, Place, Reason
+from processors.interface import Translation
 from processors.money import whole_minor
-from processors.reading import Json, at, ident, strings
+from processors.payload import Json, at, ident, strings
 from processors.stripe.currencies import money_of
 from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, says
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from processors.base import Translation
 from processors.facts import Attribution, Ids, Place
-from processors.reading import ident, strings
+from processors.interface import Translation
+from processors.payload import ident, strings
 from processors.stripe.envelope import Snapshot, ignored, says
 
 

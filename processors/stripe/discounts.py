@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from processors.base import Translation
-from processors.facts import Coupon, Discount, Duration, Ids, Known, Link
+from processors.facts import CatalogEntry, Coupon, Discount, Duration, Ids, Link
+from processors.interface import Translation
 from processors.money import exact_decimal, whole_minor
-from processors.reading import Json, first, ident, instant, table, text
+from processors.payload import Json, first, ident, instant, table, text
 from processors.stripe.envelope import Snapshot, customer_of, ignored, says, word
 
 DURATIONS: Mapping[str, Duration] = {duration.value: duration for duration in Duration}
@@ -25,8 +25,8 @@ def changed(event: Snapshot) -> Translation:
     known = known_of((discount,))
     ids = Ids(customer_id=customer_of(event.object), subscription_id=ident(event.object.get("subscription")))
     if ids.customer_id is None and ids.subscription_id is None:
-        return ignored("a discount of nobody, remembered", known=known)
-    return says(Link(at=event.at, ids=ids, processor_event_id=event.id), known=known)
+        return ignored("a discount of nobody, remembered", catalog=known)
+    return says(Link(at=event.at, ids=ids, processor_event_id=event.id), catalog=known)
 
 
 def coupon_told(event: Snapshot) -> Translation:
@@ -34,7 +34,7 @@ def coupon_told(event: Snapshot) -> Translation:
     coupon = coupon_of(event.object)
     if coupon is None:
         return ignored("a coupon without percent or amount")
-    return ignored("a coupon, remembered for later", known=(coupon,))
+    return ignored("a coupon, remembered for later", catalog=(coupon,))
 
 
 def promotion_told(event: Snapshot) -> Translation:
@@ -42,7 +42,7 @@ def promotion_told(event: Snapshot) -> Translation:
     coupon = coupon_of(first(event.object, "promotion.coupon", "coupon"))
     if coupon is None:
         return ignored("a promotion code that only names its coupon")
-    return ignored("a promotion code's coupon, remembered for later", known=(coupon,))
+    return ignored("a promotion code's coupon, remembered for later", catalog=(coupon,))
 
 
 def discounts_on(holder: Json) -> tuple[Discount, ...]:
@@ -92,7 +92,7 @@ def coupon_of(value: Any) -> Coupon | None:
     )
 
 
-def known_of(discounts: tuple[Discount, ...]) -> tuple[Known, ...]:
+def known_of(discounts: tuple[Discount, ...]) -> tuple[CatalogEntry, ...]:
     """What these discounts teach: those that name their coupon, and the coupons that stand there whole."""
     coupons = [discount.coupon for discount in discounts if discount.coupon]
     return (*coupons, *(discount for discount in discounts if discount.id and discount.coupon_id))

@@ -1,4 +1,4 @@
-"""The envelope of a Stripe event: who sent it, when, and the object as it stood. Snapshot events and thin ones."""
+"""The envelope of a Stripe event (docs.stripe.com/api/events/object), and the translations that readers share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from processors.base import Event, Translation
-from processors.facts import Fact, Ids, Known, Link
-from processors.reading import Json, at, first, has, ident, instant, table, text
+from processors.facts import CatalogEntry, Fact, Ids, Link
+from processors.interface import Event, Translation
+from processors.payload import Json, Unreadable, at, first, has, ident, instant, parse, table, text
 
 THIN = "v2.core.event"
 ENVELOPES = frozenset({"event", THIN})
@@ -17,7 +17,7 @@ ENVELOPES = frozenset({"event", THIN})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One event with its object. `previous`: the old values of what an update changed; None: the event has none."""
+    """One event with its object. `previous`: the old values of the changed fields; None: the event has none."""
 
     id: str
     type: str
@@ -26,17 +26,18 @@ class Snapshot:
     previous: Json | None = None
 
 
-def event_of(body: Json, now: datetime) -> Event | None:
-    """The envelope for the inbox, or None: this is no event of Stripe. `now` stands in for a missing `created`."""
-    event_id, kind = text(body.get("id"), 255), text(body.get("type"), 255)
-    if event_id is None or kind is None or word(body.get("object", "event")) not in ENVELOPES:
-        return None
+def envelope(body: bytes, options: Mapping[str, str]) -> Event:
+    """The envelope for the inbox, of snapshot and thin events. Raises `Unreadable`: this is not an event of Stripe."""
+    found = parse(body)
+    event_id, kind = text(found.get("id"), 255), text(found.get("type"), 255)
+    if event_id is None or kind is None or word(found.get("object", "event")) not in ENVELOPES:
+        raise Unreadable("not a Stripe event with an id and a type")
     return Event(
         id=event_id,
         type=kind,
-        created_at=instant(body.get("created")) or now,
-        livemode=body.get("livemode") is not False,
-        account=ident(first(body, "account", "context")),
+        created_at=instant(found.get("created")),
+        livemode=found.get("livemode") is not False,
+        account=ident(first(found, "account", "context")),
     )
 
 
@@ -46,7 +47,7 @@ def is_thin(body: Json) -> bool:
 
 
 def snapshot_of(body: Json) -> Snapshot | str:
-    """The event to translate, or the sentence that says why it cannot be."""
+    """The event to translate, or the reason why it cannot be translated."""
     event_id, kind, created_at = text(body.get("id"), 255), text(body.get("type"), 255), instant(body.get("created"))
     if event_id is None or kind is None or created_at is None:
         return "no Stripe event: id, type or created is missing"
@@ -63,21 +64,21 @@ def snapshot_of(body: Json) -> Snapshot | str:
     )
 
 
-# ---- What every reader says the same way --------------------------------------------------------------------------
+# ---- Shared by all readers ----------------------------------------------------------------------------------------
 
 
-def says(*facts: Fact, known: tuple[Known, ...] = ()) -> Translation:
+def says(*facts: Fact, catalog: tuple[CatalogEntry, ...] = ()) -> Translation:
     """A translation with facts."""
-    return Translation(facts=facts, known=known)
+    return Translation(facts=facts, catalog=catalog)
 
 
-def ignored(reason: str, known: tuple[Known, ...] = ()) -> Translation:
-    """A translation without facts, and why."""
-    return Translation(known=known, reason=reason)
+def ignored(reason: str, catalog: tuple[CatalogEntry, ...] = ()) -> Translation:
+    """A translation without facts, with the reason."""
+    return Translation(catalog=catalog, reason=reason)
 
 
 def linked(event: Snapshot, ids: Ids, why: str) -> Translation:
-    """The bare fact that these ids belong together; `why` there is nothing more to say if they are fewer than two."""
+    """The bare fact that these ids belong together; ignored with the reason `why` when there are fewer than two."""
     named = len(ids.refs()) + (ids.customer_id is not None)
     if named < 2:
         return ignored(why)
@@ -85,12 +86,12 @@ def linked(event: Snapshot, ids: Ids, why: str) -> Translation:
 
 
 def customer_of(found: Any) -> str | None:
-    """The customer, or (Accounts v2, since clover) the account that is the customer."""
+    """The customer's id, or (Accounts v2, since clover) the id of the account that is the customer."""
     return ident(first(found, "customer", "customer_account"))
 
 
 def is_guest(found: Any) -> bool:
-    """Whether the object says that there is no customer, as opposed to not saying anything."""
+    """Whether the object states `customer: null`, as opposed to leaving the customer out."""
     return has(found, "customer") and customer_of(found) is None
 
 
@@ -104,5 +105,5 @@ def merged(now: Json, previous: Json) -> Json:
 
 
 def word(value: Any) -> str:
-    """A word to look up in a table; the empty one for anything that is no short string."""
+    """A word to look up in a table; empty for anything but a short string."""
     return text(value) or ""

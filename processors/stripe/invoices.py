@@ -7,10 +7,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from processors.base import Translation
-from processors.facts import Ids, Known, Line, Membership, Payment, Reason
+from processors.facts import CatalogEntry, Ids, Line, Membership, Payment, Reason
+from processors.interface import Translation
 from processors.money import exact_decimal, round_minor, whole_minor
-from processors.reading import Json, at, first, has, ident, instant, rows, strings, table
+from processors.payload import Json, at, first, has, ident, instant, rows, strings, table
 from processors.stripe import discounts, prices
 from processors.stripe.currencies import money_of
 from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, linked, says, word
@@ -47,7 +47,7 @@ def paid(event: Snapshot) -> Translation:
         subscription_metadata=_subscription_metadata(found),
         processor_event_id=event.id,
     )
-    return says(fact, known=_known(found))
+    return says(fact, catalog=_known(found))
 
 
 def link(event: Snapshot) -> Translation:
@@ -165,8 +165,8 @@ def _bought(found: Json) -> dict[str, str | None]:
     return {}
 
 
-def _known(found: Json) -> tuple[Known, ...]:
-    learnt: list[Known] = list(discounts.known_of(discounts.discounts_on(found)))
+def _known(found: Json) -> tuple[CatalogEntry, ...]:
+    learnt: list[CatalogEntry] = list(discounts.known_of(discounts.discounts_on(found)))
     for line in rows(found, "lines"):
         price = prices.price_of(line.get("price"), line.get("plan"))
         learnt += [price] if price is not None and prices.is_complete(price) else []

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from processors.base import Translation
 from processors.facts import Ids, Membership, Payment, Reason
-from processors.reading import Json, at, first, has, ident, instant, rows, strings, text
+from processors.interface import Translation
+from processors.payload import Json, at, first, has, ident, instant, rows, strings, text
 from processors.stripe.currencies import money_of
 from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, says
 

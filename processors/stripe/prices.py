@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from processors.base import Translation
-from processors.facts import Interval, Known, Price, Product, Tier, TiersMode
+from processors.facts import CatalogEntry, Interval, Price, Product, Tier, TiersMode
+from processors.interface import Translation
 from processors.money import Currency, exact_decimal, whole_minor
-from processors.reading import NOTHING, Json, at, first, ident, rows, table, text
+from processors.payload import NOTHING, Json, at, first, ident, rows, table, text
 from processors.stripe.currencies import currency_of
 from processors.stripe.envelope import Snapshot, ignored, word
 
@@ -24,7 +24,7 @@ def told(event: Snapshot) -> Translation:
         return ignored("a price without id or currency")
     if event.type.endswith(".updated") and not is_complete(price):
         return ignored("a tiered price, whose tiers webhooks leave out")  # must not replace tiers that are known
-    return ignored("a price, remembered for later", known=(price, *products_of(event.object)))
+    return ignored("a price, remembered for later", catalog=(price, *products_of(event.object)))
 
 
 def product(event: Snapshot) -> Translation:
@@ -32,7 +32,7 @@ def product(event: Snapshot) -> Translation:
     product_id, name = ident(event.object.get("id")), text(event.object.get("name"))
     if product_id is None or name is None:
         return ignored("a product without a name")
-    return ignored("a product's name, remembered for later", known=(Product(id=product_id, name=name),))
+    return ignored("a product's name, remembered for later", catalog=(Product(id=product_id, name=name),))
 
 
 def price_of(price: Any, plan: Any = None, currency: Currency | None = None) -> Price | None:
@@ -74,7 +74,7 @@ def is_complete(price: Price) -> bool:
     return bool(price.tiers) if price.tiered else price.unit_amount is not None
 
 
-def products_of(price: Any) -> tuple[Known, ...]:
+def products_of(price: Any) -> tuple[CatalogEntry, ...]:
     """The product inside a price, where it stands there as an object."""
     product_id, name = ident(at(price, "product")), text(at(price, "product.name"))
     if product_id is None or name is None:

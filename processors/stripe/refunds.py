@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from processors.base import Translation
 from processors.facts import Ids, Refund, RefundKind, RefundStatus
+from processors.interface import Translation
 from processors.money import Money, whole_minor
-from processors.reading import Json, at, first, ident, rows, strings, text
+from processors.payload import Json, at, first, ident, rows, strings, text
 from processors.stripe.currencies import money_of
 from processors.stripe.envelope import Snapshot, customer_of, ignored, linked, says
 from processors.stripe.payments import charge_ids

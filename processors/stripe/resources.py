@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from processors.base import Translation
-from processors.facts import Ids, Known
-from processors.reading import Json, ident, table
+from processors.facts import CatalogEntry, Ids
+from processors.interface import Translation
+from processors.payload import Json, ident, table
 from processors.stripe import discounts, invoices, prices, subscriptions
 from processors.stripe.envelope import Snapshot, ignored, linked, says
 
 
-def of_price(resource: Json) -> tuple[Known, ...]:
+def of_price(resource: Json) -> tuple[CatalogEntry, ...]:
     """What a price teaches: itself, tiers and all, and its product's name."""
     price = prices.price_of(resource)
     return () if price is None else (price, *prices.products_of(resource))
 
 
-def of_coupon(resource: Json) -> tuple[Known, ...]:
+def of_coupon(resource: Json) -> tuple[CatalogEntry, ...]:
     """What a coupon teaches."""
     coupon = discounts.coupon_of(resource)
     return () if coupon is None else (coupon,)
@@ -26,7 +26,7 @@ def of_coupon(resource: Json) -> tuple[Known, ...]:
 def of_subscription(resource: Json, at: datetime) -> Translation:
     """A subscription as it stands: a baseline, and the prices and coupons in it."""
     state = subscriptions.subscription_state(resource, at)
-    return ignored(state) if isinstance(state, str) else says(state, known=subscriptions.known_of(resource))
+    return ignored(state) if isinstance(state, str) else says(state, catalog=subscriptions.known_of(resource))
 
 
 def of_invoice(resource: Json, at: datetime) -> Translation:
@@ -49,4 +49,4 @@ def of_invoice_payment(resource: Json, at: datetime) -> Translation:
     if not invoice:
         return joined
     whole = of_invoice(invoice, at)
-    return Translation(facts=(*joined.facts, *whole.facts), known=whole.known, reason=None)
+    return Translation(facts=(*joined.facts, *whole.facts), catalog=whole.catalog, reason=None)

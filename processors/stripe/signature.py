@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from stripe import SignatureVerificationError, WebhookSignature
 
-from processors.base import Event, SignatureError, SignatureProblem, Signed
-from processors.proof import Header, check_age, proven_json, usable
-from processors.stripe.envelope import event_of
+from processors.interface import Event, SignatureError, SignatureProblem, SignedWebhook
+from processors.payload import NOTHING
+from processors.signatures import Header, check_age, usable, verified_event
+from processors.stripe.envelope import envelope
 
 HEADER = "Stripe-Signature"
 STATED = Header(name=HEADER, separator=",", stamp="t", digest="v1")
@@ -19,27 +20,29 @@ WHERE = "Stripe shows it under Developers > Webhooks."
 API_KEYS = ("sk_", "rk_", "pk_")
 
 
-def sign(body: bytes, secret: str, now: datetime) -> Signed:
+def sign(body: bytes, secret: str, now: datetime) -> SignedWebhook:
     """The webhook as Stripe would post it at `now`."""
     header = WebhookSignature.generate_signature_header(body.decode("utf-8"), secret, int(now.timestamp()))
-    return Signed(body=body, headers={HEADER: header, "Content-Type": "application/json; charset=utf-8"})
+    return SignedWebhook(body=body, headers={HEADER: header, "Content-Type": "application/json; charset=utf-8"})
 
 
 def verify(
-    body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime, tolerance: timedelta
+    body: bytes,
+    headers: Mapping[str, str],
+    secrets: Sequence[str],
+    now: datetime,
+    tolerance: timedelta,
+    options: Mapping[str, str] = NOTHING,
 ) -> Event:
-    """The proven event. Raises `SignatureError` and nothing else: MISSING, MALFORMED, MISMATCH, STALE or UNREADABLE.
-
-    The age is looked at after the signature, so that "stale" is only told of what Stripe did sign.
-    """
+    """The envelope of a signed webhook. Raises only `SignatureError`: MISSING, MALFORMED, MISMATCH, STALE, UNREADABLE."""
     stated_at, digests = _stated(headers)
-    _prove(body, stated_at, digests, usable(secrets))
-    check_age(stated_at, now, tolerance)
-    return _envelope(body, now)
+    _check(body, stated_at, digests, usable(secrets))
+    check_age(stated_at, now, tolerance)  # last, so that STALE is only reported of a body that Stripe did sign
+    return verified_event(envelope, body, options, now)
 
 
 def secret_problem(value: str) -> str | None:
-    """What is wrong with a configured secret or a comma-separated list of them, or None."""
+    """The problem with a configured secret, or with a comma-separated list of them, or None."""
     secrets = usable(value.split(","))
     if not secrets:
         return f"is empty. A signing secret looks like whsec_…; {WHERE}"
@@ -51,8 +54,14 @@ def secret_problem(value: str) -> str | None:
     return None
 
 
+def api_key_problem(value: str) -> str | None:
+    """The problem with a configured API key, or None."""
+    is_secret = secret_problem(value) is None
+    return "looks like a webhook secret. Use a restricted API key that may only read" if is_secret else None
+
+
 def _stated(headers: Mapping[str, str]) -> tuple[int, list[str]]:
-    """The time stamp and the v1 digests that could be ones; other schemes and broken digests prove nothing."""
+    """The time stamp and the well-formed v1 digests; other schemes are ignored."""
     stamp, digests = STATED.read(headers)
     sound = list(dict.fromkeys(digest for digest in digests if HEX_DIGEST.fullmatch(digest)))
     if not sound:
@@ -60,7 +69,7 @@ def _stated(headers: Mapping[str, str]) -> tuple[int, list[str]]:
     return int(stamp), sound
 
 
-def _prove(body: bytes, stated_at: int, digests: Sequence[str], secrets: Sequence[str]) -> None:
+def _check(body: bytes, stated_at: int, digests: Sequence[str], secrets: Sequence[str]) -> None:
     try:
         payload = body.decode("utf-8")
     except UnicodeDecodeError:
@@ -77,15 +86,8 @@ def _fits(payload: str, header: str, secret: str) -> bool:
         return False
 
 
-def _envelope(body: bytes, now: datetime) -> Event:
-    event = event_of(proven_json(body), now.astimezone(UTC))
-    if event is None:
-        raise SignatureError(SignatureProblem.UNREADABLE, "The body is no Stripe event with an id and a type.")
-    return event
-
-
 def _no_match(count: int) -> str:
     if count == 0:
         return "No signing secret is configured."
-    told = "The signing secret does not match" if count == 1 else f"None of {count} signing secrets matches"
-    return f"{told}. Each endpoint, each mode and `stripe listen` has its own; the body must arrive unchanged."
+    problem = "The signing secret does not match" if count == 1 else f"None of {count} signing secrets matches"
+    return f"{problem}. Each endpoint, each mode and `stripe listen` has its own; the body must arrive unchanged."

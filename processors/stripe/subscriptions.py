@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from processors.base import Translation
-from processors.facts import Ids, Item, Known, Stage, Status, SubscriptionState, Terms
+from processors.facts import CatalogEntry, Ids, Item, Stage, Status, SubscriptionState, Terms
+from processors.interface import Translation
 from processors.money import Currency, exact_decimal
-from processors.reading import Json, at, first, ident, instant, rows, strings, table, text
+from processors.payload import Json, at, first, ident, instant, rows, strings, table, text
 from processors.stripe import discounts, prices
 from processors.stripe.currencies import currency_of
 from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, merged, says, word
@@ -35,7 +35,7 @@ def state(event: Snapshot) -> Translation:
     read = subscription_state(found, event.at, stage=_stage(event.type), previous=event.previous, event_id=event.id)
     if isinstance(read, str):
         return ignored(read)
-    return says(read, known=known_of(found))
+    return says(read, catalog=known_of(found))
 
 
 def subscription_state(
@@ -82,9 +82,9 @@ def terms_of(found: Json) -> Terms | None:
     )
 
 
-def known_of(found: Json) -> tuple[Known, ...]:
+def known_of(found: Json) -> tuple[CatalogEntry, ...]:
     """The prices, products, coupons and discounts that stand in a subscription whole."""
-    learnt: list[Known] = list(discounts.known_of(discounts.discounts_on(found)))
+    learnt: list[CatalogEntry] = list(discounts.known_of(discounts.discounts_on(found)))
     for row in _item_rows(found):
         price = prices.price_of(row.get("price"), row.get("plan"))
         learnt += [price] if price is not None and prices.is_complete(price) else []

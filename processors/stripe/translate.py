@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
-from processors.base import Translation
-from processors.reading import Json, Unreadable, at, ident, parse, text
+from processors.interface import Translation
+from processors.payload import Json, Unreadable, at, ident, parse, text
 from processors.stripe import checkout, customers, discounts, invoices, payments, prices, refunds, subscriptions
 from processors.stripe.envelope import Snapshot, ignored, is_thin, snapshot_of
 

@@ -1,4 +1,4 @@
-"""What holds for every processor in the registry, whoever wrote it: proof, silence about the unknown, whole amounts."""
+"""Conformance suite for every registered processor: signatures, envelopes, unknown events, amounts, scenarios."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors import BUILT_IN, processors
-from processors.base import Event, Processor, SignatureError, SignatureProblem, Signed, Translation
 from processors.facts import Fact, Payment, Refund
+from processors.interface import Event, Processor, SignatureError, SignatureProblem, SignedWebhook, Translation
+from processors.payload import Unreadable
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TOLERANCE = timedelta(seconds=300)
@@ -39,15 +40,15 @@ def a_body(processor: Processor) -> bytes:
     return next(body for _, body in bodies(processor))
 
 
-def signed(processor: Processor, now: datetime = NOW, body: bytes | None = None) -> Signed:
+def signed(processor: Processor, now: datetime = NOW, body: bytes | None = None) -> SignedWebhook:
     return processor.sign(a_body(processor) if body is None else body, processor.demo_secret, now)
 
 
-def verified(processor: Processor, webhook: Signed, *secrets: str, now: datetime = NOW) -> Event:
+def verified(processor: Processor, webhook: SignedWebhook, *secrets: str, now: datetime = NOW) -> Event:
     return processor.verify(webhook.body, webhook.headers, secrets or (processor.demo_secret,), now, TOLERANCE)
 
 
-def refusal(processor: Processor, webhook: Signed, *secrets: str, now: datetime = NOW) -> SignatureError:
+def refusal(processor: Processor, webhook: SignedWebhook, *secrets: str, now: datetime = NOW) -> SignatureError:
     with pytest.raises(SignatureError) as refused:
         verified(processor, webhook, *secrets, now=now)
     return refused.value
@@ -87,7 +88,7 @@ def test_its_settings_have_names_as_the_environment_has_them(processor: Processo
 
 
 def test_its_list_of_events_names_each_once(processor: Processor) -> None:
-    assert len(set(processor.events)) == len(processor.events) > 0
+    assert len(set(processor.event_types)) == len(processor.event_types) > 0
 
 
 # ---- Verify -------------------------------------------------------------------------------------------------------
@@ -104,7 +105,7 @@ def test_its_own_signature_is_accepted_for_every_scenario(processor: Processor) 
 
 def test_header_names_are_read_in_any_case(processor: Processor) -> None:
     webhook = signed(processor)
-    shouted = Signed(body=webhook.body, headers={name.upper(): value for name, value in webhook.headers.items()})
+    shouted = SignedWebhook(body=webhook.body, headers={name.upper(): value for name, value in webhook.headers.items()})
 
     assert verified(processor, shouted) == verified(processor, webhook)
 
@@ -119,7 +120,7 @@ def test_one_changed_byte_is_refused(data: st.DataObject) -> None:
     spoilt = webhook.body[:place] + bytes([other]) + webhook.body[place + 1 :]
 
     try:
-        event = verified(processor, Signed(body=spoilt, headers=webhook.headers))
+        event = verified(processor, SignedWebhook(body=spoilt, headers=webhook.headers))
     except SignatureError:
         return
 
@@ -147,6 +148,22 @@ def hostile_values(processor: Processor) -> st.SearchStrategy[str]:
     return st.builds(
         lambda value, cut, odd: value[:cut] + odd + value[cut:], sound, st.integers(0, 100), st.text(max_size=5)
     )
+
+
+def test_a_body_has_the_envelope_that_verifying_it_returns(processor: Processor) -> None:
+    for _, body in bodies(processor):
+        webhook = signed(processor, body=body)
+
+        assert processor.envelope(webhook.body, options_of(processor)) == verified(processor, webhook)
+
+
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_bytes_that_are_no_event_have_no_envelope(data: st.DataObject) -> None:
+    processor = data.draw(PROCESSORS)
+
+    with pytest.raises(Unreadable):
+        processor.envelope(data.draw(st.binary(max_size=200)), {})
 
 
 def is_dated(processor: Processor) -> bool:
@@ -210,7 +227,7 @@ def test_every_simulated_event_gives_facts_or_a_reason(processor: Processor) -> 
     for _, body in bodies(processor):
         translation = translated(processor, body)
 
-        assert translation.facts or translation.known or translation.reason
+        assert translation.facts or translation.catalog or translation.reason
         assert not (translation.facts and translation.reason)
 
 
@@ -270,7 +287,7 @@ def test_an_odd_value_anywhere_in_an_event_raises_nothing(data: st.DataObject) -
 
     translation = translated(processor, json.dumps(found).encode())
 
-    assert translation.facts or translation.known or translation.reason
+    assert translation.facts or translation.catalog or translation.reason
 
 
 def spoil(found: Any, data: st.DataObject) -> None:

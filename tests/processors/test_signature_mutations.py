@@ -21,7 +21,7 @@ from random import Random
 import pytest
 
 from processors import processors
-from processors.base import SignatureError
+from processors.interface import SignatureError
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 AT = int(NOW.timestamp())
@@ -131,7 +131,7 @@ def a_sound(wire: Wire, chance: Random) -> Sound:
 def a_body(wire: Wire, chance: Random) -> bytes:
     """An event of a scenario, or an invented one with odd texts, written in one of several ways."""
     if chance.random() < 0.5:
-        return chance.choice(told(wire.name))
+        return chance.choice(webhook_bodies(wire.name))
     number = str(chance.randrange(10**9))
     event = {"id": f"evt_{number}", "type": "x.y", "created": AT, "event_id": f"evt_{number}", "event_type": "x.y"}
     event |= {f"field_{place}": chance.choice(WORDS) for place in range(chance.randint(0, 9))}
@@ -140,7 +140,7 @@ def a_body(wire: Wire, chance: Random) -> bytes:
 
 
 @cache
-def told(name: str) -> list[bytes]:
+def webhook_bodies(name: str) -> list[bytes]:
     scenarios = processors()[name].scenarios.values()
     return [body for scenario in scenarios for body in scenario.events("mutation", NOW)]
 

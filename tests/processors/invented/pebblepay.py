@@ -1,4 +1,4 @@
-"""Pebble Pay, a processor that does not exist: all that the bridge needs to know of a new one, in one file.
+"""Pebble Pay, an invented processor: everything that the bridge needs to know about a new one, in one file.
 
 Its webhooks are JSON: {"id", "kind", "at", "customer", "subscription", "amount", "currency", "visit"}, amounts in minor
 units. The header `Pebble-Proof` is `<unix seconds> <hex HMAC-SHA256 of "seconds.body">`.
@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from processors.base import Event, Option, Processor, Scenario, SignatureError, SignatureProblem, Signed, Translation
 from processors.facts import (
     Ids,
     Interval,
@@ -29,24 +28,41 @@ from processors.facts import (
     SubscriptionState,
     Terms,
 )
+from processors.interface import (
+    Event,
+    Option,
+    Processor,
+    Scenario,
+    SignatureError,
+    SignatureProblem,
+    SignedWebhook,
+    Simulation,
+    Translation,
+)
 from processors.money import Currency, Money, iso_digits, whole_minor
-from processors.reading import Json, Unreadable, ident, instant, parse, strings, text
+from processors.payload import NOTHING, Json, Unreadable, ident, instant, parse, strings, text
+from processors.signatures import verified_event
 
 HEADER = "Pebble-Proof"
 
 # ---- Step 1: verify -----------------------------------------------------------------------------------------------
 
 
-def sign(body: bytes, secret: str, now: datetime) -> Signed:
+def sign(body: bytes, secret: str, now: datetime) -> SignedWebhook:
     """The webhook as Pebble Pay would post it at `now`."""
     stamp = str(int(now.timestamp()))
-    return Signed(body=body, headers={HEADER: f"{stamp} {_proof(stamp, body, secret)}"})
+    return SignedWebhook(body=body, headers={HEADER: f"{stamp} {_proof(stamp, body, secret)}"})
 
 
 def verify(
-    body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime, tolerance: timedelta
+    body: bytes,
+    headers: Mapping[str, str],
+    secrets: Sequence[str],
+    now: datetime,
+    tolerance: timedelta,
+    options: Mapping[str, str] = NOTHING,
 ) -> Event:
-    """The proven event. Raises `SignatureError` and nothing else."""
+    """The envelope of a signed webhook. Raises `SignatureError` and nothing else."""
     stated = next((value for name, value in headers.items() if name.lower() == HEADER.lower()), "")
     stamp, _, proof = stated.partition(" ")
     if not stated.strip():
@@ -59,29 +75,30 @@ def verify(
     age = int(now.timestamp()) - int(stamp)
     if abs(age) > tolerance.total_seconds():
         raise SignatureError(SignatureProblem.STALE, f"The signature is {age} s old.")
-    return _envelope(body, now)
+    return verified_event(envelope, body, options, now)
 
 
 def _proof(stamp: str, body: bytes, secret: str) -> str:
     return hmac.new(secret.encode("utf-8", "replace"), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
 
 
-def _envelope(body: bytes, now: datetime) -> Event:
-    try:
-        found = parse(body)
-    except Unreadable as unreadable:
-        raise SignatureError(SignatureProblem.UNREADABLE, f"The body cannot be read: {unreadable}.") from None
+# ---- Step 2: envelope ---------------------------------------------------------------------------------------------
+
+
+def envelope(body: bytes, options: Mapping[str, str]) -> Event:
+    """The envelope for the inbox. Raises `Unreadable`: this is not an event of Pebble Pay."""
+    found = parse(body)
     event_id, kind = text(found.get("id"), 255), text(found.get("kind"), 255)
     if event_id is None or kind is None:
-        raise SignatureError(SignatureProblem.UNREADABLE, "The body has no id and no kind.")
-    return Event(id=event_id, type=kind, created_at=instant(found.get("at")) or now, livemode=True)
+        raise Unreadable("no id or no kind")
+    return Event(id=event_id, type=kind, created_at=instant(found.get("at")), livemode=True)
 
 
 # ---- Step 3: translate --------------------------------------------------------------------------------------------
 
 
 def translate(body: bytes, options: Mapping[str, str]) -> Translation:
-    """What an event says, or the reason why it says nothing."""
+    """The facts of an event, or the reason why it has none."""
     try:
         found = parse(body)
     except Unreadable as unreadable:
@@ -89,7 +106,7 @@ def translate(body: bytes, options: Mapping[str, str]) -> Translation:
     translator = TRANSLATORS.get(text(found.get("kind")) or "")
     at, money, event_id = instant(found.get("at")), _money(found), text(found.get("id"), 255)
     if translator is None or at is None or money is None or event_id is None:
-        return Translation(reason="tells nothing of revenue")
+        return Translation(reason="has nothing to do with revenue")
     return translator(found, at, money, event_id)
 
 
@@ -154,10 +171,10 @@ def _money(found: Json) -> Money | None:
     return Money(minor=minor, currency=Currency(code=code.upper(), digits=iso_digits(code.upper())))
 
 
-# ---- What the bridge shows of it ----------------------------------------------------------------------------------
+# ---- Simulation and declaration ----------------------------------------------------------------------------------
 
 
-def _life(tag: str, start: datetime) -> Sequence[bytes]:
+def _lifecycle(tag: str, start: datetime) -> Sequence[bytes]:
     """Signs up for 9.00 a month, pays twice, moves to 15.00, gets 5.00 back, and leaves."""
     steps = [
         ("begun", 0, 900),
@@ -167,10 +184,10 @@ def _life(tag: str, start: datetime) -> Sequence[bytes]:
         ("refunded", 41, 500),
         ("ended", 50, 1500),
     ]
-    return [_told(tag, start, number, *step) for number, step in enumerate(steps, start=1)]
+    return [_webhook(tag, start, number, *step) for number, step in enumerate(steps, start=1)]
 
 
-def _told(tag: str, start: datetime, number: int, kind: str, days: int, amount: int) -> bytes:
+def _webhook(tag: str, start: datetime, number: int, kind: str, days: int, amount: int) -> bytes:
     body: dict[str, Any] = {
         "id": f"{tag}-{number}",
         "kind": kind,
@@ -185,15 +202,20 @@ def _told(tag: str, start: datetime, number: int, kind: str, days: int, amount: 
     return json.dumps(body).encode()
 
 
+simulation = Simulation(
+    scenarios={"lifecycle": Scenario(name="lifecycle", summary=_lifecycle.__doc__ or "", events=_lifecycle)},
+    demo_secret="pebble_demo_not_a_real_secret",
+)
+
 processor = Processor(
     name="pebble",
     title="Pebble Pay",
     payment_processor="pebble",
-    secret=Option(name="PEBBLE_SECRET", help="Secret of the webhook.", example="pebble_…", secret=True),
+    secret=Option(name="PEBBLE_SECRET", help="Secret of the webhook.", example="pebble_…", secret=True, multiple=True),
     verify=verify,
+    envelope=envelope,
     translate=translate,
     sign=sign,
-    scenarios={"lifecycle": Scenario(name="lifecycle", summary=_life.__doc__ or "", events=_life)},
-    demo_secret="pebble_demo_not_a_real_secret",
-    events=tuple(TRANSLATORS),
+    event_types=tuple(TRANSLATORS),
+    simulation="pebblepay:simulation",
 )

@@ -19,7 +19,7 @@ from bridge.store.inbox import InboxStatus
 from bridge.web import create_app
 from bridge.worker.route import route
 from bridge.worker.settle import settle_due
-from processors.base import Processor
+from processors.interface import Processor
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -31,11 +31,11 @@ START = datetime.now(UTC) - timedelta(days=60)
 @pytest.fixture(name="distribution")
 def _distribution(tmp_path: Path) -> Path:
     """A folder as pip leaves it: the distribution's own metadata."""
-    told = tmp_path / "site" / "pebblepay-1.0.dist-info"
-    told.mkdir(parents=True)
-    (told / "METADATA").write_text(METADATA)
-    (told / "entry_points.txt").write_text(ENTRY_POINTS)
-    return told.parent
+    metadata = tmp_path / "site" / "pebblepay-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(METADATA)
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
+    return metadata.parent
 
 
 @pytest.fixture(name="pebble")
@@ -102,14 +102,14 @@ def test_its_webhooks_become_revenue_events(pebble: Processor, sqlite_store: Sto
 
     assert refused.status_code == 400
     with sqlite_store.reading() as tx:
-        told = [json.loads(found.body) for found in outbox.listing(tx)]
+        events = [json.loads(found.body) for found in outbox.listing(tx)]
         settled = inbox.counts(tx)
     assert settled == {("pebble", InboxStatus.SETTLED): 6}
-    assert [(one["event_type"], one["amount"], one.get("mrr_impact"), one["currency"]) for one in reversed(told)] == [
+    assert [(one["event_type"], one["amount"], one.get("mrr_impact"), one["currency"]) for one in reversed(events)] == [
         ("subscription", 9.0, 9.0, "EUR"),
         ("renewal", 9.0, 0.0, "EUR"),
         ("upgrade", 0.0, 6.0, "EUR"),
         ("refund", -5.0, 0.0, "EUR"),
         ("churn", 0.0, -15.0, "EUR"),
     ]
-    assert {(one["payment_processor"], one["visitor_fingerprint"]) for one in told} == {("pebble", "fp_ada")}
+    assert {(one["payment_processor"], one["visitor_fingerprint"]) for one in events} == {("pebble", "fp_ada")}

@@ -11,14 +11,15 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from bridge.ledger import EMPTY, Policy, settle
-from processors.base import Api, ApiError
 from processors.facts import Coupon, Duration, Payment, Price, Product, Stage, SubscriptionState
-from processors.paddle import bodies, processor
+from processors.interface import Api, ApiError
+from processors.paddle import processor
 from processors.paddle.account import Account, connect
 from processors.paddle.api import PaddleApi
-from processors.paddle.bodies import Body, Plan
-from processors.paddle.stories import PRO
-from tests.processors.paddle.telling import AT, a_subscription, a_transaction, payment, state
+from processors.paddle.simulation import payloads
+from processors.paddle.simulation.customer import PRO
+from processors.paddle.simulation.payloads import Body, Plan
+from tests.processors.paddle.translating import AT, a_subscription, a_transaction, payment, state
 
 TAXED = Plan(id="taxed", minor=14000, name="Pro", tax_mode="account_setting")
 
@@ -41,7 +42,7 @@ def gives(httpserver: HTTPServer, path: str, found: Any) -> None:
 
 def costing(entity: Body, subtotal: int, quantity: int = 1) -> Body:
     """The subscription with what a period costs, as the API includes it."""
-    line = bodies.line(TAXED, amount=subtotal, quantity=quantity, tax=2333)
+    line = payloads.line(TAXED, amount=subtotal, quantity=quantity, tax=2333)
     return {**entity, "recurring_transaction_details": {"line_items": [line]}}
 
 
@@ -53,12 +54,12 @@ def test_the_processor_names_where_its_api_is() -> None:
 
 
 def test_it_knows_prices_products_and_discounts(account: Account, httpserver: HTTPServer) -> None:
-    gives(httpserver, "/prices/pri_pro", bodies.price(PRO))
-    gives(httpserver, "/products/pro_pro", bodies.product(PRO))
+    gives(httpserver, "/prices/pri_pro", payloads.price(PRO))
+    gives(httpserver, "/products/pro_pro", payloads.product(PRO))
     gives(httpserver, "/discounts/dsc_1", {"id": "dsc_1", "type": "percentage", "amount": "10", "recur": True})
     httpserver.expect_request("/discounts/dsc_2").respond_with_json({"error": {}}, status=404)
 
-    found = account.known([("price", "pri_pro"), ("product", "pro_pro"), ("coupon", "dsc_1"), ("coupon", "dsc_2")])
+    found = account.lookup([("price", "pri_pro"), ("product", "pro_pro"), ("coupon", "dsc_1"), ("coupon", "dsc_2")])
 
     assert found[0] == Coupon(id="dsc_1", percent=Decimal(10), duration=Duration.FOREVER)
     assert [(type(known), known.id) for known in found[1:]] == [(Price, "pri_pro"), (Product, "pro_pro")]
@@ -69,7 +70,7 @@ def test_a_subscription_that_only_its_first_payment_names_begins_with_it(
 ) -> None:
     gives(httpserver, "/subscriptions/sub_1", a_subscription())
 
-    (found,) = account.context([payment(a_transaction())], ())
+    (found,) = account.related_facts([payment(a_transaction())], ())
 
     assert isinstance(found, SubscriptionState)
     assert (found.stage, found.at, found.ids.subscription_id) == (Stage.CREATED, AT, "sub_1")
@@ -78,15 +79,15 @@ def test_a_subscription_that_only_its_first_payment_names_begins_with_it(
 def test_a_subscription_that_a_later_payment_names_is_an_older_one(account: Account, httpserver: HTTPServer) -> None:
     gives(httpserver, "/subscriptions/sub_1", a_subscription())
 
-    (found,) = account.context([payment(a_transaction(origin="subscription_recurring"))], ())
+    (found,) = account.related_facts([payment(a_transaction(origin="subscription_recurring"))], ())
 
     assert isinstance(found, SubscriptionState)
     assert found.stage is Stage.CHANGED
 
 
 def test_what_was_seen_is_not_asked_for(account: Account, httpserver: HTTPServer) -> None:
-    assert account.context([payment(a_transaction())], {"sub_1"}) == []
-    assert account.context([payment(a_transaction()), state(a_subscription())], ()) == []
+    assert account.related_facts([payment(a_transaction())], {"sub_1"}) == []
+    assert account.related_facts([payment(a_transaction()), state(a_subscription())], ()) == []
     assert httpserver.log == []
 
 
@@ -95,7 +96,7 @@ def test_a_subscription_that_has_ended_or_is_gone_tells_nothing(account: Account
     httpserver.expect_request("/subscriptions/sub_2").respond_with_json({"error": {}}, status=404)
     payments = [payment(a_transaction()), payment(a_transaction(subscription="sub_2"))]
 
-    assert account.context(payments, ()) == []
+    assert account.related_facts(payments, ()) == []
 
 
 def test_what_a_price_with_tax_inside_costs_is_asked_for_once_and_moves_no_money(
@@ -104,8 +105,8 @@ def test_what_a_price_with_tax_inside_costs_is_asked_for_once_and_moves_no_money
     stands = state(a_subscription(TAXED), "subscription.created")
     gives(httpserver, "/subscriptions/sub_1", costing(a_subscription(TAXED), 11667))
 
-    (cost,) = account.context([stands], {"sub_1"})
-    account.context([stands], {"sub_1"})
+    (cost,) = account.related_facts([stands], {"sub_1"})
+    account.related_facts([stands], {"sub_1"})
     (event,) = settle(EMPTY, [stands, cost], Policy()).events
 
     assert isinstance(cost, Payment)
@@ -117,13 +118,13 @@ def test_what_a_price_with_tax_inside_costs_is_asked_for_once_and_moves_no_money
 def test_what_it_costs_by_now_is_no_measure_of_what_it_sold_then(account: Account, httpserver: HTTPServer) -> None:
     gives(httpserver, "/subscriptions/sub_1", costing(a_subscription(TAXED, 3), 35000, 3))
 
-    assert account.context([state(a_subscription(TAXED))], ()) == []
+    assert account.related_facts([state(a_subscription(TAXED))], ()) == []
 
 
 def test_what_was_billed_with_it_needs_no_asking(account: Account, httpserver: HTTPServer) -> None:
-    billed = payment(a_transaction(bodies.line(TAXED, amount=11667, tax=2333), plan=TAXED))
+    billed = payment(a_transaction(payloads.line(TAXED, amount=11667, tax=2333), plan=TAXED))
 
-    assert account.context([state(a_subscription(TAXED)), billed], ()) == []
+    assert account.related_facts([state(a_subscription(TAXED)), billed], ()) == []
     assert httpserver.log == []
 
 
@@ -142,10 +143,10 @@ def test_an_import_takes_each_subscription_as_a_baseline_at_what_it_is_billed(
 
 
 def test_events_come_oldest_first_as_webhooks_would_bring_them(account: Account, httpserver: HTTPServer) -> None:
-    told = [
-        json.loads(bodies.event("transaction.completed", a_transaction(), at=AT, event_id=f"evt_{n}")) for n in (2, 1)
+    events = [
+        json.loads(payloads.event("transaction.completed", a_transaction(), at=AT, event_id=f"evt_{n}")) for n in (2, 1)
     ]
-    gives(httpserver, "/events", told)
+    gives(httpserver, "/events", events)
 
     found = list(account.events(AT - timedelta(days=3)))
 

@@ -6,7 +6,7 @@ import pytest
 
 from processors.facts import Ids, RefundKind, RefundStatus
 from processors.money import Currency, Money
-from tests.processors.paddle.telling import AT, an_adjustment, refund, told
+from tests.processors.paddle.translating import AT, an_adjustment, refund, translated
 
 
 def test_a_refund_names_its_money_and_its_transaction() -> None:
@@ -52,7 +52,7 @@ def test_chargebacks_and_their_reversals_move_money_at_once(action: str, kind: R
 
 @pytest.mark.parametrize("action", ["credit", "credit_reverse", "an action of the future", None, ["refund"]])
 def test_anything_else_moves_no_money(action: object) -> None:
-    translation = told("adjustment.created", {**an_adjustment(), "action": action})
+    translation = translated("adjustment.created", {**an_adjustment(), "action": action})
 
     assert translation.facts == ()
     assert "moves no money" in (translation.reason or "")
@@ -74,4 +74,6 @@ def test_what_is_missing_gives_a_reason(key: str) -> None:
     entity = an_adjustment()
     del entity[key]
 
-    assert told("adjustment.updated", entity).reason == ("the adjustment has no id, transaction, currency or total")
+    assert translated("adjustment.updated", entity).reason == (
+        "the adjustment has no id, transaction, currency or total"
+    )

@@ -11,16 +11,16 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from processors.paddle import bodies
 from processors.paddle.api import LIVE, SANDBOX, PaddleApi, PaddleApiError, host_of
-from processors.paddle.stories import PRO
-from tests.processors.paddle.telling import AT, a_subscription
+from processors.paddle.simulation import payloads
+from processors.paddle.simulation.customer import PRO
+from tests.processors.paddle.translating import AT, a_subscription
 
 KEY = "pdl_sdbx_apikey_not_a_real_key"
 
 
 class Waits(list[float]):
-    """Notes how long it was told to wait, and does not."""
+    """Records the requested waits without waiting."""
 
     def __call__(self, seconds: float) -> None:
         self.append(seconds)
@@ -71,7 +71,7 @@ def test_the_key_says_where_it_is_good_else_the_setting(key: str, environment: s
 
 
 def test_a_price_is_asked_for_with_the_key(api: PaddleApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/prices/pri_pro", (200, {"data": bodies.price(PRO)}))
+    answers(httpserver, "/prices/pri_pro", (200, {"data": payloads.price(PRO)}))
 
     found = api.price("pri_pro")
 
@@ -117,7 +117,7 @@ def test_a_page_that_goes_round_in_a_circle_ends(api: PaddleApi, httpserver: HTT
 
 def test_events_end_at_the_first_that_is_too_old(api: PaddleApi, httpserver: HTTPServer) -> None:
     def event(number: int) -> dict[str, Any]:
-        return {"event_id": f"evt_{number}", "occurred_at": bodies.stamp(AT - timedelta(hours=number))}
+        return {"event_id": f"evt_{number}", "occurred_at": payloads.stamp(AT - timedelta(hours=number))}
 
     answers(httpserver, "/events", page(event(1), event(2), has_more=True), page(event(3), event(4), has_more=True))
 

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from processors.facts import Attribution, Ids, Place
-from tests.processors.paddle.telling import AT, VISIT, a_subscription, a_transaction, fact, payment, state, told
+from tests.processors.paddle.translating import (
+    AT,
+    VISIT,
+    a_subscription,
+    a_transaction,
+    fact,
+    payment,
+    state,
+    translated,
+)
 
 CUSTOMER = {"id": "ctm_1", "name": "Ada", "email": "ada@example.com", "custom_data": VISIT}
 HOSTILE: tuple[tuple[Any, dict[str, str]], ...] = (
@@ -37,7 +46,7 @@ def test_custom_data_of_a_customer_may_name_the_visit() -> None:
 
 @pytest.mark.parametrize("more", [{"custom_data": None}, {"custom_data": {}}, {"id": None}])
 def test_a_customer_without_custom_data_gives_a_reason(more: dict[str, Any]) -> None:
-    assert told("customer.created", {**CUSTOMER, **more}).reason == "the customer has no custom data"
+    assert translated("customer.created", {**CUSTOMER, **more}).reason == "the customer has no custom data"
 
 
 @pytest.mark.parametrize(("found", "kept"), HOSTILE)

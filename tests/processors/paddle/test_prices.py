@@ -9,25 +9,25 @@ import pytest
 
 from processors.facts import Coupon, Duration, Interval, Price, Product
 from processors.money import Currency
-from processors.paddle import bodies
-from processors.paddle.bodies import Plan
-from processors.paddle.stories import PRO
-from tests.processors.paddle.telling import a_subscription, state, told
+from processors.paddle.simulation import payloads
+from processors.paddle.simulation.customer import PRO
+from processors.paddle.simulation.payloads import Plan
+from tests.processors.paddle.translating import a_subscription, state, translated
 
 TEN_OFF = {"id": "dsc_1", "type": "percentage", "amount": "10", "recur": True, "code": "TEN", "restrict_to": []}
 
 
 def learned(kind: str, entity: Any) -> Any:
-    translation = told(kind, entity)
+    translation = translated(kind, entity)
     assert translation.facts == ()
     assert translation.reason == "remembered for later: it tells of no customer"
-    return translation.known
+    return translation.catalog
 
 
 def test_a_price_is_remembered_with_its_cycle() -> None:
     quarterly = Plan(id="q", minor=13500, name="Pro", frequency=3, tax_mode="internal")
 
-    assert learned("price.created", bodies.price(quarterly)) == (
+    assert learned("price.created", payloads.price(quarterly)) == (
         Price(
             id="pri_q",
             currency=Currency(code="USD", digits=2),
@@ -42,7 +42,7 @@ def test_a_price_is_remembered_with_its_cycle() -> None:
 
 
 def test_a_one_time_price_has_no_interval() -> None:
-    (price,) = learned("price.updated", bodies.price(Plan(id="x", minor=100, name="X", interval=None)))
+    (price,) = learned("price.updated", payloads.price(Plan(id="x", minor=100, name="X", interval=None)))
 
     assert price.interval is None
 
@@ -59,7 +59,7 @@ def test_a_one_time_price_has_no_interval() -> None:
 def test_a_price_that_differs_by_country_in_one_currency_leaves_its_amount_open(
     override: Any, open_amount: bool
 ) -> None:
-    entity = {**bodies.price(PRO), "unit_price_overrides": [{"country_codes": ["CA"], "unit_price": override}]}
+    entity = {**payloads.price(PRO), "unit_price_overrides": [{"country_codes": ["CA"], "unit_price": override}]}
 
     (price,) = learned("price.created", entity)
 
@@ -67,7 +67,7 @@ def test_a_price_that_differs_by_country_in_one_currency_leaves_its_amount_open(
 
 
 def test_a_products_name_is_remembered() -> None:
-    assert learned("product.updated", bodies.product(PRO)) == (Product(id="pro_pro", name="Pro"),)
+    assert learned("product.updated", payloads.product(PRO)) == (Product(id="pro_pro", name="Pro"),)
 
 
 @pytest.mark.parametrize(

@@ -140,14 +140,14 @@ def test_the_adjustments_wait_for_their_approval(folder: str, kind: str) -> None
 
 def test_the_published_life_settles_to_the_published_levels() -> None:
     kinds = ("created", "activated", "updated", "canceled")
-    told = [translated("notifications", "transaction.completed", AT + timedelta(seconds=2))]
-    told += [
+    translations = [translated("notifications", "transaction.completed", AT + timedelta(seconds=2))]
+    translations += [
         translated("notifications", f"subscription.{kind}", AT + timedelta(hours=number))
         for number, kind in enumerate(kinds)
     ]
-    known = Catalog(entries={key: one for said in told for one in said.catalog if (key := key_of(one))})
+    known = Catalog(entries={key: one for said in translations for one in said.catalog if (key := key_of(one))})
 
-    events = settle(EMPTY, [fact for said in told for fact in said.facts], Policy(), known).events
+    events = settle(EMPTY, [fact for said in translations for fact in said.facts], Policy(), known).events
 
     assert [(event.event_type.value, event.amount, event.mrr_impact) for event in events] == [
         ("subscription", Decimal("652.15"), Decimal("400.00")),  # 10 x 30.00 + 100.00; 199.00 once, and tax

@@ -169,12 +169,12 @@ def test_without_secrets_it_is_a_mismatch_that_says_so() -> None:
     assert "No secret key is configured" in refused(f"ts={TS};h1={digest(secret='')}", secrets=("",)).detail
 
 
-@pytest.mark.parametrize(("ts", "told"), [(TS - 301, "301 s old"), (TS + 301, "301 s in the future")])
-def test_a_stale_webhook_is_told_by_how_many_seconds(ts: int, told: str) -> None:
+@pytest.mark.parametrize(("ts", "expected"), [(TS - 301, "301 s old"), (TS + 301, "301 s in the future")])
+def test_a_stale_webhook_is_told_by_how_many_seconds(ts: int, expected: str) -> None:
     error = refused(f"ts={ts};h1={digest(ts=ts)}")
 
     assert error.problem is SignatureProblem.STALE
-    assert told in error.detail
+    assert expected in error.detail
 
 
 @pytest.mark.parametrize("ts", [TS - 300, TS + 300])
@@ -241,7 +241,7 @@ def test_secret_keys_of_destinations_are_fine(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         ("", "is empty"),
         (" , ", "is empty"),
@@ -251,11 +251,11 @@ def test_secret_keys_of_destinations_are_fine(value: str) -> None:
         ("whsec_fake", "begins with pdl_ntfset_"),
     ],
 )
-def test_anything_else_is_told_what_a_secret_key_looks_like(value: str, told: str) -> None:
+def test_anything_else_is_told_what_a_secret_key_looks_like(value: str, expected: str) -> None:
     problem = secret_problem(value)
 
     assert problem is not None
-    assert told in problem
+    assert expected in problem
     assert "fake" not in problem
     assert "hunter2" not in problem
 

@@ -12,8 +12,8 @@ import pytest
 
 from processors.facts import Refund, RefundKind, RefundStatus
 from processors.paddle import processor
-from processors.paddle.simulate import SCENARIOS
-from processors.paddle.stories import PRO, STARTER, TEAM, Story
+from processors.paddle.simulation.customer import PRO, STARTER, TEAM, Customer
+from processors.paddle.simulation.scenarios import SCENARIOS
 from processors.paddle.translate import translate
 
 START = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
@@ -36,23 +36,23 @@ BILL = [
 ]
 ACTIVATED = ["subscription.updated", "subscription.activated"]
 
-Telling = Callable[[Story], Story]
+Telling = Callable[[Customer], Customer]
 
 
-def begun() -> Story:
-    return Story.begin("ada", START)
+def begun() -> Customer:
+    return Customer.begin("ada", START)
 
 
-def read(story: Story, since: Story | None = None) -> list[dict[str, Any]]:
+def read(story: Customer, since: Customer | None = None) -> list[dict[str, Any]]:
     """The webhooks of a story, those of an earlier one left out."""
     return [json.loads(body) for body in story.webhooks[len(since.webhooks) if since else 0 :]]
 
 
-def types(story: Story, since: Story | None = None) -> list[str]:
+def types(story: Customer, since: Customer | None = None) -> list[str]:
     return [body["event_type"] for body in read(story, since)]
 
 
-def entities(story: Story, kind: str) -> list[dict[str, Any]]:
+def entities(story: Customer, kind: str) -> list[dict[str, Any]]:
     return [body["data"] for body in read(story) if body["event_type"] == kind]
 
 
@@ -130,10 +130,10 @@ def test_a_later_step_sends_these_webhooks(step: Telling, expected: list[str]) -
 def test_a_trials_end_is_billed_and_then_activates() -> None:
     ada = begun().subscribe(PRO, trial_days=14)
 
-    told = read(ada.renew(), since=ada)
+    events = read(ada.renew(), since=ada)
 
-    assert [body["event_type"] for body in told] == ["subscription.updated", *BILL, *ACTIVATED]
-    assert [told[0]["data"]["status"], told[-1]["data"]["status"]] == ["trialing", "active"]
+    assert [body["event_type"] for body in events] == ["subscription.updated", *BILL, *ACTIVATED]
+    assert [events[0]["data"]["status"], events[-1]["data"]["status"]] == ["trialing", "active"]
 
 
 # ---- What stands in them ------------------------------------------------------------------------------------------
@@ -179,19 +179,19 @@ def test_a_chargeback_that_is_won_marks_the_first_as_reversed_and_counts_it_once
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_amount_adds_up(name: str) -> None:
     for body in SCENARIOS[name].events("ada", START):
-        told = json.loads(body)
-        if not told["event_type"].startswith("transaction."):
+        events = json.loads(body)
+        if not events["event_type"].startswith("transaction."):
             continue
-        details = told["data"]["details"]
+        details = events["data"]["details"]
         totals = {part: int(minor or 0) for part, minor in details["totals"].items() if part != "currency_code"}
         lines = [found["totals"] for found in details["line_items"]]
         for part in ("subtotal", "discount", "tax", "total"):
             assert totals[part] == sum(int(line[part]) for line in lines)
         assert totals["total"] == totals["subtotal"] - totals["discount"] + totals["tax"]
         assert totals["grand_total"] == totals["total"] - totals["credit"]
-        paid = sum(int(payment["amount"]) for payment in told["data"]["payments"])
+        paid = sum(int(payment["amount"]) for payment in events["data"]["payments"])
         assert totals["balance"] == totals["grand_total"] - paid
-        if told["event_type"] == "transaction.completed":
+        if events["event_type"] == "transaction.completed":
             assert totals["earnings"] == totals["grand_total"] - totals["grand_total_tax"] - totals["fee"]
 
 
@@ -200,12 +200,12 @@ def test_every_amount_adds_up(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_scenario_is_dated_from_its_start_on_and_names_each_event_once(name: str) -> None:
-    told = [json.loads(body) for body in SCENARIOS[name].events("ada", START)]
+    events = [json.loads(body) for body in SCENARIOS[name].events("ada", START)]
 
-    dates = [datetime.fromisoformat(body["occurred_at"]) for body in told]
+    dates = [datetime.fromisoformat(body["occurred_at"]) for body in events]
     assert dates[0] == START
     assert all(later >= earlier - timedelta(seconds=1) for earlier, later in pairwise(dates))
-    assert len({body["event_id"] for body in told}) == len(told)
+    assert len({body["event_id"] for body in events}) == len(events)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -229,7 +229,7 @@ def test_every_webhook_of_a_scenario_is_proven_and_has_a_meaning_or_a_reason(nam
 
 
 def test_what_is_bought_in_another_currency_is_all_in_it() -> None:
-    story = Story.begin("ada", START, currency="JPY").subscribe(STARTER)
+    story = Customer.begin("ada", START, currency="JPY").subscribe(STARTER)
 
     assert {found["currency_code"] for found in entities(story, "transaction.completed")} == {"JPY"}
     assert {found["currency_code"] for found in entities(story, "subscription.created")} == {"JPY"}

@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from processors.facts import Discount, Ids, Interval, Stage, Status
-from processors.paddle import bodies
-from processors.paddle.stories import EBOOK, PRO, TEAM
-from tests.processors.paddle.telling import AT, VISIT, a_subscription, state, told
+from processors.paddle.simulation import payloads
+from processors.paddle.simulation.customer import EBOOK, PRO, TEAM
+from tests.processors.paddle.translating import AT, VISIT, a_subscription, state, translated
 
 SOON = AT + timedelta(days=3)
 
@@ -57,7 +57,7 @@ def test_each_of_paddles_statuses_has_its_meaning(word: str, status: Status, rea
 
 
 def test_a_status_of_the_future_gives_a_reason() -> None:
-    assert told("subscription.updated", a_subscription(status="frozen")).reason == (
+    assert translated("subscription.updated", a_subscription(status="frozen")).reason == (
         "the subscription has a status that is not known yet"
     )
 
@@ -70,7 +70,7 @@ def test_an_item_on_trial_does_not_count_yet() -> None:
 
 
 def test_items_that_do_not_recur_are_left_out() -> None:
-    entity = bodies.subscription(
+    entity = payloads.subscription(
         "sub_1", customer="ctm_1", plans=[(PRO, 1), (EBOOK, 1)], status="active", started_at=AT, updated_at=AT
     )
 
@@ -86,7 +86,7 @@ def test_an_item_that_is_inactive_does_not_count() -> None:
 
 @pytest.mark.parametrize(("action", "at"), [("cancel", SOON), ("pause", None), ("resume", None)])
 def test_only_a_scheduled_cancellation_is_an_end(action: str, at: datetime | None) -> None:
-    change = {"action": action, "effective_at": bodies.stamp(SOON), "resume_at": None}
+    change = {"action": action, "effective_at": payloads.stamp(SOON), "resume_at": None}
 
     assert state(a_subscription(scheduled_change=change)).now.cancels_at == at
 
@@ -98,7 +98,7 @@ def test_a_creation_names_the_transaction_that_paid_it() -> None:
 
 
 def test_a_discount_is_told_by_its_id_and_its_dates() -> None:
-    discount = {"id": "dsc_1", "starts_at": bodies.stamp(AT), "ends_at": bodies.stamp(SOON)}
+    discount = {"id": "dsc_1", "starts_at": payloads.stamp(AT), "ends_at": payloads.stamp(SOON)}
 
     assert state(a_subscription(discount=discount)).now.discounts == (
         Discount(coupon_id="dsc_1", starts_at=AT, ends_at=SOON),
@@ -141,4 +141,4 @@ def test_without_an_id_or_a_currency_there_is_a_reason(key: str) -> None:
     entity = a_subscription()
     del entity[key]
 
-    assert told("subscription.updated", entity).reason == "the subscription has no id or no currency"
+    assert translated("subscription.updated", entity).reason == "the subscription has no id or no currency"

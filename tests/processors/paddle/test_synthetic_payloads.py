@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from bridge.ledger import EMPTY, Policy, RevenueEvent, settle
-from bridge.ledger.events import MrrDiscounts
-from bridge.ledger.knowledge import Knowledge, key_of
-from processors.paddle import bodies
-from processors.paddle.bodies import Body, Plan
-from processors.paddle.stories import EBOOK, PRO, TEAM
+from bridge.ledger.catalog import Catalog, key_of
+from bridge.ledger.policy import MrrDiscounts
+from processors.paddle.simulation import payloads
+from processors.paddle.simulation.customer import EBOOK, PRO, TEAM
+from processors.paddle.simulation.payloads import Body, Plan
 from processors.paddle.translate import translate
-from tests.processors.paddle.telling import AT, VISIT, a_subscription, a_transaction, an_adjustment
+from tests.processors.paddle.translating import AT, VISIT, a_subscription, a_transaction, an_adjustment
 
 STARTED = AT - timedelta(days=30)
 YEN = Plan(id="yen", minor=5000, name="Pro", currency="JPY")
@@ -27,13 +27,13 @@ CREATED = ("subscription.created", a_subscription(started_at=STARTED, updated_at
 FIRST_PAID = ("transaction.completed", a_transaction(custom_data=VISIT, at=STARTED))
 
 
-def settled(*told: tuple[str, Body], policy: Policy | None = None) -> tuple[RevenueEvent, ...]:
-    """The events of these, told a day apart from the start of the subscription on (the payment a moment after it)."""
+def settled(*events: tuple[str, Body], policy: Policy | None = None) -> tuple[RevenueEvent, ...]:
+    """The events of these, a day apart from the start of the subscription on (the payment a moment after it)."""
     said = []
-    for number, (kind, entity) in enumerate(told):
+    for number, (kind, entity) in enumerate(events):
         at = STARTED + timedelta(days=number if number > 1 else 0, seconds=number)
-        said.append(translate(bodies.event(kind, entity, at=at, event_id=f"evt_{number}"), {}))
-    known = Knowledge(entries={key: one for one_said in said for one in one_said.known if (key := key_of(one))})
+        said.append(translate(payloads.event(kind, entity, at=at, event_id=f"evt_{number}"), {}))
+    known = Catalog(entries={key: one for one_said in said for one in one_said.catalog if (key := key_of(one))})
     facts = [fact for one_said in said for fact in one_said.facts]
     return settle(EMPTY, facts, policy or Policy(), known).events
 
@@ -48,8 +48,8 @@ def _movement(impact: Decimal | None) -> str | None:
 
 
 def updated(**more: Any) -> tuple[str, Body]:
-    told: dict[str, Any] = {"started_at": STARTED, "updated_at": STARTED + timedelta(days=2), **more}
-    return ("subscription.updated", a_subscription(**told))
+    fields: dict[str, Any] = {"started_at": STARTED, "updated_at": STARTED + timedelta(days=2), **more}
+    return ("subscription.updated", a_subscription(**fields))
 
 
 def later(transaction_id: str, **more: Any) -> tuple[str, Body]:
@@ -76,7 +76,7 @@ def test_synthetic_a_currency_without_decimals_is_told_whole() -> None:
 def test_synthetic_a_downgrade_billed_at_once_with_negative_lines_gives_no_money() -> None:
     team = ("subscription.created", a_subscription(TEAM, started_at=STARTED, updated_at=STARTED))
     paid = ("transaction.completed", a_transaction(plan=TEAM))
-    lines = [bodies.line(TEAM, amount=-6600, rate="0.66"), bodies.line(PRO, amount=3267, rate="0.66")]
+    lines = [payloads.line(TEAM, amount=-6600, rate="0.66"), payloads.line(PRO, amount=3267, rate="0.66")]
 
     events = settled(team, paid, updated(), later("txn_2", plan=PRO, lines=lines, origin="subscription_update"))
 
@@ -84,7 +84,7 @@ def test_synthetic_a_downgrade_billed_at_once_with_negative_lines_gives_no_money
 
 
 def test_synthetic_an_upgrade_billed_at_once_is_one_event() -> None:
-    lines = [bodies.line(PRO, amount=-3234, rate="0.66"), bodies.line(TEAM, amount=6534, rate="0.66")]
+    lines = [payloads.line(PRO, amount=-3234, rate="0.66"), payloads.line(TEAM, amount=6534, rate="0.66")]
 
     events = settled(
         CREATED, FIRST_PAID, updated(plan=TEAM), later("txn_2", plan=TEAM, lines=lines, origin="subscription_update")
@@ -100,7 +100,7 @@ def test_synthetic_a_one_time_charge_on_a_subscription_is_a_purchase() -> None:
 
 
 def test_synthetic_a_scheduled_cancellation_tells_nothing_until_it_takes_effect() -> None:
-    change = {"action": "cancel", "effective_at": bodies.stamp(AT), "resume_at": None}
+    change = {"action": "cancel", "effective_at": payloads.stamp(AT), "resume_at": None}
     ended = updated(status="canceled", canceled_at=AT, updated_at=AT)
 
     assert rows(settled(CREATED, FIRST_PAID, updated(scheduled_change=change)))[1:] == []
@@ -120,9 +120,9 @@ def test_synthetic_a_scheduled_cancellation_tells_nothing_until_it_takes_effect(
     ids=["approved", "asked for and approved", "rejected", "credit", "chargeback", "warning"],
 )
 def test_synthetic_adjustments(adjustments: list[dict[str, Any]], expected: list[tuple[str, str, str]]) -> None:
-    told = [("adjustment.updated", an_adjustment(**more)) for more in adjustments]
+    events = [("adjustment.updated", an_adjustment(**more)) for more in adjustments]
 
-    assert rows(settled(CREATED, FIRST_PAID, *told))[1:] == expected
+    assert rows(settled(CREATED, FIRST_PAID, *events))[1:] == expected
 
 
 @pytest.mark.parametrize("action", ["chargeback", "chargeback_warning"])
@@ -137,12 +137,12 @@ def test_synthetic_a_chargeback_that_is_reversed_comes_back(action: str) -> None
 
 
 def test_synthetic_several_partial_refunds_are_one_event_each() -> None:
-    told = [
+    events = [
         ("adjustment.updated", {**an_adjustment(minor=minor), "id": f"adj_{number}"})
         for number, minor in enumerate((1000, 1500, 2400))
     ]
 
-    assert rows(settled(CREATED, FIRST_PAID, *told))[1:] == [
+    assert rows(settled(CREATED, FIRST_PAID, *events))[1:] == [
         ("refund", "-10.00", "0"),
         ("refund", "-15.00", "0"),
         ("refund", "-24.00", "0"),
@@ -151,9 +151,9 @@ def test_synthetic_several_partial_refunds_are_one_event_each() -> None:
 
 def test_synthetic_a_discount_that_ends_raises_the_level() -> None:
     half = {"id": "dsc_half", "type": "percentage", "amount": "50", "recur": True, "maximum_recurring_intervals": 1}
-    at_work = {"id": "dsc_half", "starts_at": bodies.stamp(STARTED), "ends_at": bodies.stamp(AT)}
+    at_work = {"id": "dsc_half", "starts_at": payloads.stamp(STARTED), "ends_at": payloads.stamp(AT)}
     state = a_subscription(started_at=STARTED, updated_at=STARTED, discount=at_work)
-    paid = a_transaction(bodies.line(PRO, amount=4900, discount=2450), discount_id="dsc_half")
+    paid = a_transaction(payloads.line(PRO, amount=4900, discount=2450), discount_id="dsc_half")
 
     events = settled(
         ("subscription.created", state),
@@ -168,8 +168,8 @@ def test_synthetic_a_discount_that_ends_raises_the_level() -> None:
 
 def test_synthetic_a_trial_that_converts_starts_with_its_first_payment() -> None:
     trying = a_subscription(status="trialing", started_at=STARTED, updated_at=STARTED, trial_ends_at=AT)
-    nothing = a_transaction(bodies.line(PRO, amount=0))
-    paid = {"lines": [bodies.line(PRO, amount=4900, rate="1")], "origin": "subscription_recurring"}
+    nothing = a_transaction(payloads.line(PRO, amount=0))
+    paid = {"lines": [payloads.line(PRO, amount=4900, rate="1")], "origin": "subscription_recurring"}
 
     events = settled(
         ("subscription.created", trying), ("transaction.completed", nothing), updated(), later("txn_2", **paid)

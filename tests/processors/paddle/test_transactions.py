@@ -9,10 +9,10 @@ import pytest
 
 from processors.facts import Discount, Ids, Interval, Line, Membership, Price, Product, Reason
 from processors.money import Currency, Money
-from processors.paddle import bodies
-from processors.paddle.bodies import Plan
-from processors.paddle.stories import EBOOK, PRO, TEAM
-from tests.processors.paddle.telling import AT, VISIT, a_transaction, payment, told
+from processors.paddle.simulation import payloads
+from processors.paddle.simulation.customer import EBOOK, PRO, TEAM
+from processors.paddle.simulation.payloads import Plan
+from tests.processors.paddle.translating import AT, VISIT, a_transaction, payment, translated
 
 USD = Currency(code="USD", digits=2)
 YEARLY = Plan(id="yearly", minor=49000, name="Pro", interval="year")
@@ -28,7 +28,7 @@ def test_a_first_payment_names_money_subscription_and_visit() -> None:
 
 
 def test_the_recurring_line_is_told_without_tax() -> None:
-    line = bodies.line(PRO, amount=9800, quantity=2, tax=1960, discount=980)
+    line = payloads.line(PRO, amount=9800, quantity=2, tax=1960, discount=980)
 
     found = payment(a_transaction(line, quantity=2))
 
@@ -47,7 +47,7 @@ def test_the_recurring_line_is_told_without_tax() -> None:
 
 
 def test_credit_is_not_paid() -> None:
-    found = payment(a_transaction(bodies.line(TEAM, amount=9900), credit=4900))
+    found = payment(a_transaction(payloads.line(TEAM, amount=9900), credit=4900))
 
     assert found.amount.minor == 5000
 
@@ -81,7 +81,7 @@ def test_the_origin_says_why_it_was_asked_for(
 
 
 def test_a_prorated_line_is_no_measure() -> None:
-    line = bodies.line(TEAM, amount=2500, rate="0.5")
+    line = payloads.line(TEAM, amount=2500, rate="0.5")
 
     (only,) = payment(a_transaction(line, plan=TEAM, origin="subscription_update")).lines or ()
 
@@ -90,7 +90,7 @@ def test_a_prorated_line_is_no_measure() -> None:
 
 @pytest.mark.parametrize("rate", ["1", "1.0", 1])
 def test_a_renewal_states_a_proration_of_one_and_is_a_whole_period(rate: Any) -> None:
-    line = {**bodies.line(PRO, amount=4900), "proration": {"rate": rate}}
+    line = {**payloads.line(PRO, amount=4900), "proration": {"rate": rate}}
 
     (only,) = payment(a_transaction(line, origin="subscription_recurring")).lines or ()
 
@@ -98,7 +98,7 @@ def test_a_renewal_states_a_proration_of_one_and_is_a_whole_period(rate: Any) ->
 
 
 def test_what_a_checkout_bills_for_a_price_with_a_trial_is_the_trial() -> None:
-    entity = a_transaction(bodies.line(PRO, amount=100))
+    entity = a_transaction(payloads.line(PRO, amount=100))
     entity["items"][0]["price"]["trial_period"] = {"interval": "day", "frequency": 14}
 
     found = payment(entity)
@@ -118,9 +118,11 @@ def test_a_renewal_of_a_price_that_once_had_a_trial_is_a_whole_period() -> None:
 
 
 def test_negative_totals_move_no_money_and_negative_lines_measure_nothing() -> None:
-    taken_back = bodies.line(TEAM, amount=-6600, quantity=-1, rate="0.66")
+    taken_back = payloads.line(TEAM, amount=-6600, quantity=-1, rate="0.66")
 
-    found = payment(a_transaction(taken_back, bodies.line(PRO, amount=3234, rate="0.66"), origin="subscription_update"))
+    found = payment(
+        a_transaction(taken_back, payloads.line(PRO, amount=3234, rate="0.66"), origin="subscription_update")
+    )
 
     assert found.amount.minor == 0  # -66.00 + 32.34: the rest is credit on the customer's balance
 
@@ -134,7 +136,7 @@ def test_a_currency_without_decimals_is_counted_whole() -> None:
 
 
 def test_the_currency_is_the_transactions_whatever_its_prices_say() -> None:
-    found = payment(a_transaction(bodies.line(PRO, amount=3900), currency="GBP"))
+    found = payment(a_transaction(payloads.line(PRO, amount=3900), currency="GBP"))
 
     assert found.amount == Money(minor=3900, currency=Currency(code="GBP", digits=2))
 
@@ -148,7 +150,7 @@ def test_a_discount_is_named_by_its_id() -> None:
 
 
 def test_names_and_prices_are_remembered() -> None:
-    known = told("transaction.completed", a_transaction()).known
+    known = translated("transaction.completed", a_transaction()).catalog
 
     assert Product(id="pro_pro", name="Pro") in known
     assert any(isinstance(one, Price) and one.id == "pri_pro" and one.unit_amount == 4900 for one in known)
@@ -160,14 +162,14 @@ def test_what_has_no_id_no_currency_or_no_total_gives_a_reason(key: str) -> None
     entity["details"]["totals"].pop("currency_code")
     del entity[key]
 
-    translation = told("transaction.completed", entity)
+    translation = translated("transaction.completed", entity)
 
     assert translation.facts == ()
     assert translation.reason == "the transaction has no id, no total or no currency"
 
 
 def test_older_payloads_without_a_grand_totals_tax_tell_the_totals() -> None:
-    entity = a_transaction(bodies.line(PRO, amount=4900, tax=980))
+    entity = a_transaction(payloads.line(PRO, amount=4900, tax=980))
     del entity["details"]["totals"]["grand_total_tax"]
 
     assert payment(entity).tax == 980
@@ -175,7 +177,7 @@ def test_older_payloads_without_a_grand_totals_tax_tell_the_totals() -> None:
 
 @pytest.mark.parametrize("stated", [None, "931"])
 def test_of_an_older_tax_only_the_share_that_credit_left_is_paid(stated: str | None) -> None:
-    entity = a_transaction(bodies.line(PRO, amount=4900, tax=931), credit=3000)
+    entity = a_transaction(payloads.line(PRO, amount=4900, tax=931), credit=3000)
     entity["details"]["totals"]["grand_total_tax"] = stated
 
     found = payment(entity)
@@ -184,15 +186,15 @@ def test_of_an_older_tax_only_the_share_that_credit_left_is_paid(stated: str | N
 
 
 def test_the_grand_totals_own_tax_is_taken_as_stated() -> None:
-    entity = a_transaction(bodies.line(PRO, amount=4900, tax=931), credit=3000)
+    entity = a_transaction(payloads.line(PRO, amount=4900, tax=931), credit=3000)
     entity["details"]["totals"]["grand_total_tax"] = "451"
 
     assert payment(entity).tax == 451
 
 
 def test_what_is_taken_back_of_a_whole_period_is_no_measure() -> None:
-    taken_back = bodies.line(PRO, amount=-4900, quantity=-1, rate="1")
+    taken_back = payloads.line(PRO, amount=-4900, quantity=-1, rate="1")
 
-    found = payment(a_transaction(bodies.line(TEAM, amount=9900, rate="1"), taken_back, plans=[(TEAM, 1), (PRO, 1)]))
+    found = payment(a_transaction(payloads.line(TEAM, amount=9900, rate="1"), taken_back, plans=[(TEAM, 1), (PRO, 1)]))
 
     assert [(line.amount, line.proration) for line in found.lines or ()] == [(9900, False), (-4900, True)]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.paddle import bodies
-from processors.paddle.simulate import SCENARIOS
+from processors.paddle.simulation import payloads
+from processors.paddle.simulation.scenarios import SCENARIOS
 from processors.paddle.translate import EVENTS, SILENT, TRANSLATORS, translate
-from tests.processors.paddle.telling import AT, a_transaction, told
+from tests.processors.paddle.translating import AT, a_transaction, translated
 
 LIFE = [body for name in ("lifecycle", "trial", "chargeback") for body in SCENARIOS[name].events("ada", AT)]
 ODD = st.recursive(
@@ -61,7 +61,7 @@ def test_every_event_that_paddle_sends_has_its_place() -> None:
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_what_tells_nothing_of_revenue_says_so(kind: str) -> None:
-    translation = told(kind, {"id": "x_1"})
+    translation = translated(kind, {"id": "x_1"})
 
     assert translation.facts == ()
     assert translation.reason == f"{kind} tells nothing of revenue"
@@ -69,14 +69,14 @@ def test_what_tells_nothing_of_revenue_says_so(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SILENT)
 def test_what_is_no_money_yet_says_why(kind: str) -> None:
-    translation = told(kind, a_transaction())
+    translation = translated(kind, a_transaction())
 
     assert (translation.facts, translation.reason) == ((), SILENT[kind])
 
 
 @pytest.mark.parametrize("kind", TRANSLATORS)
 def test_an_entity_without_anything_in_it_gives_a_reason(kind: str) -> None:
-    translation = told(kind, {"something": "else"})
+    translation = translated(kind, {"something": "else"})
 
     assert translation.facts == ()
     assert translation.reason
@@ -84,7 +84,7 @@ def test_an_entity_without_anything_in_it_gives_a_reason(kind: str) -> None:
 
 @pytest.mark.parametrize("key", ["event_id", "event_type", "occurred_at"])
 def test_an_envelope_that_lacks_something_gives_a_reason(key: str) -> None:
-    body = json.loads(bodies.event("transaction.completed", a_transaction(), at=AT, event_id="evt_1"))
+    body = json.loads(payloads.event("transaction.completed", a_transaction(), at=AT, event_id="evt_1"))
     del body[key]
 
     translation = translate(json.dumps(body).encode(), {})
@@ -94,7 +94,7 @@ def test_an_envelope_that_lacks_something_gives_a_reason(key: str) -> None:
 
 @pytest.mark.parametrize("data", [None, [], "txn_1", {}])
 def test_an_event_without_an_entity_gives_a_reason(data: object) -> None:
-    assert told("transaction.completed", data).reason == "the event carries no entity"
+    assert translated("transaction.completed", data).reason == "the event carries no entity"
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"a": NaN}', b"{" * 50_000])

@@ -21,7 +21,7 @@ from processors.facts import (
     SubscriptionState,
 )
 from processors.money import Currency, Money
-from tests.processors.paddle_classic.telling import AT, PAID, REFUNDED, payment, refund, told
+from tests.processors.paddle_classic.translating import AT, PAID, REFUNDED, payment, refund, translated
 
 USD = Currency(code="USD", digits=2)
 ORDER = Ids(customer_id="4", subscription_id="7", invoice_id="order:55", payment_id="order:55", charge_id="payment:9")
@@ -41,12 +41,12 @@ def test_a_first_payment_names_money_tax_and_subscription() -> None:
 
 @pytest.mark.parametrize(("word", "stage"), [("1", Stage.CREATED), ("0", Stage.CHANGED)])
 def test_a_payment_tells_how_its_subscription_stands_and_how_its_plan_is_called(word: str, stage: Stage) -> None:
-    translation = told("subscription_payment_succeeded", {**PAID, "initial_payment": word})
+    translation = translated("subscription_payment_succeeded", {**PAID, "initial_payment": word})
 
     state, _ = translation.facts
     assert isinstance(state, SubscriptionState)
     assert (state.stage, state.now.status, state.ids.subscription_id) == (stage, Status.ACTIVE, "7")
-    assert translation.known == (Product(id="12345", name="Pro"),)
+    assert translation.catalog == (Product(id="12345", name="Pro"),)
 
 
 def test_its_line_is_net_of_tax() -> None:
@@ -105,7 +105,7 @@ def test_a_payment_without_an_order_goes_by_its_own_number() -> None:
     "more", [{"sale_gross": "much"}, {"currency": ""}, {"order_id": "", "subscription_payment_id": ""}]
 )
 def test_a_payment_that_names_too_little_gives_a_reason(more: dict[str, str]) -> None:
-    translation = told("subscription_payment_succeeded", {**PAID, **more})
+    translation = translated("subscription_payment_succeeded", {**PAID, **more})
 
     assert (translation.facts, translation.reason) == ((), "the alert names no order, no amount or no currency")
 
@@ -135,6 +135,6 @@ def test_a_dispute_takes_the_money_back() -> None:
 
 @pytest.mark.parametrize("more", [{"gross_refund": ""}, {"order_id": "", "subscription_payment_id": ""}])
 def test_a_refund_that_names_too_little_gives_a_reason(more: dict[str, str]) -> None:
-    assert told("payment_refunded", {**REFUNDED, **more}).reason == (
+    assert translated("payment_refunded", {**REFUNDED, **more}).reason == (
         "the alert names no order, no amount or no currency"
     )

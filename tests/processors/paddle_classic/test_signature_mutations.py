@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from processors.base import SignatureError
+from processors.interface import SignatureError
 from processors.paddle_classic import processor
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -103,11 +103,11 @@ def sounds() -> Sequence[Sound]:
     """Alerts of scenarios, and invented ones with odd texts."""
     chance = Random(SEED)
     scenarios = processor.scenarios.values()
-    told = [dict(parse_qsl(body.decode(), True)) for one in scenarios for body in one.events("mutation", NOW)]
-    for number in range(SOUND - len(told)):
+    alerts = [dict(parse_qsl(body.decode(), True)) for one in scenarios for body in one.events("mutation", NOW)]
+    for number in range(SOUND - len(alerts)):
         odd = {f"{chance.choice(WORDS[:4])}_{place}": chance.choice(WORDS) for place in range(chance.randint(0, 9))}
-        told.append({"alert_name": "payment_succeeded", **odd, "alert_id": str(number)})
-    return [Sound(fields=fields, proof=signed(as_php(fields))) for fields in told]
+        alerts.append({"alert_name": "payment_succeeded", **odd, "alert_id": str(number)})
+    return [Sound(fields=fields, proof=signed(as_php(fields))) for fields in alerts]
 
 
 def in_other_words(sound: Sound, chance: Random) -> bytes:
@@ -151,12 +151,12 @@ def edited(chance: Random, text: bytes) -> bytes:
     )
 
 
-def told(sound: Sound, **changed: str) -> bytes:
+def form_of(sound: Sound, **changed: str) -> bytes:
     return form({**sound.proven, **changed})
 
 
 def proven_by(sound: Sound, proof: bytes) -> bytes:
-    return told(sound, p_signature=base64.b64encode(proof).decode())
+    return form_of(sound, p_signature=base64.b64encode(proof).decode())
 
 
 def a_name(chance: Random, sound: Sound) -> str:
@@ -188,9 +188,9 @@ SPOILS: Mapping[str, Spoil] = {
     "two edits": lambda chance, sound: edited(chance, edited(chance, sound.body) or b"a=1"),
     "empty": lambda chance, sound: chance.choice([b"", b"&", b"=", b"{}", b"p_signature="]),
     "JSON": lambda chance, sound: json.dumps(sound.proven).encode(),
-    "a value": lambda chance, sound: told(sound, **{a_name(chance, sound): str(chance.random())}),
-    "a blank value": lambda chance, sound: told(sound, alert_id=chance.choice(["", " ", "\0", "0"])),
-    "one more field": lambda chance, sound: told(sound, **{f"passthrough_{chance.random()}": "1"}),
+    "a value": lambda chance, sound: form_of(sound, **{a_name(chance, sound): str(chance.random())}),
+    "a blank value": lambda chance, sound: form_of(sound, alert_id=chance.choice(["", " ", "\0", "0"])),
+    "one more field": lambda chance, sound: form_of(sound, **{f"passthrough_{chance.random()}": "1"}),
     "one field less": lambda chance, sound: without(sound, a_name(chance, sound)),
     "a field renamed": lambda chance, sound: renamed(sound, a_name(chance, sound), f"x{chance.random()}"),
     "a field twice": lambda chance, sound: sound.body + b"&" + form({a_name(chance, sound): str(chance.random())}),
@@ -198,8 +198,8 @@ SPOILS: Mapping[str, Spoil] = {
     "proof absent": lambda chance, sound: form(sound.fields),
     "proof renamed": lambda chance, sound: renamed(sound, FIELD, chance.choice(["P_SIGNATURE", "p_sig", "signature"])),
     "proof twice": lambda chance, sound: sound.body + b"&" + form({FIELD: base64.b64encode(b"x").decode()}),
-    "proof of hex": lambda chance, sound: told(sound, p_signature=sound.proof.hex()),
-    "proof in other letters": lambda chance, sound: told(sound, p_signature=sound.proven[FIELD].swapcase()),
+    "proof of hex": lambda chance, sound: form_of(sound, p_signature=sound.proof.hex()),
+    "proof in other letters": lambda chance, sound: form_of(sound, p_signature=sound.proven[FIELD].swapcase()),
     "proof cut": lambda chance, sound: proven_by(sound, sound.proof[: chance.randrange(256)]),
     "proof with a bit flipped": lambda chance, sound: proven_by(
         sound, sized(number(sound) ^ (1 << chance.randrange(2048)))
@@ -213,10 +213,10 @@ SPOILS: Mapping[str, Spoil] = {
         sound, sized(chance.choice([0, 1, modulus() - 1, modulus(), 2**2048 - 1]))
     ),
     "proof of noise": lambda chance, sound: proven_by(sound, chance.randbytes(256)),
-    "proof of a word": lambda chance, sound: told(
+    "proof of a word": lambda chance, sound: form_of(
         sound, p_signature=chance.choice(["", " ", "true", "null", "===", "é", "A" * 5000, "AAAA"])
     ),
-    "another's alert": lambda chance, sound: told(sound, p_signature=chance.choice(sounds()).proven[FIELD]),
+    "another's alert": lambda chance, sound: form_of(sound, p_signature=chance.choice(sounds()).proven[FIELD]),
     "another key": lambda chance, sound: proven_by(sound, signed(as_php(sound.fields), keys()[1])),
     "another hash": lambda chance, sound: proven_by(
         sound, signed(as_php(sound.fields), kind=chance.choice([SHA256(), MD5()]))

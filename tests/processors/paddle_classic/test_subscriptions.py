@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from processors.facts import Ids, Interval, Stage, Status, SubscriptionState, Terms
-from tests.processors.paddle_classic.telling import AT, CANCELLED, CREATED, UPDATED, state, told
+from tests.processors.paddle_classic.translating import AT, CANCELLED, CREATED, UPDATED, state, translated
 
 VISIT = {"visitor_fingerprint": "fp_ada", "session_id": "sess_ada"}
 
@@ -79,7 +79,7 @@ def test_an_update_whose_old_values_cannot_be_read_still_says_how_it_stands() ->
 
 
 def test_a_cancellation_says_at_once_when_it_ends_and_ends_then() -> None:
-    scheduled, ended = told("subscription_cancelled", CANCELLED).facts
+    scheduled, ended = translated("subscription_cancelled", CANCELLED).facts
 
     assert isinstance(scheduled, SubscriptionState)
     assert isinstance(ended, SubscriptionState)
@@ -185,7 +185,7 @@ def test_what_ends_far_ahead_was_paid_for_a_year(ends: str, period: tuple[Interv
 )
 @pytest.mark.parametrize("key", ["subscription_id", "currency", "subscription_plan_id"])
 def test_what_names_too_little_gives_a_reason(name: str, fields: dict[str, str], key: str) -> None:
-    translation = told(name, {**fields, key: ""})
+    translation = translated(name, {**fields, key: ""})
 
     assert translation.facts == ()
     assert translation.reason == "the alert names no subscription, plan, status, price or currency"
@@ -193,7 +193,7 @@ def test_what_names_too_little_gives_a_reason(name: str, fields: dict[str, str],
 
 @pytest.mark.parametrize("key", ["subscription_id", "currency"])
 def test_an_end_that_does_not_say_of_what_gives_a_reason(key: str) -> None:
-    assert told("subscription_cancelled", {**CANCELLED, key: ""}).facts == ()
+    assert translated("subscription_cancelled", {**CANCELLED, key: ""}).facts == ()
 
 
 @pytest.mark.parametrize("more", [{"unit_price": "unit_price"}, {"quantity": ""}, {"subscription_plan_id": ""}])
@@ -206,7 +206,7 @@ def test_an_end_is_an_end_whatever_it_was_sold_for(more: dict[str, str]) -> None
 
 @pytest.mark.parametrize("more", [{"unit_price": "unit_price"}, {"quantity": "-1"}, {"status": "frozen"}])
 def test_what_cannot_be_read_gives_a_reason(more: dict[str, str]) -> None:
-    assert told("subscription_created", {**CREATED, **more}).facts == ()
+    assert translated("subscription_created", {**CREATED, **more}).facts == ()
 
 
 # ---- Whose it is --------------------------------------------------------------------------------------------------

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from processors.facts import Refund, Status, SubscriptionState
 from processors.interface import Translation
 from processors.paddle_classic.translate import SILENT, TRANSLATORS, translate
-from tests.processors.paddle_classic.telling import CANCELLED, CREATED, PAID, REFUNDED, TABLE, UPDATED, body, told
+from tests.processors.paddle_classic.translating import (
+    CANCELLED,
+    CREATED,
+    PAID,
+    REFUNDED,
+    TABLE,
+    UPDATED,
+    body,
+    translated,
+)
 
 CLASSIC = Path(__file__).resolve().parents[2] / "fixtures" / "paddle" / "classic"
 OTHERS = (
@@ -36,12 +45,12 @@ FULL = {
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_tells_nothing_of_revenue_says_so(name: str) -> None:
-    assert told(name, {}) == Translation(reason=f"{name} tells nothing of revenue")
+    assert translated(name, {}) == Translation(reason=f"{name} tells nothing of revenue")
 
 
 @pytest.mark.parametrize("name", SILENT)
 def test_what_is_no_money_says_why(name: str) -> None:
-    assert told(name, PAID) == Translation(reason=SILENT[name])
+    assert translated(name, PAID) == Translation(reason=SILENT[name])
 
 
 @pytest.mark.parametrize("name", TRANSLATORS)
@@ -54,7 +63,7 @@ def test_an_alert_without_anything_in_it_gives_a_reason(name: str) -> None:
 
 @pytest.mark.parametrize("key", ["alert_id", "alert_name", "event_time"])
 def test_an_alert_that_lacks_its_head_gives_a_reason(key: str) -> None:
-    assert told("payment_succeeded", PAID, **{key: ""}).reason == (
+    assert translated("payment_succeeded", PAID, **{key: ""}).reason == (
         "no alert: alert_id, alert_name or event_time is missing"
     )
 

@@ -18,7 +18,7 @@ from bridge.web import create_app
 from bridge.worker.route import route
 from bridge.worker.settle import settle_due
 from processors.paddle_classic import processor
-from processors.paddle_classic.stories import PLANS, PRO, Story
+from processors.paddle_classic.simulation.customer import PLANS, PRO, Customer
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(days=10)
 PUBLIC = (
@@ -57,13 +57,13 @@ class Bridge:
         route(self.store, self.settings, "tests", now)
         settle_due(self.store, self.settings, "tests", now)
         with self.store.reading() as tx:
-            told = [json.loads(found.body) for found in reversed(outbox.listing(tx))]
-        return [(one["event_type"], one["amount"], one.get("mrr_impact")) for one in told]
+            events = [json.loads(found.body) for found in reversed(outbox.listing(tx))]
+        return [(one["event_type"], one["amount"], one.get("mrr_impact")) for one in events]
 
 
 def test_alerts_become_events_and_a_scheduled_end_waits_for_its_day(sqlite_store: Store) -> None:
     bridge = Bridge(settings=load(ENVIRON), store=sqlite_store)
-    story = Story.begin("ada", START).subscribe(PRO).later(days=3).cancel()
+    story = Customer.begin("ada", START).subscribe(PRO).later(days=3).cancel()
     soon = datetime.now(UTC) + timedelta(seconds=5)
     its_day = START + timedelta(days=31)
 
@@ -79,7 +79,7 @@ def test_alerts_become_events_and_a_scheduled_end_waits_for_its_day(sqlite_store
 
 def test_a_tampered_alert_is_refused(sqlite_store: Store) -> None:
     client = create_app(load(ENVIRON), sqlite_store).test_client()
-    (body,) = Story.begin("ada", START).buy().webhooks
+    (body,) = Customer.begin("ada", START).buy().webhooks
     signed = processor.sign(body, processor.demo_secret, START)
 
     answer = client.post(

@@ -11,7 +11,6 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from processors.base import Api
 from processors.facts import (
     Coupon,
     Discount,
@@ -24,10 +23,11 @@ from processors.facts import (
     Stage,
     SubscriptionState,
 )
+from processors.interface import Api
 from processors.stripe import processor
 from processors.stripe.account import Account, connect
 from processors.stripe.api import StripeApi
-from processors.stripe.bodies import (
+from processors.stripe.simulation.payloads import (
     charge,
     coupon,
     discount,
@@ -40,7 +40,7 @@ from processors.stripe.bodies import (
     product,
     subscription,
 )
-from tests.processors.stripe.telling import AT, told
+from tests.processors.stripe.translating import AT, translated
 
 MONTH = (AT, AT.replace(month=12))
 PRO = price("price_1", minor=4900)
@@ -88,7 +88,7 @@ def the_invoice_of(payment_id: str, billing_reason: str = "subscription_cycle") 
 
 def a_charge() -> Payment:
     found = charge("ch_1", minor=4900, customer="cus_1", created=AT, payment_intent="pi_1")
-    (payment,) = told("charge.succeeded", found).facts
+    (payment,) = translated("charge.succeeded", found).facts
     assert isinstance(payment, Payment)
     return payment
 
@@ -108,7 +108,7 @@ def test_prices_coupons_and_products_are_known_by_their_ids(account: Account, ht
     httpserver.expect_request("/v1/coupons/TEN").respond_with_json(TEN)
     httpserver.expect_request("/v1/products/prod_1").respond_with_json(product("prod_1", name="Pro"))
 
-    found = account.known([("price", "price_1"), ("product", "prod_1"), ("coupon", "TEN")])
+    found = account.lookup([("price", "price_1"), ("product", "prod_1"), ("coupon", "TEN")])
 
     assert [type(one) for one in found] == [Coupon, Price, Product]
 
@@ -116,7 +116,7 @@ def test_prices_coupons_and_products_are_known_by_their_ids(account: Account, ht
 def test_what_does_not_exist_is_not_known(account: Account, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/prices/price_1").respond_with_json({"error": {}}, status=404)
 
-    assert account.known([("price", "price_1"), ("weather", "today")]) == []
+    assert account.lookup([("price", "price_1"), ("weather", "today")]) == []
 
 
 def test_a_discount_is_known_through_the_subscription_that_it_was_seen_on(
@@ -125,10 +125,10 @@ def test_a_discount_is_known_through_the_subscription_that_it_was_seen_on(
     taken = discount("di_1", TEN, customer="cus_1", subscription="sub_1", start=AT)
     expanded = {**a_subscription(), "discounts": [{**taken, "source": {"type": "coupon", "coupon": TEN}}]}
     httpserver.expect_request("/v1/subscriptions/sub_1").respond_with_json(expanded)
-    seen = told("customer.subscription.updated", a_subscription(discounts=[taken])).facts
+    seen = translated("customer.subscription.updated", a_subscription(discounts=[taken])).facts
 
-    account.context(seen, {"sub_1"})
-    found = account.known([("discount", "di_1"), ("discount", "di_of_nobody")])
+    account.related_facts(seen, {"sub_1"})
+    found = account.lookup([("discount", "di_1"), ("discount", "di_of_nobody")])
 
     assert [one.id for one in found if isinstance(one, Discount)] == ["di_1"]
     assert [one.id for one in found if isinstance(one, Coupon)] == ["TEN"]
@@ -143,7 +143,7 @@ def test_a_charge_that_cannot_name_its_invoice_is_joined_to_it_and_to_its_subscr
     httpserver.expect_request("/v1/invoice_payments").respond_with_json(listed([the_invoice_of("pi_1")]))
     httpserver.expect_request("/v1/subscriptions/sub_1").respond_with_json(a_subscription())
 
-    link, total, state = account.context([a_charge()], set())
+    link, total, state = account.related_facts([a_charge()], set())
 
     assert isinstance(link, Link)
     assert link.ids == Ids(customer_id="cus_1", subscription_id="sub_1", invoice_id="in_1", payment_id="pi_1")
@@ -156,7 +156,7 @@ def test_a_charge_that_cannot_name_its_invoice_is_joined_to_it_and_to_its_subscr
 def test_a_subscription_that_a_payment_started_begins_with_it(account: Account, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/subscriptions/sub_1").respond_with_json(a_subscription())
 
-    (state,) = account.context(told("invoice.paid", an_invoice("subscription_create")).facts, set())
+    (state,) = account.related_facts(translated("invoice.paid", an_invoice("subscription_create")).facts, set())
 
     assert isinstance(state, SubscriptionState)
     assert state.stage is Stage.CREATED
@@ -165,24 +165,24 @@ def test_a_subscription_that_a_payment_started_begins_with_it(account: Account, 
 def test_a_subscription_that_has_ended_by_now_tells_its_own_end(account: Account, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/subscriptions/sub_1").respond_with_json(a_subscription(status="canceled"))
 
-    assert account.context(told("invoice.paid", an_invoice("subscription_cycle")).facts, set()) == []
+    assert account.related_facts(translated("invoice.paid", an_invoice("subscription_cycle")).facts, set()) == []
 
 
 def test_a_charge_without_an_invoice_stays_open(account: Account, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/invoice_payments").respond_with_json(listed([]))
 
-    assert account.context([a_charge()], set()) == []
+    assert account.related_facts([a_charge()], set()) == []
 
 
 def test_what_is_seen_or_said_is_not_asked_for(account: Account, httpserver: HTTPServer) -> None:
-    paid = told(
+    paid = translated(
         "invoice_payment.paid", invoice_payment("inpay_1", invoice="in_1", amount_paid=4900, payment_intent="pi_1")
     )
-    known = told("customer.subscription.updated", a_subscription())
-    bill = told("invoice.paid", an_invoice("subscription_cycle"))
+    known = translated("customer.subscription.updated", a_subscription())
+    bill = translated("invoice.paid", an_invoice("subscription_cycle"))
 
-    assert account.context([a_charge(), *paid.facts, *known.facts, *bill.facts], set()) == []
-    assert account.context([a_charge(), *bill.facts], {"pi_1", "sub_1"}) == []
+    assert account.related_facts([a_charge(), *paid.facts, *known.facts, *bill.facts], set()) == []
+    assert account.related_facts([a_charge(), *bill.facts], {"pi_1", "sub_1"}) == []
     assert list(asked(httpserver)) == []
     assert [one.membership for one in paid.facts if isinstance(one, Payment)] == [Membership.INVOICE]
 
@@ -234,8 +234,8 @@ def test_a_thin_events_object_is_fetched_as_a_body(account: Account, httpserver:
     path = processor.translate(body, {}).fetch
 
     assert path is not None
-    assert processor.completed is not None
-    (state,) = processor.translate(processor.completed(body, account.fetch(path)), {}).facts
+    assert processor.complete_event is not None
+    (state,) = processor.translate(processor.complete_event(body, account.fetch(path)), {}).facts
 
     assert isinstance(state, SubscriptionState)
     assert state.ids.subscription_id == "sub_1"

@@ -14,15 +14,15 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from processors.stripe.api import StripeApi, StripeApiError
-from processors.stripe.bodies import item, listed, price, subscription
-from tests.processors.stripe.telling import AT
+from processors.stripe.simulation.payloads import item, listed, price, subscription
+from tests.processors.stripe.translating import AT
 
 KEY = "rk_test_not_a_real_key"
 MONTH = (AT, AT.replace(month=12))
 
 
 class Waits(list[float]):
-    """Notes how long it was told to wait, and does not."""
+    """Records the requested waits without waiting."""
 
     def __call__(self, seconds: float) -> None:
         self.append(seconds)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from processors.facts import Attribution, Ids, Membership, Payment, Place, Reason
-from processors.stripe.bodies import checkout_session
-from tests.processors.stripe.telling import fact, told
+from processors.stripe.simulation.payloads import checkout_session
+from tests.processors.stripe.translating import fact, translated
 
 VISIT = {"visitor_fingerprint": "fp_1", "session_id": "sess_1"}
 
@@ -25,7 +25,7 @@ def a_session(**more: Any) -> dict[str, Any]:
 
 
 def facts(found: dict[str, Any], kind: str = "checkout.session.completed") -> tuple[Attribution, Payment]:
-    origin, payment = told(kind, found).facts
+    origin, payment = translated(kind, found).facts
     assert isinstance(origin, Attribution)
     assert isinstance(payment, Payment)
     return origin, payment
@@ -64,7 +64,7 @@ def test_a_paid_session_in_payment_mode_is_a_one_off() -> None:
 
 
 def test_a_delayed_method_is_paid_when_it_succeeds() -> None:
-    unpaid = told("checkout.session.completed", a_session(payment_status="unpaid"))
+    unpaid = translated("checkout.session.completed", a_session(payment_status="unpaid"))
     _, payment = facts(a_session(), "checkout.session.async_payment_succeeded")
 
     assert [type(one) for one in unpaid.facts] == [Attribution]
@@ -72,7 +72,7 @@ def test_a_delayed_method_is_paid_when_it_succeeds() -> None:
 
 
 def test_a_delayed_method_that_fails_pays_nothing() -> None:
-    found = told("checkout.session.async_payment_failed", a_session(payment_status="unpaid"))
+    found = translated("checkout.session.async_payment_failed", a_session(payment_status="unpaid"))
 
     assert [type(one) for one in found.facts] == [Attribution]
 
@@ -81,7 +81,7 @@ def test_a_delayed_method_that_fails_pays_nothing() -> None:
     "more", [{"mode": "subscription"}, {"mode": "setup"}, {"payment_status": "no_payment_required"}]
 )
 def test_only_payment_mode_and_paid_is_money(more: dict[str, Any]) -> None:
-    assert [type(one) for one in told("checkout.session.completed", a_session(**more)).facts] == [Attribution]
+    assert [type(one) for one in translated("checkout.session.completed", a_session(**more)).facts] == [Attribution]
 
 
 def test_a_session_with_an_invoice_belongs_to_it() -> None:
@@ -114,8 +114,8 @@ def test_a_subscription_is_never_a_guests() -> None:
 
 
 def test_an_expired_session_says_nothing() -> None:
-    assert told("checkout.session.expired", a_session()).reason == "a checkout session that was not completed"
+    assert translated("checkout.session.expired", a_session()).reason == "a checkout session that was not completed"
 
 
 def test_a_session_without_an_id_says_nothing() -> None:
-    assert told("checkout.session.completed", {**a_session(), "id": None}).facts == ()
+    assert translated("checkout.session.completed", {**a_session(), "id": None}).facts == ()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from processors.facts import Attribution, Ids, Place
-from processors.stripe.bodies import customer
-from tests.processors.stripe.telling import AT, fact, told
+from processors.stripe.simulation.payloads import customer
+from tests.processors.stripe.translating import AT, fact, translated
 
 
 @pytest.mark.parametrize("kind", ["customer.created", "customer.updated"])
@@ -23,8 +23,8 @@ def test_a_customers_metadata_is_told(kind: str) -> None:
 
 
 def test_a_customer_without_metadata_says_nothing() -> None:
-    assert told("customer.created", customer("cus_1")).reason == "a customer without metadata"
+    assert translated("customer.created", customer("cus_1")).reason == "a customer without metadata"
 
 
 def test_a_deleted_customer_says_nothing_by_itself() -> None:
-    assert told("customer.deleted", customer("cus_1")).reason == "its subscriptions end with events of their own"
+    assert translated("customer.deleted", customer("cus_1")).reason == "its subscriptions end with events of their own"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from processors.facts import Coupon, Discount, Duration, Ids, Link
-from processors.stripe.bodies import Shape, coupon, discount
 from processors.stripe.discounts import coupon_of, discount_of, discounts_on
-from tests.processors.stripe.telling import AT, told, without
+from processors.stripe.simulation.payloads import Shape, coupon, discount
+from tests.processors.stripe.translating import AT, translated, without
 
 QUARTER = coupon("QUARTER", percent=25.5, duration="repeating", months=3, name="A quarter off")
 QUARTER_OFF = Coupon(id="QUARTER", percent=Decimal("25.5"), duration=Duration.REPEATING, name="A quarter off")
@@ -80,19 +80,19 @@ def test_nothing_readable_is_no_discount(holder: dict[str, Any]) -> None:
 def test_a_discount_is_remembered_and_its_subscription_looked_at_again(kind: str, shape: Shape) -> None:
     found = a_discount(shape)
 
-    translation = told(kind, found)
+    translation = translated(kind, found)
 
     assert translation.facts == (
         Link(at=AT, ids=Ids(customer_id="cus_1", subscription_id="sub_1"), processor_event_id="evt_1"),
     )
-    assert discount_of(found) in translation.known
-    assert (QUARTER_OFF in translation.known) is (shape is not Shape.CLOVER)
+    assert discount_of(found) in translation.catalog
+    assert (QUARTER_OFF in translation.catalog) is (shape is not Shape.CLOVER)
 
 
 def test_a_discount_that_was_taken_away_ended_then() -> None:
     found = a_discount(Shape.CLOVER, end=AT + timedelta(days=90))
 
-    (known,) = told("customer.discount.deleted", found).known
+    (known,) = translated("customer.discount.deleted", found).catalog
 
     assert isinstance(known, Discount)
     assert known.ends_at == AT
@@ -101,26 +101,26 @@ def test_a_discount_that_was_taken_away_ended_then() -> None:
 def test_a_discount_that_had_ended_before_keeps_its_end() -> None:
     found = a_discount(Shape.CLOVER, end=AT - timedelta(days=1))
 
-    (known,) = told("customer.discount.deleted", found).known
+    (known,) = translated("customer.discount.deleted", found).catalog
 
     assert isinstance(known, Discount)
     assert known.ends_at == AT - timedelta(days=1)
 
 
 def test_a_customers_own_discount_names_no_subscription() -> None:
-    (link,) = told("customer.discount.created", a_discount(Shape.CLOVER, subscription=None)).facts
+    (link,) = translated("customer.discount.created", a_discount(Shape.CLOVER, subscription=None)).facts
 
     assert link.ids == Ids(customer_id="cus_1")
 
 
 @pytest.mark.parametrize("kind", ["coupon.created", "coupon.updated", "coupon.deleted"])
 def test_a_coupon_is_remembered(kind: str) -> None:
-    assert told(kind, QUARTER).known == (QUARTER_OFF,)
+    assert translated(kind, QUARTER).catalog == (QUARTER_OFF,)
 
 
 def test_a_promotion_codes_coupon_is_remembered_where_it_stands_there() -> None:
     old = {"id": "promo_1", "object": "promotion_code", "coupon": QUARTER}
     clover = {"id": "promo_1", "object": "promotion_code", "promotion": {"type": "coupon", "coupon": "QUARTER"}}
 
-    assert told("promotion_code.created", old).known == (QUARTER_OFF,)
-    assert told("promotion_code.created", clover).known == ()
+    assert translated("promotion_code.created", old).catalog == (QUARTER_OFF,)
+    assert translated("promotion_code.created", clover).catalog == ()

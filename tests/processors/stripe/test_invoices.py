@@ -22,9 +22,9 @@ from processors.facts import (
     Reason,
 )
 from processors.money import Currency, Money
-from processors.stripe import bodies
-from processors.stripe.bodies import Shape, invoice, invoice_payment, line, price
-from tests.processors.stripe.telling import AT, BASIL_ON, SHAPES, fact, told, without
+from processors.stripe.simulation import payloads
+from processors.stripe.simulation.payloads import Shape, invoice, invoice_payment, line, price
+from tests.processors.stripe.translating import AT, BASIL_ON, SHAPES, fact, translated, without
 
 USD = Currency(code="USD", digits=2)
 NOVEMBER = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
@@ -102,7 +102,7 @@ def test_payments_expanded_by_the_api_name_the_payment() -> None:
 
 def test_a_body_of_both_shapes_is_read_once() -> None:
     both = {**an_invoice(Shape.OLD), **without(an_invoice(Shape.CLOVER), "lines")}
-    both["lines"] = bodies.listed([{**a_line(Shape.OLD), **a_line(Shape.CLOVER)}])
+    both["lines"] = payloads.listed([{**a_line(Shape.OLD), **a_line(Shape.CLOVER)}])
 
     found = paid(both)
 
@@ -134,7 +134,7 @@ def test_an_invoice_paid_out_of_band_carries_its_money(shape: Shape) -> None:
 
 @pytest.mark.parametrize("spoilt", [{"id": None}, {"currency": None}, {"amount_paid": None}, {"amount_paid": -1}])
 def test_an_invoice_without_id_amount_or_currency_is_no_payment(spoilt: dict[str, Any]) -> None:
-    assert told("invoice.paid", {**an_invoice(), **spoilt}).facts == ()
+    assert translated("invoice.paid", {**an_invoice(), **spoilt}).facts == ()
 
 
 # ---- Why it was paid ----------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def test_of_hundreds_of_lines_the_first_ten_are_told() -> None:
 
 
 def test_old_lines_make_their_prices_known() -> None:
-    known = told("invoice.paid", an_invoice(Shape.OLD)).known
+    known = translated("invoice.paid", an_invoice(Shape.OLD)).catalog
 
     assert [one.id for one in known if isinstance(one, Price)] == ["price_pro"]
 
@@ -303,14 +303,14 @@ def test_the_oldest_invoices_have_one_sum_of_tax() -> None:
 
 
 def test_discounts_are_told_with_their_coupon_where_it_stands_there() -> None:
-    quarter = bodies.coupon("QUARTER", percent=25, name="A quarter off")
-    found = bodies.discount("di_1", quarter, customer="cus_1", subscription="sub_1", start=AT, shape=Shape.OLD)
+    quarter = payloads.coupon("QUARTER", percent=25, name="A quarter off")
+    found = payloads.discount("di_1", quarter, customer="cus_1", subscription="sub_1", start=AT, shape=Shape.OLD)
     coupon = Coupon(id="QUARTER", percent=Decimal(25), duration=Duration.FOREVER, name="A quarter off")
     whole = Discount(id="di_1", coupon_id="QUARTER", coupon=coupon, starts_at=AT)
 
     assert paid(an_invoice(Shape.OLD, discounts=[found])).discounts == (whole,)
     assert paid(an_invoice(Shape.CLOVER, discounts=[found])).discounts == (Discount(id="di_1"),)
-    assert coupon in told("invoice.paid", an_invoice(Shape.OLD, discounts=[found])).known
+    assert coupon in translated("invoice.paid", an_invoice(Shape.OLD, discounts=[found])).catalog
 
 
 @pytest.mark.parametrize("shape", BASIL_ON)
@@ -381,7 +381,7 @@ def test_an_invoice_payment_may_be_a_part() -> None:
 def test_an_invoice_payment_without_invoice_or_amount_is_no_payment(spoilt: dict[str, Any]) -> None:
     found = invoice_payment("inpay_1", invoice="in_1", amount_paid=4900, payment_intent="pi_1")
 
-    assert told("invoice_payment.paid", {**found, **spoilt}).facts == ()
+    assert translated("invoice_payment.paid", {**found, **spoilt}).facts == ()
 
 
 # ---- Links --------------------------------------------------------------------------------------------------------
@@ -401,4 +401,4 @@ def test_an_invoice_that_is_not_paid_links_customer_and_subscription(kind: str) 
 def test_an_invoice_that_names_nothing_else_links_nothing() -> None:
     lonely = an_invoice(customer=None, subscription=None, lines=[])
 
-    assert told("invoice.finalized", lonely).reason == "an invoice that names nothing else"
+    assert translated("invoice.finalized", lonely).reason == "an invoice that names nothing else"

@@ -9,8 +9,8 @@ import pytest
 
 from processors.facts import Ids, Membership, Payment, Reason
 from processors.money import Currency, Money
-from processors.stripe.bodies import Shape, charge, payment_intent
-from tests.processors.stripe.telling import AT, BASIL_ON, SHAPES, fact, told, without
+from processors.stripe.simulation.payloads import Shape, charge, payment_intent
+from tests.processors.stripe.translating import AT, BASIL_ON, SHAPES, fact, translated, without
 
 USD = Currency(code="USD", digits=2)
 MINUTE = timedelta(minutes=1)
@@ -27,7 +27,7 @@ def payment(kind: str, found: dict[str, Any], previous: dict[str, Any] | None = 
     return read
 
 
-# ---- One payment, told by charge and by intent --------------------------------------------------------------------
+# ---- One payment, reported by charge and by intent ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -85,7 +85,7 @@ def test_an_authorisation_is_no_money_yet(kind: str) -> None:
 
 
 def test_a_pending_charge_is_no_money_yet() -> None:
-    assert told("charge.succeeded", a_charge(status="pending")).facts == ()
+    assert translated("charge.succeeded", a_charge(status="pending")).facts == ()
 
 
 def test_a_charge_captured_later_is_told_by_its_update() -> None:
@@ -97,7 +97,7 @@ def test_a_charge_captured_later_is_told_by_its_update() -> None:
 def test_an_older_charge_whose_description_changed_is_no_news() -> None:
     old = a_charge(created=AT - timedelta(days=6))
 
-    assert told("charge.updated", old, {"description": "Thanks"}).reason == (
+    assert translated("charge.updated", old, {"description": "Thanks"}).reason == (
         "an older charge whose capture did not change"
     )
 
@@ -112,7 +112,7 @@ def test_a_young_charge_that_gets_metadata_is_told_again_with_it() -> None:
     "spoilt", [{"id": None}, {"currency": "dollars"}, {"amount_captured": "many"}, {"amount_captured": -1}]
 )
 def test_a_charge_without_id_amount_or_currency_is_no_payment(spoilt: dict[str, Any]) -> None:
-    assert told("charge.succeeded", {**a_charge(payment_intent=None), **spoilt}).facts == ()
+    assert translated("charge.succeeded", {**a_charge(payment_intent=None), **spoilt}).facts == ()
 
 
 # ---- Whether an invoice stands behind it --------------------------------------------------------------------------

@@ -9,9 +9,9 @@ import pytest
 
 from processors.facts import Interval, Price, Product, Tier, TiersMode
 from processors.money import Currency
-from processors.stripe.bodies import plan_of, price, product
 from processors.stripe.prices import is_complete, price_of
-from tests.processors.stripe.telling import told
+from processors.stripe.simulation.payloads import plan_of, price, product
+from tests.processors.stripe.translating import translated
 
 USD = Currency(code="USD", digits=2)
 
@@ -135,24 +135,24 @@ def test_what_has_no_id_or_no_currency_is_no_price(found: Any) -> None:
 def test_a_price_is_remembered(kind: str) -> None:
     found = price("price_1", minor=4900)
 
-    translation = told(kind, found)
+    translation = translated(kind, found)
 
-    assert (translation.facts, translation.known) == ((), (read(found),))
+    assert (translation.facts, translation.catalog) == ((), (read(found),))
     assert translation.reason
 
 
 def test_an_update_of_a_tiered_price_does_not_make_its_tiers_forgotten() -> None:
     tiered = price("price_1", minor=None, tiers_mode="volume")
 
-    assert told("price.updated", tiered).known == ()
-    assert told("price.created", tiered).known == (read(tiered),)
+    assert translated("price.updated", tiered).catalog == ()
+    assert translated("price.created", tiered).catalog == (read(tiered),)
 
 
 @pytest.mark.parametrize("kind", ["product.created", "product.updated"])
 def test_a_products_name_is_remembered(kind: str) -> None:
-    assert told(kind, product("prod_1", name="Pro")).known == (Product(id="prod_1", name="Pro"),)
+    assert translated(kind, product("prod_1", name="Pro")).catalog == (Product(id="prod_1", name="Pro"),)
 
 
 def test_what_is_deleted_stays_known() -> None:
-    assert told("price.deleted", price("price_1", minor=1)).reason == "what it cost stays known"
-    assert told("product.deleted", product("prod_1", name="Pro")).reason == "its name stays known"
+    assert translated("price.deleted", price("price_1", minor=1)).reason == "what it cost stays known"
+    assert translated("product.deleted", product("prod_1", name="Pro")).reason == "its name stays known"

@@ -25,10 +25,10 @@ from processors.facts import (
     SubscriptionState,
 )
 from processors.interface import Translation
-from processors.stripe.simulation.payloads import event
 from processors.stripe.envelope import Snapshot
+from processors.stripe.simulation.payloads import event
 from processors.stripe.translate import READERS, translate
-from tests.processors.stripe.telling import AT
+from tests.processors.stripe.translating import AT
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "stripe"
 # More dates of the same resources, where they lie next to the checkout.
@@ -373,15 +373,15 @@ def test_every_resource_given_to_every_reader_raises_nothing(date: str) -> None:
 
 @pytest.mark.parametrize("date", sorted(OPENAPI))
 def test_the_resources_that_carry_money_and_mrr_are_understood_at_every_date(date: str) -> None:
-    told = {(name, kind): kinds(translation) for name, kind, translation in wrapped(date)}
+    found = {(name, kind): kinds(translation) for name, kind, translation in wrapped(date)}
 
-    assert told["invoice", "invoice.paid"] == ["Payment"]
-    assert told["payment_intent", "payment_intent.succeeded"] == ["Payment"]
-    assert told["refund", "refund.created"] == ["Refund"]
-    assert told["dispute", "charge.dispute.funds_withdrawn"] == ["Refund"]
-    assert told["subscription", "customer.subscription.updated"] == ["SubscriptionState"]
-    assert told["checkout.session", "checkout.session.completed"] == ["Attribution"]
-    assert told["discount", "customer.discount.created"] == ["Link"]
+    assert found["invoice", "invoice.paid"] == ["Payment"]
+    assert found["payment_intent", "payment_intent.succeeded"] == ["Payment"]
+    assert found["refund", "refund.created"] == ["Refund"]
+    assert found["dispute", "charge.dispute.funds_withdrawn"] == ["Refund"]
+    assert found["subscription", "customer.subscription.updated"] == ["SubscriptionState"]
+    assert found["checkout.session", "checkout.session.completed"] == ["Attribution"]
+    assert found["discount", "customer.discount.created"] == ["Link"]
 
 
 @pytest.mark.parametrize("date", sorted(OPENAPI))

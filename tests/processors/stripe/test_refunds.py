@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from processors.facts import Ids, Link, Refund, RefundKind, RefundStatus
-from processors.stripe.bodies import Shape, charge, dispute, refund
-from tests.processors.stripe.telling import AT, fact, told
+from processors.stripe.simulation.payloads import Shape, charge, dispute, refund
+from tests.processors.stripe.translating import AT, fact, translated
 
 IDS = Ids(payment_id="pi_1", charge_id="ch_1")
 
@@ -75,7 +75,7 @@ def test_the_customer_is_told_where_the_refund_names_it() -> None:
 
 @pytest.mark.parametrize("spoilt", [{"id": None}, {"amount": None}, {"currency": "x"}, {"amount": -5}])
 def test_a_refund_without_id_amount_or_currency_says_nothing(spoilt: dict[str, Any]) -> None:
-    assert told("refund.created", {**a_refund(), **spoilt}).facts == ()
+    assert translated("refund.created", {**a_refund(), **spoilt}).facts == ()
 
 
 # ---- charge.refunded ----------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def test_an_old_refunded_charge_tells_the_refund_that_is_new() -> None:
 def test_without_old_values_every_listed_refund_is_told() -> None:
     found = a_charge(amount_refunded=1500, refunds=[a_refund("re_2", 500), a_refund("re_1", 1000)])
 
-    told_of = told("charge.refunded", found).facts
+    told_of = translated("charge.refunded", found).facts
 
     assert [(one.key, one.amount.minor) for one in told_of if isinstance(one, Refund)] == [
         ("re_2", 500),
@@ -113,7 +113,7 @@ def test_a_list_that_was_cut_off_is_completed_by_the_total() -> None:
     found = a_charge(amount_refunded=1500, refunds=[a_refund("re_2", 500)])
     found["refunds"]["has_more"] = True
 
-    single, total = told("charge.refunded", found).facts
+    single, total = translated("charge.refunded", found).facts
 
     assert isinstance(single, Refund)
     assert isinstance(total, Refund)
@@ -123,7 +123,7 @@ def test_a_list_that_was_cut_off_is_completed_by_the_total() -> None:
 def test_a_released_authorisation_is_no_refund() -> None:
     found = a_charge(captured=False, amount_refunded=4900, refunds=[a_refund("re_1", 4900)])
 
-    assert told("charge.refunded", found).reason == "an authorisation that was released: no money had moved"
+    assert translated("charge.refunded", found).reason == "an authorisation that was released: no money had moved"
 
 
 def test_the_part_that_was_never_captured_is_no_refund() -> None:
@@ -177,7 +177,7 @@ def test_a_dispute_by_itself_only_links(kind: str, status: str) -> None:
 
 @pytest.mark.parametrize("kind", ["created", "updated", "voided"])
 def test_credit_notes_are_no_money(kind: str) -> None:
-    translation = told(f"credit_note.{kind}", {"id": "cn_1", "amount": 500, "currency": "usd", "refund": "re_1"})
+    translation = translated(f"credit_note.{kind}", {"id": "cn_1", "amount": 500, "currency": "usd", "refund": "re_1"})
 
     assert translation.facts == ()
     assert "no money" in (translation.reason or "")

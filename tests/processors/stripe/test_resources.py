@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from processors.facts import Coupon, Duration, Ids, Link, Payment, Price, Product, Stage, Status, SubscriptionState
 from processors.stripe import resources
-from processors.stripe.bodies import coupon, discount, invoice, invoice_payment, item, line, price, subscription
-from tests.processors.stripe.telling import AT
+from processors.stripe.simulation.payloads import (
+    coupon,
+    discount,
+    invoice,
+    invoice_payment,
+    item,
+    line,
+    price,
+    subscription,
+)
+from tests.processors.stripe.translating import AT
 
 MONTH = (AT, AT.replace(month=12))
 PRO = price("price_1", minor=4900)
@@ -47,7 +56,7 @@ def test_a_subscription_is_a_baseline_with_its_coupons() -> None:
         Status.ACTIVE,
         True,
     )
-    assert {type(one).__name__ for one in translation.known} == {"Coupon", "Discount", "Price"}
+    assert {type(one).__name__ for one in translation.catalog} == {"Coupon", "Discount", "Price"}
     assert resources.of_subscription({}, AT).reason == "a subscription without an id"
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.base import Event, SignatureError, SignatureProblem
+from processors.interface import Event, SignatureError, SignatureProblem
 from processors.stripe.signature import HEADER, secret_problem, sign, verify
 
 SECRET = "whsec_test_not_a_real_secret"
@@ -140,12 +140,12 @@ def test_a_secret_that_cannot_be_encoded_matches_nothing() -> None:
     assert refused(f"t={T},v1={digest(BODY)}", secrets=("\ud800",)).problem is SignatureProblem.MISMATCH
 
 
-@pytest.mark.parametrize(("t", "told"), [(T - 301, "301 s old"), (T + 301, "301 s in the future")])
-def test_a_stale_webhook_is_told_by_how_many_seconds(t: int, told: str) -> None:
+@pytest.mark.parametrize(("t", "expected"), [(T - 301, "301 s old"), (T + 301, "301 s in the future")])
+def test_a_stale_webhook_is_told_by_how_many_seconds(t: int, expected: str) -> None:
     error = refused(f"t={t},v1={digest(BODY, t)}")
 
     assert error.problem is SignatureProblem.STALE
-    assert told in error.detail
+    assert expected in error.detail
 
 
 def test_a_stale_time_stamp_that_nobody_signed_is_a_mismatch() -> None:
@@ -202,7 +202,7 @@ def test_signing_secrets_are_fine(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         ("", "is empty"),
         (" , ", "is empty"),
@@ -212,10 +212,10 @@ def test_signing_secrets_are_fine(value: str) -> None:
         ("hunter2", "begin with whsec_"),
     ],
 )
-def test_anything_else_is_told_what_a_signing_secret_looks_like(value: str, told: str) -> None:
+def test_anything_else_is_told_what_a_signing_secret_looks_like(value: str, expected: str) -> None:
     problem = secret_problem(value)
 
     assert problem is not None
-    assert told in problem
+    assert expected in problem
     assert "fake" not in problem
     assert "hunter2" not in problem

@@ -1,4 +1,4 @@
-"""Simulated lives: every webhook that Stripe sends for them, the same money told several times, in every shape."""
+"""Simulated lives: every webhook that Stripe sends for them, the same money found several times, in every shape."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 from processors.facts import Attribution, Fact, Membership, Payment, Refund, SubscriptionState
 from processors.stripe import processor
-from processors.stripe.bodies import Shape, coupon
-from processors.stripe.simulate import SCENARIOS
-from processors.stripe.stories import PRO, PRO_YEARLY, STARTER, TEAM, Plan, Story, period_end
+from processors.stripe.simulation.customer import PRO, PRO_YEARLY, STARTER, TEAM, Customer, Plan, period_end
+from processors.stripe.simulation.payloads import Shape, coupon
+from processors.stripe.simulation.scenarios import SCENARIOS
 from processors.stripe.translate import translate
-from tests.processors.stripe.telling import SHAPES
+from tests.processors.stripe.translating import SHAPES
 
 START = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 
@@ -25,12 +25,12 @@ def facts(webhooks: Iterable[bytes]) -> list[Fact]:
     return [fact for body in webhooks for fact in translate(body, {}).facts]
 
 
-def types(story: Story) -> list[str]:
+def types(story: Customer) -> list[str]:
     return [json.loads(body)["type"] for body in story.webhooks]
 
 
 def taken(webhooks: Iterable[bytes]) -> dict[str, int]:
-    """What was paid by economic key, however many webhooks told of it."""
+    """What was paid by economic key, however many webhooks found of it."""
     singles = [fact for fact in facts(webhooks) if isinstance(fact, Payment) and not fact.is_total]
     return {fact.key: fact.amount.minor for fact in singles}
 
@@ -39,8 +39,8 @@ def states(webhooks: Iterable[bytes]) -> list[SubscriptionState]:
     return [fact for fact in facts(webhooks) if isinstance(fact, SubscriptionState)]
 
 
-def begun(shape: Shape = Shape.CLOVER) -> Story:
-    return Story.begin("ada", START, shape)
+def begun(shape: Shape = Shape.CLOVER) -> Customer:
+    return Customer.begin("ada", START, shape)
 
 
 # ---- What is sent -------------------------------------------------------------------------------------------------
@@ -70,18 +70,18 @@ def test_the_old_way_began_incomplete_and_had_no_invoice_payments() -> None:
 
 def test_only_the_old_shape_says_which_invoice_a_charge_paid() -> None:
     for shape in SHAPES:
-        told = {fact.membership for fact in facts(begun(shape).subscribe(PRO).webhooks) if isinstance(fact, Payment)}
+        found = {fact.membership for fact in facts(begun(shape).subscribe(PRO).webhooks) if isinstance(fact, Payment)}
 
-        assert (Membership.UNKNOWN in told) is (shape is not Shape.OLD)
+        assert (Membership.UNKNOWN in found) is (shape is not Shape.OLD)
 
 
 def test_the_visit_is_named_on_the_session_and_on_the_subscription() -> None:
     visit = {"visitor_fingerprint": "fp_ada", "session_id": "sess_ada"}
 
-    told = facts(begun().subscribe(PRO).webhooks)
+    found = facts(begun().subscribe(PRO).webhooks)
 
-    assert [one.metadata for one in told if isinstance(one, Attribution)] == [visit]
-    assert [one.metadata for one in told if isinstance(one, SubscriptionState)] == [visit]
+    assert [one.metadata for one in found if isinstance(one, Attribution)] == [visit]
+    assert [one.metadata for one in found if isinstance(one, SubscriptionState)] == [visit]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -143,9 +143,9 @@ def test_a_refund_is_told_under_its_own_id(shape: Shape) -> None:
 
 
 def test_a_dispute_takes_and_gives_back() -> None:
-    told = facts(begun().buy(2900).dispute().reinstate().webhooks)
+    found = facts(begun().buy(2900).dispute().reinstate().webhooks)
 
-    assert [one.key.partition(":")[2] for one in told if isinstance(one, Refund)] == ["withdrawn", "reinstated"]
+    assert [one.key.partition(":")[2] for one in found if isinstance(one, Refund)] == ["withdrawn", "reinstated"]
 
 
 # ---- Time ---------------------------------------------------------------------------------------------------------
@@ -227,8 +227,8 @@ def test_a_scenario_takes_these_payments(name: str, paid: list[int]) -> None:
 
 
 def test_simulated_webhooks_are_live_unless_told_otherwise() -> None:
-    def livemode(story: Story) -> set[Any]:
+    def livemode(story: Customer) -> set[Any]:
         return {json.loads(body)["livemode"] for body in story.buy(100).webhooks}
 
     assert livemode(begun()) == {True}
-    assert livemode(Story.begin("ada", START, livemode=False)) == {False}
+    assert livemode(Customer.begin("ada", START, livemode=False)) == {False}

@@ -23,10 +23,10 @@ from processors.facts import (
     Terms,
 )
 from processors.money import Currency
-from processors.stripe import bodies
-from processors.stripe.bodies import Shape, coupon, discount, item, plan_of, price, subscription
+from processors.stripe.simulation import payloads
+from processors.stripe.simulation.payloads import Shape, coupon, discount, item, plan_of, price, subscription
 from processors.stripe.subscriptions import subscription_state
-from tests.processors.stripe.telling import AT, SHAPES, fact, told, without
+from tests.processors.stripe.translating import AT, SHAPES, fact, translated, without
 
 USD = Currency(code="USD", digits=2)
 EUR = Currency(code="EUR", digits=2)
@@ -104,7 +104,7 @@ def test_every_status_is_understood(stated: str, status: Status) -> None:
 
 
 def test_a_status_of_the_future_says_nothing() -> None:
-    translation = told("customer.subscription.updated", a_subscription(status="dreaming"))
+    translation = translated("customer.subscription.updated", a_subscription(status="dreaming"))
 
     assert translation.reason == "a subscription of unknown status or currency: dreaming"
 
@@ -379,7 +379,9 @@ def test_without_old_values_nothing_is_told_of_before() -> None:
 
 
 def test_prices_and_coupons_that_stand_there_whole_are_remembered() -> None:
-    known = told("customer.subscription.created", a_subscription(Shape.OLD, discounts=[the_discount(Shape.OLD)])).known
+    known = translated(
+        "customer.subscription.created", a_subscription(Shape.OLD, discounts=[the_discount(Shape.OLD)])
+    ).catalog
 
     assert PRO_PRICE in known
     assert QUARTER_OFF in known
@@ -388,7 +390,7 @@ def test_prices_and_coupons_that_stand_there_whole_are_remembered() -> None:
 def test_a_price_without_its_tiers_is_not() -> None:
     tiered = price("price_tiers", minor=None, tiers_mode="volume")
 
-    assert told("customer.subscription.created", a_subscription(items=[an_item(tiered)])).known == ()
+    assert translated("customer.subscription.created", a_subscription(items=[an_item(tiered)])).catalog == ()
 
 
 def test_tiers_that_stood_in_old_plans_are() -> None:
@@ -396,7 +398,7 @@ def test_tiers_that_stood_in_old_plans_are() -> None:
     plan = {**(plan_of(tiered) or {}), "tiers": [{"up_to": 10, "unit_amount": 100}, {"up_to": None, "unit_amount": 50}]}
     row = {**an_item(tiered, Shape.OLD), "plan": plan}
 
-    (found,) = told("customer.subscription.created", a_subscription(Shape.OLD, items=[row])).known
+    (found,) = translated("customer.subscription.created", a_subscription(Shape.OLD, items=[row])).catalog
 
     assert isinstance(found, Price)
     assert [tier.up_to for tier in found.tiers] == [10, None]
@@ -404,10 +406,10 @@ def test_tiers_that_stood_in_old_plans_are() -> None:
 
 @pytest.mark.parametrize("kind", ["customer.subscription.trial_will_end", "subscription_schedule.updated"])
 def test_announcements_say_nothing_by_themselves(kind: str) -> None:
-    assert told(kind, a_subscription()).facts == ()
+    assert translated(kind, a_subscription()).facts == ()
 
 
 def test_the_builders_period_ends_are_where_the_shape_has_them() -> None:
     assert "current_period_end" in a_subscription(Shape.OLD)
     assert "current_period_end" not in a_subscription(Shape.BASIL)
-    assert bodies.unix(END) == a_subscription(Shape.BASIL)["items"]["data"][0]["current_period_end"]
+    assert payloads.unix(END) == a_subscription(Shape.BASIL)["items"]["data"][0]["current_period_end"]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from processors.facts import SubscriptionState
-from processors.stripe.bodies import invoice_payment, item, price, subscription
+from processors.stripe.simulation.payloads import invoice_payment, item, price, subscription
 from processors.stripe.translate import EVENTS, READERS, as_snapshot, translate
-from tests.processors.stripe.telling import AT, told
+from tests.processors.stripe.translating import AT, translated
 
 A_MONTH = (AT, AT.replace(month=12))
 
@@ -39,7 +39,7 @@ def test_what_an_endpoint_is_to_subscribe_to_is_understood() -> None:
 @pytest.mark.parametrize("kind", sorted(READERS))
 @pytest.mark.parametrize("found", [{}, {"id": None}, {"id": "x_1"}, {"id": ["x"], "currency": 5, "status": {}}])
 def test_an_object_that_says_nothing_raises_nothing(kind: str, found: dict[str, Any]) -> None:
-    translation = told(kind, found)
+    translation = translated(kind, found)
 
     assert translation.facts or translation.reason
 
@@ -59,7 +59,7 @@ def test_an_object_that_says_nothing_raises_nothing(kind: str, found: dict[str, 
     ],
 )
 def test_what_is_no_news_says_why(kind: str, told_of: str) -> None:
-    translation = told(kind, {"id": "x_1"})
+    translation = translated(kind, {"id": "x_1"})
 
     assert translation.facts == ()
     assert told_of in (translation.reason or "")

@@ -1,0 +1,1 @@
+"""Simulated Stripe customers and their webhooks, for `simulate`, the demo and the tests. Loaded only when asked for."""

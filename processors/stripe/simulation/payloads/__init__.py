@@ -1,0 +1,43 @@
+"""Bodies of Stripe events as Stripe writes them, in old and present shapes: for simulation, the demo and the tests.
+
+Every builder takes keyword arguments, returns one resource as JSON values, and knows nothing of the others.
+"""
+
+from processors.stripe.simulation.payloads.catalogue import coupon, discount, plan_of, price, product
+from processors.stripe.simulation.payloads.envelope import NO_METADATA, Body, Period, Shape, event, listed, unix
+from processors.stripe.simulation.payloads.invoices import invoice, invoice_payment, line
+from processors.stripe.simulation.payloads.payments import (
+    charge,
+    checkout_session,
+    customer,
+    dispute,
+    payment_intent,
+    refund,
+)
+from processors.stripe.simulation.payloads.subscriptions import item, subscription
+
+__all__ = [
+    "NO_METADATA",
+    "Body",
+    "Period",
+    "Shape",
+    "charge",
+    "checkout_session",
+    "coupon",
+    "customer",
+    "discount",
+    "dispute",
+    "event",
+    "invoice",
+    "invoice_payment",
+    "item",
+    "line",
+    "listed",
+    "payment_intent",
+    "plan_of",
+    "price",
+    "product",
+    "refund",
+    "subscription",
+    "unix",
+]
