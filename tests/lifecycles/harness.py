@@ -1,4 +1,4 @@
-"""How webhooks arrive, and what the ledger makes of them: in any order, doubled, in one window or in several."""
+"""Runs webhooks through the ledger in any order, duplicated, in one settle window or several, and prints its events."""
 
 from __future__ import annotations
 
@@ -17,71 +17,76 @@ from processors.interface import Processor, Translation
 from processors.money import Currency, Money, major, round_minor
 from processors.payload import parse
 
-QUIET = timedelta(seconds=90)  # SETTLE_SECONDS: what lies further apart is settled apart
-FEW = 6  # webhooks whose every order is tried
+QUIET = timedelta(seconds=90)  # SETTLE_SECONDS: webhooks further apart settle in separate windows
+FEW = 6  # up to this many webhooks, every order is tried
 ORDERS = 200  # random orders of more than that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """One webhook, translated once for all orders. `at`: its `created`."""
+class TranslatedWebhook:
+    """One webhook, translated once for all orders. `at`: its `created` time."""
 
     at: datetime
     facts: tuple[Fact, ...]
-    known: tuple[CatalogEntry, ...]
+    catalog: tuple[CatalogEntry, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """One customer's stream between windows, with the catalogue as it has been learnt and all that was emitted."""
+    """One customer's ledger between windows, with the catalog so far and every event emitted."""
 
     policy: Policy
     state: State = EMPTY
-    known: Mapping[CatalogKey, CatalogEntry] = field(default_factory=dict)
+    catalog: Mapping[CatalogKey, CatalogEntry] = field(default_factory=dict)
     events: tuple[RevenueEvent, ...] = ()
 
-    def after(self, window: Iterable[Told]) -> Ledger:
-        """The ledger after one window, its webhooks in the order in which they arrived."""
+    def after(self, window: Iterable[TranslatedWebhook]) -> Ledger:
+        """The ledger after one window, given its webhooks in arrival order."""
         arrived = list(window)
-        known = {**self.known, **{key: found for told in arrived for found in told.known if (key := key_of(found))}}
-        facts = [fact for told in arrived for fact in told.facts]
-        settled = settle(self.state, facts, self.policy, Catalog(entries=known))
-        return replace(self, state=settled.state, known=known, events=(*self.events, *settled.events))
+        catalog = {
+            **self.catalog,
+            **{key: found for webhook in arrived for found in webhook.catalog if (key := key_of(found))},
+        }
+        facts = [fact for webhook in arrived for fact in webhook.facts]
+        settled = settle(self.state, facts, self.policy, Catalog(entries=catalog))
+        return replace(self, state=settled.state, catalog=catalog, events=(*self.events, *settled.events))
 
 
-def translated(webhooks: Iterable[bytes], processor: Processor) -> tuple[Told, ...]:
-    """The webhooks that say anything, in the order in which they were sent."""
+def translated(webhooks: Iterable[bytes], processor: Processor) -> tuple[TranslatedWebhook, ...]:
+    """The webhooks with facts or catalog entries, in the order in which they were sent."""
     found = []
     for body in webhooks:
-        said: Translation = processor.translate(body, {})
-        if said.facts or said.catalog:
-            at = said.facts[0].at if said.facts else datetime.fromtimestamp(parse(body)["created"], tz=UTC)
-            found.append(Told(at=at, facts=said.facts, known=said.catalog))
+        translation: Translation = processor.translate(body, {})
+        if translation.facts or translation.catalog:
+            at = (
+                translation.facts[0].at if translation.facts else datetime.fromtimestamp(parse(body)["created"], tz=UTC)
+            )
+            found.append(TranslatedWebhook(at=at, facts=translation.facts, catalog=translation.catalog))
     return tuple(found)
 
 
-def orders(told: Sequence[Told], seed: str) -> Iterator[list[Told]]:
-    """Every order of a few webhooks; of many, random orders, in which some come twice."""
-    if len(told) <= FEW:
-        yield from (list(order) for order in permutations(told))
+def orders(webhooks: Sequence[TranslatedWebhook], seed: str) -> Iterator[list[TranslatedWebhook]]:
+    """Every order of a few webhooks; of many, random orders with some duplicates."""
+    if len(webhooks) <= FEW:
+        yield from (list(order) for order in permutations(webhooks))
         return
     chance = random.Random(seed)
     for _ in range(ORDERS):
-        yield shuffled(told, chance)
+        yield shuffled(webhooks, chance)
 
 
-def shuffled(told: Sequence[Told], chance: random.Random) -> list[Told]:
-    """In a random order, some of them twice."""
-    arrived = [*told, *chance.sample(told, chance.randrange(len(told) + 1))]
+def shuffled(webhooks: Sequence[TranslatedWebhook], chance: random.Random) -> list[TranslatedWebhook]:
+    """In a random order, with some duplicates."""
+    arrived = [*webhooks, *chance.sample(webhooks, chance.randrange(len(webhooks) + 1))]
     chance.shuffle(arrived)
     return arrived
 
 
-def as_it_happens(told: Sequence[Told]) -> list[list[Told]]:
-    """The windows of webhooks that arrive when they are sent: a new one after each quiet time."""
-    windows: list[list[Told]] = []
+def windows_in_real_time(webhooks: Sequence[TranslatedWebhook]) -> list[list[TranslatedWebhook]]:
+    """The windows when each webhook arrives as it is sent: a new one after each quiet period."""
+    windows: list[list[TranslatedWebhook]] = []
     latest: datetime | None = None
-    for one in sorted(told, key=lambda one: one.at):
+    for one in sorted(webhooks, key=lambda one: one.at):
         if latest is None or one.at - latest > QUIET:
             windows.append([])
         windows[-1].append(one)
@@ -89,25 +94,25 @@ def as_it_happens(told: Sequence[Told]) -> list[list[Told]]:
     return windows
 
 
-def cut(told: Sequence[Told], chance: random.Random) -> list[list[Told]]:
-    """Two to four windows in the order of time, cut anywhere, each in disorder, with copies of earlier webhooks."""
-    places = sorted(chance.choices(range(len(told) + 1), k=chance.randint(1, 3)))
-    windows = [list(told[start:end]) for start, end in zip([0, *places], [*places, len(told)], strict=True)]
+def split_into_windows(webhooks: Sequence[TranslatedWebhook], chance: random.Random) -> list[list[TranslatedWebhook]]:
+    """Two to four consecutive windows, split anywhere, each shuffled, with duplicates of earlier webhooks."""
+    places = sorted(chance.choices(range(len(webhooks) + 1), k=chance.randint(1, 3)))
+    windows = [list(webhooks[start:end]) for start, end in zip([0, *places], [*places, len(webhooks)], strict=True)]
     return [
-        shuffled([*window, *chance.sample(told[:start], min(start, 2))], chance) if window else []
+        shuffled([*window, *chance.sample(webhooks[:start], min(start, 2))], chance) if window else []
         for window, start in zip(windows, [0, *places], strict=True)
     ]
 
 
-# ---- What must hold of every ledger -------------------------------------------------------------------------------
+# ---- Invariants of every ledger -------------------------------------------------------------------------------------
 
 
 def imbalances(ledger: Ledger) -> list[str]:
-    """Why the ledger does not add up; empty when it does."""
+    """The reasons why the ledger does not add up; empty when it does."""
     keys = Counter(event.output_key for event in ledger.events)
     ids = Counter(event.transaction_id for event in ledger.events)
-    wrong = [f"output key {key} came {times} times" for key, times in keys.items() if times > 1]
-    wrong += [f"transaction id {key} came {times} times" for key, times in ids.items() if times > 1]
+    wrong = [f"output key {key} was emitted {times} times" for key, times in keys.items() if times > 1]
+    wrong += [f"transaction id {key} was emitted {times} times" for key, times in ids.items() if times > 1]
     moved: dict[str, Decimal] = {}
     for event in ledger.events:
         if event.mrr_impact is not None and event.subscription_id is not None:
@@ -115,17 +120,17 @@ def imbalances(ledger: Ledger) -> list[str]:
     for one in ledger.state.subscriptions.values():
         shown = _major(one.baseline, one.currency) + moved.get(one.id, Decimal(0))
         if shown != _major(round_minor(one.mrr), one.currency):
-            wrong.append(f"{one.id}: baseline and movements make {shown}, its level is {one.mrr}")
+            wrong.append(f"{one.id}: baseline and movements make {shown}, its MRR is {one.mrr}")
     return wrong
 
 
 def paid(events: Iterable[RevenueEvent]) -> dict[str, Decimal]:
-    """What was paid in all, less what went back, by currency."""
+    """Total payments less refunds, by currency."""
     return _by_currency((event.currency, event.amount) for event in events)
 
 
 def moved(events: Iterable[RevenueEvent]) -> dict[str, Decimal]:
-    """How far MRR moved in all, by currency."""
+    """Total MRR movement, by currency."""
     return _by_currency((event.currency, event.mrr_impact or Decimal(0)) for event in events)
 
 
@@ -136,30 +141,30 @@ def _by_currency(amounts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
     return {currency: amount for currency, amount in found.items() if amount}
 
 
-# ---- As a billing person reads it ---------------------------------------------------------------------------------
+# ---- Rows of the tables ---------------------------------------------------------------------------------------------
 
 
 def rows(events: Iterable[RevenueEvent]) -> list[str]:
-    """One line for each event: type, amount, movement of MRR, and whatever else it tells."""
+    """One line for each event: type, amount, MRR movement, then the remaining details."""
     return [" ".join(_words(event)) for event in events]
 
 
 def _words(event: RevenueEvent) -> Iterator[str]:
-    told = event.metadata
+    metadata = event.metadata
     yield event.event_type.value
     yield _plain(event.amount)
     yield "-" if event.mrr_impact is None else _signed(event.mrr_impact)
     if event.currency != "USD":
         yield event.currency
-    yield from (str(told[key]) for key in ("plan", "interval") if key in told)
-    if told.get("seats", 1) != 1:
-        yield f"x{told['seats']}"
-    if "coupon" in told:
-        yield f"with {told['coupon']}"
-    if "previous_plan" in told:
-        yield f"was {told['previous_plan']}"
-    yield from (str(told[key]) for key in ("reason",) if key in told)
-    yield from (word for key, word in _FLAGS if told.get(key))
+    yield from (str(metadata[key]) for key in ("plan", "interval") if key in metadata)
+    if metadata.get("seats", 1) != 1:
+        yield f"x{metadata['seats']}"
+    if "coupon" in metadata:
+        yield f"with {metadata['coupon']}"
+    if "previous_plan" in metadata:
+        yield f"was {metadata['previous_plan']}"
+    yield from (str(metadata[key]) for key in ("reason",) if key in metadata)
+    yield from (word for key, word in _FLAGS if metadata.get(key))
     if not event.is_attributed:
         yield "unattributed"
 

@@ -1,4 +1,4 @@
-"""The table of Paddle Classic lives."""
+"""The table of Paddle Classic lifecycles."""
 
 from __future__ import annotations
 
@@ -8,66 +8,66 @@ from bridge.ledger import Policy
 from bridge.ledger.policy import ChurnAt
 from processors.paddle_classic.plans import OPTION
 from processors.paddle_classic.simulation.customer import PLANS, PRO, STARTER, TEAM, YEARLY, Customer
-from tests.lifecycles.paddle_lifecycle import DEFAULT, START, Life, a_life
+from tests.lifecycles.paddle_lifecycle import DEFAULT, START, Lifecycle, make_lifecycle
 
 TABLE = {OPTION: PLANS}
 
 
-def life(
-    what: str,
-    tell: Callable[[Customer], Customer],
+def lifecycle(
+    title: str,
+    build: Callable[[Customer], Customer],
     *expected: str,
     live: Iterable[str] | None = None,
     policy: Policy = DEFAULT,
     options: Mapping[str, str] = TABLE,
-) -> Life:
-    """An entry of the table."""
-    return a_life(what, lambda: tell(Customer.begin("ada", START)).webhooks, expected, live, policy, options)
+) -> Lifecycle:
+    """Makes a table entry."""
+    return make_lifecycle(title, lambda: build(Customer.begin("ada", START)).webhooks, expected, live, policy, options)
 
 
-CLASSIC_LIVES = (
-    life("buys an e-book", lambda ada: ada.buy(), "purchase 29.00 - E-book"),
-    life(
+CLASSIC_LIFECYCLES = (
+    lifecycle("buys an e-book", lambda ada: ada.buy(), "purchase 29.00 - E-book"),
+    lifecycle(
         "buys an e-book and gets the money back",
         lambda ada: ada.buy().later(days=2).refund(),
         "purchase 29.00 - E-book",
         "refund  -29.00 0 E-book requested",
     ),
-    life("signs up for Pro", lambda ada: ada.subscribe(PRO), "subscription 49.00 +49.00 Pro monthly"),
-    life(
+    lifecycle("signs up for Pro", lambda ada: ada.subscribe(PRO), "subscription 49.00 +49.00 Pro monthly"),
+    lifecycle(
         "signs up for a year: 490.00 / 12",
         lambda ada: ada.subscribe(YEARLY),
         "subscription 490.00 +40.83 Pro annual",
     ),
-    life(
-        "signs up for a year, and no table says so: the next bill does",
+    lifecycle(
+        "signs up for a year without a configured plan table: the next bill shows the period",
         lambda ada: ada.subscribe(YEARLY).renew(),
         "subscription 490.00 +40.83 Pro annual estimated",
         "renewal      490.00      0 Pro annual",
         options={},
     ),
-    life(
+    lifecycle(
         "signs up with tax on top",
         lambda ada: ada.subscribe(PRO, tax="9.31"),
         "subscription 58.31 +49.00 Pro monthly",
     ),
-    life(
+    lifecycle(
         "tries for two weeks, then pays",
         lambda ada: ada.subscribe(PRO, trial_days=14).renew(),
         "subscription 49.00 +49.00 Pro monthly",
     ),
-    life(
+    lifecycle(
         "tries for two weeks and leaves",
         lambda ada: ada.subscribe(PRO, trial_days=14).later(days=3).cancel(at_once=True),
     ),
-    life(
+    lifecycle(
         "signs up and pays the second and the third month",
         lambda ada: ada.subscribe(PRO).renew().renew(),
         "subscription 49.00 +49.00 Pro monthly",
         "renewal      49.00      0 Pro monthly",
         "renewal      49.00      0 Pro monthly",
     ),
-    life(
+    lifecycle(
         "moves to Team",
         lambda ada: ada.subscribe(PRO).later(days=10).change(TEAM).renew(),
         "subscription 49.00 +49.00 Pro monthly",
@@ -79,58 +79,58 @@ CLASSIC_LIVES = (
             "renewal      99.00      0 Team monthly",
         ),
     ),
-    life(
+    lifecycle(
         "moves to Starter",
         lambda ada: ada.subscribe(PRO).later(days=10).change(STARTER),
         "subscription 49.00 +49.00 Pro monthly",
         "downgrade        0 -30.00 12348 monthly was Pro estimated",
     ),
-    life(
+    lifecycle(
         "adds two seats",
         lambda ada: ada.subscribe(PRO).later(days=10).change(quantity=3),
         "subscription 49.00 +49.00 Pro monthly",
         "upgrade          0 +98.00 Pro monthly x3",
     ),
-    life(
+    lifecycle(
         "fails to pay, and pays three days later",
         lambda ada: ada.subscribe(PRO).later(days=30).fail().become("past_due").later(days=3).become("active").renew(),
         "subscription 49.00 +49.00 Pro monthly",
         "renewal      49.00      0 Pro monthly",
     ),
-    life(
+    lifecycle(
         "pauses, and comes back a month later",
         lambda ada: ada.subscribe(PRO).later(days=10).become("paused").later(days=30).become("active").renew(),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly paused",
         "subscription 49.00 +49.00 Pro monthly reactivation",
     ),
-    life(
+    lifecycle(
         "leaves at once",
         lambda ada: ada.subscribe(PRO).later(days=10).cancel(at_once=True),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly canceled",
     ),
-    life(
+    lifecycle(
         "leaves at the end of the month",
         lambda ada: ada.subscribe(PRO).later(days=10).cancel(),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly canceled",
     ),
-    life(
+    lifecycle(
         "leaves at the end of the month, counted when asked for",
         lambda ada: ada.subscribe(PRO).later(days=10).cancel(),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly cancellation_requested",
         policy=Policy(churn_at=ChurnAt.REQUEST),
     ),
-    life(
+    lifecycle(
         "gets 20.00 back, and the rest a week later",
         lambda ada: ada.subscribe(PRO).later(days=1).refund("20.00").later(days=7).refund("29.00"),
         "subscription 49.00 +49.00 Pro monthly",
         "refund      -20.00      0 Pro monthly requested",
         "refund      -29.00      0 Pro monthly requested",
     ),
-    life(
+    lifecycle(
         "has the bank take it back",
         lambda ada: ada.subscribe(PRO).later(days=5).dispute(),
         "subscription 49.00 +49.00 Pro monthly",

@@ -1,4 +1,4 @@
-"""Steps in the life of a Paddle customer that a story for simulation has no need of: invoices, tax, odd clocks."""
+"""A simulated Paddle customer with the steps that no scenario needs: invoices, tax, unusual timestamps."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from datetime import timedelta
 from typing import Any, Self
 
 from processors.paddle.simulation import payloads
+from processors.paddle.simulation.customer import PRO, Customer, Subscription
 from processors.paddle.simulation.payloads import Body, Plan
-from processors.paddle.simulation.customer import PRO, Customer, Subscribed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Telling(Customer):
-    """A story with further steps."""
+class ExtendedCustomer(Customer):
+    """A customer with further steps."""
 
-    # ---- Which webhooks come at all ----
+    # ---- Which webhooks are sent ----
 
     def without(self, *kinds: str) -> Self:
-        """Told to a destination that does not subscribe to some types."""
+        """As sent to a destination that does not subscribe to some types."""
         return replace(self, webhooks=tuple(body for body in self.webhooks if _kind(body) not in kinds))
 
-    def since_then(self) -> Self:
-        """The bridge is installed now: nobody was told of what happened so far."""
+    def forget_history(self) -> Self:
+        """The bridge is installed now: it receives none of the earlier webhooks."""
         return replace(self, webhooks=())
 
-    def twice(self) -> Self:
-        """Every webhook so far is delivered once more: the same event under another notification."""
+    def duplicated(self) -> Self:
+        """Every webhook so far is delivered again: the same event under another notification."""
         return replace(self, webhooks=self.webhooks * 2)
 
-    # ---- How it is paid ----
+    # ---- Payments ----
 
     def bill(
         self,
@@ -58,12 +58,12 @@ class Telling(Customer):
             at=self.at,
         )
         minor = int(entity["details"]["totals"]["grand_total"])
-        story = self.sent("transaction.completed", entity, 2.5)
-        return replace(story, paid=(*story.paid, (entity["id"], minor, None if sold is None else sold.id)))
+        customer = self.sent("transaction.completed", entity, 2.5)
+        return replace(customer, paid=(*customer.paid, (entity["id"], minor, None if sold is None else sold.id)))
 
     def start(self, plan: Plan = PRO, quantity: int = 1, *, name: str = "1", **more: Any) -> Self:
         """A subscription is created and active; its payment is another step."""
-        sold = Subscribed(
+        sold = Subscription(
             id=f"sub_{self.tag}_{name}",
             plan=plan,
             quantity=quantity,
@@ -71,31 +71,31 @@ class Telling(Customer):
             renews_at=self.at + timedelta(days=30),
             **more,
         )
-        story = self._with_subscription(name, sold).sent("subscription.created", self._entity(sold), 1)
-        return story.sent("subscription.activated", self._entity(sold), 1.1)
+        customer = self._with_subscription(name, sold).sent("subscription.created", self._entity(sold), 1)
+        return customer.sent("subscription.activated", self._entity(sold), 1.1)
 
-    def stands(self, *, name: str = "1", kind: str = "subscription.updated", **more: Any) -> Self:
-        """Something of the subscription is changed and told, under this type."""
+    def update_subscription(self, *, name: str = "1", kind: str = "subscription.updated", **more: Any) -> Self:
+        """Fields of the subscription change, sent under this event type."""
         sold = replace(self.subscriptions[name], **more)
         return self._with_subscription(name, sold).sent(kind, self._entity(sold), 0.1)
 
-    def says(self, kind: str, **more: Any) -> Self:
-        """The subscription is told once more under another type, with something in the entity written differently."""
+    def resend_as(self, kind: str, **more: Any) -> Self:
+        """The subscription is sent again under another event type, with some fields replaced."""
         return self.sent(kind, {**self._entity(self.subscriptions["1"]), **more}, 0.2)
 
     def discount(self, discount_id: str, **more: Any) -> Self:
-        """The merchant makes a discount; ten percent for ever unless something else is said."""
+        """The merchant makes a discount; 10 % for ever by default."""
         terms = {"type": "percentage", "amount": "10", "recur": True, "restrict_to": [], "code": discount_id.upper()}
         return self.sent("discount.created", {"id": discount_id, **terms, **more})
 
-    def failing(self) -> Self:
-        """A renewal fails as Paddle tells it: active with new dates first, and past due a little later."""
+    def fail_renewal(self) -> Self:
+        """A renewal fails, as Paddle reports it: active with new dates first, past due a little later."""
         sold = self.subscriptions["1"]
-        story = replace(self, at=sold.renews_at).stands(renews_at=sold.renews_at + timedelta(days=30))
+        customer = replace(self, at=sold.renews_at).update_subscription(renews_at=sold.renews_at + timedelta(days=30))
         line = payloads.line(sold.plan, amount=sold.per_period, rate="1")
-        story = story._unpaid("transaction.payment_failed", "billed", line)
-        story = story._unpaid("transaction.past_due", "past_due", line)
-        return story.later(seconds=5).become("past_due")
+        customer = customer._unpaid("transaction.payment_failed", "billed", line)
+        customer = customer._unpaid("transaction.past_due", "past_due", line)
+        return customer.later(seconds=5).become("past_due")
 
     def _unpaid(self, kind: str, status: str, line: Body) -> Self:
         sold = self.subscriptions["1"]
@@ -111,8 +111,8 @@ class Telling(Customer):
         )
         return self.sent(kind, entity, 1)
 
-    def marked(self, visit: Mapping[str, Any] | None) -> Self:
-        """From now on, this stands in the custom data."""
+    def with_custom_data(self, visit: Mapping[str, Any] | None) -> Self:
+        """From now on, this is the custom data."""
         return replace(self, visit=visit)
 
 

@@ -1,4 +1,4 @@
-"""The table of Paddle Billing lives."""
+"""The table of Paddle Billing lifecycles."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import timedelta
 from bridge.ledger import Policy
 from bridge.ledger.policy import AmountBasis, ChurnAt, MrrDiscounts, RefundAmount
 from processors.paddle.simulation import payloads
-from processors.paddle.simulation.payloads import Body, Plan
 from processors.paddle.simulation.customer import EBOOK, PRO, STARTER, TEAM
-from tests.lifecycles.paddle_lifecycle import DEFAULT, START, Life, a_life
-from tests.lifecycles.paddle_customer import Telling, net
+from processors.paddle.simulation.payloads import Body, Plan
+from tests.lifecycles.paddle_customer import ExtendedCustomer, net
+from tests.lifecycles.paddle_lifecycle import DEFAULT, START, Lifecycle, make_lifecycle
 
 AT_REQUEST = Policy(churn_at=ChurnAt.REQUEST)
 RECURRING = Policy(mrr_discounts=MrrDiscounts.RECURRING)
@@ -25,36 +25,38 @@ BY_ACCOUNT = Plan(id="account", minor=14000, name="Pro", tax_mode="account_setti
 TO_1_MAY = START + timedelta(days=120)
 
 
-def life(
-    what: str,
-    tell: Callable[[Telling], Telling],
+def lifecycle(
+    title: str,
+    build: Callable[[ExtendedCustomer], ExtendedCustomer],
     *expected: str,
     live: Iterable[str] | None = None,
     policy: Policy = DEFAULT,
     currency: str = "USD",
-) -> Life:
-    """An entry of the table."""
-    return a_life(what, lambda: tell(Telling.begin("ada", START, currency=currency)).webhooks, expected, live, policy)
+) -> Lifecycle:
+    """Makes a table entry."""
+    return make_lifecycle(
+        title, lambda: build(ExtendedCustomer.begin("ada", START, currency=currency)).webhooks, expected, live, policy
+    )
 
 
 def on(discount_id: str, days: int | None = None, **more: object) -> Body:
-    """A discount as it stands on a subscription, for so many days."""
+    """A discount on a subscription, for a number of days."""
     ends_at = None if days is None else payloads.stamp(START + timedelta(days=days))
     return {"id": discount_id, "starts_at": payloads.stamp(START), "ends_at": ends_at, **more}
 
 
-def half_off(ada: Telling, days: int | None = None, **more: object) -> Telling:
-    """Signs up with half of it off."""
+def half_off(ada: ExtendedCustomer, days: int | None = None, **more: object) -> ExtendedCustomer:
+    """Signs up with a 50 % discount."""
     made = ada.discount("half", amount="50", **more).start(discount=on("half", days))
     return made.bill(net(PRO, 4900, discount=2450), origin="web", discount_id="half")
 
 
-def half_renewed(ada: Telling) -> Telling:
-    """The next month with half of it off."""
+def half_renewed(ada: ExtendedCustomer) -> ExtendedCustomer:
+    """Pays the next month with the 50 % discount."""
     return ada.later(days=30).bill(net(PRO, 4900, discount=2450, rate="1"), discount_id="half")
 
 
-def paid_trial(ada: Telling) -> Telling:
+def paid_trial(ada: ExtendedCustomer) -> ExtendedCustomer:
     """Pays 1.00 for two weeks: Paddle bills the trial's price for a price that begins with a trial."""
     trial = {"interval": "day", "frequency": 14, "unit_price": {"amount": "100", "currency_code": "USD"}}
     started = ada.start(status="trialing", trial_ends_at=ada.at + timedelta(days=14))
@@ -72,112 +74,115 @@ def paid_trial(ada: Telling) -> Telling:
     return started.sent("transaction.completed", entity, 2.5)
 
 
-LIVES = (
+LIFECYCLES = (
     # ---- Bought once ----
-    life("buys an e-book", lambda ada: ada.buy(), "purchase 29.00 - E-book"),
-    life("buys an e-book as a guest", lambda ada: ada.buy(guest=True), "purchase 29.00 - E-book"),
-    life(
+    lifecycle("buys an e-book", lambda ada: ada.buy(), "purchase 29.00 - E-book"),
+    lifecycle("buys an e-book as a guest", lambda ada: ada.buy(guest=True), "purchase 29.00 - E-book"),
+    lifecycle(
         "buys an e-book and gets the money back",
         lambda ada: ada.buy().later(days=2).refund(),
         "purchase 29.00 - E-book",
         "refund  -29.00 0 E-book requested_by_customer",
     ),
-    life(
+    lifecycle(
         "buys something for 3000 yen, which have no decimals",
         lambda ada: ada.bill(net(EBOOK, 3000), origin="web", name=None),
         "purchase 3000 - JPY E-book",
         currency="JPY",
     ),
-    life(
+    lifecycle(
         "buys an extra on a subscription",
         lambda ada: ada.subscribe().later(days=3).charge(),
         "subscription 49.00 +49.00 Pro monthly",
         "purchase     29.00      - E-book",
     ),
     # ---- How subscriptions start ----
-    life("signs up for Pro", lambda ada: ada.subscribe(), "subscription 49.00 +49.00 Pro monthly"),
-    life(
+    lifecycle("signs up for Pro", lambda ada: ada.subscribe(), "subscription 49.00 +49.00 Pro monthly"),
+    lifecycle(
         "signs up, and every webhook is delivered twice",
-        lambda ada: ada.subscribe().twice(),
+        lambda ada: ada.subscribe().duplicated(),
         "subscription 49.00 +49.00 Pro monthly",
     ),
-    life(
+    lifecycle(
         "signs up for a year: 490.00 / 12",
         lambda ada: ada.subscribe(YEARLY),
         "subscription 490.00 +40.83 Pro annual",
     ),
-    life(
+    lifecycle(
         "signs up by the quarter: 135.00 / 3",
         lambda ada: ada.subscribe(QUARTERLY),
         "subscription 135.00 +45.00 Pro quarterly",
     ),
-    life(
+    lifecycle(
         "signs up by the week: 10.00 x 52 / 12",
         lambda ada: ada.subscribe(WEEKLY),
         "subscription 10.00 +43.33 Pro weekly",
     ),
-    life(
+    lifecycle(
         "signs up by five days: 5.00 x 365 / 12 / 5",
         lambda ada: ada.subscribe(FIVE_DAYS),
         "subscription 5.00 +30.42 Pro every-5-days",
     ),
-    life(
+    lifecycle(
         "signs up with three seats",
         lambda ada: ada.subscribe(PRO, 3),
         "subscription 147.00 +147.00 Pro monthly x3",
     ),
-    life(
+    lifecycle(
         "signs up in yen",
         lambda ada: ada.subscribe(YEN),
         "subscription 5000 +5000 JPY Pro monthly",
         currency="JPY",
     ),
-    life(
+    lifecycle(
         "is billed by invoice: active at once, paid three weeks later",
         lambda ada: ada.start().later(days=21).bill(net(PRO, 4900), origin="api"),
         "subscription 49.00 +49.00 Pro monthly",
         live=("subscription 0 +49.00 Pro monthly", "renewal 49.00 0 Pro monthly"),
     ),
-    life(
+    lifecycle(
         "has two subscriptions",
         lambda ada: ada.subscribe().later(days=3).subscribe(TEAM, name="2"),
         "subscription 49.00 +49.00 Pro monthly",
         "subscription 99.00 +99.00 Team monthly",
     ),
     # ---- Trials ----
-    life(
+    lifecycle(
         "tries for two weeks with a card, then pays",
         lambda ada: ada.subscribe(trial_days=14).renew(),
         "subscription 49.00 +49.00 Pro monthly",
     ),
-    life("tries for two weeks and leaves", lambda ada: ada.subscribe(trial_days=14).later(days=5).cancel()),
-    life(
+    lifecycle("tries for two weeks and leaves", lambda ada: ada.subscribe(trial_days=14).later(days=5).cancel()),
+    lifecycle(
         "tries for two weeks without a card, which ends it",
         lambda ada: ada.subscribe(trial_days=14).expire(),
     ),
-    life(
+    lifecycle(
         "pays 1.00 to try for two weeks, then the full price",
         lambda ada: (
-            paid_trial(ada).later(days=14).stands(status="active", trial_ends_at=None).bill(net(PRO, 4900, rate="1"))
+            paid_trial(ada)
+            .later(days=14)
+            .update_subscription(status="active", trial_ends_at=None)
+            .bill(net(PRO, 4900, rate="1"))
         ),
         "purchase      1.00      - Pro",
         "subscription 49.00 +49.00 Pro monthly",
     ),
     # ---- How they go on ----
-    life(
+    lifecycle(
         "signs up and pays the second and the third month",
         lambda ada: ada.subscribe().renew().renew(),
         "subscription 49.00 +49.00 Pro monthly",
         "renewal      49.00      0 Pro monthly",
         "renewal      49.00      0 Pro monthly",
     ),
-    life(
+    lifecycle(
         "moves to Team and pays 33.33 at once for the rest of the month",
         lambda ada: ada.subscribe().later(days=10).change(TEAM, billed=3333),
         "subscription 49.00 +49.00 Pro monthly",
         "upgrade      33.33 +50.00 Team monthly was Pro",
     ),
-    life(
+    lifecycle(
         "moves to Team with what is left of Pro as negative lines: 66.00 - 32.67",
         lambda ada: (
             ada.subscribe()
@@ -188,7 +193,7 @@ LIVES = (
         "subscription 49.00 +49.00 Pro monthly",
         "upgrade      33.33 +50.00 Team monthly was Pro",
     ),
-    life(
+    lifecycle(
         "moves to Starter, prorated at once: nothing is paid, the rest is credit for the next bill",
         lambda ada: (
             ada.subscribe()
@@ -201,83 +206,95 @@ LIVES = (
         "subscription 49.00 +49.00 Pro monthly",
         "downgrade        0 -30.00 Starter monthly was Pro",
     ),
-    life(
+    lifecycle(
         "moves to Starter, and pays less from the next month on",
         lambda ada: ada.subscribe().later(days=10).change(STARTER).renew(),
         "subscription 49.00 +49.00 Pro monthly",
         "downgrade        0 -30.00 Starter monthly was Pro",
         "renewal      19.00      0 Starter monthly",
     ),
-    life(
+    lifecycle(
         "adds two seats that the next bill asks for",
         lambda ada: ada.subscribe().later(days=10).change(quantity=3).renew(),
         "subscription  49.00 +49.00 Pro monthly",
         "upgrade           0 +98.00 Pro monthly x3",
         "renewal      147.00      0 Pro monthly x3",
     ),
-    life(
+    lifecycle(
         "gives up two of three seats",
         lambda ada: ada.subscribe(PRO, 3).later(days=10).change(quantity=1),
         "subscription 147.00 +147.00 Pro monthly x3",
         "downgrade         0  -98.00 Pro monthly",
     ),
-    life(
+    lifecycle(
         "pays another card in: a transaction of nothing",
         lambda ada: ada.subscribe().later(days=3).bill(net(PRO, 0), origin="subscription_payment_method_change"),
         "subscription 49.00 +49.00 Pro monthly",
     ),
     # ---- How they falter ----
-    life(
+    lifecycle(
         "fails to pay, and pays three days later",
-        lambda ada: ada.subscribe().failing().later(days=3).stands(status="active").bill(net(PRO, 4900, rate="1")),
+        lambda ada: (
+            ada.subscribe()
+            .fail_renewal()
+            .later(days=3)
+            .update_subscription(status="active")
+            .bill(net(PRO, 4900, rate="1"))
+        ),
         "subscription 49.00 +49.00 Pro monthly",
         "renewal      49.00      0 Pro monthly",
     ),
-    life(
+    lifecycle(
         "fails to pay until Paddle gives up",
-        lambda ada: ada.subscribe().failing().later(days=30).cancel(),
+        lambda ada: ada.subscribe().fail_renewal().later(days=30).cancel(),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly canceled",
     ),
-    life(
+    lifecycle(
         "pauses, and comes back a month later",
         lambda ada: ada.subscribe().later(days=10).become("paused").later(days=30).renew(),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly paused",
         "subscription 49.00 +49.00 Pro monthly reactivation",
     ),
-    life(
+    lifecycle(
         "pauses and never comes back",
         lambda ada: ada.subscribe().later(days=10).become("paused").later(days=60).cancel(),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly paused",
     ),
     # ---- How they end ----
-    life(
+    lifecycle(
         "leaves at once",
         lambda ada: ada.subscribe().later(days=10).cancel(),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly canceled",
     ),
-    life(
+    lifecycle(
         "leaves at the end of the month",
         lambda ada: ada.subscribe().later(days=10).cancel(scheduled=True).expire(),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly canceled",
     ),
-    life(
+    lifecycle(
         "schedules the end, and thinks better of it",
-        lambda ada: ada.subscribe().later(days=10).cancel(scheduled=True).later(days=2).stands(scheduled_change=None),
+        lambda ada: (
+            ada.subscribe()
+            .later(days=10)
+            .cancel(scheduled=True)
+            .later(days=2)
+            .update_subscription(scheduled_change=None)
+        ),
         "subscription 49.00 +49.00 Pro monthly",
     ),
-    life(
+    lifecycle(
         "leaves at the end of the month, counted when asked for",
         lambda ada: ada.subscribe().later(days=10).cancel(scheduled=True).expire(),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly cancellation_requested",
         policy=AT_REQUEST,
     ),
-    life(
+    lifecycle(
         "leaves, and signs up anew a month later",
         lambda ada: ada.subscribe().later(days=9).cancel().later(days=30).subscribe(name="2"),
         "subscription 49.00 +49.00 Pro monthly",
@@ -285,24 +302,24 @@ LIVES = (
         "subscription 49.00 +49.00 Pro monthly",
     ),
     # ---- Discounts ----
-    life(
+    lifecycle(
         "pays half for ever",
         lambda ada: half_renewed(half_off(ada)),
         "subscription 24.50 +24.50 Pro monthly with HALF",
         "renewal      24.50      0 Pro monthly with HALF",
     ),
-    life(
+    lifecycle(
         "pays half for a month: MRR is what is paid without it",
         lambda ada: half_off(ada, 30, maximum_recurring_intervals=1).later(days=30).renew(),
         "subscription 24.50 +49.00 Pro monthly with HALF",
         "renewal      49.00      0 Pro monthly",
     ),
-    life(
+    lifecycle(
         "pays half for a month, for a merchant who counts what is paid",
         lambda ada: (
             half_off(ada, 30, maximum_recurring_intervals=1)
             .later(days=30)
-            .stands(discount=None)
+            .update_subscription(discount=None)
             .bill(net(PRO, 4900, rate="1"))
         ),
         "subscription 24.50 +24.50 Pro monthly with HALF",
@@ -310,36 +327,36 @@ LIVES = (
         "renewal      49.00      0 Pro monthly",
         policy=RECURRING,
     ),
-    life(
+    lifecycle(
         "pays nothing the first time, with a discount for once",
         lambda ada: (
             ada.start(discount=on("free", type="one-off"))
             .bill(net(PRO, 4900, discount=4900), origin="web", discount_id="free")
             .later(days=30)
-            .stands(discount=None)
+            .update_subscription(discount=None)
             .bill(net(PRO, 4900, rate="1"))
         ),
         "subscription 49.00 +49.00 Pro monthly with free",
         live=("subscription 0 +49.00 Pro monthly with free", "renewal 49.00 0 Pro monthly"),
     ),
     # ---- Currency and tax ----
-    life(
+    lifecycle(
         "is billed in pounds for a price in dollars: what was billed is the measure",
         lambda ada: ada.start().bill(net(PRO, 3900, tax=780), origin="web"),
         "subscription 46.80 +39.00 GBP Pro monthly",
         currency="GBP",
     ),
-    life(
+    lifecycle(
         "pays a price that holds the tax: MRR is without it",
         lambda ada: ada.start(WITH_TAX).bill(net(WITH_TAX, 4900, tax=931), origin="web"),
         "subscription 58.31 +49.00 Pro monthly",
     ),
-    life(
+    lifecycle(
         "pays a price that holds the tax as the account is set: 116.67 + 23.33",
         lambda ada: ada.start(BY_ACCOUNT).bill(net(BY_ACCOUNT, 11667, tax=2333), origin="web"),
         "subscription 140.00 +116.67 Pro monthly",
     ),
-    life(
+    lifecycle(
         "pays tax on top, for a merchant who counts without it",
         lambda ada: ada.start().bill(net(PRO, 4900, tax=931), origin="web").later(days=3).refund(),
         "subscription 49.00 +49.00 Pro monthly",
@@ -347,44 +364,44 @@ LIVES = (
         policy=Policy(amount_basis=AmountBasis.NET_OF_TAX),
     ),
     # ---- Money that goes back ----
-    life(
+    lifecycle(
         "gets 20.00 back",
         lambda ada: ada.subscribe().later(days=1).refund(2000),
         "subscription 49.00 +49.00 Pro monthly",
         "refund      -20.00      0 Pro monthly requested_by_customer",
     ),
-    life(
+    lifecycle(
         "gets 20.00 back, for a merchant who counts refunds upwards",
         lambda ada: ada.subscribe().later(days=1).refund(2000),
         "subscription 49.00 +49.00 Pro monthly",
         "refund       20.00      0 Pro monthly requested_by_customer",
         policy=Policy(refund_amount=RefundAmount.POSITIVE),
     ),
-    life(
+    lifecycle(
         "gets 10.00 back, and 15.00 two weeks later",
         lambda ada: ada.subscribe().later(days=1).refund(1000).later(days=14).refund(1500),
         "subscription 49.00 +49.00 Pro monthly",
         "refund      -10.00      0 Pro monthly requested_by_customer",
         "refund      -15.00      0 Pro monthly requested_by_customer",
     ),
-    life(
+    lifecycle(
         "asks for the money back in vain",
         lambda ada: ada.subscribe().later(days=1).refund(approved=False),
         "subscription 49.00 +49.00 Pro monthly",
     ),
-    life(
+    lifecycle(
         "is given credit, which is no money",
         lambda ada: ada.subscribe().later(days=1).adjusted("credit", 2000),
         "subscription 49.00 +49.00 Pro monthly",
     ),
-    life(
+    lifecycle(
         "has the bank take it back, and Paddle wins it again",
         lambda ada: ada.subscribe().later(days=5).adjusted("chargeback").later(days=30).adjusted("chargeback_reverse"),
         "subscription 49.00 +49.00 Pro monthly",
         "refund      -49.00      0 Pro monthly chargeback",
         "renewal      49.00      0 Pro monthly chargeback_reverse reversal",
     ),
-    life(
+    lifecycle(
         "has a warning of a chargeback, and leaves",
         lambda ada: ada.subscribe().later(days=5).adjusted("chargeback_warning").later(days=1).cancel(),
         "subscription 49.00 +49.00 Pro monthly",
@@ -392,52 +409,58 @@ LIVES = (
         "churn            0 -49.00 Pro monthly canceled",
     ),
     # ---- Seen for the first time ----
-    life(
+    lifecycle(
         "was there before the bridge: its renewal is a renewal, its end is an end",
-        lambda ada: ada.subscribe().later(days=20).since_then().renew().later(days=5).cancel(),
+        lambda ada: ada.subscribe().later(days=20).forget_history().renew().later(days=5).cancel(),
         "renewal 49.00      0 Pro monthly",
         "churn       0 -49.00 Pro monthly canceled",
     ),
-    life(
+    lifecycle(
         "was there before the bridge, and leaves",
-        lambda ada: ada.subscribe().later(days=20).since_then().cancel(),
+        lambda ada: ada.subscribe().later(days=20).forget_history().cancel(),
         "churn 0 -49.00 Pro monthly canceled",
     ),
-    life(
+    lifecycle(
         "is imported from elsewhere, renews, and moves to Team",
         lambda ada: (
-            ada.subscribe().later(days=20).since_then().says("subscription.imported").renew().later(days=3).change(TEAM)
+            ada.subscribe()
+            .later(days=20)
+            .forget_history()
+            .resend_as("subscription.imported")
+            .renew()
+            .later(days=3)
+            .change(TEAM)
         ),
         "renewal 49.00      0 Pro monthly",
         "upgrade     0 +50.00 Team monthly was Pro",
     ),
     # ---- Clocks and visits ----
-    life(
+    lifecycle(
         "changes twice in the same second, told in nanoseconds",
         lambda ada: (
             ada.subscribe()
             .later(days=3)
-            .stands(plan=TEAM)
-            .says("subscription.updated", updated_at="2026-01-04T00:00:00.000000900Z")
+            .update_subscription(plan=TEAM)
+            .resend_as("subscription.updated", updated_at="2026-01-04T00:00:00.000000900Z")
             .later(seconds=0.5)
-            .stands(plan=STARTER)
+            .update_subscription(plan=STARTER)
         ),
         "subscription 49.00 +49.00 Pro monthly",
         "upgrade          0 +50.00 Team monthly was Pro",
         "downgrade        0 -80.00 Starter monthly was Team",
     ),
-    life(
+    lifecycle(
         "signs up without any custom data",
-        lambda ada: ada.marked(None).subscribe(),
+        lambda ada: ada.with_custom_data(None).subscribe(),
         "subscription 49.00 +49.00 Pro monthly unattributed",
     ),
-    life(
+    lifecycle(
         "signs up with a visit, and renews after the custom data was taken away",
-        lambda ada: ada.subscribe().marked(None).renew(),
+        lambda ada: ada.subscribe().with_custom_data(None).renew(),
         "subscription 49.00 +49.00 Pro monthly",
         "renewal      49.00      0 Pro monthly",
     ),
-    life(
+    lifecycle(
         "pays, and no subscription's event ever comes: the lines are the measure",
         lambda ada: ada.subscribe().without("subscription.created", "subscription.activated"),
         "subscription 49.00 +49.00 Pro monthly estimated",

@@ -1,4 +1,4 @@
-"""Steps in the life of a Stripe customer that a story for simulation has no need of: odd payments, invoices, terms."""
+"""A simulated Stripe customer with the steps that no scenario needs: unusual payments, invoices and terms."""
 
 from __future__ import annotations
 
@@ -9,83 +9,85 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from processors.stripe.simulation import payloads
+from processors.stripe.simulation.customer import Customer, Paid, Plan, Subscription, period_end
 from processors.stripe.simulation.payloads import Body, Shape
-from processors.stripe.simulation.customer import Paid, Plan, Customer, Subscribed, period_end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deal(Plan):
-    """A plan whose price is more than an amount.
+class ComplexPlan(Plan):
+    """A plan whose price is more than an amount per period.
 
-    `price_of`, `item`: what its price and its item say differently from plain ones. `bills`: what one period of so many
-    seats comes to. `extras`: further items beside it, each with its seats.
+    `price_fields`, `item_fields`: fields that replace those of a plain price and item. `cost_of_seats`: minor units of
+    one period by the number of seats. `extras`: further items, each with its seats.
     """
 
-    price_of: Mapping[str, Any] = field(default_factory=dict)
-    item: Mapping[str, Any] = field(default_factory=dict)
-    bills: Callable[[int], int] | None = None
+    price_fields: Mapping[str, Any] = field(default_factory=dict)
+    item_fields: Mapping[str, Any] = field(default_factory=dict)
+    cost_of_seats: Callable[[int], int] | None = None
     extras: tuple[tuple[Plan, int], ...] = ()
 
     def price(self, currency: str) -> Body:
-        """The deal as Stripe's price."""
-        return {**Plan.price(self, currency), **self.price_of}
+        """The plan as Stripe's price."""
+        return {**Plan.price(self, currency), **self.price_fields}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Telling(Customer):
-    """A story with further steps.
+class ExtendedCustomer(Customer):
+    """A customer with further steps.
 
-    By subscription id, `item_coupons` are at work on its items and `more_coupons` on itself beside its own coupon.
-    `given`: since when a coupon is at work, by subscription and coupon id; since the start unless said here.
+    By subscription id, `item_coupons` apply to its items, and `more_coupons` to itself in addition to its own coupon.
+    `coupon_starts`: when a coupon started, by subscription and coupon id; without an entry, with the subscription.
     """
 
     item_coupons: Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
     more_coupons: Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
-    given: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    coupon_starts: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
 
-    # ---- Which webhooks come at all ----
+    # ---- Which webhooks are sent ----
 
     def without(self, *kinds: str) -> Self:
-        """Told to an endpoint that does not subscribe to some types."""
+        """As sent to an endpoint that does not subscribe to some types."""
         return replace(self, webhooks=tuple(body for body in self.webhooks if _kind(body) not in kinds))
 
     def only(self, *kinds: str) -> Self:
-        """Told to an endpoint that subscribes to these types only."""
+        """As sent to an endpoint that subscribes to these types only."""
         return replace(self, webhooks=tuple(body for body in self.webhooks if _kind(body) in kinds))
 
-    def since_then(self) -> Self:
-        """The bridge is installed now: nobody was told of what happened so far."""
+    def forget_history(self) -> Self:
+        """The bridge is installed now: it receives none of the earlier webhooks."""
         return replace(self, webhooks=())
 
-    def twice(self) -> Self:
-        """Stripe makes a second event of each: another event id, the same object."""
+    def duplicated(self) -> Self:
+        """Stripe creates a second event for each: another event id, the same object."""
         return replace(self, webhooks=(*self.webhooks, *map(again, self.webhooks)))
 
-    # ---- Payments that take their time ----
+    # ---- Payments in several steps ----
 
     def authorise(self, minor: int) -> Self:
-        """A card is authorised, and nothing is captured yet."""
+        """A card is authorised but not captured."""
         paid = self._paid(minor)
         held = {**self._charge(paid), "captured": False, "amount_captured": 0}
         intent = {**self._intent(paid), "status": "requires_capture", "amount_received": 0}
-        story = self.sent("charge.succeeded", held).sent("payment_intent.amount_capturable_updated", intent)
-        return replace(story, payments=(*story.payments, paid))
+        customer = self.sent("charge.succeeded", held).sent("payment_intent.amount_capturable_updated", intent)
+        return replace(customer, payments=(*customer.payments, paid))
 
     def capture(self, minor: int) -> Self:
         """All or a part of the authorised amount is captured; the rest is released, which counts as refunded."""
         paid = self.payments[-1]
         taken = {**self._charge(paid), "amount_captured": minor, "amount_refunded": paid.minor - minor}
         intent = {**self._intent(paid), "amount_received": minor}
-        story = self.sent("charge.captured", taken).sent("payment_intent.succeeded", intent)
-        return story.sent("charge.refunded", taken, {"amount_refunded": 0}) if minor < paid.minor else story
+        customer = self.sent("charge.captured", taken).sent("payment_intent.succeeded", intent)
+        return customer.sent("charge.refunded", taken, {"amount_refunded": 0}) if minor < paid.minor else customer
 
     def release(self, reason: str | None = "expired_uncaptured_charge") -> Self:
-        """The authorisation runs out, or is cancelled: Stripe makes a refund of it, though no money had moved."""
+        """The authorisation expires or is cancelled: Stripe creates a refund, although no money had moved."""
         paid = self.payments[-1]
         charge = {**self._charge(paid), "captured": False, "amount_captured": 0, "amount_refunded": paid.minor}
         intent = {**self._intent(paid), "status": "canceled", "amount_received": 0}
-        story = self.sent("charge.expired", charge) if reason else self
-        story = story.sent("charge.refunded", charge, {"amount_refunded": 0}).sent("payment_intent.canceled", intent)
+        customer = self.sent("charge.expired", charge) if reason else self
+        customer = customer.sent("charge.refunded", charge, {"amount_refunded": 0}).sent(
+            "payment_intent.canceled", intent
+        )
         refund = payloads.refund(
             f"re_{paid.charge_id}",
             minor=paid.minor,
@@ -93,29 +95,33 @@ class Telling(Customer):
             payment_intent=paid.intent_id,
             reason=reason,
         )
-        return story.sent("refund.created", refund)
+        return customer.sent("refund.created", refund)
 
     def debit(self, minor: int) -> Self:
-        """A purchase by direct debit: Checkout is done, the money is not there for days."""
+        """A purchase by direct debit: Checkout completes days before the money arrives."""
         paid = self._paid(minor)
-        story = self.sent("charge.pending", {**self._charge(paid), "status": "pending", "paid": False})
-        story = story.sent("payment_intent.processing", {**self._intent(paid), "status": "processing"})
-        story = story.sent("checkout.session.completed", story._sale(paid, "unpaid"))
-        return replace(story, payments=(*story.payments, paid))
+        customer = self.sent("charge.pending", {**self._charge(paid), "status": "pending", "paid": False})
+        customer = customer.sent("payment_intent.processing", {**self._intent(paid), "status": "processing"})
+        customer = customer.sent("checkout.session.completed", customer._sale(paid, "unpaid"))
+        return replace(customer, payments=(*customer.payments, paid))
 
     def clear(self) -> Self:
-        """The debit went through."""
+        """The debit succeeds."""
         paid = self.payments[-1]
-        story = self.sent("charge.succeeded", self._charge(paid)).sent("payment_intent.succeeded", self._intent(paid))
-        return story.sent("checkout.session.async_payment_succeeded", story._sale(paid, "paid"))
+        customer = self.sent("charge.succeeded", self._charge(paid)).sent(
+            "payment_intent.succeeded", self._intent(paid)
+        )
+        return customer.sent("checkout.session.async_payment_succeeded", customer._sale(paid, "paid"))
 
     def bounce(self) -> Self:
-        """The debit did not go through."""
+        """The debit fails."""
         paid = self.payments[-1]
         failed = {**self._charge(paid), "status": "failed", "paid": False}
-        story = self.sent("charge.failed", failed)
-        story = story.sent("payment_intent.payment_failed", {**self._intent(paid), "status": "requires_payment_method"})
-        return story.sent("checkout.session.async_payment_failed", story._sale(paid, "unpaid"))
+        customer = self.sent("charge.failed", failed)
+        customer = customer.sent(
+            "payment_intent.payment_failed", {**self._intent(paid), "status": "requires_payment_method"}
+        )
+        return customer.sent("checkout.session.async_payment_failed", customer._sale(paid, "unpaid"))
 
     def _paid(self, minor: int) -> Paid:
         serial = f"{self.tag}_{len(self.webhooks) + 1}"
@@ -140,9 +146,9 @@ class Telling(Customer):
             metadata=self.visit,
         )
 
-    # ---- Refunds that take their time, and disputes ----
+    # ---- Refunds in several steps, and disputes ----
 
-    def giving_back(self, kind: str, minor: int, status: str, *, payment: int = -1, refund_id: str = "re_1") -> Self:
+    def refund_event(self, kind: str, minor: int, status: str, *, payment: int = -1, refund_id: str = "re_1") -> Self:
         """One event of a refund."""
         paid = self.payments[payment]
         found = payloads.refund(
@@ -156,7 +162,7 @@ class Telling(Customer):
         return self.sent(kind, found)
 
     def disputed(self, leg: str, minor: int, status: str, *, dispute_id: str = "dp_1", back: int | None = None) -> Self:
-        """One event of a dispute about the last payment; `back`: what of it a balance transaction returned."""
+        """One event of a dispute about the last payment; `back`: the part that a balance transaction returned."""
         paid = self.payments[-1]
         moves: list[Body] = [{"amount": -minor, "currency": self.currency}, {"amount": back, "currency": self.currency}]
         found = payloads.dispute(
@@ -173,9 +179,9 @@ class Telling(Customer):
     # ---- Subscriptions, step by step ----
 
     def start(self, plan: Plan, quantity: int = 1, *, name: str = "1", status: str = "active", **more: Any) -> Self:
-        """A subscription is created, and nothing else happens yet."""
+        """A subscription is created, without a payment yet."""
         usual: dict[str, Any] = {"period": (self.at, period_end(self.at, plan)), "metadata": self.visit}
-        sold = Subscribed(
+        sold = Subscription(
             id=f"sub_{self.tag}_{name}",
             plan=plan,
             quantity=quantity,
@@ -189,26 +195,26 @@ class Telling(Customer):
         """The subscription is updated."""
         return self._updated(name, replace(self.subscriptions[name], **changes))
 
-    def ends_on(self, *, days: int, name: str = "1") -> Self:
-        """The merchant sets the day on which it ends."""
+    def schedule_end(self, *, days: int, name: str = "1") -> Self:
+        """The merchant sets the date on which it ends."""
         found = self._subscription(self.subscriptions[name])
         told = {**found, "cancel_at": _unix(self.at + timedelta(days=days))}
         return self.sent("customer.subscription.updated", told, {"cancel_at": None})
 
     def next_period(self, *, name: str = "1", **changes: Any) -> Self:
-        """The next period begins, and its invoice is still to come."""
+        """The next period begins, before its invoice."""
         sold = self.subscriptions[name]
-        story = replace(self, at=max(self.at, sold.period[1]))
-        return story.amend(name=name, period=(sold.period[1], period_end(sold.period[1], sold.plan)), **changes)
+        customer = replace(self, at=max(self.at, sold.period[1]))
+        return customer.amend(name=name, period=(sold.period[1], period_end(sold.period[1], sold.plan)), **changes)
 
-    def without_card(self, *, name: str = "1") -> Self:
+    def end_trial_without_card(self, *, name: str = "1") -> Self:
         """The trial ends without a card: Stripe pauses the subscription."""
         paused = replace(self.subscriptions[name], status="paused")
-        story = replace(self, at=max(self.at, paused.period[1]))
-        return story._paused_or_resumed(name, paused, "paused")
+        customer = replace(self, at=max(self.at, paused.period[1]))
+        return customer._paused_or_resumed(name, paused, "paused")
 
     def resume(self, *, name: str = "1") -> Self:
-        """A paused subscription runs again, for a new period from now."""
+        """A paused subscription resumes, with a new period from now."""
         sold = self.subscriptions[name]
         running = replace(sold, status="active", period=(self.at, period_end(self.at, sold.plan)), ended_reason=None)
         return self._paused_or_resumed(name, running, "resumed")
@@ -217,25 +223,27 @@ class Telling(Customer):
         """The merchant pauses the subscription (since endive: status paused, whatever the reason)."""
         return self._paused_or_resumed(name, replace(self.subscriptions[name], status="paused"), "paused")
 
-    def _paused_or_resumed(self, name: str, sold: Subscribed, kind: str) -> Self:
+    def _paused_or_resumed(self, name: str, sold: Subscription, kind: str) -> Self:
         return self._updated(name, sold).sent(f"customer.subscription.{kind}", self._subscription(sold))
 
-    def announced(self, *, name: str = "1") -> Self:
-        """Each discount at work is told by an event of its own."""
-        sold, story = self.subscriptions[name], self
+    def with_discount_events(self, *, name: str = "1") -> Self:
+        """Each active discount is sent as an event."""
+        sold, customer = self.subscriptions[name], self
         for found in (*self._discounts(sold), *self._found(sold, self.item_coupons.get(sold.id, ()), "item")):
-            story = story.sent("customer.discount.created", found)
-        return story
+            customer = customer.sent("customer.discount.created", found)
+        return customer
 
     def with_coupon(self, coupon: Body, *, name: str = "1") -> Self:
         """A coupon is given to a running subscription."""
         sold = self.subscriptions[name]
-        story = replace(self, given={**self.given, (sold.id, coupon["id"]): self.at}).amend(name=name, coupon=coupon)
-        (found,) = story._discounts(story.subscriptions[name])
-        return story.sent("customer.discount.created", found)
+        customer = replace(self, coupon_starts={**self.coupon_starts, (sold.id, coupon["id"]): self.at}).amend(
+            name=name, coupon=coupon
+        )
+        (found,) = customer._discounts(customer.subscriptions[name])
+        return customer.sent("customer.discount.created", found)
 
     def without_coupon(self, *, name: str = "1") -> Self:
-        """The coupon is over, or taken away."""
+        """The coupon ends or is removed."""
         (found,) = self._discounts(self.subscriptions[name])
         return self.amend(name=name, coupon=None).sent("customer.discount.deleted", {**found, "end": _unix(self.at)})
 
@@ -254,13 +262,13 @@ class Telling(Customer):
     ) -> Self:
         """An invoice is paid, in one payment by card or in `parts`. `name`: the subscription it is for."""
         invoice_id = f"in_{self.tag}_{len(self.webhooks) + 1}"
-        story, paid = self, None
+        customer, paid = self, None
         for part in [minor] if parts is None else parts:
-            story, paid = story._pay(part, customer_id=None if guest else self.customer_id, invoice_id=invoice_id)
+            customer, paid = customer._pay(part, customer_id=None if guest else self.customer_id, invoice_id=invoice_id)
             if self.shape is not Shape.OLD:
-                story = story.sent("invoice_payment.paid", story._invoice_payment(invoice_id, paid), seconds=3)
+                customer = customer.sent("invoice_payment.paid", customer._invoice_payment(invoice_id, paid), seconds=3)
         found = self.invoice_of(invoice_id, minor, why, name=name, lines=lines, paid=paid, guest=guest, **more)
-        return story.sent("invoice.paid", found, seconds=3)
+        return customer.sent("invoice.paid", found, seconds=3)
 
     def settle_otherwise(self, minor: int, why: str, *, name: str | None = None) -> Self:
         """An invoice is paid out of band: by bank transfer, cash, another processor."""
@@ -288,7 +296,7 @@ class Telling(Customer):
     ) -> Body:
         """A paid invoice. Without lines: one for what the subscription costs, or for something sold once."""
         sold = self.subscriptions[name] if name else None
-        usual = self._lines_worth(sold, minor) if sold else [self.once(minor)]
+        usual = self._lines_worth(sold, minor) if sold else [self.one_off_line(minor)]
         about: dict[str, Any] = {
             "customer": None if guest else self.customer_id,
             "lines": usual if lines is None else lines,
@@ -304,7 +312,7 @@ class Telling(Customer):
         }
         return payloads.invoice(invoice_id, **{**about, **more})
 
-    def once(self, minor: int, price_id: str = "price_setup") -> Body:
+    def one_off_line(self, minor: int, price_id: str = "price_setup") -> Body:
         """An invoice line of something sold once."""
         priced = payloads.price(price_id, minor=minor, currency=self.currency, interval=None)
         return payloads.line(
@@ -315,7 +323,7 @@ class Telling(Customer):
             shape=self.shape,
         )
 
-    def _lines_worth(self, sold: Subscribed, minor: int) -> list[Body]:
+    def _lines_worth(self, sold: Subscription, minor: int) -> list[Body]:
         """The lines of one whole period, less what discounts must have taken off them."""
         found = self._lines(sold)
         off = sum(line["amount"] for line in found) - minor
@@ -323,20 +331,20 @@ class Telling(Customer):
             return found
         return [{**found[0], "discount_amounts": [{"amount": off, "discount": f"di_{sold.id}"}]}, *found[1:]]
 
-    # ---- What a deal and several coupons change in the bodies ----
+    # ---- Payloads of complex plans and several coupons ----
 
-    def _subscription(self, sold: Subscribed) -> Body:
+    def _subscription(self, sold: Subscription) -> Body:
         found = Customer._subscription(self, sold)
         (row,) = found["items"]["data"]
-        own = dict(sold.plan.item) if isinstance(sold.plan, Deal) else {}
+        own = dict(sold.plan.item_fields) if isinstance(sold.plan, ComplexPlan) else {}
         coupons = self._found(sold, self.item_coupons.get(sold.id, ()), "item")
         listed = [{**row, "discounts": [one["id"] for one in coupons], **own}, *self._further_items(sold)]
         single = {} if len(listed) == 1 else {"plan": None, "quantity": None}
         old = single if self.shape is Shape.OLD else {}
         return {**found, "items": payloads.listed(listed), **old}
 
-    def _further_items(self, sold: Subscribed) -> list[Body]:
-        extras = sold.plan.extras if isinstance(sold.plan, Deal) else ()
+    def _further_items(self, sold: Subscription) -> list[Body]:
+        extras = sold.plan.extras if isinstance(sold.plan, ComplexPlan) else ()
         return [
             {
                 **payloads.item(
@@ -347,27 +355,27 @@ class Telling(Customer):
                     period=sold.period,
                     shape=self.shape,
                 ),
-                **(plan.item if isinstance(plan, Deal) else {}),
+                **(plan.item_fields if isinstance(plan, ComplexPlan) else {}),
             }
             for number, (plan, seats) in enumerate(extras, 2)
         ]
 
-    def _lines(self, sold: Subscribed) -> list[Body]:
+    def _lines(self, sold: Subscription) -> list[Body]:
         if sold.status == "trialing":
             return Customer._lines(self, sold)
-        extras = sold.plan.extras if isinstance(sold.plan, Deal) else ()
+        extras = sold.plan.extras if isinstance(sold.plan, ComplexPlan) else ()
         sides = [replace(sold, plan=plan, quantity=seats) for plan, seats in extras]
         return [self._line(one, _cost(one), one.period) for one in (sold, *sides)]
 
-    def _discounts(self, sold: Subscribed) -> list[Body]:
+    def _discounts(self, sold: Subscription) -> list[Body]:
         own = () if sold.coupon is None else (sold.coupon,)
         return self._found(sold, (*own, *self.more_coupons.get(sold.id, ())), "sub")
 
-    def _found(self, sold: Subscribed, coupons: Sequence[Body], level: str) -> list[Body]:
+    def _found(self, sold: Subscription, coupons: Sequence[Body], level: str) -> list[Body]:
         return [self._discount(sold, coupon, level) for coupon in coupons]
 
-    def _discount(self, sold: Subscribed, coupon: Body, level: str) -> Body:
-        start = self.given.get((sold.id, coupon["id"]), sold.started_at)
+    def _discount(self, sold: Subscription, coupon: Body, level: str) -> Body:
+        start = self.coupon_starts.get((sold.id, coupon["id"]), sold.started_at)
         months = coupon["duration_in_months"]
         month = Plan(id="month", minor=0, name="", interval_count=months or 1)
         return payloads.discount(
@@ -381,10 +389,10 @@ class Telling(Customer):
         )
 
 
-def _cost(sold: Subscribed) -> int:
-    """What one period costs, before discounts."""
-    if isinstance(sold.plan, Deal) and sold.plan.bills is not None:
-        return sold.plan.bills(sold.quantity)
+def _cost(sold: Subscription) -> int:
+    """The price of one period before discounts, in minor units."""
+    if isinstance(sold.plan, ComplexPlan) and sold.plan.cost_of_seats is not None:
+        return sold.plan.cost_of_seats(sold.quantity)
     return sold.per_period
 
 
@@ -393,7 +401,7 @@ def _kind(body: bytes) -> str:
 
 
 def again(body: bytes) -> bytes:
-    """A second event of the same: another id."""
+    """The same event again under another id."""
     found = json.loads(body)
     return json.dumps({**found, "id": f"{found['id']}_again"}).encode()
 

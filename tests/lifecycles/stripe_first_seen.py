@@ -1,145 +1,148 @@
-"""Lives of subscriptions older than the bridge: what it makes of the first webhook that it sees of them."""
+"""Subscriptions older than the bridge: the revenue events of the first webhook it receives for each."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from processors.stripe.simulation.payloads import Body, Shape
 from processors.stripe.simulation.customer import PRO, TEAM
-from tests.lifecycles.stripe_lifecycle import life
+from processors.stripe.simulation.payloads import Body, Shape
+from tests.lifecycles.stripe_customer import ExtendedCustomer
 from tests.lifecycles.stripe_discounts import QUARTER
+from tests.lifecycles.stripe_lifecycle import lifecycle
 from tests.lifecycles.stripe_subscriptions import AT_REQUEST, next_month, signed_up
-from tests.lifecycles.stripe_customer import Telling
 
 
-def long_ago(ada: Telling) -> Telling:
-    """SignedWebhook up before the bridge was installed."""
-    return signed_up(ada).since_then()
+def long_ago(ada: ExtendedCustomer) -> ExtendedCustomer:
+    """Signed up before the bridge was installed."""
+    return signed_up(ada).forget_history()
 
 
-def open_invoice(ada: Telling) -> Body:
-    """An invoice of Pro that waits to be paid."""
+def open_invoice(ada: ExtendedCustomer) -> Body:
+    """An open invoice for Pro."""
     return {**signed_up(ada).invoice_of("in_9", 4900, "subscription_cycle", name="1"), "status": "open"}
 
 
 FIRST_SEEN = (
-    life(
+    lifecycle(
         "is first seen at a renewal: nothing is new",
         lambda ada: next_month(long_ago(ada)),
         "renewal 49.00 0 Pro monthly",
     ),
-    life(
+    lifecycle(
         "is first seen by an invoice alone: its lines are the baseline",
         lambda ada: next_month(long_ago(ada)).only("invoice.paid", "invoice_payment.paid"),
         "renewal 49.00 0 Pro monthly",
         shapes=(Shape.OLD,),
     ),
-    life(
+    lifecycle(
         "is first seen by an invoice, and leaves a week later",
         lambda ada: next_month(long_ago(ada)).only("invoice.paid").later(days=7).cancel(),
         "renewal 49.00      0 Pro monthly",
         "churn       0 -49.00 Pro monthly cancellation_requested",
         shapes=(Shape.OLD,),
     ),
-    life(
+    lifecycle(
         "is first seen when it moves to Team: the old values are the baseline",
         lambda ada: long_ago(ada).later(days=10).change(TEAM, billed=True),
         "upgrade 33.87 +50.00 Team monthly was Pro",
     ),
-    life(
+    lifecycle(
         "is first seen when it adds a seat",
         lambda ada: long_ago(ada).later(days=10).change(quantity=2),
         "upgrade 0 +49.00 Pro monthly x2",
     ),
-    life(
+    lifecycle(
         "is first seen when it leaves: minus its MRR",
         lambda ada: long_ago(ada).later(days=10).cancel(),
         "churn 0 -49.00 Pro monthly cancellation_requested",
     ),
-    life(
+    lifecycle(
         "is first seen when it schedules its end, and then ends",
         lambda ada: long_ago(ada).later(days=10).cancel(at_period_end=True).expire(),
         "churn 0 -49.00 Pro monthly cancellation_requested",
     ),
-    life(
+    lifecycle(
         "is first seen when it schedules its end, counted at request",
         lambda ada: long_ago(ada).later(days=10).cancel(at_period_end=True).expire(),
         "churn 0 -49.00 Pro monthly cancellation_requested",
         policy=AT_REQUEST,
     ),
-    life(
+    lifecycle(
         "is first seen when a trial ends and is paid for",
         lambda ada: (
             ada.start(PRO, status="trialing", trial_end=ada.at + timedelta(days=14))
-            .since_then()
+            .forget_history()
             .later(days=14)
             .become("active")
             .bill(4900, "subscription_cycle", name="1")
         ),
         "subscription 49.00 +49.00 Pro monthly",
     ),
-    life(
+    lifecycle(
         "is first seen when its first invoice is paid at last",
         lambda ada: (
             ada.start(PRO, status="incomplete")
-            .since_then()
+            .forget_history()
             .later(hours=2)
             .become("active")
             .bill(4900, "subscription_create", name="1")
         ),
         "subscription 49.00 +49.00 Pro monthly",
     ),
-    life(
+    lifecycle(
         "is first seen when Stripe gives up on it",
-        lambda ada: ada.start(PRO, status="past_due").since_then().later(days=30).become("unpaid"),
+        lambda ada: ada.start(PRO, status="past_due").forget_history().later(days=30).become("unpaid"),
         "churn 0 -49.00 Pro monthly unpaid",
     ),
-    life(
+    lifecycle(
         "is first seen when it pays after having been unpaid",
         lambda ada: (
-            ada.start(PRO, status="unpaid").since_then().become("active").bill(4900, "subscription_cycle", name="1")
+            ada.start(PRO, status="unpaid").forget_history().become("active").bill(4900, "subscription_cycle", name="1")
         ),
         "subscription 49.00 +49.00 Pro monthly reactivation",
     ),
-    life(
+    lifecycle(
         "is first seen when it leaves in its trial: it never counted",
         lambda ada: (
-            ada.start(PRO, status="trialing", trial_end=ada.at + timedelta(days=14)).since_then().later(days=3).cancel()
+            ada.start(PRO, status="trialing", trial_end=ada.at + timedelta(days=14))
+            .forget_history()
+            .later(days=3)
+            .cancel()
         ),
     ),
-    life(
+    lifecycle(
         "is first seen when it pauses, and comes back",
         lambda ada: long_ago(ada).later(days=3).pause().later(days=9).resume(),
         "churn        0 -49.00 Pro monthly paused",
         "subscription 0 +49.00 Pro monthly reactivation",
     ),
-    life(
+    lifecycle(
         "is first seen when a coupon is given",
         lambda ada: long_ago(ada).sent("coupon.created", QUARTER).later(days=3).with_coupon(QUARTER),
         "downgrade 0 -12.25 Pro monthly with FRIEND25",
     ),
-    life(
+    lifecycle(
         "is first seen when its metadata change: nothing moved",
         lambda ada: long_ago(ada).amend(metadata={**ada.visit, "team": "blue"}).later(days=3).cancel(),
         "churn 0 -49.00 Pro monthly cancellation_requested",
     ),
-    life(
-        "is first seen by an invoice that is not paid yet: nothing is told",
+    lifecycle(
+        "is first seen by an invoice that is not paid yet: no event",
         lambda ada: long_ago(ada).sent("invoice.finalized", open_invoice(ada)),
     ),
-    life(
+    lifecycle(
         "is first seen by a charge alone: nothing says that it is a subscription's",
         lambda ada: next_month(long_ago(ada)).only("charge.succeeded"),
         "purchase 49.00 - unattributed",
     ),
-    life(
+    lifecycle(
         "is first seen by a refund",
-        lambda ada: ada.subscribe(PRO).since_then().later(days=3).refund(2000),
+        lambda ada: ada.subscribe(PRO).forget_history().later(days=3).refund(2000),
         "refund -20.00 0 requested_by_customer unattributed",
     ),
-    life(
+    lifecycle(
         "is first seen by a dispute",
-        lambda ada: ada.subscribe(PRO).since_then().later(days=3).dispute(),
+        lambda ada: ada.subscribe(PRO).forget_history().later(days=3).dispute(),
         "refund -49.00 0 fraudulent unattributed",
     ),
 )

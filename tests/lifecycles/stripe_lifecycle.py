@@ -1,7 +1,7 @@
-"""One life of a Stripe customer as the table writes it: what happened, how Stripe tells it, what must come of it.
+"""One Stripe customer's lifecycle as a table entry: the webhooks and the expected revenue events.
 
-A row reads: type, amount, movement of MRR (`-`: none is stated), currency unless USD, plan, interval, seats beyond one,
-coupon, what it was before, why, and what is special. Amounts are in major units, computed by hand.
+A row reads: type, amount, MRR movement (`-`: none), currency unless USD, plan, interval, seats if more than one,
+coupon, previous plan, reason, flags. Amounts are in major units, computed by hand.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from bridge.ledger import Policy
 from processors.facts import CatalogEntry
 from processors.stripe.simulation.payloads import Shape
-from tests.lifecycles.stripe_customer import Telling
+from tests.lifecycles.stripe_customer import ExtendedCustomer
 
 DEFAULT = Policy()
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,46 +22,46 @@ SINCE_BASIL = (Shape.BASIL, Shape.CLOVER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
-    """One life. `rows`: the events when all webhooks are settled in one window; `live`: as they come, where it differs.
+class Lifecycle:
+    """One entry. `rows`: the events when all webhooks settle in one window; `live`: when each settles as it arrives.
 
-    `told_by_api`: what a read key adds.
+    `api_catalog`: the entries that an API key adds.
     """
 
-    what: str
-    tell: Callable[[Telling], Telling]
+    title: str
+    build: Callable[[ExtendedCustomer], ExtendedCustomer]
     rows: tuple[str, ...]
     live: tuple[str, ...]
     policy: Policy
     shapes: tuple[Shape, ...]
     currency: str
-    told_by_api: tuple[CatalogEntry, ...]
+    api_catalog: tuple[CatalogEntry, ...]
 
     def webhooks(self, shape: Shape) -> tuple[bytes, ...]:
-        """The life as Stripe tells it in this shape."""
-        return self.tell(Telling.begin("ada", START, shape, currency=self.currency)).webhooks
+        """The webhooks in the shape of one API version."""
+        return self.build(ExtendedCustomer.begin("ada", START, shape, currency=self.currency)).webhooks
 
 
-def life(
-    what: str,
-    tell: Callable[[Telling], Telling],
+def lifecycle(
+    title: str,
+    build: Callable[[ExtendedCustomer], ExtendedCustomer],
     *expected: str,
     live: Iterable[str] | None = None,
     policy: Policy = DEFAULT,
     shapes: tuple[Shape, ...] = OLD_AND_NOW,
     currency: str = "usd",
-    told_by_api: tuple[CatalogEntry, ...] = (),
-) -> Life:
-    """An entry of the table."""
-    return Life(
-        what=what,
-        tell=tell,
+    api_catalog: tuple[CatalogEntry, ...] = (),
+) -> Lifecycle:
+    """Makes a table entry."""
+    return Lifecycle(
+        title=title,
+        build=build,
         rows=_rows(expected),
         live=_rows(expected if live is None else live),
         policy=policy,
         shapes=shapes,
         currency=currency,
-        told_by_api=told_by_api,
+        api_catalog=api_catalog,
     )
 
 

@@ -1,12 +1,12 @@
-"""The table of Stripe lives, topic by topic."""
+"""The table of Stripe lifecycles, by topic."""
 
 from __future__ import annotations
 
-from tests.lifecycles.stripe_first_seen import FIRST_SEEN
 from tests.lifecycles.stripe_discounts import DISCOUNTS
+from tests.lifecycles.stripe_first_seen import FIRST_SEEN
 from tests.lifecycles.stripe_mrr_levels import LEVELS
 from tests.lifecycles.stripe_payments import MONEY
 from tests.lifecycles.stripe_refunds import REFUNDS
 from tests.lifecycles.stripe_subscriptions import SUBSCRIPTIONS
 
-LIVES = (*MONEY, *REFUNDS, *SUBSCRIPTIONS, *FIRST_SEEN, *LEVELS, *DISCOUNTS)
+LIFECYCLES = (*MONEY, *REFUNDS, *SUBSCRIPTIONS, *FIRST_SEEN, *LEVELS, *DISCOUNTS)

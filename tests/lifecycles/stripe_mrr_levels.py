@@ -1,4 +1,4 @@
-"""Lives about the level of MRR: prices of every kind, and how each comes to so much a month."""
+"""The level of MRR: prices of every kind, normalised to a month."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from decimal import Decimal
 from processors.facts import Interval, Price, Tier, TiersMode
 from processors.money import Currency
 from processors.stripe.simulation import payloads
-from processors.stripe.simulation.payloads import Body, Shape
 from processors.stripe.simulation.customer import PRO, Plan
-from tests.lifecycles.stripe_lifecycle import life
-from tests.lifecycles.stripe_customer import Deal, Telling
+from processors.stripe.simulation.payloads import Body, Shape
+from tests.lifecycles.stripe_customer import ComplexPlan, ExtendedCustomer
+from tests.lifecycles.stripe_lifecycle import lifecycle
 
 USD = Currency(code="USD", digits=2)
 
 
-def sold(plan: Plan, seats: int, minor: int) -> Callable[[Telling], Telling]:
-    """Signs up for a plan, and the first invoice comes to so much."""
+def sold(plan: Plan, seats: int, minor: int) -> Callable[[ExtendedCustomer], ExtendedCustomer]:
+    """Signs up for a plan and pays the first invoice."""
     return lambda ada: ada.start(plan, seats).bill(minor, "subscription_create", name="1")
 
 
 def every(interval: str, count: int, minor: int) -> Plan:
-    """A plan of that interval."""
+    """A plan of this interval."""
     return Plan(id="price_x", minor=minor, name="X", interval=interval, interval_count=count)
 
 
@@ -33,22 +33,24 @@ TIERS = [
     {"up_to": None, "unit_amount": 800, "flat_amount": None},
 ]
 TIERED = {"unit_amount": None, "unit_amount_decimal": None, "billing_scheme": "tiered"}
-GRADUATED = Deal(
+GRADUATED = ComplexPlan(
     id="price_seats",
     minor=1000,
     name="Seats",
-    price_of={**TIERED, "tiers_mode": "graduated"},
-    bills=lambda seats: 1000 * min(seats, 10) + 800 * max(seats - 10, 0),
+    price_fields={**TIERED, "tiers_mode": "graduated"},
+    cost_of_seats=lambda seats: 1000 * min(seats, 10) + 800 * max(seats - 10, 0),
 )
 VOLUME = replace(
-    GRADUATED, price_of={**TIERED, "tiers_mode": "volume"}, bills=lambda seats: seats * (1000 if seats <= 10 else 800)
+    GRADUATED,
+    price_fields={**TIERED, "tiers_mode": "volume"},
+    cost_of_seats=lambda seats: seats * (1000 if seats <= 10 else 800),
 )
-GRADUATED_INLINE = replace(GRADUATED, price_of={**GRADUATED.price_of, "tiers": TIERS})
-VOLUME_INLINE = replace(VOLUME, price_of={**VOLUME.price_of, "tiers": TIERS})
+GRADUATED_INLINE = replace(GRADUATED, price_fields={**GRADUATED.price_fields, "tiers": TIERS})
+VOLUME_INLINE = replace(VOLUME, price_fields={**VOLUME.price_fields, "tiers": TIERS})
 
 
 def from_api(mode: TiersMode) -> Price:
-    """The price with its tiers, as a read key brings it."""
+    """The price with its tiers, as an API key retrieves it."""
     return Price(
         id="price_seats",
         currency=USD,
@@ -62,41 +64,43 @@ def from_api(mode: TiersMode) -> Price:
 
 def in_packages(rounding: str) -> Plan:
     """5.00 for every hundred units."""
-    return Deal(
+    return ComplexPlan(
         id="price_pack",
         minor=500,
         name="Packages",
-        price_of={"transform_quantity": {"divide_by": 100, "round": rounding}},
-        bills=lambda units: 500 * (-(-units // 100) if rounding == "up" else units // 100),
+        price_fields={"transform_quantity": {"divide_by": 100, "round": rounding}},
+        cost_of_seats=lambda units: 500 * (-(-units // 100) if rounding == "up" else units // 100),
     )
 
 
-MICRO = Deal(
+MICRO = ComplexPlan(
     id="price_micro",
     minor=0,
     name="Micro",
-    price_of={"unit_amount": None, "unit_amount_decimal": "0.000123456789"},
-    bills=lambda units: 30864,
+    price_fields={"unit_amount": None, "unit_amount_decimal": "0.000123456789"},
+    cost_of_seats=lambda units: 30864,
 )
-USAGE = Deal(
+USAGE = ComplexPlan(
     id="price_usage",
     minor=0,
     name="Usage",
-    price_of={"recurring": {"interval": "month", "interval_count": 1, "usage_type": "metered", "meter": None}},
-    item={"quantity": None},
+    price_fields={"recurring": {"interval": "month", "interval_count": 1, "usage_type": "metered", "meter": None}},
+    item_fields={"quantity": None},
 )
 STORAGE = Plan(id="price_storage", minor=12000, name="Storage", interval="year")
 BACKUP = Plan(id="price_backup", minor=300, name="Backup", interval="week")
 SUPPORT = Plan(id="price_support", minor=2000, name="Support")
-TRIED = Deal(id="price_support", minor=2000, name="Support", item={"current_trial": {"end_date": 1769904000}})
-TAXED = Deal(id="price_taxed", minor=5831, name="Taxed", price_of={"tax_behavior": "inclusive"})
-UNCOUNTED = Deal(id="price_one", minor=4900, name="One", item={"quantity": None})
-IN_DOLLARS = Deal(id="price_both", minor=4900, name="Both", price_of={"currency": "usd"})
-IN_EUROS = replace(IN_DOLLARS, price_of={"currency": "usd", "currency_options": {"eur": {"unit_amount": 4500}}})
+TRIED = ComplexPlan(
+    id="price_support", minor=2000, name="Support", item_fields={"current_trial": {"end_date": 1769904000}}
+)
+TAXED = ComplexPlan(id="price_taxed", minor=5831, name="Taxed", price_fields={"tax_behavior": "inclusive"})
+UNCOUNTED = ComplexPlan(id="price_one", minor=4900, name="One", item_fields={"quantity": None})
+IN_DOLLARS = ComplexPlan(id="price_both", minor=4900, name="Both", price_fields={"currency": "usd"})
+IN_EUROS = replace(IN_DOLLARS, price_fields={"currency": "usd", "currency_options": {"eur": {"unit_amount": 4500}}})
 
 
-def in_euros(ada: Telling, plan: Plan) -> Telling:
-    """45.00 euros a month for a price that is listed in dollars."""
+def in_euros(ada: ExtendedCustomer, plan: Plan) -> ExtendedCustomer:
+    """45.00 euros a month for a price listed in dollars."""
     started = ada.start(plan)
     return started.bill(
         4500,
@@ -106,8 +110,8 @@ def in_euros(ada: Telling, plan: Plan) -> Telling:
     )
 
 
-def taxed(ada: Telling) -> Telling:
-    """58.31 a month, in which there are 9.31 of tax."""
+def taxed(ada: ExtendedCustomer) -> ExtendedCustomer:
+    """58.31 a month, including 9.31 of tax."""
     started = ada.start(TAXED)
     (line,) = started._lines(started.subscriptions["1"])
     old = {"tax_amounts": [{"amount": 931, "inclusive": True}]}
@@ -116,7 +120,7 @@ def taxed(ada: Telling) -> Telling:
     return started.bill(5831, "subscription_create", name="1", lines=lines)
 
 
-def by_tier(ada: Telling, *amounts: int) -> list[Body]:
+def by_tier(ada: ExtendedCustomer, *amounts: int) -> list[Body]:
     """The lines of a graduated price: one for each tier, of the same price."""
     sold = ada.subscriptions["1"]
     seats = (10, sold.quantity - 10)
@@ -126,14 +130,14 @@ def by_tier(ada: Telling, *amounts: int) -> list[Body]:
     ]
 
 
-def replace_line(ada: Telling, number: int, count: int, minor: int) -> Body:
+def replace_line(ada: ExtendedCustomer, number: int, count: int, minor: int) -> Body:
     """One tier's line."""
     line = ada._line(replace(ada.subscriptions["1"], quantity=count), minor, ada.subscriptions["1"].period)
     return {**line, "id": f"{line['id']}_{number}"}
 
 
-def graduated_without_tiers(ada: Telling) -> Telling:
-    """15 seats, then 20, where no payload names the tiers and no read key is configured."""
+def graduated_without_tiers(ada: ExtendedCustomer) -> ExtendedCustomer:
+    """15 seats, then 20, where no payload has the tiers and no API key is configured."""
     first = ada.start(GRADUATED, 15)
     paid = first.bill(14000, "subscription_create", name="1", lines=by_tier(first, 10000, 4000))
     more = paid.later(days=10).change(quantity=20).next_period().later(hours=1)
@@ -141,75 +145,77 @@ def graduated_without_tiers(ada: Telling) -> Telling:
 
 
 LEVELS = (
-    life(
+    lifecycle(
         "pays by the year: 490.00 / 12", sold(every("year", 1, 49000), 1, 49000), "subscription 490.00 +40.83 X annual"
     ),
-    life(
+    lifecycle(
         "pays every two years: 480.00 / 24",
         sold(every("year", 2, 48000), 1, 48000),
         "subscription 480.00 +20.00 X every-2-years",
     ),
-    life(
+    lifecycle(
         "pays by the quarter: 90.00 / 3",
         sold(every("month", 3, 9000), 1, 9000),
         "subscription 90.00 +30.00 X quarterly",
     ),
-    life(
+    lifecycle(
         "pays by the half-year: 100.00 / 6",
         sold(every("month", 6, 10000), 1, 10000),
         "subscription 100.00 +16.67 X semiannual",
     ),
-    life(
+    lifecycle(
         "pays by the week: 10.00 x 52 / 12", sold(every("week", 1, 1000), 1, 1000), "subscription 10.00 +43.33 X weekly"
     ),
-    life(
+    lifecycle(
         "pays every two weeks: 20.00 x 26 / 12",
         sold(every("week", 2, 2000), 1, 2000),
         "subscription 20.00 +43.33 X every-2-weeks",
     ),
-    life("pays by the day: 1.00 x 365 / 12", sold(every("day", 1, 100), 1, 100), "subscription 1.00 +30.42 X daily"),
-    life("pays for seven seats", sold(PRO, 7, 34300), "subscription 343.00 +343.00 Pro monthly x7"),
-    life(
+    lifecycle(
+        "pays by the day: 1.00 x 365 / 12", sold(every("day", 1, 100), 1, 100), "subscription 1.00 +30.42 X daily"
+    ),
+    lifecycle("pays for seven seats", sold(PRO, 7, 34300), "subscription 343.00 +343.00 Pro monthly x7"),
+    lifecycle(
         "pays for an item that names no quantity: one",
         sold(UNCOUNTED, 1, 4900),
         "subscription 49.00 +49.00 One monthly",
     ),
-    life(
+    lifecycle(
         "pays 0.000123456789 cents for each of 250 million units: 30,864.19725 cents",
         sold(MICRO, 250_000_000, 30864),
         "subscription 308.64 +308.64 Micro monthly x250000000",
     ),
     # ---- Tiers ----
-    life(
+    lifecycle(
         "pays 15 graduated seats, tiers in the payload: 10 x 10.00 + 5 x 8.00",
         sold(GRADUATED_INLINE, 15, 14000),
         "subscription 140.00 +140.00 Seats monthly x15",
         shapes=(Shape.OLD,),
     ),
-    life(
+    lifecycle(
         "pays 15 seats by volume, tiers in the payload: 15 x 8.00",
         sold(VOLUME_INLINE, 15, 12000),
         "subscription 120.00 +120.00 Seats monthly x15",
         shapes=(Shape.OLD,),
     ),
-    life(
-        "adds five graduated seats, tiers told by the API: 10 x 10.00 + 10 x 8.00",
+    lifecycle(
+        "adds five graduated seats, tiers from the API: 10 x 10.00 + 10 x 8.00",
         lambda ada: (
             ada.start(GRADUATED, 15).bill(14000, "subscription_create", name="1").later(days=9).change(quantity=20)
         ),
         "subscription 140.00 +140.00 Seats monthly x15",
         "upgrade           0  +40.00 Seats monthly x20",
-        told_by_api=(from_api(TiersMode.GRADUATED),),
+        api_catalog=(from_api(TiersMode.GRADUATED),),
     ),
-    life(
-        "gives up ten of fifteen volume seats, tiers told by the API: 5 x 10.00 after 15 x 8.00",
+    lifecycle(
+        "gives up ten of fifteen volume seats, tiers from the API: 5 x 10.00 after 15 x 8.00",
         lambda ada: ada.start(VOLUME, 15).bill(12000, "subscription_create", name="1").later(days=9).change(quantity=5),
         "subscription 120.00 +120.00 Seats monthly x15",
         "downgrade         0  -70.00 Seats monthly x5",
-        told_by_api=(from_api(TiersMode.VOLUME),),
+        api_catalog=(from_api(TiersMode.VOLUME),),
     ),
-    life(
-        "adds five graduated seats that nothing tells the tiers of: 140.00 x 20/15, until the next bill",
+    lifecycle(
+        "adds five graduated seats, tiers unknown: 140.00 x 20/15, until the next bill",
         graduated_without_tiers,
         "subscription 140.00 +140.00 Seats monthly x15",
         "upgrade           0  +40.00 Seats monthly x20",
@@ -222,25 +228,25 @@ LEVELS = (
         ),
     ),
     # ---- Packages, usage, several items ----
-    life(
+    lifecycle(
         "pays 1,250 units by the hundred, rounded up: 13 x 5.00",
         sold(in_packages("up"), 1250, 6500),
         "subscription 65.00 +65.00 Packages monthly x1250",
     ),
-    life(
+    lifecycle(
         "pays 1,250 units by the hundred, rounded down: 12 x 5.00",
         sold(in_packages("down"), 1250, 6000),
         "subscription 60.00 +60.00 Packages monthly x1250",
     ),
-    life(
+    lifecycle(
         "has Pro, two storages by the year and a backup by the week: 49.00 + 2 x 10.00 + 13.00",
-        sold(Deal(id="price_pro", minor=4900, name="Pro", extras=((STORAGE, 2), (BACKUP, 1))), 1, 29200),
+        sold(ComplexPlan(id="price_pro", minor=4900, name="Pro", extras=((STORAGE, 2), (BACKUP, 1))), 1, 29200),
         "subscription 292.00 +82.00 Pro monthly",
     ),
-    life(
-        "has Pro and pays 12.34 for usage besides: usage is money, and no MRR",
+    lifecycle(
+        "has Pro and also pays 12.34 for usage: usage is money, and no MRR",
         lambda ada: (
-            ada.start(Deal(id="price_pro", minor=4900, name="Pro", extras=((USAGE, 1),)))
+            ada.start(ComplexPlan(id="price_pro", minor=4900, name="Pro", extras=((USAGE, 1),)))
             .bill(4900, "subscription_create", name="1")
             .next_period()
             .later(hours=1)
@@ -249,17 +255,17 @@ LEVELS = (
         "subscription 49.00 +49.00 Pro monthly",
         "renewal      61.34      0 Pro monthly",
     ),
-    life(
-        "pays for usage alone: money of a subscription that is worth nothing a month",
+    lifecycle(
+        "pays for usage alone: money of a subscription without MRR",
         lambda ada: ada.start(USAGE).next_period().later(hours=1).bill(1234, "subscription_cycle", name="1"),
         "renewal 12.34 0 Usage monthly",
     ),
-    life(
+    lifecycle(
         "has Pro and tries Support for a month before it costs 20.00",
         lambda ada: (
-            ada.start(Deal(id="price_pro", minor=4900, name="Pro", extras=((TRIED, 1),)))
+            ada.start(ComplexPlan(id="price_pro", minor=4900, name="Pro", extras=((TRIED, 1),)))
             .bill(4900, "subscription_create", name="1")
-            .next_period(plan=Deal(id="price_pro", minor=4900, name="Pro", extras=((SUPPORT, 1),)))
+            .next_period(plan=ComplexPlan(id="price_pro", minor=4900, name="Pro", extras=((SUPPORT, 1),)))
             .later(hours=1)
             .bill(6900, "subscription_cycle", name="1")
         ),
@@ -269,22 +275,24 @@ LEVELS = (
         shapes=(Shape.CLOVER,),
     ),
     # ---- Tax, currencies, names ----
-    life("pays a price that contains its tax: 58.31 - 9.31", taxed, "subscription 58.31 +49.00 Taxed monthly"),
-    life(
+    lifecycle("pays a price that contains its tax: 58.31 - 9.31", taxed, "subscription 58.31 +49.00 Taxed monthly"),
+    lifecycle(
         "pays in euros what is listed in dollars, the euro price in the payload",
         lambda ada: in_euros(ada, IN_EUROS),
         "subscription 45.00 +45.00 EUR Both monthly",
         currency="eur",
     ),
-    life(
-        "pays in euros what is listed in dollars, the euro price nowhere but on the invoice",
+    lifecycle(
+        "pays in euros what is listed in dollars, the euro price only on the invoice",
         lambda ada: in_euros(ada, IN_DOLLARS),
         "subscription 45.00 +45.00 EUR Both monthly",
         currency="eur",
     ),
-    life("pays 4,900 yen a month", sold(PRO, 1, 4900), "subscription 4900 +4900 JPY Pro monthly", currency="jpy"),
-    life("pays 4.900 dinars a month", sold(PRO, 1, 4900), "subscription 4.900 +4.900 KWD Pro monthly", currency="kwd"),
-    life(
+    lifecycle("pays 4,900 yen a month", sold(PRO, 1, 4900), "subscription 4900 +4900 JPY Pro monthly", currency="jpy"),
+    lifecycle(
+        "pays 4.900 dinars a month", sold(PRO, 1, 4900), "subscription 4.900 +4.900 KWD Pro monthly", currency="kwd"
+    ),
+    lifecycle(
         "pays for a product whose name is known from an event of its own",
         lambda ada: (
             ada.sent("product.created", payloads.product("prod_price_pro", name="Acme Pro"))
@@ -293,16 +301,20 @@ LEVELS = (
         ),
         "subscription 49.00 +49.00 Acme Pro monthly",
     ),
-    life(
+    lifecycle(
         "pays for a price without a nickname: its lookup key is the plan",
         sold(
-            Deal(id="price_a", minor=4900, name="", price_of={"nickname": None, "lookup_key": "pro_monthly"}), 1, 4900
+            ComplexPlan(
+                id="price_a", minor=4900, name="", price_fields={"nickname": None, "lookup_key": "pro_monthly"}
+            ),
+            1,
+            4900,
         ),
         "subscription 49.00 +49.00 pro_monthly monthly",
     ),
-    life(
+    lifecycle(
         "pays for a price without any name: its id is the plan",
-        sold(Deal(id="price_a", minor=4900, name="", price_of={"nickname": None}), 1, 4900),
+        sold(ComplexPlan(id="price_a", minor=4900, name="", price_fields={"nickname": None}), 1, 4900),
         "subscription 49.00 +49.00 price_a monthly",
     ),
 )

@@ -1,32 +1,32 @@
-"""Lives about money that goes back: refunds, disputes, credit notes."""
+"""Refunds, disputes and credit notes."""
 
 from __future__ import annotations
 
 from bridge.ledger import Policy
 from bridge.ledger.policy import RefundAmount
-from processors.stripe.simulation.payloads import Shape
 from processors.stripe.simulation.customer import PRO, TEAM
-from tests.lifecycles.stripe_lifecycle import SINCE_BASIL, life
-from tests.lifecycles.stripe_customer import Telling
+from processors.stripe.simulation.payloads import Shape
+from tests.lifecycles.stripe_customer import ExtendedCustomer
+from tests.lifecycles.stripe_lifecycle import SINCE_BASIL, lifecycle
 
 
-def refund_begun(ada: Telling, status: str) -> Telling:
-    """Buys for 29.00, and a day later all of it begins to go back."""
-    return ada.buy(2900).later(days=1).giving_back("refund.created", 2900, status)
+def refund_begun(ada: ExtendedCustomer, status: str) -> ExtendedCustomer:
+    """Buys for 29.00, and a day later a full refund starts."""
+    return ada.buy(2900).later(days=1).refund_event("refund.created", 2900, status)
 
 
-def told_by_the_charge_alone(ada: Telling) -> Telling:
-    """Gets 9.00 and then all back, of which no event of a refund tells."""
+def reported_by_the_charge_alone(ada: ExtendedCustomer) -> ExtendedCustomer:
+    """Gets 9.00 and then the rest refunded, without any refund event."""
     given = ada.buy(2900).later(days=1).refund(900).later(days=1).refund()
     return given.without("refund.created", "charge.refund.updated")
 
 
-def withdrawn(ada: Telling) -> Telling:
+def withdrawn(ada: ExtendedCustomer) -> ExtendedCustomer:
     """Buys for 50.00, and the bank takes all of it for a dispute."""
     return ada.buy(5000).later(days=5).disputed("funds_withdrawn", 5000, "needs_response")
 
 
-def dispute_by_two_halves(ada: Telling) -> Telling:
+def dispute_by_two_halves(ada: ExtendedCustomer) -> ExtendedCustomer:
     """Two disputes about one charge, one of them won."""
     bought = ada.buy(5000).later(days=5)
     both = bought.disputed("funds_withdrawn", 2000, "needs_response").disputed(
@@ -35,119 +35,119 @@ def dispute_by_two_halves(ada: Telling) -> Telling:
     return both.later(days=30).disputed("funds_reinstated", 3000, "won", dispute_id="dp_2")
 
 
-def credited(ada: Telling) -> Telling:
+def credited(ada: ExtendedCustomer) -> ExtendedCustomer:
     """A credit note of 10.00, which is paid out as a refund."""
     note = {"id": "cn_1", "object": "credit_note", "amount": 1000, "currency": "usd", "customer": ada.customer_id}
     given = ada.subscribe(PRO).later(days=2).sent("credit_note.created", {**note, "refund": "re_1_ada"})
-    return given.giving_back("refund.created", 1000, "succeeded").sent("credit_note.updated", note, {"memo": None})
+    return given.refund_event("refund.created", 1000, "succeeded").sent("credit_note.updated", note, {"memo": None})
 
 
 REFUNDS = (
-    life(
+    lifecycle(
         "buys as a guest and gets 10.00 back",
         lambda ada: ada.buy(2900, guest=True).later(days=1).refund(1000),
         "purchase  29.00  -",
         "refund   -10.00  0  requested_by_customer",
     ),
-    life(
+    lifecycle(
         "gets everything back the next day",
         lambda ada: ada.subscribe(PRO).later(days=1).refund(),
         "subscription  49.00 +49.00 Pro monthly",
         "refund       -49.00      0 Pro monthly requested_by_customer",
     ),
-    life(
+    lifecycle(
         "gets 10.00 and then 15.00 back",
         lambda ada: ada.subscribe(PRO).later(days=1).refund(1000).later(days=1).refund(1500),
         "subscription  49.00 +49.00 Pro monthly",
         "refund       -10.00      0 Pro monthly requested_by_customer",
         "refund       -15.00      0 Pro monthly requested_by_customer",
     ),
-    life(
+    lifecycle(
         "gets 10.00 back for Pro, and moves to Team a week later",
         lambda ada: ada.subscribe(PRO).later(days=1).refund(1000).later(days=7).change(TEAM),
         "subscription  49.00 +49.00 Pro monthly",
         "refund       -10.00      0 Pro monthly requested_by_customer",
         "upgrade           0 +50.00 Team monthly was Pro",
     ),
-    life(
+    lifecycle(
         "gets 10.00 back, for a merchant who wants refunds positive",
         lambda ada: ada.buy(2900).later(days=1).refund(1000),
         "purchase 29.00 -",
         "refund   10.00 0 requested_by_customer",
         policy=Policy(refund_amount=RefundAmount.POSITIVE),
     ),
-    life(
+    lifecycle(
         "leaves and gets the whole month back: the refund moves no MRR, leaving does",
         lambda ada: ada.subscribe(PRO).later(days=2).cancel().later(hours=1).refund(),
         "subscription  49.00 +49.00 Pro monthly",
         "churn          0    -49.00 Pro monthly cancellation_requested",
         "refund       -49.00      0 Pro monthly requested_by_customer",
     ),
-    life(
+    lifecycle(
         "waits three days for a refund by bank transfer: pending is nothing yet",
-        lambda ada: refund_begun(ada, "pending").later(days=3).giving_back("refund.updated", 2900, "succeeded"),
+        lambda ada: refund_begun(ada, "pending").later(days=3).refund_event("refund.updated", 2900, "succeeded"),
         "purchase  29.00 -",
         "refund   -29.00 0 requested_by_customer",
     ),
-    life(
+    lifecycle(
         "has a refund that was pending and failed: nothing went back",
-        lambda ada: refund_begun(ada, "pending").later(days=3).giving_back("refund.failed", 2900, "failed"),
+        lambda ada: refund_begun(ada, "pending").later(days=3).refund_event("refund.failed", 2900, "failed"),
         "purchase 29.00 -",
     ),
-    life(
+    lifecycle(
         "has a refund cancelled that waited for bank details",
-        lambda ada: refund_begun(ada, "requires_action").later(days=9).giving_back("refund.updated", 2900, "canceled"),
+        lambda ada: refund_begun(ada, "requires_action").later(days=9).refund_event("refund.updated", 2900, "canceled"),
         "purchase 29.00 -",
     ),
-    life(
+    lifecycle(
         "has a refund that succeeded and failed five days later: the bank sent it back",
-        lambda ada: refund_begun(ada, "succeeded").later(days=5).giving_back("refund.failed", 2900, "failed"),
+        lambda ada: refund_begun(ada, "succeeded").later(days=5).refund_event("refund.failed", 2900, "failed"),
         "purchase  29.00 -",
         "refund   -29.00 0 requested_by_customer",
         "purchase  29.00 0 requested_by_customer reversal",
     ),
-    life(
-        "gets 9.00 and then all back under an API version that tells it by the charge alone",
-        told_by_the_charge_alone,
+    lifecycle(
+        "gets 9.00 and then all back under an API version that reports it on the charge alone",
+        reported_by_the_charge_alone,
         "purchase  29.00 -",
         "refund    -9.00 0 requested_by_customer",
         "refund   -20.00 0 requested_by_customer",
         shapes=(Shape.OLD,),
     ),
-    life(
-        "gets 9.00 and then all back, told by running totals of the charge alone",
-        told_by_the_charge_alone,
+    lifecycle(
+        "gets 9.00 and then all back, reported by running totals of the charge alone",
+        reported_by_the_charge_alone,
         "purchase  29.00 -",
         "refund    -9.00 0",
         "refund   -20.00 0",
         shapes=SINCE_BASIL,
     ),
-    life(
+    lifecycle(
         "gets 10.00 back by a credit note: the note itself is no money",
         credited,
         "subscription  49.00 +49.00 Pro monthly",
         "refund       -10.00      0 Pro monthly requested_by_customer",
     ),
-    life(
+    lifecycle(
         "gets 20.00 back for a payment from before the bridge was there",
-        lambda ada: ada.buy(2900).since_then().later(days=9).refund(2000),
+        lambda ada: ada.buy(2900).forget_history().later(days=9).refund(2000),
         "refund -20.00 0 requested_by_customer unattributed",
     ),
     # ---- Disputes ----
-    life(
+    lifecycle(
         "disputes the charge, and the merchant loses",
         lambda ada: ada.subscribe(PRO).later(days=5).dispute().later(days=30).disputed("closed", 4900, "lost"),
         "subscription  49.00 +49.00 Pro monthly",
         "refund       -49.00      0 Pro monthly fraudulent",
     ),
-    life(
+    lifecycle(
         "disputes the charge, and the merchant wins: the money comes back",
         lambda ada: ada.subscribe(PRO).later(days=5).dispute().later(days=30).reinstate(),
         "subscription  49.00 +49.00 Pro monthly",
         "refund       -49.00      0 Pro monthly fraudulent",
         "renewal       49.00      0 Pro monthly fraudulent reversal",
     ),
-    life(
+    lifecycle(
         "has the bank ask about a charge, and nothing more: an inquiry moves no money",
         lambda ada: (
             ada.buy(5000)
@@ -158,14 +158,14 @@ REFUNDS = (
         ),
         "purchase 50.00 -",
     ),
-    life(
+    lifecycle(
         "disputes 50.00, of which 20.00 come back",
         lambda ada: withdrawn(ada).later(days=30).disputed("funds_reinstated", 5000, "lost", back=2000),
         "purchase  50.00 -",
         "refund   -50.00 0 fraudulent",
         "purchase  20.00 0 fraudulent reversal",
     ),
-    life(
+    lifecycle(
         "disputes 20.00 and 30.00 of one charge, and loses the second",
         dispute_by_two_halves,
         "purchase  50.00 -",
@@ -173,7 +173,7 @@ REFUNDS = (
         "refund   -30.00 0 fraudulent",
         "purchase  30.00 0 fraudulent reversal",
     ),
-    life(
+    lifecycle(
         "wins a dispute that the merchant appeals: the money comes back after it was lost",
         lambda ada: (
             withdrawn(ada)

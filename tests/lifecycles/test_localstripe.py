@@ -1,6 +1,6 @@
-"""A real subscribe-and-cancel over HTTP: localstripe, a stateful stand-in for Stripe, signs and sends its own webhooks.
+"""Subscribe and cancel over HTTP with localstripe, a stateful fake of Stripe that signs and sends its own webhooks.
 
-It is a program of its own under another licence: started as a process where it is installed, never imported.
+It has another licence: started as a process where it is installed, never imported.
 Run `pip install -c constraints.txt localstripe` to run these tests.
 """
 
@@ -29,7 +29,7 @@ from tests.lifecycles.harness import Ledger, rows, translated
 SECRET = "whsec_localstripe_fake"
 API_KEY = "sk_test_fake"
 
-# Its command listens on every interface: the process that it runs in is held to the loopback.
+# Its command listens on every interface; this keeps it on the loopback interface.
 ON_LOOPBACK = """
 import runpy, socket, sys
 bind = socket.socket.bind
@@ -51,13 +51,13 @@ class Account:
         self.http.mount("http://", patient)
 
     def post(self, path: str, **fields: Any) -> dict[str, Any]:
-        answer = self.http.post(self.url + path, data=fields, auth=(API_KEY, ""), timeout=10)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
+        response = self.http.post(self.url + path, data=fields, auth=(API_KEY, ""), timeout=10)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
 
     def send_webhooks_to(self, url: str) -> None:
-        told = {"url": url, "secret": SECRET}
-        assert self.http.post(f"{self.url}/_config/webhooks/bridge", json=told, timeout=10).ok
+        endpoint = {"url": url, "secret": SECRET}
+        assert self.http.post(f"{self.url}/_config/webhooks/bridge", json=endpoint, timeout=10).ok
 
     def subscribes(self, metadata: dict[str, str]) -> str:
         """A customer with a card subscribes to Pro at 49.00 a month."""
@@ -91,21 +91,21 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture
 def received(httpserver: HTTPServer, account: Account) -> Queue[Request]:
-    """The webhooks as they come in."""
+    """The webhooks as they arrive."""
     queue: Queue[Request] = Queue()
 
-    def take(request: Request) -> Response:
+    def receive(request: Request) -> Response:
         request.get_data()
         queue.put(request)
         return Response(status=200)
 
-    httpserver.expect_request("/webhooks/stripe", method="POST").respond_with_handler(take)
+    httpserver.expect_request("/webhooks/stripe", method="POST").respond_with_handler(receive)
     account.send_webhooks_to(httpserver.url_for("/webhooks/stripe"))
     return queue
 
 
-def proven_until(last: str, received: Queue[Request]) -> list[bytes]:
-    """The bodies that our own check of the signature accepts, until one of that type has come."""
+def verified_until(last: str, received: Queue[Request]) -> list[bytes]:
+    """The bodies whose signature verifies, until one of that type has arrived."""
     bodies: list[bytes] = []
     while True:
         request = received.get(timeout=20)
@@ -123,9 +123,9 @@ def test_a_subscription_that_is_paid_and_cancelled_at_localstripe_is_a_start_and
     ledger = Ledger(policy=Policy())
 
     subscription_id = account.subscribes({"visitor_fingerprint": "fp_ada", "session_id": "sess_ada"})
-    ledger = ledger.after(translated(proven_until("customer.subscription.created", received), processor))
+    ledger = ledger.after(translated(verified_until("customer.subscription.created", received), processor))
     account.cancels(subscription_id)
-    ledger = ledger.after(translated(proven_until("customer.subscription.deleted", received), processor))
+    ledger = ledger.after(translated(verified_until("customer.subscription.deleted", received), processor))
 
     assert rows(ledger.events) == [
         "subscription 49.00 +49.00 Pro monthly",

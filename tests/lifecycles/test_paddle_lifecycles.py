@@ -1,4 +1,4 @@
-"""The tables of Paddle lives: the same revenue events in every order, and sums that hold in any windows."""
+"""The tables of Paddle lifecycles: the same revenue events in every order, the same sums in any windows."""
 
 from __future__ import annotations
 
@@ -11,70 +11,85 @@ from bridge.ledger.policy import AmountBasis
 from processors.interface import Processor
 from processors.paddle import processor as billing
 from processors.paddle_classic import processor as classic
-from tests.lifecycles.harness import Ledger, Told, as_it_happens, cut, imbalances, moved, orders, paid, rows
-from tests.lifecycles.paddle_classic_lifecycles import CLASSIC_LIVES
-from tests.lifecycles.paddle_lifecycle import Life, translated
-from tests.lifecycles.paddle_lifecycles import LIVES
+from tests.lifecycles.harness import (
+    Ledger,
+    TranslatedWebhook,
+    imbalances,
+    moved,
+    orders,
+    paid,
+    rows,
+    split_into_windows,
+    windows_in_real_time,
+)
+from tests.lifecycles.paddle_classic_lifecycles import CLASSIC_LIFECYCLES
+from tests.lifecycles.paddle_lifecycle import Lifecycle, translated
+from tests.lifecycles.paddle_lifecycles import LIFECYCLES
 
 CUTS = 20
-BOTH = ((billing, LIVES), (classic, CLASSIC_LIVES))
+BOTH = ((billing, LIFECYCLES), (classic, CLASSIC_LIFECYCLES))
 CASES = [
-    pytest.param(life, processor, id=f"{processor.name}: {life.what}") for processor, lives in BOTH for life in lives
+    pytest.param(lifecycle, processor, id=f"{processor.name}: {lifecycle.title}")
+    for processor, lifecycles in BOTH
+    for lifecycle in lifecycles
 ]
 
 
 @cache
-def told_of(what: str, name: str) -> tuple[Told, ...]:
-    ((life, processor),) = (
-        (life, processor) for processor, lives in BOTH for life in lives if (life.what, processor.name) == (what, name)
+def webhooks_of(title: str, name: str) -> tuple[TranslatedWebhook, ...]:
+    ((lifecycle, processor),) = (
+        (lifecycle, processor)
+        for processor, lifecycles in BOTH
+        for lifecycle in lifecycles
+        if (lifecycle.title, processor.name) == (title, name)
     )
-    return translated(life, processor)
+    return translated(lifecycle, processor)
 
 
 @pytest.mark.parametrize(("life", "processor"), CASES)
-def test_in_every_order_a_life_yields_the_same_events(life: Life, processor: Processor) -> None:
-    told = told_of(life.what, processor.name)
+def test_in_every_order_a_life_yields_the_same_events(lifecycle: Lifecycle, processor: Processor) -> None:
+    webhooks = webhooks_of(lifecycle.title, processor.name)
 
-    first = Ledger(policy=life.policy).after(told)
+    first = Ledger(policy=lifecycle.policy).after(webhooks)
 
-    assert rows(first.events) == list(life.rows)
+    assert rows(first.events) == list(lifecycle.rows)
     assert {event.visitor_fingerprint for event in first.events if event.is_attributed} <= {"fp_ada"}
-    for order in orders(told, life.what):
-        assert Ledger(policy=life.policy).after(order).events == first.events
+    for order in orders(webhooks, lifecycle.title):
+        assert Ledger(policy=lifecycle.policy).after(order).events == first.events
 
 
 @pytest.mark.parametrize(("life", "processor"), CASES)
-def test_as_it_happens_a_life_yields_its_events_one_after_the_other(life: Life, processor: Processor) -> None:
-    ledger = Ledger(policy=life.policy)
+def test_as_it_happens_a_life_yields_its_events_one_after_the_other(lifecycle: Lifecycle, processor: Processor) -> None:
+    ledger = Ledger(policy=lifecycle.policy)
 
-    for window in as_it_happens(told_of(life.what, processor.name)):
+    for window in windows_in_real_time(webhooks_of(lifecycle.title, processor.name)):
         ledger = ledger.after(window)
 
-    assert rows(ledger.events) == list(life.live)
+    assert rows(ledger.events) == list(lifecycle.live)
     assert imbalances(ledger) == []
 
 
 @pytest.mark.parametrize(("life", "processor"), CASES)
-def test_cut_into_windows_anywhere_a_life_adds_up(life: Life, processor: Processor) -> None:
-    told = told_of(life.what, processor.name)
-    whole = Ledger(policy=life.policy).after(told)
-    chance = random.Random(life.what)
+def test_cut_into_windows_anywhere_a_life_adds_up(lifecycle: Lifecycle, processor: Processor) -> None:
+    webhooks = webhooks_of(lifecycle.title, processor.name)
+    whole = Ledger(policy=lifecycle.policy).after(webhooks)
+    chance = random.Random(lifecycle.title)
 
     for _ in range(CUTS):
-        ledger = Ledger(policy=life.policy)
-        for window in cut(told, chance):
+        ledger = Ledger(policy=lifecycle.policy)
+        for window in split_into_windows(webhooks, chance):
             ledger = ledger.after(window)
 
         assert imbalances(ledger) == []
         assert moved(ledger.events) == moved(whole.events)
-        if life.policy.amount_basis is AmountBasis.GROSS:
+        if lifecycle.policy.amount_basis is AmountBasis.GROSS:
             assert paid(ledger.events) == paid(whole.events)
 
 
 def test_the_tables_hold_at_least_forty_lives_each_told_once() -> None:
-    names = {processor.name: [life.what for life in lives] for processor, lives in BOTH}
+    names = {processor.name: [lifecycle.title for lifecycle in lifecycles] for processor, lifecycles in BOTH}
 
     assert len(names["paddle"]) >= 30
     assert len(names["paddle-classic"]) >= 10
-    for told in names.values():
-        assert len(set(told)) == len(told)
+    for webhooks in names.values():
+        assert len(set(webhooks)) == len(webhooks)

@@ -1,6 +1,8 @@
-"""A random customer of Paddle, told in webhooks that come late, shuffled and doubled: the sums must be the true ones.
+"""A random Paddle customer, with late, shuffled and duplicated webhooks: the ledger matches the reference.
 
-MERCHANT_STEPS=1000000 python -m pytest tests/lifecycles/test_paddle_merchant.py     a long campaign, other every time
+A campaign, with another seed in each run:
+
+    MERCHANT_STEPS=1000000 python -m pytest tests/lifecycles/test_paddle_merchant.py
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ from bridge.ledger import Policy
 from bridge.ledger.events import EventType
 from bridge.ledger.policy import ChurnAt
 from processors.paddle import processor
-from processors.paddle.simulation.payloads import Plan
 from processors.paddle.simulation.customer import PRO, STARTER, TEAM
-from tests.lifecycles.harness import Ledger, Told, imbalances, shuffled
-from tests.lifecycles.paddle_lifecycle import a_life, translated
-from tests.lifecycles.paddle_customer import Telling, net
-from tests.lifecycles.reference_ledger import Sold
+from processors.paddle.simulation.payloads import Plan
+from tests.lifecycles.harness import Ledger, TranslatedWebhook, imbalances, shuffled
+from tests.lifecycles.paddle_customer import ExtendedCustomer, net
+from tests.lifecycles.paddle_lifecycle import make_lifecycle, translated
+from tests.lifecycles.reference_ledger import ReferenceSubscription
 
 STEPS = int(os.environ.get("MERCHANT_STEPS", "4000"))
 IS_CAMPAIGN = "MERCHANT_STEPS" in os.environ
@@ -46,49 +48,49 @@ PLANS = {plan.name: plan for plan in (STARTER, PRO, TEAM, YEARLY, WEEKLY, QUARTE
 
 MOVES = frozenset({EventType.SUBSCRIPTION, EventType.UPGRADE, EventType.DOWNGRADE, EventType.CHURN})
 
-some = st.integers(min_value=0, max_value=10**6)  # which of those there are
+some = st.integers(min_value=0, max_value=10**6)  # an index, taken modulo the number of candidates
 chances = st.randoms(use_true_random=False)
 plans = st.sampled_from(sorted(PLANS))
 seats = st.integers(1, 5)
 
 
 class Customer(RuleBasedStateMachine):
-    """One customer, and what they truly paid and what their subscriptions truly are worth."""
+    """One customer, with the true payments and MRR."""
 
     all_steps: ClassVar[int] = 0
 
     @initialize(churn_at=st.sampled_from(ChurnAt), in_order=st.booleans())
     def begins(self, churn_at: ChurnAt, in_order: bool) -> None:
-        self.story = Telling.begin("c", START)
+        self.simulated = ExtendedCustomer.begin("c", START)
         self.ledger = Ledger(policy=Policy(churn_at=churn_at))
         self.leaving_counts = churn_at is ChurnAt.END
         self.in_order = in_order
-        self.sold: dict[str, Sold] = {}
-        self.money = self.given_back = 0
-        self.left: dict[int, int] = {}  # by payment, what was not given back
-        self.lost: dict[int, int] = {}  # by payment, what a chargeback took
+        self.sold: dict[str, ReferenceSubscription] = {}
+        self.money = self.refunds = 0
+        self.refundable: dict[int, int] = {}  # by payment, the amount not refunded yet
+        self.charged_back: dict[int, int] = {}  # by payment, the amount charged back
         self.moves: Counter[str] = Counter()
-        self.told: list[Told] = []
-        self.arrived: list[Told] = []
+        self.in_transit: list[TranslatedWebhook] = []
+        self.arrived: list[TranslatedWebhook] = []
         self.sent = 0
 
-    # ---- What the customer does ----
+    # ---- The customer's actions ----
 
     @rule(days=st.integers(0, 20))
     def buys(self, days: int) -> None:
-        self.lives(lambda story: story.buy(), days)
+        self.step(lambda simulated: simulated.buy(), days)
 
     @rule(days=st.integers(0, 20), plan=plans, seats=seats, trial_days=st.sampled_from((0, 0, 14)))
     def signs_up(self, days: int, plan: str, seats: int, trial_days: int) -> None:
         bought, name = PLANS[plan], str(len(self.sold) + 1)
-        self.sold[name] = Sold(
+        self.sold[name] = ReferenceSubscription(
             minor=bought.minor,
             unit=bought.interval or "",
             count=bought.frequency,
             seats=seats,
             status="trialing" if trial_days else "active",
         )
-        self.lives(lambda story: story.subscribe(bought, seats, name=name, trial_days=trial_days), days, name)
+        self.step(lambda simulated: simulated.subscribe(bought, seats, name=name, trial_days=trial_days), days, name)
 
     @rule(which=some, days=st.integers(0, 20), plan=plans, seats=seats, billed=st.sampled_from((None, 0, 777)))
     @precondition(lambda self: self.any_in("active"))
@@ -96,7 +98,7 @@ class Customer(RuleBasedStateMachine):
         name, new = self.one_in(which, "active"), PLANS[plan]
         sold = self.sold[name]
         sold.minor, sold.unit, sold.count, sold.seats = new.minor, new.interval or "", new.frequency, seats
-        self.lives(lambda story: story.change(new, seats, name=name, billed=billed), days, name)
+        self.step(lambda simulated: simulated.change(new, seats, name=name, billed=billed), days, name)
 
     @rule(which=some)
     @precondition(lambda self: self.any_in("active", "trialing"))
@@ -105,13 +107,13 @@ class Customer(RuleBasedStateMachine):
         if self.sold[name].is_leaving:
             return
         self.sold[name].status = "active"
-        self.lives(lambda story: story.renew(name), 0, name)
+        self.step(lambda simulated: simulated.renew(name), 0, name)
 
     @rule(which=some, days=st.integers(0, 20))
     @precondition(lambda self: self.any_in("active"))
     def buys_an_extra(self, which: int, days: int) -> None:
         name = self.one_in(which, "active")
-        self.lives(lambda story: story.charge(name=name), days)
+        self.step(lambda simulated: simulated.charge(name=name), days)
 
     @rule(which=some, days=st.integers(0, 20), status=st.sampled_from(("past_due", "paused")))
     @precondition(lambda self: self.any_in("active"))
@@ -120,7 +122,7 @@ class Customer(RuleBasedStateMachine):
         if self.sold[name].is_leaving:
             return
         self.sold[name].status = status
-        self.lives(lambda story: story.become(status, name=name), days, name)
+        self.step(lambda simulated: simulated.become(status, name=name), days, name)
 
     @rule(which=some, days=st.integers(0, 40), pays=st.booleans())
     @precondition(lambda self: self.any_in("past_due", "paused"))
@@ -129,22 +131,22 @@ class Customer(RuleBasedStateMachine):
         sold = self.sold[name]
         sold.status = "active"
 
-        def step(story: Telling) -> Telling:
-            back = story.become("active", name=name)
+        def change(simulated: ExtendedCustomer) -> ExtendedCustomer:
+            back = simulated.become("active", name=name)
             plan = back.subscriptions[name].plan
             line = net(plan, sold.minor * sold.seats, quantity=sold.seats, rate="1")
             return back.bill(line, name=name) if pays else back
 
-        self.lives(step, days, name)
+        self.step(change, days, name)
 
-    # ---- How it ends ----
+    # ---- Ends ----
 
     @rule(which=some, days=st.integers(0, 20))
     @precondition(lambda self: self.any_in("active", "trialing", "past_due", "paused"))
     def leaves(self, which: int, days: int) -> None:
         name = self.one_in(which, "active", "trialing", "past_due", "paused")
         self.sold[name].status = "canceled"
-        self.lives(lambda story: story.cancel(name=name), days, name)
+        self.step(lambda simulated: simulated.cancel(name=name), days, name)
 
     @rule(which=some, days=st.integers(0, 20))
     @precondition(lambda self: self.any_in("active", "trialing"))
@@ -153,42 +155,42 @@ class Customer(RuleBasedStateMachine):
         sold = self.sold[name]
         sold.is_leaving = not sold.is_leaving
         if sold.is_leaving:
-            self.lives(lambda story: story.cancel(name=name, scheduled=True), days, name)
+            self.step(lambda simulated: simulated.cancel(name=name, scheduled=True), days, name)
         else:
-            self.lives(lambda story: story.stands(name=name, scheduled_change=None), days, name)
+            self.step(lambda simulated: simulated.update_subscription(name=name, scheduled_change=None), days, name)
 
-    # ---- Money that goes back ----
+    # ---- Refunds and chargebacks ----
 
     @rule(which=some, days=st.integers(0, 20), share=st.sampled_from((10, 50, 100)), approved=st.booleans())
-    @precondition(lambda self: any(self.left.values()))
+    @precondition(lambda self: any(self.refundable.values()))
     def asks_for_money_back(self, which: int, days: int, share: int, approved: bool) -> None:
-        place = self.payment(which, self.left)
-        minor = max(1, self.left[place] * share // 100)
-        self.lives(lambda story: story.refund(minor, payment=place, approved=approved), days)
+        place = self.payment(which, self.refundable)
+        minor = max(1, self.refundable[place] * share // 100)
+        self.step(lambda simulated: simulated.refund(minor, payment=place, approved=approved), days)
         if approved:
-            self.gives_back(place, minor)
+            self.refunded(place, minor)
 
     @rule(which=some, days=st.integers(0, 20), action=st.sampled_from(("chargeback", "chargeback_warning")))
-    @precondition(lambda self: any(self.left.values()))
+    @precondition(lambda self: any(self.refundable.values()))
     def charges_back(self, which: int, days: int, action: str) -> None:
-        place = self.payment(which, self.left)
-        minor = self.left[place]
-        self.lives(lambda story: story.adjusted(action, minor, payment=place), days)
-        self.gives_back(place, minor)
-        self.lost[place] = minor
+        place = self.payment(which, self.refundable)
+        minor = self.refundable[place]
+        self.step(lambda simulated: simulated.adjusted(action, minor, payment=place), days)
+        self.refunded(place, minor)
+        self.charged_back[place] = minor
 
     @rule(which=some, days=st.integers(0, 20))
-    @precondition(lambda self: any(self.lost.values()))
+    @precondition(lambda self: any(self.charged_back.values()))
     def loses_the_chargeback(self, which: int, days: int) -> None:
-        place = self.payment(which, self.lost)
-        minor = self.lost.pop(place)
-        self.lives(lambda story: story.adjusted("chargeback_reverse", minor, payment=place), days)
+        place = self.payment(which, self.charged_back)
+        minor = self.charged_back.pop(place)
+        self.step(lambda simulated: simulated.adjusted("chargeback_reverse", minor, payment=place), days)
         self.money += minor
 
-    # ---- How it arrives ----
+    # ---- Delivery ----
 
     @rule(chance=chances, share=st.sampled_from((0.3, 0.6, 1)))
-    @precondition(lambda self: self.told)
+    @precondition(lambda self: self.in_transit)
     def a_window_arrives(self, chance: random.Random, share: float) -> None:
         self.receives(1 if self.in_order else share, chance)
 
@@ -201,47 +203,47 @@ class Customer(RuleBasedStateMachine):
             self.receives(1, random.Random(0))
             self.agrees()
 
-    # ---- How the rules are made ----
+    # ---- Helpers of the rules ----
 
-    def lives(self, step: Callable[[Telling], Telling], days: int, name: str | None = None) -> None:
-        """Takes a step some time later; its webhooks are on their way, and the books are kept."""
-        paid_before = len(self.story.paid)
-        self.story = step(self.story.later(days=days, seconds=20))
-        fresh = self.story.webhooks[self.sent :]
-        self.sent = len(self.story.webhooks)
-        self.told += translated(a_life("", lambda: fresh, (), None, Policy()), processor)
-        for place in range(paid_before, len(self.story.paid)):
-            minor = self.story.paid[place][1]
-            self.left[place] = minor
+    def step(self, change: Callable[[ExtendedCustomer], ExtendedCustomer], days: int, name: str | None = None) -> None:
+        """Takes a step some time later; its webhooks are in transit, and the reference is updated."""
+        paid_before = len(self.simulated.paid)
+        self.simulated = change(self.simulated.later(days=days, seconds=20))
+        fresh = self.simulated.webhooks[self.sent :]
+        self.sent = len(self.simulated.webhooks)
+        self.in_transit += translated(make_lifecycle("", lambda: fresh, (), None, Policy()), processor)
+        for place in range(paid_before, len(self.simulated.paid)):
+            minor = self.simulated.paid[place][1]
+            self.refundable[place] = minor
             self.money += minor
         if name is not None:
-            self.stands(name)
+            self.subscription_changed(name)
 
-    def stands(self, name: str) -> None:
+    def subscription_changed(self, name: str) -> None:
         sold = self.sold[name]
-        before, sold.mrr = sold.mrr, sold.monthly(self.story.at, "none", self.leaving_counts)
+        before, sold.mrr = sold.mrr, sold.monthly(self.simulated.at, "none", self.leaving_counts)
         if before != sold.mrr:
             kind = "subscription" if before == 0 else "upgrade" if sold.mrr > before else "downgrade"
             self.moves["churn" if sold.mrr == 0 else kind] += 1
 
-    def gives_back(self, place: int, minor: int) -> None:
-        self.left[place] -= minor
+    def refunded(self, place: int, minor: int) -> None:
+        self.refundable[place] -= minor
         self.money -= minor
-        self.given_back += 1
+        self.refunds += 1
 
     def receives(self, share: float, chance: random.Random) -> None:
-        """A share of what is on its way arrives, in disorder, some of it twice, with copies of earlier webhooks."""
-        fresh = [one for one in self.told if share == 1 or chance.random() < share]
+        """A share of the webhooks in transit arrives, shuffled, with duplicates of these and of earlier ones."""
+        fresh = [one for one in self.in_transit if share == 1 or chance.random() < share]
         if not fresh:
             return
         copies = chance.sample(self.arrived, min(len(self.arrived), 2))
-        self.told = [one for one in self.told if one not in fresh]
+        self.in_transit = [one for one in self.in_transit if one not in fresh]
         self.arrived += fresh
         self.ledger = self.ledger.after(shuffled([*fresh, *copies], chance))
         assert imbalances(self.ledger) == []
 
     def agrees(self) -> None:
-        """The events make the books: money and MRR to the minor unit, and told in order also each movement."""
+        """Compares with the reference: money and MRR to the minor unit and, in order, each movement."""
         events = self.ledger.events
         types = Counter(event.event_type for event in events)
         recurring: dict[str, Decimal] = {}
@@ -254,7 +256,7 @@ class Customer(RuleBasedStateMachine):
         assert {name: mrr * 100 for name, mrr in recurring.items() if mrr} == {
             name: sold.mrr for name, sold in self.sold.items() if sold.mrr
         }
-        assert types[EventType.REFUND] == self.given_back
+        assert types[EventType.REFUND] == self.refunds
         assert types[EventType.SUBSCRIPTION] - types[EventType.CHURN] == sum(
             sold.mrr > 0 for sold in self.sold.values()
         )

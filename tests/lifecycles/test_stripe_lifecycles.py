@@ -1,4 +1,4 @@
-"""The table of Stripe lives: the same revenue events in every shape and order, and sums that hold in any windows."""
+"""The table of Stripe lifecycles: the same revenue events in every shape and order, the same sums in any windows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,25 @@ from typing import Any
 
 import pytest
 
-from bridge.ledger.policy import AmountBasis, MovementAmount
 from bridge.ledger.catalog import key_of
+from bridge.ledger.policy import AmountBasis, MovementAmount
 from processors.stripe import processor
-from processors.stripe.simulation.payloads import Shape
 from processors.stripe.simulation.customer import PRO, Customer
-from tests.lifecycles.harness import Ledger, Told, as_it_happens, cut, imbalances, moved, orders, paid, rows, translated
-from tests.lifecycles.stripe_lifecycle import START, Life
-from tests.lifecycles.stripe_lifecycles import LIVES
+from processors.stripe.simulation.payloads import Shape
+from tests.lifecycles.harness import (
+    Ledger,
+    TranslatedWebhook,
+    imbalances,
+    moved,
+    orders,
+    paid,
+    rows,
+    split_into_windows,
+    translated,
+    windows_in_real_time,
+)
+from tests.lifecycles.stripe_lifecycle import START, Lifecycle
+from tests.lifecycles.stripe_lifecycles import LIFECYCLES
 
 CUTS = 10
 SCOPES = [
@@ -25,61 +36,70 @@ SCOPES = [
     pytest.param({"account": "acct_1"}, "acct_1", True, id="a connected account"),
     pytest.param({"account": "acct_1", "livemode": False}, "acct_1", False, id="a connected account in test mode"),
 ]
-CASES = [pytest.param(life, shape, id=f"{life.what}-{shape.name}") for life in LIVES for shape in life.shapes]
+CASES = [
+    pytest.param(lifecycle, shape, id=f"{lifecycle.title}-{shape.name}")
+    for lifecycle in LIFECYCLES
+    for shape in lifecycle.shapes
+]
 
 
 @cache
-def told_of(what: str, shape: Shape) -> tuple[Told, ...]:
-    (life,) = (life for life in LIVES if life.what == what)
-    return translated(life.webhooks(shape), processor)
+def webhooks_of(title: str, shape: Shape) -> tuple[TranslatedWebhook, ...]:
+    (lifecycle,) = (lifecycle for lifecycle in LIFECYCLES if lifecycle.title == title)
+    return translated(lifecycle.webhooks(shape), processor)
 
 
-def fresh(life: Life) -> Ledger:
-    return Ledger(policy=life.policy, known={key: known for known in life.told_by_api if (key := key_of(known))})
+def fresh(lifecycle: Lifecycle) -> Ledger:
+    return Ledger(
+        policy=lifecycle.policy, catalog={key: catalog for catalog in lifecycle.api_catalog if (key := key_of(catalog))}
+    )
 
 
 @pytest.mark.parametrize(("life", "shape"), CASES)
-def test_in_every_order_a_life_yields_the_same_events(life: Life, shape: Shape) -> None:
-    told = told_of(life.what, shape)
+def test_in_every_order_a_life_yields_the_same_events(lifecycle: Lifecycle, shape: Shape) -> None:
+    webhooks = webhooks_of(lifecycle.title, shape)
 
-    first = fresh(life).after(told)
+    first = fresh(lifecycle).after(webhooks)
 
-    assert rows(first.events) == list(life.rows)
+    assert rows(first.events) == list(lifecycle.rows)
     assert {event.visitor_fingerprint for event in first.events if event.is_attributed} <= {"fp_ada"}
-    for order in orders(told, life.what):
-        assert fresh(life).after(order).events == first.events
+    for order in orders(webhooks, lifecycle.title):
+        assert fresh(lifecycle).after(order).events == first.events
 
 
 @pytest.mark.parametrize(("life", "shape"), CASES)
-def test_as_it_happens_a_life_yields_its_events_one_after_the_other(life: Life, shape: Shape) -> None:
-    ledger = fresh(life)
+def test_as_it_happens_a_life_yields_its_events_one_after_the_other(lifecycle: Lifecycle, shape: Shape) -> None:
+    ledger = fresh(lifecycle)
 
-    for window in as_it_happens(told_of(life.what, shape)):
+    for window in windows_in_real_time(webhooks_of(lifecycle.title, shape)):
         ledger = ledger.after(window)
 
-    assert rows(ledger.events) == list(life.live)
+    assert rows(ledger.events) == list(lifecycle.live)
     assert imbalances(ledger) == []
 
 
 @pytest.mark.parametrize(("life", "shape"), CASES)
-def test_cut_into_windows_anywhere_a_life_adds_up(life: Life, shape: Shape) -> None:
-    told = told_of(life.what, shape)
-    whole = fresh(life).after(told)
-    chance = random.Random(life.what)
+def test_cut_into_windows_anywhere_a_life_adds_up(lifecycle: Lifecycle, shape: Shape) -> None:
+    webhooks = webhooks_of(lifecycle.title, shape)
+    whole = fresh(lifecycle).after(webhooks)
+    chance = random.Random(lifecycle.title)
 
     for _ in range(CUTS):
-        ledger = fresh(life)
-        for window in cut(told, chance):
+        ledger = fresh(lifecycle)
+        for window in split_into_windows(webhooks, chance):
             ledger = ledger.after(window)
 
         assert imbalances(ledger) == []
         assert moved(ledger.events) == moved(whole.events)
-        if life.policy.movement_amount is MovementAmount.ZERO and life.policy.amount_basis is AmountBasis.GROSS:
-            assert paid(ledger.events) == paid(whole.events)  # else what one window knows changes what it tells
+        if (
+            lifecycle.policy.movement_amount is MovementAmount.ZERO
+            and lifecycle.policy.amount_basis is AmountBasis.GROSS
+        ):
+            assert paid(ledger.events) == paid(whole.events)  # otherwise the amount depends on the window
 
 
 def test_the_table_holds_at_least_sixty_lives_each_told_once() -> None:
-    names = [life.what for life in LIVES]
+    names = [lifecycle.title for lifecycle in LIFECYCLES]
 
     assert len(names) >= 60
     assert len(set(names)) == len(names)
