@@ -1,4 +1,4 @@
-"""A customer's past, folded once more up to one event: what stood in the books before it and after it."""
+"""Recomputes a customer's ledger from the stored webhooks, up to one webhook."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from itertools import groupby
 from sqlalchemy import Connection
 
 from bridge.ledger import EMPTY, settle
+from bridge.ledger.catalog import Catalog, coupon_keys, required_keys
 from bridge.ledger.explain import Explanation, explain
-from bridge.ledger.knowledge import Knowledge, coupons_behind, wanted
 from bridge.ledger.state import State
 from bridge.settings import Settings
 from bridge.store import inbox
@@ -20,11 +20,11 @@ from bridge.worker.translating import Untranslatable, translation
 from processors.facts import Fact
 
 
-def told_again(tx: Connection, row: InboxRow, settings: Settings) -> Explanation | None:
-    """The story of a settled event by folding its customer's webhooks as they were folded, window by window.
+def refold(tx: Connection, row: InboxRow, settings: Settings) -> Explanation | None:
+    """Settles the stream's webhooks again in the windows in which they were settled, and explains `row` among them.
 
-    None: it cannot be told, since bodies were purged, or since it would not come out as it did (an API told more then,
-    or the settings were others).
+    None if that is not possible or gives other notes than were stored: a body was purged, the settings changed, or the
+    processor's API had supplied data that is not stored.
     """
     if row.status is not InboxStatus.SETTLED or row.stream_id is None:
         return None
@@ -33,10 +33,10 @@ def told_again(tx: Connection, row: InboxRow, settings: Settings) -> Explanation
     try:
         for window in _windows(inbox.of_stream(tx, row.stream_id, (InboxStatus.SETTLED,))):
             facts = [fact for one in window for fact in translation(one, settings).facts]
-            settlement = settle(state, facts, policy, _knowledge(tx, row.scope, state, facts))
+            settlement = settle(state, facts, policy, _catalog(tx, row.scope, state, facts))
             if any(one.id == row.id for one in window):
                 found = explain(row.event_id, facts, state, settlement)
-                return found if "; ".join(found.became) == (row.reason or "") else None
+                return found if found.notes == row.notes else None
             state = settlement.state
     except Untranslatable:
         return None
@@ -44,16 +44,16 @@ def told_again(tx: Connection, row: InboxRow, settings: Settings) -> Explanation
 
 
 def _windows(rows: Iterable[InboxRow]) -> Iterable[Sequence[InboxRow]]:
-    """The rows that were settled together."""
-    for _, window in groupby(sorted(rows, key=_settled), key=_settled):
+    """The rows grouped as they were settled: all of a window have the same `settled_at`."""
+    for _, window in groupby(sorted(rows, key=_settled_at), key=_settled_at):
         yield sorted(window, key=lambda row: row.id)
 
 
-def _settled(row: InboxRow) -> datetime:
+def _settled_at(row: InboxRow) -> datetime:
     return row.settled_at or row.received_at
 
 
-def _knowledge(tx: Connection, scope: str, state: State, facts: Sequence[Fact]) -> Knowledge:
-    """What the catalogue knows today of what these facts rest on."""
-    entries = recalled(tx, scope, wanted(state, facts))
-    return Knowledge(entries={**entries, **recalled(tx, scope, coupons_behind(entries))})
+def _catalog(tx: Connection, scope: str, state: State, facts: Sequence[Fact]) -> Catalog:
+    """The catalog entries that these facts refer to, as stored today."""
+    entries = recalled(tx, scope, required_keys(state.current_terms, facts))
+    return Catalog(entries={**entries, **recalled(tx, scope, coupon_keys(entries))})

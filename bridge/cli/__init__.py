@@ -1,6 +1,6 @@
-"""The command line, `pulsora-bridge`: one file for each kind of wish.
+"""The command line, `pulsora-bridge`: one module per group of commands.
 
-Exit status: 0 done, 1 failed, 2 wrong usage or configuration. An error is one clear line on stderr, never a traceback.
+Exit status: 0 done, 1 failed, 2 wrong usage or invalid settings. An error is one line on stderr, never a traceback.
 """
 
 from __future__ import annotations
@@ -13,46 +13,47 @@ from importlib import import_module
 import click
 
 from bridge import __version__
-from bridge.errors import BridgeError, SettingsError, WrongUsage
+from bridge.errors import BridgeError, SettingsError, UsageError
 
-# By wish, in the order in which one needs them: each command and where it lives. A file is read when it is asked for,
-# so that `serve` starts without what only the others need.
+# Sections of the help, and the module and name of each command. A module is imported when its command is used, so that
+# `serve` starts without the imports of all others.
 SECTIONS: Mapping[str, Mapping[str, str]] = {
-    "Try it": {"demo": "demo.demo", "simulate": "simulate.simulate"},
-    "Set it up": {"setup": "setup.setup_processor", "check": "check.check", "import": "setup.import_subscriptions"},
-    "Run it": {"serve": "run.serve", "worker": "run.worker", "migrate": "run.migrate"},
-    "Look at it": {
-        "status": "overview.status",
-        "events": "repair.events",
-        "deliveries": "repair.deliveries",
-        "explain": "look.explain",
+    "Try": {"demo": "demo.demo", "simulate": "simulate.simulate"},
+    "Set up": {"setup": "setup.setup_processor", "check": "check.check", "import": "setup.import_subscriptions"},
+    "Run": {"serve": "run.serve", "worker": "run.worker", "migrate": "run.migrate"},
+    "Inspect": {
+        "status": "status.status",
+        "webhooks": "maintain.webhooks",
+        "deliveries": "maintain.deliveries",
+        "explain": "inspect.explain",
     },
-    "Mend it": {"attribute": "repair.attribute", "reconcile": "setup.reconcile", "purge": "repair.purge"},
+    "Maintain": {"attribute": "maintain.attribute", "reconcile": "setup.reconcile", "purge": "maintain.purge"},
 }
-PLACES = {name: place for commands in SECTIONS.values() for name, place in commands.items()}
+COMMANDS = {name: place for commands in SECTIONS.values() for name, place in commands.items()}
+HIDDEN_ALIASES = {"events": "webhooks"}
 
 
 class Sections(click.Group):
-    """The commands under the wish that they fulfil."""
+    """Shows the commands in sections and imports them on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(PLACES)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        place = PLACES.get(cmd_name)
-        return None if place is None else _found(place)
+        place = COMMANDS.get(HIDDEN_ALIASES.get(cmd_name, cmd_name))
+        return None if place is None else _imported(place)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        width = max(map(len, PLACES))
+        width = max(map(len, COMMANDS))
         for section, places in SECTIONS.items():
             with formatter.section(section):
-                told = [(name.ljust(width), _found(place).get_short_help_str(200)) for name, place in places.items()]
-                formatter.write_dl(told)
+                rows = [(name.ljust(width), _imported(place).get_short_help_str(200)) for name, place in places.items()]
+                formatter.write_dl(rows)
 
 
-def _found(place: str) -> click.Command:
-    file, _, name = place.partition(".")
-    command = getattr(import_module(f"bridge.cli.{file}"), name)
+def _imported(place: str) -> click.Command:
+    module, _, name = place.partition(".")
+    command = getattr(import_module(f"bridge.cli.{module}"), name)
     assert isinstance(command, click.Command)
     return command
 
@@ -60,7 +61,7 @@ def _found(place: str) -> click.Command:
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pulsora-bridge")
 def commands() -> None:
-    """Payments and recurring revenue from Stripe and Paddle, told to Pulsora once, attributed to the visit."""
+    """Send payments and recurring revenue from Stripe and Paddle to Pulsora, attributed to the visit."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -69,17 +70,17 @@ def main(args: Sequence[str] | None = None) -> None:
         status = commands.main(args, prog_name="pulsora-bridge", standalone_mode=False)
     except click.Abort:
         sys.exit(1)
-    except click.ClickException as wrong:
-        wrong.show()
+    except click.ClickException as error:
+        error.show()
         sys.exit(2)
-    except (SettingsError, WrongUsage) as error:
+    except (SettingsError, UsageError) as error:
         _fail(error, 2)
     except BridgeError as error:
         _fail(error, 1)
     except Exception as error:
         if os.environ.get("LOG_LEVEL", "").lower() == "debug":
             raise
-        _fail(f"failed: {type(error).__name__}: {error}. LOG_LEVEL=debug shows where", 1)
+        _fail(f"failed: {type(error).__name__}: {error}. Set LOG_LEVEL=debug for a traceback", 1)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -1,4 +1,4 @@
-"""Checking: settings, database, endpoint, clock and worker, each with how it stands and how to mend it."""
+"""`check`: settings, database, endpoint, clock and worker, each with its state and the remedy for a problem."""
 
 from __future__ import annotations
 
@@ -10,38 +10,49 @@ from pathlib import Path
 
 import click
 
-from bridge.cli.findings import Finding, Grade, ok, problem, warning
-from bridge.cli.output import DOTENV, as_json, clock, counted, plain, settings, show, tell
-from bridge.cli.connectivity import endpoints
+from bridge.cli.connectivity import check_endpoints
+from bridge.cli.environment import DOTENV, load_settings
+from bridge.cli.output import (
+    Finding,
+    Grade,
+    fields_of,
+    json_option,
+    ok,
+    print_json,
+    print_table,
+    problem,
+    sentence,
+    warning,
+)
 from bridge.errors import BridgeError, SettingsError
-from bridge.ledger.events import Unattributed
+from bridge.formatting import duration, quantity, timestamp
+from bridge.ledger.policy import Unattributed
+from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
 from bridge.sender.destinations import Destination
 from bridge.settings import Settings, Source
-from bridge.span import span
-from bridge.store import Store, inbox, leases, open_store, outbox, pauses
+from bridge.store import Store, inbox, open_store, outbox, pauses
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from processors import processors
 
-SILENT_SECONDS = 60
-LITTLE_DISK = 500 * 1024 * 1024
-SHORT_TOKEN = 16
+MIN_FREE_BYTES = 500 * 1024 * 1024
+MIN_TOKEN_LENGTH = 16
 
 
 @click.command()
-@as_json
+@json_option
 def check(as_json: bool) -> None:
-    """Look over settings, database, endpoint, clock and worker, and say how to mend what is wrong.
+    """Check settings, database, endpoint, clock and worker, and say how to fix problems.
 
-    Nothing is changed, and no revenue is sent: the endpoint is only asked OPTIONS, without the token.
-    Exit status 0: no problem, though maybe warnings; 1: a problem; 2: the settings cannot be used.
+    Changes nothing and sends no revenue: the endpoint only gets an OPTIONS request without the token.
+    Exit status 0: no problem, possibly warnings; 1: a problem; 2: invalid settings.
     """
     try:
-        found = settings()
+        settings = load_settings()
     except SettingsError as error:
-        _report([_unusable(told) for told in error.problems], as_json)
+        _report([_invalid(message) for message in error.problems], as_json)
         raise click.exceptions.Exit(2) from error
-    findings = [*_settings(found), *_database(found), *endpoints(found)]
+    findings = [*_settings(settings), *_database(settings), *check_endpoints(settings)]
     _report(findings, as_json)
     if any(one.grade is Grade.PROBLEM for one in findings):
         raise click.exceptions.Exit(1)
@@ -50,149 +61,149 @@ def check(as_json: bool) -> None:
 def _report(findings: Iterable[Finding], as_json: bool) -> None:
     listed = list(findings)
     if as_json:
-        tell([plain(one) for one in listed])
+        print_json([fields_of(one) for one in listed])
         return
     rows = [(one.grade, one.about, one.text) for one in listed]
-    show("Check", ("", "what", "how it stands"), rows, whole=("", "what"))
+    print_table("Check", ("", "subject", "state"), rows, whole=("", "subject"))
 
 
 # ---- Settings --------------------------------------------------------------------------------------------------
 
 
-def _unusable(told: str) -> Finding:
-    name, _, text = told.partition(": ")
-    return problem(name, text) if text else problem("settings", told)
+def _invalid(message: str) -> Finding:
+    name, _, text = message.partition(": ")
+    return problem(name, text) if text else problem("settings", message)
 
 
-def _settings(found: Settings) -> Iterator[Finding]:
-    where = f"the environment and {DOTENV.absolute()}" if DOTENV.is_file() else "the environment"
-    yield ok("settings", f"read from {where}" + (f", {os.environ['BRIDGE_CONFIG']}" if _config() else ""))
-    for doubt in found.doubts:
+def _settings(settings: Settings) -> Iterator[Finding]:
+    places = [
+        "the environment",
+        *([str(DOTENV.absolute())] if DOTENV.is_file() else []),
+        *([config] if (config := os.environ.get("BRIDGE_CONFIG")) else []),
+    ]
+    yield ok("settings", f"read from {', '.join(places)}")
+    for doubt in settings.doubts:
         name, _, text = doubt.partition(" ")
         yield warning(name, text)
-    for source in found.sources.values():
+    for source in settings.sources.values():
         yield _source(source)
         yield from _policy(source)
-    used = {source.processor for source in found.sources.values()}
-    absent = [f"{one.title} ({one.secret.name})" for name, one in processors().items() if name not in used]
-    if absent:
-        yield ok("not set up", ", ".join(absent))
-    if found.admin_token is None:
-        yield warning("admin token", "not set: /admin and POST /attributions are closed. ADMIN_TOKEN opens them")
-    elif len(found.admin_token) < SHORT_TOKEN:
-        yield warning("admin token", f"shorter than {SHORT_TOKEN} characters: choose a longer ADMIN_TOKEN")
-    else:
-        yield ok("admin token", "set")
+    used = {source.processor for source in settings.sources.values()}
+    unused = [f"{one.title} ({one.secret.name})" for name, one in processors().items() if name not in used]
+    if unused:
+        yield ok("not configured", ", ".join(unused))
+    yield _admin_token(settings.admin_token)
 
 
-def _config() -> bool:
-    return bool(os.environ.get("BRIDGE_CONFIG"))
+def _admin_token(token: str | None) -> Finding:
+    if token is None:
+        return warning("admin token", "not set: /admin and POST /attributions are disabled. Set ADMIN_TOKEN")
+    if len(token) < MIN_TOKEN_LENGTH:
+        return warning("admin token", f"shorter than {MIN_TOKEN_LENGTH} characters: choose a longer ADMIN_TOKEN")
+    return ok("admin token", "set")
 
 
 def _source(source: Source) -> Finding:
-    count = len(source.secrets)
-    secrets = f"{count} secret{'s' if count > 1 else ''}"
-    key = "an API key" if source.api_key else "no API key: what webhooks leave out is estimated, and marked"
-    token = "a secret Pulsora token" if source.token else "no Pulsora token"
-    return ok(f"source {source.name}", f"webhooks at /webhooks/{source.name}; {secrets}; {token}; {key}")
+    key = "API key set" if source.api_key else "no API key: values missing from webhooks are estimated and marked"
+    token = "Pulsora token set" if source.token else "no Pulsora token"
+    parts = (f"webhooks at /webhooks/{source.name}", quantity(len(source.secrets), "webhook secret"), token, key)
+    return ok(f"source {source.name}", "; ".join(parts))
 
 
 def _policy(source: Source) -> Iterator[Finding]:
-    """Settings that are right, and yet keep revenue from Pulsora or add to it."""
+    """Valid settings that withhold revenue from Pulsora or add to it."""
     about = f"source {source.name}"
     if source.dry_run:
-        yield warning(about, "DRY_RUN: everything is settled, and nothing is sent to Pulsora")
+        yield warning(about, "DRY_RUN: webhooks are processed, nothing is sent to Pulsora")
     if source.forward_test_events:
-        yield warning(about, "FORWARD_TEST_EVENTS: money of test mode is told to Pulsora as if it were real")
+        yield warning(about, "FORWARD_TEST_EVENTS: test-mode revenue is sent to Pulsora as if it were real")
     if source.policy.unattributed is Unattributed.DROP:
         yield warning(
-            about, "UNATTRIBUTED=drop: revenue of an unknown visit is never told, so Pulsora's totals are low"
+            about, "UNATTRIBUTED=drop: revenue without attribution is never sent, so Pulsora's totals are too low"
         )
 
 
 # ---- Database --------------------------------------------------------------------------------------------------
 
 
-def _database(found: Settings) -> Iterator[Finding]:
-    absent = _not_there_yet(found.database_url)
-    if absent is not None:
-        yield absent
+def _database(settings: Settings) -> Iterator[Finding]:
+    missing = _missing_file(settings.database_url)
+    if missing is not None:
+        yield missing
         return
-    store = open_store(found.database_url)
+    store = open_store(settings.database_url)
     try:
         described = store.describe()
-        yield ok("database", _told(described))
+        yield ok("database", _description(described))
         yield from _disk(described)
         if not store.schema_fits():
-            yield problem("schema", "does not fit this program. Run: pulsora-bridge migrate")
+            yield problem("schema", "does not match this version. Run: pulsora-bridge migrate")
             return
-        yield ok("schema", "is this program's")
-        yield from _traffic(store, found)
+        yield ok("schema", "matches this version")
+        yield from _traffic(store, settings)
     except BridgeError as error:
-        yield problem("database", f"{error}. Check DATABASE_URL, and whether the database may be reached and written")
+        yield problem("database", f"{error}. Check DATABASE_URL and the database's permissions")
     finally:
         store.close()
 
 
-def _not_there_yet(url: str) -> Finding | None:
-    """An SQLite file that was not made yet, and whether it can be."""
+def _missing_file(url: str) -> Finding | None:
+    """A finding about an SQLite file that does not exist yet; None if it does or for PostgreSQL."""
     path = Path(url.removeprefix("sqlite:///").partition("?")[0])
     if not url.startswith("sqlite:///") or path.exists():
         return None
     folder = path.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        return problem("database", f"{folder} is no folder that can be written to. Make it, or change DATABASE_URL")
-    return warning("database", f"{path.absolute()} is not there yet. serve and migrate make it")
+        return problem("database", f"{folder} is not a writable directory. Create it, or change DATABASE_URL")
+    return warning("database", f"{path.absolute()} does not exist yet. serve and migrate create it")
 
 
-def _told(described: Mapping[str, object]) -> str:
-    """Kind and version, where it is, how large, and how what was acknowledged is kept safe."""
+def _description(described: Mapping[str, object]) -> str:
+    """Kind and version, location, size and durability."""
     size = int(str(described.get("bytes", 0))) / 2**20
-    told = f"{described.get('dialect')} {described.get('version')}, {described.get('path')}, {size:.1f} MiB"
+    text = f"{described.get('dialect')} {described.get('version')}, {described.get('path')}, {size:.1f} MiB"
     if "journal_mode" not in described:
-        return f"{told}, synchronous_commit {described.get('synchronous_commit')}"
-    bug = ", as its WAL-reset bug demands" if described.get("has_wal_reset_bug") else ""
-    return f"{told}, journal mode {described['journal_mode']}; all writes pass one lane{bug}"
+        return f"{text}, synchronous_commit {described.get('synchronous_commit')}"
+    bug = ", which avoids its WAL-reset bug" if described.get("has_wal_reset_bug") else ""
+    return f"{text}, journal mode {described['journal_mode']}; all writes share one lock{bug}"
 
 
 def _disk(described: Mapping[str, object]) -> Iterator[Finding]:
     if described.get("dialect") != "sqlite":
         return
     free = shutil.disk_usage(Path(str(described["path"])).parent).free
-    if free < LITTLE_DISK:
-        yield problem("disk", f"{free // 2**20} MiB left beside the database: without room webhooks get 503")
+    if free < MIN_FREE_BYTES:
+        yield problem("disk", f"{free // 2**20} MiB free for the database. When it is full, webhooks get a 503")
     else:
-        yield ok("disk", f"{free / 2**30:.1f} GiB left beside the database")
+        yield ok("disk", f"{free / 2**30:.1f} GiB free for the database")
 
 
-def _traffic(store: Store, found: Settings) -> Iterator[Finding]:
-    """Whether anybody works on what is stored, and whether it gets through."""
+def _traffic(store: Store, settings: Settings) -> Iterator[Finding]:
+    """Whether a worker runs, and whether revenue events get through."""
     now = datetime.now(UTC)
     with store.reading() as tx:
-        seen_at = max(leases.beats(tx).values(), default=None)
-        paused = {one.destination: one for one in pauses.paused(tx, now)}
-        dead = sum(count for (_, state), count in outbox.counts(tx).items() if state is DeliveryStatus.DEAD)
-        failed = sum(count for (_, state), count in inbox.counts(tx).items() if state is InboxStatus.FAILED)
-    yield _worker(seen_at, now)
-    for source in found.sources.values():
+        heartbeat_at = latest_heartbeat(tx)
+        paused = {one.destination: one for one in pauses.active(tx, now)}
+        failed = sum(count for (_, status), count in outbox.counts(tx).items() if status is DeliveryStatus.FAILED)
+        unreadable = sum(count for (_, status), count in inbox.counts(tx).items() if status is InboxStatus.FAILED)
+    yield _worker(heartbeat_at, now)
+    for source in settings.sources.values():
         pause = paused.get(Destination(endpoint=source.endpoint, token=source.token).id)
         if pause is not None:
-            told = f"nothing is sent until {clock(pause.until)} UTC: {pause.reason}. Everything is kept"
-            yield problem(f"source {source.name}", told)
-    if dead:
-        yield warning(
-            "dead", f"{counted(dead, 'revenue event')} given up: pulsora-bridge deliveries list --status dead"
-        )
+            text = f"sending is paused until {timestamp(pause.until)} UTC: {sentence(pause.reason)} No data is lost"
+            yield problem(f"source {source.name}", text)
     if failed:
-        yield warning(
-            "failed", f"{counted(failed, 'webhook')} could not be read: pulsora-bridge events list --status failed"
-        )
+        command = "pulsora-bridge deliveries list --status failed"
+        yield warning("deliveries", f"{quantity(failed, 'revenue event')} failed. Review: {command}")
+    if unreadable:
+        command = "pulsora-bridge webhooks list --status failed"
+        yield warning("webhooks", f"{quantity(unreadable, 'webhook')} failed. Review: {command}")
 
 
-def _worker(seen_at: datetime | None, now: datetime) -> Finding:
-    if seen_at is None:
-        return warning("worker", "none has run yet. Start: pulsora-bridge serve (or worker)")
-    age = (now - seen_at).total_seconds()
-    if age > SILENT_SECONDS:
-        return warning("worker", f"last seen {span(age)} ago. Does it run? Start: pulsora-bridge serve (or worker)")
-    return ok("worker", f"seen {span(max(age, 0))} ago")
+def _worker(heartbeat_at: datetime | None, now: datetime) -> Finding:
+    if heartbeat_at is None:
+        return warning("worker", "none has run yet. Start one: pulsora-bridge serve (or worker)")
+    age = duration(now - heartbeat_at)
+    if not is_worker_alive(heartbeat_at, now):
+        return warning("worker", f"last heartbeat {age} ago. Start one: pulsora-bridge serve (or worker)")
+    return ok("worker", f"last heartbeat {age} ago")

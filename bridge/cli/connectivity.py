@@ -1,4 +1,4 @@
-"""Whether Pulsora's endpoint can be reached, and whether this machine's clock agrees with it."""
+"""Checks over the network: whether Pulsora's endpoint can be reached, and whether this machine's clock agrees."""
 
 from __future__ import annotations
 
@@ -8,53 +8,59 @@ from email.utils import parsedate_to_datetime
 
 import requests
 
-from bridge.cli.findings import Finding, ok, problem, warning
+from bridge.cli.output import Finding, ok, problem, warning
+from bridge.formatting import duration
 from bridge.settings import Settings
-from bridge.span import span
 
 TIMEOUT_SECONDS = 10
-SKEW_SECONDS = 30
+MAX_SKEW_SECONDS = 30
 
 
-def endpoints(found: Settings) -> Iterator[Finding]:
-    """Asks each endpoint OPTIONS: without token and revenue, only to see whether it can be reached."""
-    for endpoint in sorted({source.endpoint for source in found.sources.values() if not source.dry_run}):
-        asked_at = datetime.now(UTC)
+def check_endpoints(settings: Settings) -> Iterator[Finding]:
+    """Sends OPTIONS to each endpoint, without token or revenue."""
+    for endpoint in sorted({source.endpoint for source in settings.sources.values() if not source.dry_run}):
+        requested_at = datetime.now(UTC)
         try:
-            answer = requests.options(endpoint, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+            response = requests.options(endpoint, timeout=TIMEOUT_SECONDS, allow_redirects=False)
         except requests.RequestException as error:
-            told = f"{endpoint} cannot be reached: {cause(error)}. Check PULSORA_ENDPOINT, the network and any proxy"
-            yield problem("endpoint", told)
+            reason = f"{endpoint} is unreachable: {root_cause(error)}"
+            yield problem("endpoint", f"{reason}. Check PULSORA_ENDPOINT, the network and any proxy")
             continue
-        yield _answered(endpoint, answer)
-        yield clock(answer.headers.get("Date"), asked_at)
+        yield _endpoint(endpoint, response)
+        yield check_clock(response.headers.get("Date"), requested_at)
 
 
-def _answered(endpoint: str, answer: requests.Response) -> Finding:
-    if answer.is_redirect:
-        return problem("endpoint", f"{endpoint} redirects, and redirects are not followed. Set PULSORA_ENDPOINT anew")
-    return ok("endpoint", f"{endpoint} answers: {answer.status_code} to OPTIONS. No token and no revenue was sent")
+def _endpoint(endpoint: str, response: requests.Response) -> Finding:
+    if response.is_redirect:
+        return problem(
+            "endpoint", f"{endpoint} redirects, and redirects are not followed. Set PULSORA_ENDPOINT to the new address"
+        )
+    return ok("endpoint", f"{endpoint} is reachable (status {response.status_code} to OPTIONS, sent without the token)")
 
 
-def cause(error: requests.RequestException) -> str:
-    """What happened, without the wrappings that requests and urllib3 put around it."""
+def root_cause(error: requests.RequestException) -> str:
+    """The innermost reason of an error, without the wrappers of requests and urllib3."""
     inner: BaseException = error
-    while (deeper := _within(inner)) is not None:
+    while (deeper := _wrapped(inner)) is not None:
         inner = deeper
     return str(inner).rpartition(": ")[2] or type(inner).__name__
 
 
-def _within(error: BaseException) -> BaseException | None:
+def _wrapped(error: BaseException) -> BaseException | None:
     candidates = (getattr(error, "reason", None), *error.args)
     return next((one for one in candidates if isinstance(one, BaseException)), None)
 
 
-def clock(date: str | None, now: datetime) -> Finding:
-    """How this machine's clock stands beside the `Date` of an answer."""
+def check_clock(date: str | None, now: datetime) -> Finding:
+    """Compares this machine's clock with the `Date` header of a response."""
     try:
         skew = abs((parsedate_to_datetime(date or "") - now).total_seconds())
     except (TypeError, ValueError):
         return warning("clock", "could not be compared: the endpoint sends no date")
-    if skew > SKEW_SECONDS:
-        return problem("clock", f"is {span(skew)} off the endpoint's. Good signatures will look stale: set up NTP")
+    if skew > MAX_SKEW_SECONDS:
+        return problem(
+            "clock",
+            f"differs by {duration(skew)} from the endpoint's. Valid webhook signatures will be rejected as stale: "
+            "set up NTP",
+        )
     return ok("clock", f"within {max(skew, 1):.0f} s of the endpoint's")

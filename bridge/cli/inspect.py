@@ -1,130 +1,139 @@
-"""Looking closer: events, deliveries, explain."""
+"""Stored webhooks, deliveries and their explanation: `webhooks list|show`, `deliveries list`, `explain`."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import click
 from sqlalchemy import Connection
 
-from bridge.audit import explanation
-from bridge.cli.output import as_json, clock, opened, plain, settings, show, tell
-from bridge.errors import WrongUsage
+from bridge.audit.explanation import explain_webhook, next_step
+from bridge.cli.environment import load_settings, opened_store
+from bridge.cli.output import fields_of, json_option, print_json, print_table
+from bridge.errors import UsageError
+from bridge.formatting import timestamp
 from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
 
-STAGES = [one.value for one in InboxStatus]  # click would take an enum by its names
-FATES = [one.value for one in DeliveryStatus]
+WEBHOOK_STATUSES = [one.value for one in InboxStatus]  # click would use the names of an enum's members
+DELIVERY_STATUSES = [one.value for one in DeliveryStatus]
 
-of_source = click.option("--source", help="Only of this source.")
-of_limit = click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many at most.")
+source_option = click.option("--source", help="Only this source.")
+limit_option = click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Maximum of rows.")
 
 
 @click.group()
-def events() -> None:
+def webhooks() -> None:
     """Stored webhooks: list, show, replay."""
 
 
-@events.command("list")
-@click.option("--status", "state", type=click.Choice(STAGES), help="Only those that stand there.")
-@of_source
-@of_limit
-@as_json
-def list_events(state: str | None, source: str | None, limit: int, as_json: bool) -> None:
-    """The newest webhooks, and what became of each."""
-    with opened(settings()) as store, store.reading() as tx:
-        rows = inbox.listing(tx, None if state is None else InboxStatus(state), source, limit)
+@webhooks.command("list")
+@click.option("--status", type=click.Choice(WEBHOOK_STATUSES), help="Only this status.")
+@source_option
+@limit_option
+@json_option
+def list_webhooks(status: str | None, source: str | None, limit: int, as_json: bool) -> None:
+    """List the newest webhooks with their status and reason."""
+    with opened_store(load_settings()) as store, store.reading() as tx:
+        rows = inbox.listing(tx, None if status is None else InboxStatus(status), source, limit)
     if as_json:
-        tell([plain(row) for row in rows])
+        print_json([fields_of(row) for row in rows])
         return
-    show(
-        "Webhooks, the newest first",
-        ("received (UTC)", "source", "type", "event", "status", "gave", "why"),
-        [(clock(r.received_at), r.source, r.type, r.event_id, r.status, r.produced or "", r.reason) for r in rows],
-        right=("gave",),
+    print_table(
+        "Webhooks, newest first",
+        ("received (UTC)", "source", "type", "id", "status", "revenue events", "reason"),
+        [
+            (timestamp(row.received_at), row.source, row.type, row.event_id, row.status,
+             row.revenue_event_count or "", row.reason)
+            for row in rows
+        ],
+        right=("revenue events",),
         whole=("received (UTC)", "source", "status"),
-    )
+    )  # fmt: skip
 
 
-@events.command("show")
+@webhooks.command("show")
 @click.argument("event_id")
-@of_source
-@click.option("--body", is_flag=True, help="The raw body instead; it holds what the processor knows of the customer.")
-@as_json
-def show_event(event_id: str, source: str | None, body: bool, as_json: bool) -> None:
-    """One webhook: when it came, where it stands and why."""
-    with opened(settings()) as store, store.reading() as tx:
-        row = event_of(tx, event_id, source)
+@source_option
+@click.option("--body", is_flag=True, help="The raw body instead. It holds the customer's personal data.")
+@json_option
+def show_webhook(event_id: str, source: str | None, body: bool, as_json: bool) -> None:
+    """Show one webhook: when it arrived, its status and the reason."""
+    with opened_store(load_settings()) as store, store.reading() as tx:
+        row = webhook_of(tx, event_id, source)
     if as_json:
-        tell(plain(row))
+        print_json(fields_of(row))
         return
     if not body:
-        show(row.event_id, ("", ""), [(name.replace("_", " "), _told(value)) for name, value in plain(row).items()])
+        print_table(
+            row.event_id, ("", ""), [(name.replace("_", " "), _shown(value)) for name, value in fields_of(row).items()]
+        )
         return
     if row.body is None:
-        raise WrongUsage(f"the body of {event_id} was purged after RETENTION_DAYS")
+        raise UsageError(f"the body of {event_id} was purged after RETENTION_DAYS")
     click.echo(row.body)
 
 
 @click.group()
 def deliveries() -> None:
-    """Revenue events on their way to Pulsora: list, retry."""
+    """Revenue events and their delivery to Pulsora: list, retry."""
 
 
 @deliveries.command("list")
-@click.option("--status", "state", type=click.Choice(FATES), help="Only those that stand there.")
-@of_source
-@of_limit
-@as_json
-def list_deliveries(state: str | None, source: str | None, limit: int, as_json: bool) -> None:
-    """The newest revenue events, and what became of each."""
-    with opened(settings()) as store, store.reading() as tx:
-        rows = outbox.listing(tx, None if state is None else DeliveryStatus(state), source, limit)
+@click.option("--status", type=click.Choice(DELIVERY_STATUSES), help="Only this status.")
+@source_option
+@limit_option
+@json_option
+def list_deliveries(status: str | None, source: str | None, limit: int, as_json: bool) -> None:
+    """List the newest revenue events with their delivery status."""
+    with opened_store(load_settings()) as store, store.reading() as tx:
+        rows = outbox.listing(tx, None if status is None else DeliveryStatus(status), source, limit)
     if as_json:
-        tell([{**plain(row), "data": json.loads(row.body)} for row in rows])
+        print_json([{**fields_of(row), "data": json.loads(row.body)} for row in rows])
         return
-    show(
-        "Revenue events, the newest first",
-        ("id", "made (UTC)", "source", "type", "amount", "MRR", "key", "status", "tries", "last answer, or what next"),
+    print_table(
+        "Revenue events, newest first",
+        ("id", "created (UTC)", "source", "type", "amount", "MRR", "key", "status", "attempts", "response, next step"),
         [_cells(row) for row in rows],
-        right=("id", "amount", "MRR", "tries"),
-        whole=("made (UTC)", "source", "type", "status"),
-    )
+        right=("id", "amount", "MRR", "attempts"),
+        whole=("created (UTC)", "source", "type", "status"),
+    )  # fmt: skip
 
 
-@click.command(short_help="Why an event gave what it gave.")
+@click.command(short_help="Explain which revenue events a webhook led to, and why.")
 @click.argument("event_id")
-@of_source
-@as_json
+@source_option
+@json_option
 def explain(event_id: str, source: str | None, as_json: bool) -> None:
-    """Why an event gave what it gave: what it says, what the ledger made of it, what came out.
+    """Explain which revenue events a webhook led to, and why: its facts, the ledger's notes, the resulting events.
 
-    EVENT_ID is the processor's (evt_…); every revenue event names it as processor_event_id in its metadata.
+    EVENT_ID is the processor's (evt_…); every revenue event has it as processor_event_id in its metadata.
     """
-    found = settings()
-    with opened(found) as store, store.reading() as tx:
-        told = explanation.of(tx, event_of(tx, event_id, source), found)
+    settings = load_settings()
+    with opened_store(settings) as store, store.reading() as tx:
+        explained = explain_webhook(tx, webhook_of(tx, event_id, source), settings)
     if as_json:
-        tell(told.as_json())
+        print_json(explained.as_json())
         return
-    for line in told.lines():
+    for line in explained.lines():
         click.echo(line)
 
 
-def event_of(tx: Connection, event_id: str, source: str | None = None) -> InboxRow:
-    """The stored event, or WrongUsage."""
+def webhook_of(tx: Connection, event_id: str, source: str | None = None) -> InboxRow:
+    """The stored webhook. Raises UsageError if there is none."""
     row = inbox.find(tx, event_id, source)
     if row is None:
-        raise WrongUsage(f"there is no event {event_id}. List them: pulsora-bridge events list")
+        raise UsageError(f"there is no webhook {event_id}. List them: pulsora-bridge webhooks list")
     return row
 
 
 def _cells(row: Delivery) -> tuple[object, ...]:
     amount = f"{row.amount} {row.currency}"
-    return (row.id, clock(row.created_at), row.source, row.event_type, amount, row.mrr_impact, row.output_key,
-            row.status, row.attempts or "", explanation.what_next(row))  # fmt: skip
+    return (row.id, timestamp(row.created_at), row.source, row.event_type, amount, row.mrr_impact, row.output_key,
+            row.status, row.attempts or "", next_step(row))  # fmt: skip
 
 
-def _told(value: object) -> object:
-    return clock(value) if hasattr(value, "strftime") else value  # type: ignore[arg-type]  # an instant, by its method
+def _shown(value: object) -> object:
+    return timestamp(value) if isinstance(value, datetime) else value

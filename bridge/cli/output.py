@@ -1,13 +1,13 @@
-"""What every command starts from: the settings of this machine, the store they name, and how results are shown."""
+"""The output of commands: tables and progress bars for people, JSON for programs."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from enum import StrEnum
 from typing import Any
 
 import click
@@ -15,84 +15,71 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
-from bridge import log
-from bridge.errors import SchemaBehind, WrongUsage
-from bridge.settings import Settings, Source, load
-from bridge.store import Store, open_store
+WIDE = 160  # columns of a table if the output is not a terminal
 
-__all__ = [
-    "as_json",
-    "chosen",
-    "clock",
-    "console",
-    "counted",
-    "opened",
-    "plain",
-    "progress",
-    "settings",
-    "show",
-    "tell",
-]
-
-DOTENV = Path(".env")
-WIDE = 160  # columns of a table where no terminal says how wide it is
-
-as_json = click.option("--json", "as_json", is_flag=True, help="For programs: JSON instead of tables.")
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs instead of tables.")
 
 
-def settings() -> Settings:
-    """The settings, from the environment and a `.env` file. Logging is set up after them."""
-    found = load(os.environ, dotenv=DOTENV)
-    log.configure(found.log_format, found.log_level)
-    return found
+class Grade(StrEnum):
+    """The severity of a finding."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
 
 
-@contextmanager
-def opened(found: Settings) -> Iterator[Store]:
-    """The store, its schema checked, closed again at the end."""
-    store = open_store(found.database_url)
-    try:
-        if not store.schema_fits():
-            raise SchemaBehind("the database's schema does not fit this program. Run: pulsora-bridge migrate")
-        yield store
-    finally:
-        store.close()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One result of `check`: its subject, and the state of it with the remedy."""
+
+    about: str
+    grade: Grade
+    text: str
 
 
-def chosen(sources: Mapping[str, Source], name: str | None) -> Source:
-    """The source that is named, or the only one there is."""
-    if name is None and len(sources) == 1:
-        return next(iter(sources.values()))
-    if name is None or name not in sources:
-        raise WrongUsage(f"--source: name one of {', '.join(sorted(sources))}")
-    return sources[name]
+def ok(about: str, text: str) -> Finding:
+    """A finding that needs no action."""
+    return Finding(about=about, grade=Grade.OK, text=text)
+
+
+def warning(about: str, text: str) -> Finding:
+    """A finding that works and may be unintended."""
+    return Finding(about=about, grade=Grade.WARNING, text=text)
+
+
+def problem(about: str, text: str) -> Finding:
+    """A finding that does not work."""
+    return Finding(about=about, grade=Grade.PROBLEM, text=text)
 
 
 # ---- For people ------------------------------------------------------------------------------------------------
 
 
 def console() -> Console:
-    """Where tables go; wide enough for them when the output is no terminal."""
-    found = Console(highlight=False)
-    return found if found.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=WIDE)
+    """The console for tables; WIDE if the output is not a terminal. Text is printed as it is, without markup."""
+    return _console() if "COLUMNS" in os.environ or _console().is_terminal else _console(WIDE)
 
 
-def show(
+def _console(width: int | None = None) -> Console:
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def print_table(
     title: str,
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
     *,
     right: Collection[str] = (),
     whole: Collection[str] = (),
-    none: str = "none",
 ) -> None:
-    """A table for people. `right`: columns of numbers; `whole`: never folded; `none`: said when there are no rows."""
+    """Prints a table. `right`: columns of numbers, aligned right; `whole`: columns that are never wrapped."""
     out = console()
     out.print(title, style="bold", soft_wrap=True)
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
-        out.print(f"  {none}\n", soft_wrap=True)
+        out.print("  none\n", soft_wrap=True)
         return
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", show_header=any(columns))
     for column in columns:
@@ -108,8 +95,14 @@ def show(
     out.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 
+def _cell(value: object) -> Text:
+    # Text, because tables parse markup in strings whatever the console's setting: an error message of Pulsora such as
+    # "data[/amount] is invalid" would raise MarkupError.
+    return Text("" if value is None else str(value))
+
+
 def progress() -> Progress:
-    """A bar for long work, on stderr so that the result can be piped, and only where somebody looks at it."""
+    """A progress bar on stderr, so that stdout can be piped; disabled if stderr is not a terminal."""
     out = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
@@ -122,26 +115,21 @@ def progress() -> Progress:
     )
 
 
-def clock(at: datetime | None) -> str:
-    """An instant for people, in UTC."""
-    return "" if at is None else at.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 webhook`, `1,200 webhooks`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def sentence(text: str) -> str:
+    """The text with one full stop at its end, for messages that quote another system."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 # ---- For programs ----------------------------------------------------------------------------------------------
 
 
-def tell(value: object) -> None:
-    """A value for programs."""
+def print_json(value: object) -> None:
+    """Prints a value as JSON; times in ISO 8601 with `Z`."""
     click.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
 
 
-def plain(value: Any) -> Mapping[str, object]:
-    """A value's fields, for `--json`; a body is not among them."""
+def fields_of(value: Any) -> Mapping[str, object]:
+    """A dataclass's fields without `body`, which holds personal data."""
     return {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "body"}
 
 

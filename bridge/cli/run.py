@@ -1,59 +1,57 @@
-"""Running it: serve, worker, migrate."""
+"""Running the bridge: `serve`, `worker`, `migrate`."""
 
 from __future__ import annotations
 
 import click
 from rich.progress import TaskID
 
-from bridge import serving
-from bridge.cli.output import as_json, progress, settings, tell
+from bridge.server import supervisor
+from bridge.cli.environment import load_settings
+from bridge.cli.output import json_option, print_json, progress
 from bridge.store import Store, open_store
-from bridge.store.copy import copy
+from bridge.store.copy import copy_store
 
 
 @click.command()
 def serve() -> None:
-    """Run web and worker together, for one machine.
+    """Run web and worker together, on one machine.
 
-    Brings the database to this program's schema first. SIGTERM and SIGINT finish what is in hand; a second one stops
-    at once.
+    Migrates the database first. SIGTERM and SIGINT finish the work in progress; a second one stops at once.
     """
-    raise click.exceptions.Exit(serving.serve(settings()))
+    raise click.exceptions.Exit(supervisor.serve(load_settings()))
 
 
-@click.command(short_help="Run a worker beside web processes of your own.")
+@click.command(short_help="Run a worker, for web processes that you run separately.")
 def worker() -> None:
-    """Run a worker: it translates, settles and sends what the web processes store.
+    """Run a worker: it translates, settles and sends the webhooks that web processes store.
 
     On PostgreSQL any number may run, on any number of machines.
     """
-    found = settings()
-    store = open_store(found.database_url)
+    settings = load_settings()
+    store = open_store(settings.database_url)
     store.migrate()
     store.close()
-    serving.work(found)
+    supervisor.work(settings)
 
 
-@click.command(short_help="Bring the database to this schema, or move it to another.")
-@click.option(
-    "--to", "target", metavar="URL", help="Copy everything to another, empty database, for example PostgreSQL."
-)
-@as_json
+@click.command(short_help="Migrate the database schema, or copy everything to another database.")
+@click.option("--to", "target", metavar="URL", help="Copy everything to another, empty database, such as PostgreSQL.")
+@json_option
 def migrate(target: str | None, as_json: bool) -> None:
-    """Bring the database's schema to this version, or copy everything to another database.
+    """Migrate the database schema to this version, or copy everything to another database.
 
-    Stop the bridge before copying, set DATABASE_URL to the new place, and start it again.
+    Stop the bridge before copying, set DATABASE_URL to the new database, and start it again.
     """
-    store = open_store(settings().database_url)
+    store = open_store(load_settings().database_url)
     store.migrate()
     counts = {} if target is None else _copied(store, target)
     store.close()
     if as_json:
-        tell({"schema_fits": True, "copied": counts})
+        print_json({"schema_fits": True, "copied": counts})
         return
-    click.echo("The schema is this program's.")
+    click.echo("The schema matches this version.")
     for table, count in counts.items():
-        click.echo(f"  {table}: {count} rows copied")
+        click.echo(f"  {table}: {count:,} rows copied")
 
 
 def _copied(store: Store, target: str) -> dict[str, int]:
@@ -68,6 +66,6 @@ def _copied(store: Store, target: str) -> dict[str, int]:
                     tasks[table] = bar.add_task(table, total=total)
                 bar.update(tasks[table], completed=done)
 
-            return dict(copy(store, other, advance))
+            return copy_store(store, other, advance)
     finally:
         other.close()

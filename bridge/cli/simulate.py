@@ -1,4 +1,4 @@
-"""Simulating: signed webhooks of whole life cycles, to any bridge."""
+"""`simulate`: signed webhooks of customer lifecycles, sent to a running bridge."""
 
 from __future__ import annotations
 
@@ -14,118 +14,118 @@ from urllib.parse import urlsplit
 import click
 import requests
 
-from bridge.cli.output import as_json, counted, plain, show, tell
-from bridge.cli.connectivity import cause
-from bridge.errors import BridgeError, WrongUsage
+from bridge.cli.connectivity import root_cause
+from bridge.cli.output import fields_of, json_option, print_json, print_table
+from bridge.errors import BridgeError, UsageError
+from bridge.formatting import quantity
 from processors import processors
 from processors.interface import Processor, SignatureError
 
 TIMEOUT_SECONDS = 10
-BEGAN = timedelta(days=120)  # so long ago that the whole life has happened by now
+STARTED_AGO = timedelta(days=120)  # longer than any scenario, so that all of it is in the past
 TOLERANCE = timedelta(minutes=5)
-HERE = ("127.0.0.1", "localhost", "::1")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """One webhook that was sent, and the answer."""
+    """One webhook and the response to it. `result`: `stored`, `duplicate` or the error message."""
 
     type: str
     event_id: str
     status: int
-    answer: str
+    result: str
 
 
-@click.command(short_help="Send the signed webhooks of a life cycle to a running bridge.")
+@click.command(short_help="Send the signed webhooks of a customer lifecycle to a running bridge.")
 @click.argument("processor", type=click.Choice(list(processors())))
 @click.argument("scenario", required=False)
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The bridge, or its webhook route.")
-@click.option("--secret", help="The webhook secret that the bridge expects, or @FILE that holds it.")
-@click.option("--shuffle", is_flag=True, help="Out of order.")
-@click.option("--duplicate", is_flag=True, help="Each webhook twice.")
-@click.option("--tag", help="Makes the ids of this run unique; random when left out.")
+@click.option("--secret", help="The webhook secret that the bridge expects, or @FILE that contains it.")
+@click.option("--shuffle", is_flag=True, help="Send in random order.")
+@click.option("--duplicate", is_flag=True, help="Send each webhook twice.")
+@click.option("--tag", help="Part of all ids of this run; random by default.")
 @click.option("--list", "list_them", is_flag=True, help="Only list the scenarios.")
-@as_json
+@json_option
 def simulate(
     processor: str, scenario: str | None, url: str, secret: str | None, shuffle: bool, duplicate: bool,
     tag: str | None, list_them: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Send the signed webhooks of a SCENARIO of a PROCESSOR to a running bridge, and show its answers.
+    """Send the signed webhooks of a SCENARIO of a PROCESSOR to a running bridge, and show its responses.
 
-    Without a SCENARIO it lists those that there are. Each run makes new customers, unless a --tag names old ones.
+    Without a SCENARIO it lists them. Each run creates new customers, unless --tag repeats the tag of an earlier run.
     """
-    found = processors()[processor]
+    chosen = processors()[processor]
     if list_them or scenario is None:
-        _list(found, as_json)
+        _list(chosen, as_json)
         return
-    if scenario not in found.scenarios:
-        raise WrongUsage(f"{scenario}: no such scenario. There are {', '.join(found.scenarios)}")
+    if scenario not in chosen.scenarios:
+        raise UsageError(f"{scenario}: no such scenario. Choose one of {', '.join(chosen.scenarios)}")
     if secret is None:
-        raise WrongUsage(f"--secret: the bridge's {found.secret.name} is needed to sign")
-    start = datetime.now(UTC) - BEGAN
-    bodies = list(found.scenarios[scenario].events(tag or secrets.token_hex(3), start)) * (2 if duplicate else 1)
+        raise UsageError(f"--secret: the bridge's {chosen.secret.name} is needed to sign")
+    start = datetime.now(UTC) - STARTED_AGO
+    bodies = list(chosen.scenarios[scenario].events(tag or secrets.token_hex(3), start)) * (2 if duplicate else 1)
     if shuffle:
-        random.shuffle(bodies)  # any order will do
+        random.shuffle(bodies)
     route = url if "/webhooks/" in url else f"{url.rstrip('/')}/webhooks/{processor}"
-    sent = _send(found, bodies, route, _secret(secret))
+    sent = _send(chosen, bodies, route, _secret(secret))
     _show(sent, route, as_json)
     if any(one.status != 200 for one in sent):
         raise click.exceptions.Exit(1)
 
 
-def _secret(given: str) -> str:
-    if not given.startswith("@"):
-        return given
+def _secret(value: str) -> str:
+    if not value.startswith("@"):
+        return value
     try:
-        return Path(given[1:]).read_text(encoding="utf-8").strip()
+        return Path(value[1:]).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise WrongUsage(f"--secret: {given[1:]} cannot be read ({type(error).__name__})") from error
+        raise UsageError(f"--secret: {value[1:]} cannot be read ({type(error).__name__})") from error
 
 
 def _list(processor: Processor, as_json: bool) -> None:
     if as_json:
-        tell({one.name: one.summary for one in processor.scenarios.values()})
+        print_json({one.name: one.summary for one in processor.scenarios.values()})
         return
     rows = [(one.name, one.summary) for one in processor.scenarios.values()]
-    show(f"Scenarios of {processor.title}", ("scenario", "what happens"), rows, whole=("scenario",))
+    print_table(f"Scenarios of {processor.title}", ("scenario", "description"), rows, whole=("scenario",))
 
 
 def _send(processor: Processor, bodies: Sequence[bytes], route: str, secret: str) -> list[Sent]:
     sent = []
     with requests.Session() as session:
-        session.trust_env = urlsplit(route).hostname not in HERE
+        session.trust_env = urlsplit(route).hostname not in LOCAL_HOSTS  # no proxy for this machine
         for body in bodies:
             now = datetime.now(UTC)
             try:
                 signed = processor.sign(body, secret, now)
                 event = processor.verify(signed.body, signed.headers, [secret], now, TOLERANCE)
             except (ValueError, SignatureError) as error:
-                raise WrongUsage(f"--secret: cannot sign for {processor.title}: {error}") from error
+                raise UsageError(f"--secret: cannot sign for {processor.title}: {error}") from error
             try:
-                answer = session.post(route, data=signed.body, headers=dict(signed.headers), timeout=TIMEOUT_SECONDS)
+                response = session.post(route, data=signed.body, headers=dict(signed.headers), timeout=TIMEOUT_SECONDS)
             except requests.RequestException as error:
-                raise BridgeError(f"{route} cannot be reached: {cause(error)}. Does the bridge run?") from error
-            sent.append(Sent(type=event.type, event_id=event.id, status=answer.status_code, answer=_told(answer)))
+                raise BridgeError(f"{route} is unreachable: {root_cause(error)}. Is the bridge running?") from error
+            sent.append(Sent(type=event.type, event_id=event.id, status=response.status_code, result=_result(response)))
     return sent
 
 
 def _show(sent: Sequence[Sent], route: str, as_json: bool) -> None:
     if as_json:
-        tell([plain(one) for one in sent])
+        print_json([fields_of(one) for one in sent])
         return
-    rows = [(one.type, one.event_id, one.status, one.answer) for one in sent]
-    show(f"Sent to {route}", ("webhook", "event", "status", "answer"), rows, right=("status",))
-    answers = Counter(f"{one.status} {one.answer}" for one in sent)
-    click.echo(
-        f"{counted(len(sent), 'webhook')}: " + ", ".join(f"{count} x {told}" for told, count in answers.most_common())
-    )
+    rows = [(one.type, one.event_id, one.status, one.result) for one in sent]
+    print_table(f"Sent to {route}", ("webhook", "id", "status", "response"), rows, right=("status",))
+    results = Counter(f"{one.status} {one.result}" for one in sent)
+    counts = ", ".join(f"{count} x {result}" for result, count in results.most_common())
+    click.echo(f"{quantity(len(sent), 'webhook')}: {counts}")
 
 
-def _told(answer: requests.Response) -> str:
+def _result(response: requests.Response) -> str:
     try:
-        told = answer.json()
+        body = response.json()
     except ValueError:
-        return "no JSON: is this the bridge?"
-    if answer.status_code == 200:
-        return "seen before" if told.get("duplicate") else "stored"
-    return str(told.get("message", ""))
+        return "not JSON. Is this URL the bridge's?"
+    if response.status_code == 200:
+        return "duplicate" if body.get("duplicate") else "stored"
+    return str(body.get("message", ""))

@@ -1,4 +1,4 @@
-"""Looking over all of it: status."""
+"""`status`: webhooks and revenue events by status, the backlog, the revenue totals, and problems."""
 
 from __future__ import annotations
 
@@ -7,93 +7,101 @@ from datetime import UTC, datetime
 
 import click
 
-from bridge.cli.output import as_json, clock, counted, opened, plain, settings, show, tell
-from bridge.span import span
+from bridge.cli.environment import load_settings, opened_store
+from bridge.cli.output import fields_of, json_option, print_json, print_table, sentence
+from bridge.formatting import duration, quantity, timestamp
+from bridge.monitoring.overview import Counts, Overview, read_overview
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.totals import Total
-from bridge.web.overview import Counts, Overview, look
 
-SUMS = ("source", "mode", "currency", "revenue told", "MRR told", "to come", "MRR to come", "never", "MRR never")
+TOTALS = (
+    "source", "mode", "currency", "revenue delivered", "MRR delivered", "pending", "MRR pending", "not sent",
+    "MRR not sent",
+)  # fmt: skip
 
 
-@click.command(short_help="What is stored, what waits, what was sent, and what it adds up to.")
-@as_json
+@click.command(short_help="Show webhooks and revenue events by status, backlog, totals and problems.")
+@json_option
 def status(as_json: bool) -> None:
-    """What is stored, what waits and until when, what was sent, and what it adds up to."""
-    found = settings()
-    with opened(found) as store:
-        seen = look(store, found.rate_limit_per_hour, datetime.now(UTC))
+    """Show webhooks and revenue events by status, the backlog, the revenue totals, and problems."""
+    settings = load_settings()
+    with opened_store(settings) as store:
+        overview = read_overview(store, settings.rate_limit_per_hour, datetime.now(UTC))
     if as_json:
-        tell(_for_programs(seen))
+        print_json(_for_programs(overview))
         return
-    stages, fates = list(InboxStatus), list(DeliveryStatus)
-    show("Webhooks", ("source", *stages), by_status(seen.inbox, stages), right=stages)
-    show("Revenue events", ("source", *fates), by_status(seen.outbox, fates), right=fates)
-    show("What it adds up to", SUMS, [_cells(one) for one in seen.totals], right=SUMS[3:])
-    for line in sentences(seen, found.rate_limit_per_hour):
+    webhook_statuses, delivery_statuses = list(InboxStatus), list(DeliveryStatus)
+    print_table(
+        "Webhooks", ("source", *webhook_statuses), _by_status(overview.inbox, webhook_statuses), right=webhook_statuses
+    )
+    print_table(
+        "Revenue events",
+        ("source", *delivery_statuses),
+        _by_status(overview.outbox, delivery_statuses),
+        right=delivery_statuses,
+    )
+    print_table("Totals", TOTALS, [_cells(one) for one in overview.totals], right=TOTALS[3:])
+    for line in [*_progress(overview, settings.rate_limit_per_hour), *_problems(overview), _worker(overview)]:
         click.echo(line)
 
 
-def by_status(counts: Counts, statuses: Sequence[str]) -> list[list[object]]:
-    """A row a source, a column a status."""
+def _by_status(counts: Counts, statuses: Sequence[str]) -> list[list[object]]:
+    """A row per source, a column per status."""
     return [[source, *(own.get(status, "") for status in statuses)] for source, own in sorted(counts.items())]
 
 
 def _cells(one: Total) -> list[object]:
-    values = list(plain(one).values())
-    return [*values[:5], *(value or "" for value in values[5:])]  # what was told also when it is 0
+    values = list(fields_of(one).values())
+    return [*values[:5], *(value or "" for value in values[5:])]  # delivered revenue is shown even if it is 0
 
 
-def sentences(seen: Overview, per_hour: int) -> list[str]:
-    """What a table would not say."""
-    told = [*_moving(seen, per_hour), *_troubles(seen)]
-    if seen.worker_seen_at is None:
-        return [*told, "No worker has been seen. Start one: pulsora-bridge serve (or worker)."]
-    return [*told, f"A worker was last seen {span((seen.now - seen.worker_seen_at).total_seconds())} ago."]
-
-
-def _moving(seen: Overview, per_hour: int) -> list[str]:
-    """What is on its way, and for how long."""
-    now, streams, backlog, told = seen.now, seen.streams, seen.backlog, []
+def _progress(overview: Overview, per_hour: int) -> list[str]:
+    now, streams, backlog, lines = overview.now, overview.streams, overview.backlog, []
     if streams.waiting or streams.due or streams.leased:
-        waiting = counted(streams.waiting, "customer")
-        told.append(f"In the quiet window: {waiting}; due: {streams.due}; being settled: {streams.leased}.")
-    if seen.oldest_at is not None:
-        age = span((now - seen.oldest_at).total_seconds())
-        told.append(f"The oldest webhook that is not through arrived {age} ago, {clock(seen.oldest_at)} UTC.")
+        waiting = quantity(streams.waiting, "customer")
+        lines.append(f"Settling: {waiting} in the quiet window, {streams.due} due, {streams.leased} in progress.")
+    if overview.oldest_at is not None:
+        age, at = duration(now - overview.oldest_at), timestamp(overview.oldest_at)
+        lines.append(f"The oldest unsettled webhook arrived {age} ago, at {at} UTC.")
     if backlog.count and backlog.oldest is not None:
-        pace = f" At {per_hour} an hour they take about {span(seen.eta.total_seconds())}." if seen.eta else ""
-        age = span((now - backlog.oldest).total_seconds())
-        told.append(f"{counted(backlog.count, 'revenue event')} on the way, the oldest for {age}.{pace}")
-    return told
+        eta = f" At {per_hour} an hour, sending takes about {duration(overview.eta)}." if overview.eta else ""
+        age = duration(now - backlog.oldest)
+        lines.append(f"{quantity(backlog.count, 'revenue event')} to send, the oldest since {age}.{eta}")
+    return lines
 
 
-def _troubles(seen: Overview) -> list[str]:
-    """What somebody should look at, with the command that shows it."""
-    told = [f"PAUSED until {clock(one.until)} UTC: {one.destination}: {one.reason}" for one in seen.pauses]
-    held, dead = _total(seen.outbox, DeliveryStatus.HELD), _total(seen.outbox, DeliveryStatus.DEAD)
-    failed = _total(seen.inbox, InboxStatus.FAILED)
-    if held:
-        told.append(f"HELD for their visit: {held:,}. pulsora-bridge deliveries list --status held")
-    if dead:
-        told.append(f"DEAD, given up: {dead:,}. pulsora-bridge deliveries list --status dead")
-    if failed:
-        told.append(f"FAILED, could not be read: {failed:,}. pulsora-bridge events list --status failed")
-    return told
+def _problems(overview: Overview) -> list[str]:
+    """Conditions that need an operator, with the command that shows them."""
+    lines = [
+        sentence(f"PAUSED until {timestamp(one.until)} UTC: {one.destination}: {one.reason}") for one in overview.pauses
+    ]
+    if held := _total(overview.outbox, DeliveryStatus.HELD):
+        lines.append(f"HELD for their attribution: {held:,}. pulsora-bridge deliveries list --status held")
+    if failed := _total(overview.outbox, DeliveryStatus.FAILED):
+        lines.append(f"FAILED deliveries: {failed:,}. pulsora-bridge deliveries list --status failed")
+    if failed := _total(overview.inbox, InboxStatus.FAILED):
+        lines.append(f"FAILED webhooks: {failed:,}. pulsora-bridge webhooks list --status failed")
+    return lines
+
+
+def _worker(overview: Overview) -> str:
+    if overview.worker_seen_at is None:
+        return "No worker has run yet. Start one: pulsora-bridge serve (or worker)."
+    return f"Last heartbeat of a worker: {duration(overview.now - overview.worker_seen_at)} ago."
 
 
 def _total(counts: Counts, status: str) -> int:
     return sum(own.get(status, 0) for own in counts.values())
 
 
-def _for_programs(seen: Overview) -> Mapping[str, object]:
+def _for_programs(overview: Overview) -> Mapping[str, object]:
     return {
-        **plain(seen),
-        "streams": plain(seen.streams),
-        "backlog": plain(seen.backlog),
-        "eta": seen.eta and seen.eta.total_seconds(),
-        "pauses": [plain(one) for one in seen.pauses],
-        "totals": [plain(one) for one in seen.totals],
-        "sums": [plain(one) for one in seen.sums],
+        **fields_of(overview),
+        "streams": fields_of(overview.streams),
+        "backlog": fields_of(overview.backlog),
+        "eta": overview.eta and overview.eta.total_seconds(),
+        "pauses": [fields_of(one) for one in overview.pauses],
+        "totals": [fields_of(one) for one in overview.totals],
+        "sums": [fields_of(one) for one in overview.sums],
     }

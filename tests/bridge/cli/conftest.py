@@ -1,4 +1,4 @@
-"""The command line in this process, as if called in an empty folder with nothing but these settings."""
+"""The command line in this process, called in an empty directory with only these settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OURS = ("STRIPE_", "PADDLE_", "PULSORA_", "BRIDGE_", "DATABASE_", "LOG_", "COLUM
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """What a command left: its exit status, and what it wrote."""
+    """The exit status and output of a command."""
 
     status: int
     out: str
@@ -44,8 +44,8 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    # Its logging is set up for the whole process, on a stream that is gone after the test.
-    monkeypatch.setattr("bridge.cli.output.log", types.SimpleNamespace(configure=lambda *_: None))
+    # Logging is configured for the whole process, on a stream that is closed after the test.
+    monkeypatch.setattr("bridge.cli.environment.log", types.SimpleNamespace(configure=lambda *_: None))
 
     def run(*args: str, **settings: str) -> Ended:
         for name, value in settings.items():
@@ -61,7 +61,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
 
 @pytest.fixture(name="cli")
 def _cli(bare: Command, sqlite_url: str) -> Command:
-    """The same with Stripe, Paddle, a token and a database that stands."""
+    """The same with Stripe, Paddle, a token and an existing database."""
 
     def run(*args: str, **settings: str) -> Ended:
         ours = {

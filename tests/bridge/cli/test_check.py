@@ -1,4 +1,4 @@
-"""`check`: what it looks at, what it finds, and that it changes and sends nothing."""
+"""`check`: its findings, and that it changes and sends nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from bridge.cli.connectivity import clock
+from bridge.cli.connectivity import check_clock
 from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.sender.destinations import Destination
 from bridge.store import Store, leases, outbox, pauses
@@ -19,11 +19,11 @@ from tests.bridge.store.builders import NOON, a_delivery
 from tests.settings import TOKEN
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
-OFF = "is 5 min off the endpoint's. Good signatures will look stale: set up NTP"
+OFF = "differs by 5 min from the endpoint's. Valid webhook signatures will be rejected as stale: set up NTP"
 
 
 def found(ended: Ended, about: str) -> list[tuple[str, str]]:
-    """The grades and texts of what was found about something."""
+    """The grades and texts of the findings about a subject."""
     return [(one["grade"], one["text"]) for one in ended.json if one["about"] == about]
 
 
@@ -44,8 +44,8 @@ def test_people_get_a_table(cli: Command) -> None:
         ended = cli("check", PULSORA_ENDPOINT=ingest.endpoint)
 
     assert ended.status == 0
-    assert "  ok       source stripe  webhooks at /webhooks/stripe; 1 secret; a secret Pulsora token;" in ended.out
-    assert "  warning  worker         none has run yet. Start: pulsora-bridge serve (or worker)" in ended.out
+    assert "  ok       source stripe  webhooks at /webhooks/stripe; 1 webhook secret; Pulsora token set;" in ended.out
+    assert "  warning  worker         none has run yet. Start one: pulsora-bridge serve (or worker)" in ended.out
 
 
 def test_settings_that_cannot_be_used_are_each_a_problem_and_the_status_is_2(bare: Command) -> None:
@@ -72,16 +72,16 @@ def test_nothing_secret_is_shown(cli: Command) -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "text"),
     [
-        ("DRY_RUN", "1", "DRY_RUN: everything is settled, and nothing is sent to Pulsora"),
+        ("DRY_RUN", "1", "DRY_RUN: webhooks are processed, nothing is sent to Pulsora"),
         (
             "FORWARD_TEST_EVENTS",
             "1",
-            "FORWARD_TEST_EVENTS: money of test mode is told to Pulsora as if it were real",
+            "FORWARD_TEST_EVENTS: test-mode revenue is sent to Pulsora as if it were real",
         ),
         (
             "UNATTRIBUTED",
             "drop",
-            "UNATTRIBUTED=drop: revenue of an unknown visit is never told, so Pulsora's totals are low",
+            "UNATTRIBUTED=drop: revenue without attribution is never sent, so Pulsora's totals are too low",
         ),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_database_that_was_not_made_yet_is_no_problem(cli: Command, tmp_path: 
     ended = cli("check", "--json", DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}")
 
     assert found(ended, "database") == [
-        ("warning", f"{tmp_path / 'new.db'} is not there yet. serve and migrate make it")
+        ("warning", f"{tmp_path / 'new.db'} does not exist yet. serve and migrate create it")
     ]
     assert not (tmp_path / "new.db").exists()
 
@@ -120,7 +120,7 @@ def test_a_database_in_a_folder_that_is_not_there_is_a_problem(cli: Command) -> 
 
     assert ended.status == 1
     assert found(ended, "database") == [
-        ("problem", "/nowhere is no folder that can be written to. Make it, or change DATABASE_URL")
+        ("problem", "/nowhere is not a writable directory. Create it, or change DATABASE_URL")
     ]
 
 
@@ -139,7 +139,7 @@ def test_an_empty_database_needs_migrate(cli: Command, tmp_path: Path) -> None:
     ended = cli("check", "--json", DATABASE_URL=f"sqlite:///{tmp_path / 'empty.db'}")
 
     assert ended.status == 1
-    assert found(ended, "schema") == [("problem", "does not fit this program. Run: pulsora-bridge migrate")]
+    assert found(ended, "schema") == [("problem", "does not match this version. Run: pulsora-bridge migrate")]
 
 
 def test_postgresql_is_described(cli: Command, postgresql_url: str) -> None:
@@ -160,7 +160,7 @@ def test_an_endpoint_that_nobody_listens_at_is_a_problem(cli: Command) -> None:
     assert ended.status == 1
     [(grade, text)] = found(ended, "endpoint")
     assert grade == "problem"
-    assert text.startswith("http://127.0.0.1:9/api/ingest cannot be reached: ")
+    assert text.startswith("http://127.0.0.1:9/api/ingest is unreachable: ")
     assert text.endswith("Connection refused. Check PULSORA_ENDPOINT, the network and any proxy")
 
 
@@ -195,12 +195,12 @@ def test_an_endpoint_that_redirects_is_a_problem(cli: Command, httpserver: HTTPS
     ],
 )
 def test_a_clock_that_is_off_is_a_problem(date: str | None, told: tuple[str, str]) -> None:
-    finding = clock(date, NOON)
+    finding = check_clock(date, NOON)
 
     assert (finding.grade, finding.text) == told
 
 
-# ---- What goes on ----------------------------------------------------------------------------------------------
+# ---- Worker and deliveries -------------------------------------------------------------------------------------
 
 
 def test_a_worker_that_has_been_silent_is_a_warning(cli: Command, sqlite_store: Store) -> None:
@@ -210,7 +210,7 @@ def test_a_worker_that_has_been_silent_is_a_warning(cli: Command, sqlite_store: 
     ended = cli("check", "--json")
 
     assert found(ended, "worker") == [
-        ("warning", "last seen 10 min ago. Does it run? Start: pulsora-bridge serve (or worker)")
+        ("warning", "last heartbeat 10 min ago. Start one: pulsora-bridge serve (or worker)")
     ]
 
 
@@ -222,16 +222,16 @@ def test_a_paused_destination_is_a_problem_that_says_until_when_and_why(cli: Com
 
     ended = cli("check", "--json", PULSORA_ENDPOINT=endpoint)
 
-    told = "nothing is sent until 2030-01-01 00:00:00 UTC: 401: Invalid API token. Everything is kept"
+    told = "sending is paused until 2030-01-01 00:00:00 UTC: 401: Invalid API token. No data is lost"
     assert ("problem", told) in found(ended, "source stripe")
 
 
-def test_dead_letters_are_pointed_at(cli: Command, sqlite_store: Store) -> None:
+def test_failed_deliveries_are_pointed_at(cli: Command, sqlite_store: Store) -> None:
     with sqlite_store.transaction() as tx:
         outbox.add(tx, [a_delivery(status=DeliveryStatus.FAILED)])
 
     ended = cli("check", "--json")
 
-    assert found(ended, "dead") == [
-        ("warning", "1 revenue event given up: pulsora-bridge deliveries list --status dead")
+    assert found(ended, "deliveries") == [
+        ("warning", "1 revenue event failed. Review: pulsora-bridge deliveries list --status failed")
     ]

@@ -1,4 +1,4 @@
-"""`events`, `deliveries` and `explain`: every webhook and every revenue event can be found, with its reason."""
+"""`webhooks`, `deliveries` and `explain`: every webhook and every revenue event is listed, with its reason."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def _lived(sqlite_store: Store, sqlite_url: str) -> Store:
 
 
 def test_events_are_listed_with_what_became_of_them(cli: Command, lived: Store) -> None:
-    rows = cli("events", "list", "--limit", "3").out.splitlines()
+    rows = cli("webhooks", "list", "--limit", "3").out.splitlines()
 
-    assert rows[0] == "Webhooks, the newest first"
-    assert rows[1].split() == ["received", "(UTC)", "source", "type", "event", "status", "gave", "why"]
+    assert rows[0] == "Webhooks, newest first"
+    assert rows[1].split() == ["received", "(UTC)", "source", "type", "id", "status", "revenue", "events", "reason"]
     assert [row.split()[4] for row in rows[2:5]] == ["evt_ada_18", "evt_ada_17", "evt_ada_16"]
     assert {row.split()[5] for row in rows[2:5]} == {"settled"}
 
@@ -36,8 +36,8 @@ def test_events_are_listed_with_what_became_of_them(cli: Command, lived: Store) 
 def test_events_can_be_listed_by_status_and_source(cli: Command, lived: Store) -> None:
     arrive(lived, "paddle", "one-off", "bert")
 
-    by_status = cli("events", "list", "--status", "ignored", "--json").json
-    by_source = cli("events", "list", "--source", "paddle", "--json").json
+    by_status = cli("webhooks", "list", "--status", "ignored", "--json").json
+    by_source = cli("webhooks", "list", "--source", "paddle", "--json").json
 
     assert [row["event_id"] for row in by_status] == ["evt_ada_1"]
     assert {row["status"] for row in by_source} == {"received"}
@@ -45,8 +45,8 @@ def test_events_can_be_listed_by_status_and_source(cli: Command, lived: Store) -
 
 
 def test_an_event_is_shown_and_its_body_only_when_asked_for(cli: Command, lived: Store) -> None:
-    shown = cli("events", "show", "evt_ada_2").out
-    body = cli("events", "show", "evt_ada_2", "--body").out
+    shown = cli("webhooks", "show", "evt_ada_2").out
+    body = cli("webhooks", "show", "evt_ada_2", "--body").out
 
     assert "  type         customer.subscription.created\n" in "\n".join(map(str.rstrip, shown.splitlines())) + "\n"
     assert "fp_ada" not in shown
@@ -54,11 +54,11 @@ def test_an_event_is_shown_and_its_body_only_when_asked_for(cli: Command, lived:
 
 
 def test_an_unknown_event_is_wrong_usage(cli: Command) -> None:
-    for command in (("events", "show"), ("explain",), ("events", "replay")):
+    for command in (("webhooks", "show"), ("explain",), ("webhooks", "replay")):
         ended = cli(*command, "evt_never")
 
         assert ended.status == 2
-        assert ended.err == "there is no event evt_never. List them: pulsora-bridge events list\n"
+        assert ended.err == "there is no webhook evt_never. List them: pulsora-bridge webhooks list\n"
 
 
 def test_deliveries_are_listed_with_what_comes_next(cli: Command, sqlite_store: Store) -> None:
@@ -75,9 +75,9 @@ def test_deliveries_are_listed_with_what_comes_next(cli: Command, sqlite_store: 
 
     rows = cli("deliveries", "list").out.splitlines()
 
-    assert rows[2].rstrip().endswith("dead         1  400 amount wrong")
-    assert rows[3].rstrip().endswith("pending      1  again 2026-03-01 12:00:00; 503 busy")
-    assert rows[4].rstrip().endswith("held            waits for its visit until 2026-03-01 12:00:00")
+    assert rows[2].rstrip().endswith("failed            1  400 amount wrong")
+    assert rows[3].rstrip().endswith("pending           1  retry 2026-03-01 12:00:00; 503 busy")
+    assert rows[4].rstrip().endswith("held                 waits for its attribution until 2026-03-01 12:00:00")
 
 
 def test_deliveries_for_programs_hold_the_data(cli: Command, lived: Store) -> None:
@@ -91,11 +91,11 @@ def test_explain_tells_what_it_says_what_became_of_it_and_how_the_customer_stand
     lines = cli("explain", "evt_ada_11").out.splitlines()
 
     assert lines[0] == "evt_ada_11  customer.subscription.updated  (stripe)"
-    assert lines[1].startswith("  happened 2026-01-15 12:00:00 UTC, received ")
+    assert lines[1].startswith("  created 2026-01-15 12:00:00 UTC, received ")
     assert lines[2:] == [
         "  settled, in stream stripe||live|cus_ada",
         "",
-        "What it says",
+        "Facts",
         "  subscription sub_ada_1 went from active, 1 x Pro at 49.00 USD monthly"
         " to active, 1 x Team at 99.00 USD monthly",
         "",
@@ -108,22 +108,22 @@ def test_explain_tells_what_it_says_what_became_of_it_and_how_the_customer_stand
         "  evt_ada_17: invoice in_ada_12: 33.87 USD paid on it so far, for a change of subscription sub_ada_1",
         "  evt_ada_18: payment pi_ada_14: 33.87 USD on invoice in_ada_12",
         "",
-        "The books before",
+        "Ledger before",
         "  sub_ada_1: active, Pro monthly, MRR 49.00 USD",
         "  in_ada_3: 49.00 USD paid, told as in_ada_3",
         "",
-        "What the ledger made of it",
+        "Notes of the ledger",
         "  sub_ada_1: MRR 49.00 USD -> 99.00 USD: upgrade",
         "  names the visit",
         "",
-        "The books after",
+        "Ledger after",
         "  sub_ada_1: active, Team monthly, MRR 99.00 USD",
         "  in_ada_3: 49.00 USD paid, told as in_ada_3",
         "",
-        "What came out",
+        "Revenue events",
         "  upgrade 33.87 USD, MRR +50.00: pending",
         "",
-        "How the customer stands now",
+        "Subscriptions of the customer today",
         "  sub_ada_1 (Team): active, MRR 99.00 USD",
     ]
 
@@ -135,9 +135,9 @@ def test_explain_keeps_silent_about_books_that_cannot_be_folded_again(cli: Comma
 
     after = cli("explain", "evt_ada_11", "--json").json
 
-    assert before["books_after"][0] == "sub_ada_1: active, Team monthly, MRR 99.00 USD"
-    assert after["books_after"] is None
-    assert after["remarks"] == before["remarks"]
+    assert before["ledger_after"][0] == "sub_ada_1: active, Team monthly, MRR 99.00 USD"
+    assert after["ledger_after"] is None
+    assert after["notes"] == before["notes"]
 
 
 def test_explain_tells_why_an_event_gave_nothing(cli: Command, lived: Store) -> None:
@@ -155,8 +155,8 @@ def test_explain_shows_until_when_an_event_waits(cli: Command, sqlite_store: Sto
 
     ended = cli("explain", "evt_bert_1")
 
-    assert "  waiting, in stream stripe||live|cus_bert; to be settled 2" in ended.out
-    assert "What the ledger made of it\n  nothing yet\n" in ended.out
+    assert "  waiting, in stream stripe||live|cus_bert; will be settled 2" in ended.out
+    assert "Notes of the ledger\n  none yet\n" in ended.out
 
 
 def test_no_personal_detail_is_explained(cli: Command, lived: Store) -> None:

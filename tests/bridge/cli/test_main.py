@@ -1,4 +1,4 @@
-"""The command line as a whole: what it offers, and how it says no."""
+"""The command line as a whole: its commands and its errors."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ import pytest
 from tests.bridge.cli.conftest import Command
 
 
-def test_help_shows_every_command_under_the_wish_that_it_fulfils(bare: Command) -> None:
+def test_help_shows_every_command_in_its_section(bare: Command) -> None:
     ended = bare("--help")
 
     assert ended.status == 0
     sections = [line for line in ended.out.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert sections == ["Options:", "Try it:", "Set it up:", "Run it:", "Look at it:", "Mend it:"]
-    listed = ended.out.partition("Try it:")[2].splitlines()
+    assert sections == ["Options:", "Try:", "Set up:", "Run:", "Inspect:", "Maintain:"]
+    listed = ended.out.partition("Try:")[2].splitlines()
     shown = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]
     assert shown == [
-        "demo", "simulate", "setup", "check", "import", "serve", "worker", "migrate", "status", "events", "deliveries",
-        "explain", "attribute", "reconcile", "purge",
+        "demo", "simulate", "setup", "check", "import", "serve", "worker", "migrate", "status", "webhooks",
+        "deliveries", "explain", "attribute", "reconcile", "purge",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("group", "known"), [("events", "list show replay"), ("deliveries", "list retry")], ids=["events", "deliveries"]
+    ("group", "known"),
+    [("webhooks", "list show replay"), ("events", "list show replay"), ("deliveries", "list retry")],
+    ids=["webhooks", "events", "deliveries"],
 )
 def test_a_group_is_whole_when_it_is_the_first_thing_asked_for(group: str, known: str) -> None:
     asked = [sys.executable, "-m", "bridge.cli", group, "--help"]
@@ -54,7 +56,7 @@ def test_every_wrong_setting_is_told_at_once_and_the_status_is_2(bare: Command) 
     ]
 
 
-@pytest.mark.parametrize("command", [("status",), ("events", "list"), ("deliveries", "list"), ("explain", "evt_1")])
+@pytest.mark.parametrize("command", [("status",), ("webhooks", "list"), ("deliveries", "list"), ("explain", "evt_1")])
 def test_an_absent_database_is_one_line_and_no_traceback(cli: Command, command: tuple[str, ...]) -> None:
     ended = cli(*command, DATABASE_URL="sqlite:////nowhere/bridge.db")
 
@@ -69,11 +71,11 @@ def test_an_error_of_its_own_is_one_line_that_says_how_to_see_more(
     def broken(*_: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("bridge.cli.status.settings", broken)
+    monkeypatch.setattr("bridge.cli.status.load_settings", broken)
 
     ended = cli("status")
 
-    assert (ended.status, ended.err) == (1, "failed: RuntimeError: a fault. LOG_LEVEL=debug shows where\n")
+    assert (ended.status, ended.err) == (1, "failed: RuntimeError: a fault. Set LOG_LEVEL=debug for a traceback\n")
 
 
 def test_a_reader_that_goes_away_ends_it_quietly() -> None:

@@ -1,4 +1,4 @@
-"""`events replay`, `deliveries retry`, `attribute`, `purge`: what an operator does when something is odd."""
+"""`webhooks replay`, `deliveries retry`, `attribute`, `purge`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def test_a_replayed_event_goes_through_once_more_and_is_not_told_again(
     ids = arrive(sqlite_store, "stripe", "signup")
     work(sqlite_store, some_settings(sqlite_url))
 
-    ended = cli("events", "replay", *ids)
+    ended = cli("webhooks", "replay", *ids)
     work(sqlite_store, some_settings(sqlite_url))
 
-    assert ended.out == "10 of 10 webhooks on the way through once more.\n"
+    assert ended.out == "10 of 10 webhooks will be processed again.\n"
     assert delivery_statuses(sqlite_store) == ["pending"]
 
 
@@ -40,40 +40,40 @@ def test_all_that_failed_can_be_replayed_at_once(cli: Command, sqlite_store: Sto
         inbox.fail(tx, first.id, "odd", None)
         inbox.fail(tx, second.id, "odd", None)
 
-    ended = cli("events", "replay", "--failed", "--json")
+    ended = cli("webhooks", "replay", "--failed", "--json")
 
     assert ended.json == {"asked": 2, "replayed": 2}
     assert set(statuses(sqlite_store).values()) == {"received"}
 
 
-@pytest.mark.parametrize("command", [("events", "replay"), ("deliveries", "retry")])
+@pytest.mark.parametrize("command", [("webhooks", "replay"), ("deliveries", "retry")])
 def test_mending_nothing_in_particular_is_wrong_usage(cli: Command, command: tuple[str, ...]) -> None:
     ended = cli(*command)
 
     assert ended.status == 2
-    assert ended.err.startswith("name ")
+    assert ended.err.startswith("give ")
 
 
 # ---- Retry -----------------------------------------------------------------------------------------------------
 
 
-def test_dead_deliveries_are_sent_once_more(cli: Command, sqlite_store: Store) -> None:
+def test_failed_deliveries_are_sent_once_more(cli: Command, sqlite_store: Store) -> None:
     first, second = added(sqlite_store, a_delivery("payment:pi_1"), a_delivery("payment:pi_2"))
     with sqlite_store.transaction() as tx:
         outbox.record(tx, [an_outcome(first, DeliveryStatus.FAILED)])
 
     by_id = cli("deliveries", "retry", str(first), str(second))
 
-    assert by_id.out == "1 of 2 revenue events to be sent once more. Not dead: 1.\n"
+    assert by_id.out == "1 of 2 revenue events will be sent again. Not failed: 1.\n"
     assert delivery_statuses(sqlite_store) == ["pending", "pending"]
 
 
-def test_all_dead_deliveries_can_be_retried_at_once(cli: Command, sqlite_store: Store) -> None:
+def test_all_failed_deliveries_can_be_retried_at_once(cli: Command, sqlite_store: Store) -> None:
     ids = added(sqlite_store, a_delivery("payment:pi_1"), a_delivery("payment:pi_2"))
     with sqlite_store.transaction() as tx:
         outbox.record(tx, [an_outcome(one, DeliveryStatus.FAILED) for one in ids])
 
-    ended = cli("deliveries", "retry", "--dead", "--json")
+    ended = cli("deliveries", "retry", "--failed", "--json")
 
     assert ended.json == {"asked": 2, "retried": 2}
 
@@ -93,15 +93,15 @@ def test_an_attribution_by_hand_releases_what_was_held(cli: Command, sqlite_stor
     work(sqlite_store, settings)
 
     assert ended.out.endswith(": registered.\n")
-    assert again.out.endswith(": was registered before.\n")
+    assert again.out.endswith(": was already registered.\n")
     assert delivery_statuses(sqlite_store) == ["pending"]
 
 
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (("--customer", "cus_1"), "--source: name one of paddle, stripe\n"),
-        (("--source", "stripe"), "name at least one of --customer, --subscription, --transaction\n"),
+        (("--customer", "cus_1"), "--source: choose one of paddle, stripe\n"),
+        (("--source", "stripe"), "give at least one of --customer, --subscription, --transaction\n"),
     ],
 )
 def test_an_attribution_must_say_of_what(cli: Command, args: tuple[str, ...], problem: str) -> None:
@@ -121,10 +121,10 @@ def test_purging_drops_the_bodies_of_what_was_settled_long_ago(
 
     young = cli("purge")
     old = cli("purge", "--older-than", "0")
-    body = cli("events", "show", ids[0], "--body")
-    replay = cli("events", "replay", ids[0])
+    body = cli("webhooks", "show", ids[0], "--body")
+    replay = cli("webhooks", "replay", ids[0])
 
     assert young.out == "Bodies purged: 0.\n"
     assert old.out == "Bodies purged: 10.\n"
     assert (body.status, body.err) == (2, f"the body of {ids[0]} was purged after RETENTION_DAYS\n")
-    assert replay.out == "0 of 1 webhook on the way through once more. Bodies purged: 1.\n"
+    assert replay.out == "0 of 1 webhook will be processed again. Not possible, because the body was purged: 1.\n"

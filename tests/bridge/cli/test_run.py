@@ -1,4 +1,4 @@
-"""`migrate`: the schema, and moving to another database. `serve` and `worker` are told of in tests/stories."""
+"""`migrate`: the schema, and moving to another database. `serve` and `worker` are tested in tests/end_to_end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_migrate_makes_the_database_and_does_no_harm_again(cli: Command, tmp_pat
     for _ in range(2):
         ended = cli("migrate", DATABASE_URL=url)
 
-        assert (ended.status, ended.out, ended.err) == (0, "The schema is this program's.\n", "")
+        assert (ended.status, ended.out, ended.err) == (0, "The schema matches this version.\n", "")
     assert open_store(url).schema_fits()
 
 

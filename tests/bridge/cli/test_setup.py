@@ -1,4 +1,4 @@
-"""`setup`, `import`, `reconcile`: what to enter at a processor, what ran before the bridge, and what never arrived."""
+"""`setup`, `import`, `reconcile`: configuring a processor, existing subscriptions, webhooks that never arrived."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_setup_says_where_to_click_which_events_and_where_the_secret_goes(bare: 
 
     assert any(f"https://hooks.example.org/webhooks/{name}" in line for line in lines)
     assert [line.strip() for line in lines if line.startswith("     ")] == list(processor.event_types)
-    assert lines[-2].partition(". ")[2].startswith("Put what it shows into your settings: ")
+    assert lines[-2].partition(". ")[2].startswith("Put the secret into your settings: ")
     assert processor.secret.name in lines[-2]
 
 
@@ -80,8 +80,10 @@ def test_imported_subscriptions_are_silent_baselines(
     again = cli("import", "--source", "stripe", STRIPE_API_KEY=KEY)
     work(sqlite_store, some_settings(sqlite_url))
 
-    assert first.out.startswith("2 subscriptions at stripe, 2 new here; the worker makes each a baseline")
-    assert again.out.startswith("2 subscriptions at stripe, 0 new here; ")
+    assert first.out.startswith(
+        "2 subscriptions imported from stripe, 2 of them new. A worker turns each into a baseline"
+    )
+    assert again.out.startswith("2 subscriptions imported from stripe, 0 of them new. ")
     assert mrr(sqlite_store) == []
 
 
@@ -95,7 +97,7 @@ def test_an_imported_subscription_is_known_when_it_moves(
     explained = [cli("explain", event_id).out for event_id in statuses(sqlite_store)]
 
     [told] = explained
-    assert "sub_ada_1 (Pro): active, MRR 49.00 USD, 49.00 USD of it a baseline" in told
+    assert "sub_ada_1 (Pro): active, MRR 49.00 USD, of which 49.00 USD baseline" in told
 
 
 def test_imported_subscriptions_are_told_when_asked_for(
@@ -130,7 +132,7 @@ def test_what_was_taken_before_the_api_failed_is_told(
     ended = cli("import", "--source", "stripe", STRIPE_API_KEY=KEY)
 
     assert ended.status == 1
-    assert ended.err.endswith("1 subscription taken; run it again, none is taken twice\n")
+    assert ended.err.endswith("1 subscription imported. Run it again; nothing is imported twice\n")
     assert KEY not in ended.err
 
 
@@ -139,7 +141,7 @@ def test_without_a_key_there_is_nothing_to_ask_with(cli: Command, command: str) 
     ended = cli(command, "--source", "stripe")
 
     assert ended.status == 2
-    assert ended.err == "source stripe has no API key that could read Stripe. Set one that may only read\n"
+    assert ended.err == "source stripe has no API key to read Stripe: set STRIPE_API_KEY to a read-only key\n"
 
 
 # ---- Reconcile -------------------------------------------------------------------------------------------------
@@ -164,6 +166,6 @@ def test_what_never_arrived_is_stored_as_if_it_had(
     again = cli("reconcile", "--source", "stripe", "--days", "1", STRIPE_API_KEY=KEY)
     work(sqlite_store, some_settings(sqlite_url))
 
-    assert first.out.endswith(" had not arrived, and are stored now.\n")
-    assert again.out.endswith("; 0 had not arrived, and are stored now.\n")
+    assert first.out.endswith(" were missing and are now stored.\n")
+    assert again.out.endswith("; 0 were missing and are now stored.\n")
     assert mrr(sqlite_store) == [("subscription", "49.00", "49.00")]

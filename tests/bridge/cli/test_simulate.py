@@ -1,4 +1,4 @@
-"""`simulate`: signed webhooks of a life cycle, to a bridge over HTTP, and its answers."""
+"""`simulate`: signed webhooks of a lifecycle, sent to a bridge over HTTP, and its responses."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_scenario_arrives_out_of_order_and_twice_when_asked_for(bare: Command,
     sent = [line.split()[1] for line in ended.out.splitlines() if " evt_ada_" in line and " 200 " in line]
     assert sorted(sent) == sorted(SIGNUP * 2)
     assert sent != SIGNUP * 2
-    assert ended.out.endswith("20 webhooks: 10 x 200 stored, 10 x 200 seen before\n")
+    assert ended.out.endswith("20 webhooks: 10 x 200 stored, 10 x 200 duplicate\n")
 
 
 def test_a_wrong_secret_is_shown_and_the_status_is_1(bare: Command, url: str) -> None:
@@ -76,8 +76,8 @@ def test_a_bridge_that_does_not_run_is_one_line(bare: Command) -> None:
     ended = bare("simulate", "stripe", "one-off", "--url", "http://127.0.0.1:9", "--secret", STRIPE_SECRET)
 
     assert ended.status == 1
-    assert ended.err.startswith("http://127.0.0.1:9/webhooks/stripe cannot be reached: ")
-    assert ended.err.endswith("Connection refused. Does the bridge run?\n")
+    assert ended.err.startswith("http://127.0.0.1:9/webhooks/stripe is unreachable: ")
+    assert ended.err.endswith("Connection refused. Is the bridge running?\n")
 
 
 def test_a_proxy_is_not_asked_for_what_is_on_this_machine(bare: Command, url: str) -> None:
@@ -93,7 +93,7 @@ def test_a_proxy_is_not_asked_for_what_is_on_this_machine(bare: Command, url: st
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (("stripe", "nothing"), "nothing: no such scenario. There are lifecycle, signup, "),
+        (("stripe", "nothing"), "nothing: no such scenario. Choose one of lifecycle, signup, "),
         (("stripe", "signup"), "--secret: the bridge's STRIPE_WEBHOOK_SECRET is needed to sign"),
         (("stripe", "signup", "--secret", "@/nowhere"), "--secret: /nowhere cannot be read (FileNotFoundError)"),
     ],

@@ -1,4 +1,4 @@
-"""`status`: what is stored, what waits and until when, and what it adds up to."""
+"""`status`: webhooks and revenue events by status, backlog, totals and problems."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_an_empty_store_says_so(cli: Command) -> None:
 
     assert ended.status == 0
     assert ended.out == (
-        "Webhooks\n  none\n\nRevenue events\n  none\n\nWhat it adds up to\n  none\n\n"
-        "No worker has been seen. Start one: pulsora-bridge serve (or worker).\n"
+        "Webhooks\n  none\n\nRevenue events\n  none\n\nTotals\n  none\n\n"
+        "No worker has run yet. Start one: pulsora-bridge serve (or worker).\n"
     )
 
 
@@ -43,7 +43,7 @@ def test_a_life_is_counted_and_added_up(cli: Command, sqlite_store: Store, sqlit
     assert ended.json["inbox"]["paddle"] == {"received": 9}
     assert ended.json["outbox"] == {"stripe": {"pending": 2}}
     [total] = ended.json["totals"]
-    # 49.00 a month, then 99.00: told nobody yet
+    # 49.00 a month, then 99.00: nothing is delivered yet
     assert (total["mrr_delivered"], total["mrr_pending"]) == ("0", "99.00")
 
 
@@ -55,7 +55,7 @@ def test_tables_hold_a_column_for_each_status(cli: Command, sqlite_store: Store,
 
     assert lines[1].split() == ["source", "received", "waiting", "settled", "ignored", "failed"]
     assert lines[2].split() == ["stripe", "9", "1"]
-    assert lines[5].split() == ["source", "held", "pending", "delivered", "dead", "dropped", "kept"]
+    assert lines[5].split() == ["source", "held", "pending", "delivered", "failed", "dropped", "not_forwarded"]
     assert lines[6].split() == ["stripe", "1"]
 
 
@@ -68,10 +68,10 @@ def test_a_backlog_shows_how_long_it_takes_under_the_budget(cli: Command, sqlite
     ended = cli("status", RATE_LIMIT_PER_HOUR="10")
 
     # 30 at 10 an hour
-    assert "30 revenue events on the way, the oldest for 5 min. At 10 an hour they take about 3.0 h.\n" in ended.out
+    assert "30 revenue events to send, the oldest since 5 min. At 10 an hour, sending takes about 3.0 h.\n" in ended.out
 
 
-def test_pauses_and_dead_letters_are_told_in_sentences(cli: Command, sqlite_store: Store) -> None:
+def test_pauses_and_failed_deliveries_are_reported_in_sentences(cli: Command, sqlite_store: Store) -> None:
     [delivery_id] = added(sqlite_store, a_delivery())
     with sqlite_store.transaction() as tx:
         outbox.record(tx, [an_outcome(delivery_id, DeliveryStatus.FAILED, last_status=400, last_error="amount wrong")])
@@ -80,8 +80,8 @@ def test_pauses_and_dead_letters_are_told_in_sentences(cli: Command, sqlite_stor
 
     told = cli("status").out
 
-    assert "PAUSED until 2030-01-01 00:00:00 UTC: https://pulsora.co:443#1a2b: 401: Invalid API token\n" in told
-    assert "DEAD, given up: 1. pulsora-bridge deliveries list --status dead\n" in told
+    assert "PAUSED until 2030-01-01 00:00:00 UTC: https://pulsora.co:443#1a2b: 401: Invalid API token.\n" in told
+    assert "FAILED deliveries: 1. pulsora-bridge deliveries list --status failed\n" in told
 
 
 def test_the_youngest_sign_of_life_counts(cli: Command, sqlite_store: Store) -> None:
@@ -90,7 +90,7 @@ def test_the_youngest_sign_of_life_counts(cli: Command, sqlite_store: Store) -> 
         leases.heartbeat(tx, "old", now - timedelta(hours=3))
         leases.heartbeat(tx, "young", now - timedelta(minutes=30))
 
-    assert cli("status").out.splitlines()[-1] == "A worker was last seen 30 min ago."
+    assert cli("status").out.splitlines()[-1] == "Last heartbeat of a worker: 30 min ago."
 
 
 def test_totals_part_what_was_told_from_what_is_to_come_and_what_never_goes() -> None:
@@ -106,8 +106,8 @@ def test_totals_part_what_was_told_from_what_is_to_come_and_what_never_goes() ->
 
     assert totals(sums) == [
         Total(
-            source="stripe", mode="live", currency="USD", revenue_delivered=Decimal("98.00"), mrr_delivered=Decimal("49.00"),
-            revenue_pending=Decimal("20.00"), mrr_pending=Decimal("2.00"), revenue_not_sent=Decimal("15.00"),
-            mrr_not_sent=Decimal("1.50"),
+            source="stripe", mode="live", currency="USD", revenue_delivered=Decimal("98.00"),
+            mrr_delivered=Decimal("49.00"), revenue_pending=Decimal("20.00"), mrr_pending=Decimal("2.00"),
+            revenue_not_sent=Decimal("15.00"), mrr_not_sent=Decimal("1.50"),
         )
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The demo's tally: what adds up, how a line looks, and which promises are broken."""
+"""The demo's report: its sums, its lines, and the differences from the expected result."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from bridge.sandbox.demo_report import (
+    DUPLICATE,
     HEADER,
-    REFUSED,
-    SEEN,
+    REJECTED,
     STORED,
-    Tally,
-    broken_promises,
-    levels,
+    DemoReport,
+    differences,
     revenue,
     row,
+    running_mrr,
     totals,
 )
 
@@ -43,50 +43,52 @@ def an_event(number: int, kind: str, amount: float, mrr: int | None) -> dict[str
 
 
 def a_life() -> list[dict[str, Any]]:
-    """All that the scenarios of one processor come to."""
+    """The revenue events of one processor's scenarios."""
     return [an_event(number, *one) for number, one in enumerate(LIFE)]
 
 
-def a_tally(events: list[dict[str, Any]]) -> Tally:
-    answers = Counter({STORED: 10, SEEN: 3, f"{REFUSED} (signature_mismatch)": 1})
-    return Tally(answers=answers, meant=Counter({STORED: 10, SEEN: 3, REFUSED: 1}), events=list(events))
+def a_report(events: list[dict[str, Any]]) -> DemoReport:
+    responses = Counter({STORED: 10, DUPLICATE: 3, f"{REJECTED} (signature_mismatch)": 1})
+    return DemoReport(
+        responses=responses, expected_responses=Counter({STORED: 10, DUPLICATE: 3, REJECTED: 1}), events=list(events)
+    )
 
 
 def test_a_life_that_arrived_whole_keeps_every_promise() -> None:
-    assert broken_promises(a_tally(a_life()), ["stripe"]) == []
+    assert differences(a_report(a_life()), ["stripe"]) == []
 
 
 @pytest.mark.parametrize(
     ("spoilt", "problem"),
     [
-        (lambda life: life[1:], "stripe: 0 x subscription with an MRR of 49.00 arrived, 1 was due"),
-        (lambda life: life[:-1], "stripe: MRR does not come to 0 after churn"),
+        (lambda life: life[1:], "stripe: 0 x subscription with MRR impact 49.00, expected 1"),
+        (lambda life: life[:-1], "stripe: MRR is not 0 after churn"),
         (
             lambda life: [*life, an_event(9, "renewal", 49.0, 0)],
-            "stripe: 2 x renewal with an MRR of 0.00 arrived, 1 was due",
+            "stripe: 2 x renewal with MRR impact 0.00, expected 1",
         ),
         (
             lambda life: [*life[:-1], {**life[-1], "transaction_id": "tx_0"}],
-            "stripe: a transaction id came twice",
+            "stripe: a transaction id arrived twice",
         ),
-        (lambda life: [], "stripe: 0 x purchase with an MRR of nothing arrived, 2 was due"),
+        (lambda life: [], "stripe: 0 x purchase with MRR impact none, expected 2"),
     ],
 )
 def test_whatever_is_missing_or_too_much_is_a_broken_promise(spoilt: Any, problem: str) -> None:
-    assert problem in broken_promises(a_tally(spoilt(a_life())), ["stripe"])
+    assert problem in differences(a_report(spoilt(a_life())), ["stripe"])
 
 
 def test_a_forged_webhook_that_was_stored_is_a_broken_promise() -> None:
-    tally = a_tally(a_life())
-    tally.answers = Counter({STORED: 11, SEEN: 3})
+    report = a_report(a_life())
+    report.responses = Counter({STORED: 11, DUPLICATE: 3})
 
-    [problem] = broken_promises(tally, ["stripe"])
+    [problem] = differences(report, ["stripe"])
 
-    assert problem.startswith("the webhooks were answered {'stored': 11, 'seen before': 3}")
+    assert problem.startswith("the responses to the webhooks were {'stored': 11, 'duplicate': 3}")
 
 
 def test_mrr_runs_up_and_down() -> None:
-    assert [str(level) for level in levels(a_life())] == ["49", "49", "99", "19", "19", "19", "19", "0"]
+    assert [str(level) for level in running_mrr(a_life())] == ["49", "49", "99", "19", "19", "19", "19", "0"]
 
 
 def test_revenue_is_summed_by_currency_exactly() -> None:
@@ -104,10 +106,9 @@ def test_a_line_fits_a_terminal_of_80_columns() -> None:
 
 
 def test_the_totals_say_what_became_of_every_webhook() -> None:
-    assert totals(a_tally(a_life()), ["stripe"]) == [
-        "from        revenue    MRR at most   MRR after churn",
+    assert totals(a_report(a_life()), ["stripe"]) == [
+        "from        revenue    highest MRR   MRR after churn",
         "stripe   169.80 USD      99.00 USD          0.00 USD",
         "",
-        "14 webhooks sent: 10 stored, 3 seen before, 1 refused (signature_mismatch).",
-        "8 revenue events arrived at Pulsora's stand-in.",
+        "14 webhooks sent: 10 stored, 3 duplicate, 1 rejected (signature_mismatch).",
     ]

@@ -1,0 +1,43 @@
+"""The settings, the store and the source a command works with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridge import log
+from bridge.errors import SchemaMismatch, UsageError
+from bridge.settings import Settings, Source, load
+from bridge.store import Store, open_store
+
+DOTENV = Path(".env")
+
+
+def load_settings() -> Settings:
+    """Loads the settings from the environment and `.env`, and configures logging by them."""
+    settings = load(os.environ, dotenv=DOTENV)
+    log.configure(settings.log_format, settings.log_level)
+    return settings
+
+
+@contextmanager
+def opened_store(settings: Settings) -> Iterator[Store]:
+    """The store, closed at the end. Raises SchemaMismatch if its schema is not this program's."""
+    store = open_store(settings.database_url)
+    try:
+        if not store.schema_fits():
+            raise SchemaMismatch("the database schema does not match this version. Run: pulsora-bridge migrate")
+        yield store
+    finally:
+        store.close()
+
+
+def source_named(sources: Mapping[str, Source], name: str | None) -> Source:
+    """The source of this name; without a name, the only source. Raises UsageError."""
+    if name is None and len(sources) == 1:
+        return next(iter(sources.values()))
+    if name is None or name not in sources:
+        raise UsageError(f"--source: choose one of {', '.join(sorted(sources))}")
+    return sources[name]
