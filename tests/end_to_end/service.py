@@ -1,4 +1,4 @@
-"""The real service in processes of its own, with a stand-in for Pulsora behind it."""
+"""Runs the real service in its own processes, with a fake Pulsora."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GUNICORN: Command = ("-m", "gunicorn", "-c", str(ROOT / "config" / "gunicorn.con
 
 @dataclass(kw_only=True)
 class Service:
-    """Commands that run in `folder` with the same settings. `url`: where the web side listens."""
+    """Commands that run in `folder` with the same settings. `url`: the address of the web server."""
 
     folder: Path
     url: str
@@ -37,7 +37,7 @@ class Service:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, command: Command) -> subprocess.Popen[bytes]:
-        """Starts one of the commands, in a process group of its own."""
+        """Starts one of the commands in its own process group."""
         with (self.folder / f"{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, *command],
@@ -51,24 +51,24 @@ class Service:
         return process
 
     def await_ready(self) -> None:
-        """Waits until the web side can store and a worker has been seen."""
+        """Waits until the web server is ready and a worker has reported."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             with suppress(requests.RequestException):
-                answer = requests.get(f"{self.url}/readyz", timeout=2)
-                if answer.ok and answer.json()["worker_seen_seconds_ago"] is not None:
+                response = requests.get(f"{self.url}/readyz", timeout=2)
+                if response.ok and response.json()["worker_seen_seconds_ago"] is not None:
                     return
             time.sleep(0.1)
-        raise AssertionError(f"the service did not come up:\n{self.logged()[-4000:]}")
+        raise AssertionError(f"the service did not start:\n{self.logged()[-4000:]}")
 
     def stop(self) -> list[int]:
-        """Tells all to stop, and kills what does not; the exit statuses."""
+        """Sends SIGTERM to all, then kills the rest. Returns the exit statuses."""
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
         return [_ended(process) for process in self.processes]
 
     def logged(self) -> str:
-        """All that the commands wrote."""
+        """The output of the commands."""
         return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
 
 
@@ -76,7 +76,7 @@ class Service:
 def running(
     commands: Sequence[Command], folder: Path, database_url: str, endpoint: str, **more: str
 ) -> Iterator[Service]:
-    """Runs the commands until the block ends; then nothing of them is left."""
+    """Runs the commands until the block ends."""
     port = _free_port()
     service = Service(
         folder=folder, url=f"http://127.0.0.1:{port}", environ=_environ(database_url, endpoint, port) | more
@@ -102,8 +102,8 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
 
 
 def _environ(database_url: str, endpoint: str, port: int) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-    return kept | {
+    inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+    return inherited | {
         "PYTHONPATH": str(ROOT),
         "STRIPE_WEBHOOK_SECRET": STRIPE_SECRET,
         "PADDLE_WEBHOOK_SECRET": PADDLE_SECRET,

@@ -1,4 +1,4 @@
-"""The demo as a stranger runs it: from an empty folder, whatever the environment says, and nothing left behind."""
+"""The demo: runs from an empty folder in a misleading environment, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from bridge.sandbox.demo_report import HEADER
-from bridge.sender import contract
+from bridge.sender import payload
 from tests.end_to_end.service import PATIENCE_SECONDS, ROOT
 
 HOSTILE = {
@@ -33,26 +33,26 @@ HOSTILE = {
 
 @pytest.fixture(name="environ")
 def _environ(tmp_path: Path) -> dict[str, str]:
-    """An environment that wants to mislead it, with a folder for temporary files."""
+    """An environment with misleading settings, and a folder for temporary files."""
     (tmp_path / "tmp").mkdir()
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / ".env").write_text("STRIPE_WEBHOOK_SECRET=nonsense\nSETTLE_SECONDS=never\n")
     return {**os.environ, **HOSTILE, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "tmp")}
 
 
-DEAF_TO_CTRL_C = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")  # as a shell starts what it puts in the background
+IGNORE_SIGINT = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")  # as a shell starts background jobs
 Demo = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture(name="demo")
 def _demo(tmp_path: Path, environ: dict[str, str]) -> Iterator[Demo]:
-    """Starts the demo with these options. Whatever happens, it does not outlive the test."""
+    """Starts the demo with options; kills it after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*options: str) -> subprocess.Popen[str]:
         started.append(
             subprocess.Popen(
-                [*DEAF_TO_CTRL_C, sys.executable, "-u", "-m", "bridge.cli", "demo", *options], cwd=tmp_path / "empty",
+                [*IGNORE_SIGINT, sys.executable, "-u", "-m", "bridge.cli", "demo", *options], cwd=tmp_path / "empty",
                 env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
             )
         )  # fmt: skip
@@ -64,8 +64,8 @@ def _demo(tmp_path: Path, environ: dict[str, str]) -> Iterator[Demo]:
         process.communicate()
 
 
-def left_behind(tmp_path: Path) -> Sequence[str]:
-    """Files that are still there, and processes that still run in them."""
+def leftovers(tmp_path: Path) -> Sequence[str]:
+    """The temporary files that remain, and the processes that still use them."""
     running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
     return [str(path) for path in (tmp_path / "tmp").iterdir()] + [line for line in running if str(tmp_path) in line]
 
@@ -76,13 +76,13 @@ def test_the_demo_keeps_its_promises_and_leaves_nothing_behind(tmp_path: Path, d
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert (process.returncode, err) == (0, "")
-    told = json.loads(out)
-    assert told["problems"] == []
-    assert told["webhooks"]["rejected (signature_mismatch)"] == 2
-    assert told["webhooks"]["stored"] > told["webhooks"]["duplicate"] > 20
-    assert [source["mrr"] for source in told["sources"].values()] == ["0.00", "0.00"]
-    assert [problem for data in told["revenue_events"] for problem in contract.problems(data)] == []
-    assert left_behind(tmp_path) == []
+    lines = json.loads(out)
+    assert lines["problems"] == []
+    assert lines["webhooks"]["rejected (signature_mismatch)"] == 2
+    assert lines["webhooks"]["stored"] > lines["webhooks"]["duplicate"] > 20
+    assert [source["mrr"] for source in lines["sources"].values()] == ["0.00", "0.00"]
+    assert [problem for data in lines["revenue_events"] for problem in payload.problems(data)] == []
+    assert leftovers(tmp_path) == []
 
 
 def test_people_see_a_table_that_fits_their_terminal(demo: Demo) -> None:
@@ -105,30 +105,30 @@ def test_a_demo_that_is_kept_shows_what_else_arrives_until_it_is_stopped(
 ) -> None:
     process = demo("--keep")
     assert process.stdout is not None
-    told = [next(process.stdout)]
-    while "simulate stripe upgrade" not in told[-1]:
-        told.append(next(process.stdout))
-    url, secret = re.findall(r"--url (\S+) --secret (\S+)", told[-1])[0]
-    command = ["simulate", "paddle", "signup", "--url", url, "--secret", _paddle_secret(told), "--tag", "guest1"]
+    lines = [next(process.stdout)]
+    while "simulate stripe upgrade" not in lines[-1]:
+        lines.append(next(process.stdout))
+    url, secret = re.findall(r"--url (\S+) --secret (\S+)", lines[-1])[0]
+    command = ["simulate", "paddle", "signup", "--url", url, "--secret", _paddle_secret(lines), "--tag", "guest1"]
 
     subprocess.run([sys.executable, "-m", "bridge.cli", *command], env=environ, check=True, capture_output=True)
-    while "fp_guest1" not in told[-1]:
-        told.append(next(process.stdout))
+    while "fp_guest1" not in lines[-1]:
+        lines.append(next(process.stdout))
     process.send_signal(number)
     process.communicate(timeout=PATIENCE_SECONDS)
 
     assert secret == "whsec_demo_not_a_real_secret"
-    assert told[-1] == "paddle  subscription  49.00 USD     +49.00   49.00  ctm_guest1 Pro     fp_guest1\n"
+    assert lines[-1] == "paddle  subscription  49.00 USD     +49.00   49.00  ctm_guest1 Pro     fp_guest1\n"
     assert process.returncode == (0 if number is signal.SIGINT else 128 + number)
-    assert not _answers(url)
-    assert left_behind(tmp_path) == []
+    assert not _is_listening(url)
+    assert leftovers(tmp_path) == []
 
 
-def _paddle_secret(told: Sequence[str]) -> str:
-    return next(line.split()[-1] for line in told if "/webhooks/paddle" in line)
+def _paddle_secret(lines: Sequence[str]) -> str:
+    return next(line.split()[-1] for line in lines if "/webhooks/paddle" in line)
 
 
-def _answers(url: str) -> bool:
+def _is_listening(url: str) -> bool:
     until = time.monotonic() + 5
     while time.monotonic() < until:
         try:

@@ -1,4 +1,4 @@
-"""SignedWebhook webhooks in over HTTP, bodies at Pulsora out: the whole service, on both databases, run both ways."""
+"""Signed webhooks in over HTTP, requests to Pulsora out: the whole service on both databases, run both ways."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 import requests
 
-from bridge.sender import contract
+from bridge.sender import payload
 from processors import processors
+from tests.end_to_end.service import GUNICORN, PATIENCE_SECONDS, SERVE, WORKER, Command, running
 from tests.fake_pulsora import Reply, ScriptedPulsora
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
-from tests.end_to_end.service import GUNICORN, PATIENCE_SECONDS, SERVE, WORKER, Command, running
 
 SECRETS = {"stripe": STRIPE_SECRET, "paddle": PADDLE_SECRET}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 Row = tuple[str, str, str, str]
 
-# Signup 49.00, renewal, upgrade to 99.00, downgrade to 19.00, 20.00 back, an extra of 29.00, the end.
-LIFE: Mapping[str, Sequence[Row]] = {
+# Signup 49.00, renewal, upgrade to 99.00, downgrade to 19.00, refund of 20.00, an extra for 29.00, cancellation.
+EXPECTED: Mapping[str, Sequence[Row]] = {
     "stripe": [
         ("subscription", "49", "49", "fp_ada"),
         ("renewal", "49", "0", "fp_ada"),
@@ -54,7 +54,7 @@ def post(url: str, name: str, body: bytes) -> requests.Response:
 
 
 def rows(events: Sequence[Mapping[str, Any]], processor: str) -> list[Row]:
-    """What arrived of one processor, in the order in which it arrived."""
+    """The events of one processor, in order of arrival."""
     return [
         (one["event_type"], f"{one['amount']:g}", f"{one['mrr_impact']:g}" if "mrr_impact" in one else "",
          one["visitor_fingerprint"])
@@ -64,7 +64,7 @@ def rows(events: Sequence[Mapping[str, Any]], processor: str) -> list[Row]:
 
 
 def arrived(ingest: ScriptedPulsora, count: int) -> Sequence[Mapping[str, Any]]:
-    """What Pulsora accepted once so many events are there, and nothing more comes for a while."""
+    """The events that Pulsora accepted, once `count` are there and no more come for a while."""
     until = time.monotonic() + PATIENCE_SECONDS
     while len(ingest.accepted) < count and time.monotonic() < until:
         time.sleep(0.1)
@@ -79,19 +79,19 @@ def test_two_lives_arrive_once_and_in_order_whatever_the_disorder_of_their_webho
     commands: Sequence[Command], database_url: str, tmp_path: Path
 ) -> None:
     webhooks = [
-        (name, body) for name in LIFE for body in processors()[name].scenarios["lifecycle"].events("ada", START)
+        (name, body) for name in EXPECTED for body in processors()[name].scenarios["lifecycle"].events("ada", START)
     ]
     webhooks += webhooks[::3]
     random.Random(1).shuffle(webhooks)
 
     with ScriptedPulsora(TOKEN) as ingest, running(commands, tmp_path, database_url, ingest.endpoint) as service:
-        answers = [post(service.url, name, body) for name, body in webhooks]
+        responses = [post(service.url, name, body) for name, body in webhooks]
         events = arrived(ingest, 14)
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert rows(events, "stripe") == LIFE["stripe"]
-    assert rows(events, "paddle") == LIFE["paddle"]
-    assert [problem for event in events for problem in contract.problems(event)] == []
+    assert {response.status_code for response in responses} == {200}
+    assert rows(events, "stripe") == EXPECTED["stripe"]
+    assert rows(events, "paddle") == EXPECTED["paddle"]
+    assert [problem for event in events for problem in payload.problems(event)] == []
 
 
 def test_what_pulsora_could_not_take_arrives_when_it_can(sqlite_url: str, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_what_pulsora_could_not_take_arrives_when_it_can(sqlite_url: str, tmp_pa
 
 def test_both_ways_of_running_it_send_the_same_bytes(sqlite_url: str, sqlite_template: Path, tmp_path: Path) -> None:
     webhooks = [
-        (name, body) for name in LIFE for body in processors()[name].scenarios["lifecycle"].events("ada", START)
+        (name, body) for name in EXPECTED for body in processors()[name].scenarios["lifecycle"].events("ada", START)
     ]
     sent = []
 
@@ -145,7 +145,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_tells_nothing_anew(database_u
         service.start(WORKER)
         events = arrived(ingest, 7)
 
-    assert rows(events, "stripe") == LIFE["stripe"]
+    assert rows(events, "stripe") == EXPECTED["stripe"]
 
 
 def test_what_is_acknowledged_is_worked_off_after_everything_was_killed(database_url: str, tmp_path: Path) -> None:
@@ -153,16 +153,18 @@ def test_what_is_acknowledged_is_worked_off_after_everything_was_killed(database
 
     with ScriptedPulsora(TOKEN) as ingest:
         with running([SERVE], tmp_path, database_url, ingest.endpoint, SETTLE_SECONDS="600") as service:
-            answers = {post(service.url, "paddle", body).status_code for body in webhooks}
+            responses = {post(service.url, "paddle", body).status_code for body in webhooks}
             os.killpg(service.processes[0].pid, signal.SIGKILL)
         before = ingest.received
         with running([SERVE], tmp_path, database_url, ingest.endpoint) as service:
-            post(service.url, "paddle", webhooks[0])  # any word of the customer opens the window anew, now a short one
+            post(
+                service.url, "paddle", webhooks[0]
+            )  # another webhook of the customer restarts the settle window, now a short one
             events = arrived(ingest, 7)
 
-    assert answers == {200}
+    assert responses == {200}
     assert before == ()
-    assert rows(events, "paddle") == LIFE["paddle"]
+    assert rows(events, "paddle") == EXPECTED["paddle"]
 
 
 def test_serve_stops_when_it_is_told_to_and_says_so_by_its_status(sqlite_url: str, tmp_path: Path) -> None:

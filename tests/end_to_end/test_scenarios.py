@@ -1,4 +1,4 @@
-"""Every scenario of every processor, signed webhooks in and bodies at Pulsora out, in whatever order they arrive."""
+"""Every scenario of every processor in several orders: signed webhooks in, requests to Pulsora out."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import requests
 from bridge.sandbox.fake_pulsora import FakePulsora, Received
 from processors import processors
 from processors.paddle_classic.simulation.customer import PLANS
-from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
 from tests.end_to_end.service import SERVE, running
+from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
 
 SECRETS: Mapping[str, str] = {
     "stripe": STRIPE_SECRET,
@@ -25,7 +25,7 @@ SECRETS: Mapping[str, str] = {
     "paddle-classic": processors()["paddle-classic"].demo_secret,
 }
 START = datetime(2025, 1, 6, 12, tzinfo=UTC)
-AT_ONCE = 6  # customers whose webhooks arrive at the same time
+CONCURRENT_CUSTOMERS = 6  # customers whose webhooks arrive concurrently
 PATIENCE_SECONDS = 60
 QUIET_SECONDS = 2.0
 
@@ -35,26 +35,26 @@ SIGNUP: Row = ("subscription", "49", "49")
 RENEWAL: Row = ("renewal", "49", "0")
 REFUND: Row = ("refund", "-20", "0")
 EXTRA: Row = ("purchase", "29", "")
-TO_STARTER: Row = ("downgrade", "0", "-30")
-LEAVES: Row = ("churn", "0", "-49")
-CHARGED_BACK: Row = ("refund", "-49", "0")
-WON_AGAIN: Row = ("renewal", "49", "0")
+DOWNGRADE: Row = ("downgrade", "0", "-30")
+CANCELLATION: Row = ("churn", "0", "-49")
+CHARGEBACK: Row = ("refund", "-49", "0")
+CHARGEBACK_REVERSED: Row = ("renewal", "49", "0")
 
-# Pro is 49.00 a month, Team 99.00, Starter 19.00. 21 of 31 days of 50.00 more are 33.87; 17 days and 23 hours of 28
-# are 32.07; Paddle's stories bill 33.33; Classic bills a change with the next period.
-PROMISED: Mapping[tuple[str, str], Sequence[Row]] = {
+# Pro is 49.00 a month, Team 99.00, Starter 19.00. An upgrade for 21 of 31 days costs 33.87, for 17 days and 23 hours of
+# 28 it costs 32.07; Paddle's scenarios bill 33.33; Classic bills a change with the next period.
+EXPECTED: Mapping[tuple[str, str], Sequence[Row]] = {
     ("stripe", "lifecycle"): [
         SIGNUP, RENEWAL, ("upgrade", "32.07", "50"), ("downgrade", "0", "-80"), REFUND, EXTRA, ("churn", "0", "-19"),
     ],
     ("stripe", "signup"): [SIGNUP],
     ("stripe", "renewal"): [SIGNUP, RENEWAL],
     ("stripe", "upgrade"): [SIGNUP, ("upgrade", "33.87", "50")],
-    ("stripe", "downgrade"): [SIGNUP, TO_STARTER],
-    ("stripe", "cancel"): [SIGNUP, LEAVES],
+    ("stripe", "downgrade"): [SIGNUP, DOWNGRADE],
+    ("stripe", "cancel"): [SIGNUP, CANCELLATION],
     ("stripe", "refund"): [SIGNUP, REFUND],
     ("stripe", "one-off"): [EXTRA],
     ("stripe", "trial"): [SIGNUP],
-    ("stripe", "dispute"): [SIGNUP, CHARGED_BACK, WON_AGAIN],
+    ("stripe", "dispute"): [SIGNUP, CHARGEBACK, CHARGEBACK_REVERSED],
     ("stripe", "legacy"): [
         SIGNUP, RENEWAL, ("upgrade", "32.07", "50"), ("downgrade", "0", "-80"), REFUND, EXTRA, ("churn", "0", "-19"),
     ],
@@ -64,11 +64,11 @@ PROMISED: Mapping[tuple[str, str], Sequence[Row]] = {
     ("paddle", "signup"): [SIGNUP],
     ("paddle", "renewal"): [SIGNUP, RENEWAL],
     ("paddle", "upgrade"): [SIGNUP, ("upgrade", "33.33", "50")],
-    ("paddle", "downgrade"): [SIGNUP, TO_STARTER],
-    ("paddle", "pause-resume"): [SIGNUP, LEAVES, SIGNUP],
-    ("paddle", "cancel"): [SIGNUP, LEAVES],
+    ("paddle", "downgrade"): [SIGNUP, DOWNGRADE],
+    ("paddle", "pause-resume"): [SIGNUP, CANCELLATION, SIGNUP],
+    ("paddle", "cancel"): [SIGNUP, CANCELLATION],
     ("paddle", "refund"): [SIGNUP, REFUND],
-    ("paddle", "chargeback"): [SIGNUP, CHARGED_BACK, WON_AGAIN],
+    ("paddle", "chargeback"): [SIGNUP, CHARGEBACK, CHARGEBACK_REVERSED],
     ("paddle", "one-off"): [EXTRA],
     ("paddle", "trial"): [SIGNUP],
     ("paddle-classic", "lifecycle"): [
@@ -77,8 +77,8 @@ PROMISED: Mapping[tuple[str, str], Sequence[Row]] = {
     ("paddle-classic", "signup"): [SIGNUP],
     ("paddle-classic", "renewal"): [SIGNUP, RENEWAL],
     ("paddle-classic", "upgrade"): [SIGNUP, ("upgrade", "0", "50")],
-    ("paddle-classic", "downgrade"): [SIGNUP, TO_STARTER],
-    ("paddle-classic", "cancel"): [SIGNUP, LEAVES],
+    ("paddle-classic", "downgrade"): [SIGNUP, DOWNGRADE],
+    ("paddle-classic", "cancel"): [SIGNUP, CANCELLATION],
     ("paddle-classic", "refund"): [SIGNUP, REFUND],
     ("paddle-classic", "one-off"): [EXTRA],
     ("paddle-classic", "trial"): [SIGNUP],
@@ -94,8 +94,8 @@ ORDERS: Mapping[str, Callable[[Bodies], Bodies]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
-    """One customer of a processor, whose webhooks arrive in one of the orders. The visit has the tag's name."""
+class ScenarioRun:
+    """A scenario run by one customer, with the webhooks in one of the orders. The tag identifies the visit."""
 
     processor: str
     scenario: str
@@ -107,33 +107,33 @@ class Life:
         return f"{self.processor} {self.scenario}, {self.order}"
 
     def bodies(self) -> Bodies:
-        """Its webhooks, in the order of their arrival."""
-        happened = processors()[self.processor].scenarios[self.scenario].events(self.tag, START)
-        return ORDERS[self.order](happened)
+        """The webhooks in order of arrival."""
+        webhooks = processors()[self.processor].scenarios[self.scenario].events(self.tag, START)
+        return ORDERS[self.order](webhooks)
 
 
-LIVES = [
-    Life(processor=processor, scenario=scenario, order=order, tag=f"life{number}")
+RUNS = [
+    ScenarioRun(processor=processor, scenario=scenario, order=order, tag=f"run{number}")
     for number, (processor, scenario, order) in enumerate(
-        (processor, scenario, order) for processor, scenario in PROMISED for order in ORDERS
+        (processor, scenario, order) for processor, scenario in EXPECTED for order in ORDERS
     )
 ]
 
 
-def arrive(url: str, life: Life) -> set[int]:
-    """Posts a life's webhooks, one after the other; the answers."""
-    processor, secret = processors()[life.processor], SECRETS[life.processor]
-    answers = set()
+def post_webhooks(url: str, run: ScenarioRun) -> set[int]:
+    """Posts the webhooks of one run in sequence. Returns the response statuses."""
+    processor, secret = processors()[run.processor], SECRETS[run.processor]
+    responses = set()
     with requests.Session() as session:
-        for body in life.bodies():
+        for body in run.bodies():
             signed = processor.sign(body, secret, datetime.now(UTC))
-            route = f"{url}/webhooks/{life.processor}"
-            answers.add(session.post(route, data=signed.body, headers=dict(signed.headers), timeout=20).status_code)
-    return answers
+            route = f"{url}/webhooks/{run.processor}"
+            responses.add(session.post(route, data=signed.body, headers=dict(signed.headers), timeout=20).status_code)
+    return responses
 
 
-def quiet(ingest: FakePulsora, due: int) -> Sequence[Received]:
-    """What has arrived once all that is due is there, and nothing more came for a while."""
+def await_events(ingest: FakePulsora, due: int) -> Sequence[Received]:
+    """The requests that arrived, once `due` are there and no more come for a while."""
     until = time.monotonic() + PATIENCE_SECONDS
     while len(ingest.received) < due and time.monotonic() < until:
         time.sleep(0.1)
@@ -141,9 +141,9 @@ def quiet(ingest: FakePulsora, due: int) -> Sequence[Received]:
     return ingest.received
 
 
-def rows(received: Sequence[Received], life: Life) -> list[Row]:
-    """What arrived of one life, in the order of its arrival."""
-    found = (one.data for one in received if one.data and one.data["visitor_fingerprint"] == f"fp_{life.tag}")
+def rows(received: Sequence[Received], run: ScenarioRun) -> list[Row]:
+    """The events of one run, in order of arrival."""
+    found = (one.data for one in received if one.data and one.data["visitor_fingerprint"] == f"fp_{run.tag}")
     return [
         (data["event_type"], f"{data['amount']:g}", f"{data['mrr_impact']:g}" if "mrr_impact" in data else "")
         for data in found
@@ -151,12 +151,12 @@ def rows(received: Sequence[Received], life: Life) -> list[Row]:
 
 
 def test_every_scenario_has_a_promise() -> None:
-    assert set(PROMISED) == {(name, one) for name in SECRETS for one in processors()[name].scenarios}
+    assert set(EXPECTED) == {(name, one) for name in SECRETS for one in processors()[name].scenarios}
 
 
 @pytest.mark.timeout(240)
 def test_every_scenario_gives_what_it_promises_in_whatever_order(database_url: str, tmp_path: Path) -> None:
-    promised = {life.name: list(PROMISED[life.processor, life.scenario]) for life in LIVES}
+    expected = {run.name: list(EXPECTED[run.processor, run.scenario]) for run in RUNS}
     settings = {
         "SETTLE_SECONDS": "3",
         "RATE_LIMIT_PER_HOUR": "0",
@@ -165,11 +165,11 @@ def test_every_scenario_gives_what_it_promises_in_whatever_order(database_url: s
     }
 
     with FakePulsora(TOKEN) as ingest, running([SERVE], tmp_path, database_url, ingest.endpoint, **settings) as service:
-        with ThreadPoolExecutor(AT_ONCE) as crowd:
-            answers = set().union(*crowd.map(lambda life: arrive(service.url, life), LIVES))
-        received = quiet(ingest, sum(map(len, promised.values())))
+        with ThreadPoolExecutor(CONCURRENT_CUSTOMERS) as pool:
+            responses = set().union(*pool.map(lambda run: post_webhooks(service.url, run), RUNS))
+        received = await_events(ingest, sum(map(len, expected.values())))
 
-    assert answers == {200}
-    assert {life.name: rows(received, life) for life in LIVES} == promised
+    assert responses == {200}
+    assert {run.name: rows(received, run) for run in RUNS} == expected
     assert {one.status for one in received} == {202}
-    assert len(received) == sum(map(len, promised.values()))
+    assert len(received) == sum(map(len, expected.values()))

@@ -1,4 +1,4 @@
-"""What a stranger with bad intentions may send, byte for byte, and the status that it gets."""
+"""Hostile requests, byte for byte, with the expected status of each."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ EVENT = b'"id":"evt_hostile","object":"event","type":"x.y","created":1767225600,
 
 
 def with_length(body: bytes, length: int | None = None, more: str = "") -> bytes:
-    """A webhook's request, its length stated as wanted."""
+    """A webhook request with the true or a given Content-Length."""
     return LINE + more.encode() + b"Content-Length: %d\r\n\r\n" % (len(body) if length is None else length) + body
 
 
-class Proven(bytes):
-    """A body that is sent with a signature that is right, whatever is in it. SignedWebhook when it is sent: it grows stale."""
+class SignedBody(bytes):
+    """A body sent with a valid signature, which is made at the time of sending because it expires."""
 
     def request(self) -> bytes:
         """The whole request."""
@@ -35,7 +35,7 @@ class Proven(bytes):
 
 
 def chunked(*chunks: bytes) -> bytes:
-    """A request in chunks that never ends."""
+    """A chunked request without its last chunk."""
     return LINE + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(b"%x\r\n%s\r\n" % (len(one), one) for one in chunks)
 
 
@@ -43,8 +43,8 @@ HOSTILE: Mapping[str, tuple[bytes, int]] = {
     "no signature": (with_length(b"{}"), 400),
     "no body": (LINE + b"\r\n", 400),
     "too large": (with_length(b"x" * (2 * MEBIBYTE + 1)), 413),
-    "says it is too large": (with_length(b"x", 50 * MEBIBYTE), 413),
-    "says it is larger than anything": (with_length(b"x", 10**17), 413),
+    "declares that it is too large": (with_length(b"x", 50 * MEBIBYTE), 413),
+    "declares an absurd length": (with_length(b"x", 10**17), 413),
     "chunks without end": (chunked(*[b"x" * 65536] * 40), 413),
     "a large body in tiny chunks": (LINE + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 300_000, 400),
     "two lengths": (LINE + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400),
@@ -60,28 +60,28 @@ HOSTILE: Mapping[str, tuple[bytes, int]] = {
     "a token for a method": (f"{ADMIN_TOKEN} / HTTP/1.1\r\n\r\n".encode(), 400),
     "a token for a field": (LINE + f"Authorization Bearer {ADMIN_TOKEN}\r\n\r\n".encode(), 400),
     "another path than the proxy saw": (b"GET /x/metrics HTTP/1.1\r\nHost: a\r\nSCRIPT_NAME: /x\r\n\r\n", 404),
-    "no path at all": (b"GET /metrics HTTP/1.1\r\nHost: a\r\nSCRIPT_NAME: /x\r\n\r\n", 200),
+    "an empty path": (b"GET /metrics HTTP/1.1\r\nHost: a\r\nSCRIPT_NAME: /x\r\n\r\n", 200),
     "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
-    "deep": (Proven(b"[" * 100_000), 400),
-    "deep within": (Proven(b'{%s,"data":%s1%s}' % (EVENT, b"[" * 50_000, b"]" * 50_000)), 400),
-    "not a number": (Proven(b'{"id":NaN,"object":"event","type":"x.y","created":1767225600}'), 400),
-    "long number": (Proven(b'{"id":"evt_1","object":"event","type":"x.y","created":%s}' % (b"9" * 10_000)), 400),
-    "no UTF-8": (Proven(b'{"id":"evt_\xff\xfe"}'), 400),
-    "no object": (Proven(b"[]"), 400),
-    "nothing": (Proven(b""), 400),
+    "deep": (SignedBody(b"[" * 100_000), 400),
+    "deep within": (SignedBody(b'{%s,"data":%s1%s}' % (EVENT, b"[" * 50_000, b"]" * 50_000)), 400),
+    "NaN": (SignedBody(b'{"id":NaN,"object":"event","type":"x.y","created":1767225600}'), 400),
+    "long number": (SignedBody(b'{"id":"evt_1","object":"event","type":"x.y","created":%s}' % (b"9" * 10_000)), 400),
+    "no UTF-8": (SignedBody(b'{"id":"evt_\xff\xfe"}'), 400),
+    "no object": (SignedBody(b"[]"), 400),
+    "nothing": (SignedBody(b""), 400),
 }
 
 
-def answer_to(port: int, request: bytes) -> tuple[int, float]:
-    """The status that a raw request gets, and after how many seconds. 0: the connection was closed without one."""
-    request = request.request() if isinstance(request, Proven) else request
+def response_to(port: int, request: bytes) -> tuple[int, float]:
+    """The status of the response to a raw request, and the seconds it took. 0: closed without a response."""
+    request = request.request() if isinstance(request, SignedBody) else request
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        began = time.monotonic()
+        started = time.monotonic()
         with suppress(OSError):  # an early refusal resets what is still being sent
             connection.sendall(request)
-        answer = http.client.HTTPResponse(connection)
+        response = http.client.HTTPResponse(connection)
         try:
-            answer.begin()
+            response.begin()
         except (OSError, http.client.HTTPException):
-            return 0, time.monotonic() - began
-        return answer.status, time.monotonic() - began
+            return 0, time.monotonic() - started
+        return response.status, time.monotonic() - started

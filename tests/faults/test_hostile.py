@@ -1,4 +1,4 @@
-"""Strangers with bad intentions get a 4xx soon, and leave nothing: no row, no traceback, no memory."""
+"""Hostile requests get a quick 4xx and leave nothing: no row, no traceback, no memory growth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bridge.sandbox.fake_pulsora import FakePulsora
 from tests.faults.clients import PATH
-from tests.faults.hostile import EVENT, HOSTILE, MEBIBYTE, Proven, answer_to
+from tests.faults.hostile import EVENT, HOSTILE, MEBIBYTE, SignedBody, response_to
 from tests.faults.service import SECRETS, Service, running
 from tests.settings import ADMIN_TOKEN, TOKEN
 
@@ -45,7 +45,7 @@ def web_bytes(service: Service) -> int:
 def test_a_hostile_request_is_refused_soon_and_leaves_nothing(service: Service, request_: bytes, status: int) -> None:
     before = rows(service)
 
-    found, seconds = answer_to(service.port, request_)
+    found, seconds = response_to(service.port, request_)
 
     assert found in (status, 0) if status in (413, 431) else found == status
     assert seconds < FAST_SECONDS
@@ -57,11 +57,13 @@ def test_a_hostile_request_is_refused_soon_and_leaves_nothing(service: Service, 
 def test_a_campaign_of_hostile_requests_is_refused_within_a_tenth_of_a_second(
     service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    waits = {name: sorted(answer_to(service.port, one)[1] for _ in range(20)) for name, (one, _) in HOSTILE.items()}
+    latencies = {
+        name: sorted(response_to(service.port, one)[1] for _ in range(20)) for name, (one, _) in HOSTILE.items()
+    }
 
     with capsys.disabled():
-        print("\n" + "\n".join(f"{name:40} p50 {w[10]:.4f} s, slowest {w[-1]:.4f} s" for name, w in waits.items()))
-    assert max(wait[10] for wait in waits.values()) < 0.1
+        print("\n" + "\n".join(f"{name:40} p50 {w[10]:.4f} s, slowest {w[-1]:.4f} s" for name, w in latencies.items()))
+    assert max(wait[10] for wait in latencies.values()) < 0.1
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_a_campaign_of_hostile_requests_is_refused_within_a_tenth_of_a_second(
     ids=["made at no time", "a key twice", "lone surrogate", "beyond all numbers", "a list for an object"],
 )
 def test_what_is_proven_but_odd_is_kept_and_fails_nothing(service: Service, body: bytes) -> None:
-    status, _ = answer_to(service.port, Proven(body))
+    status, _ = response_to(service.port, SignedBody(body))
 
     assert status in (200, 400)
     assert service.is_ready()
@@ -86,11 +88,11 @@ def test_what_is_proven_but_odd_is_kept_and_fails_nothing(service: Service, body
 def test_memory_stays_flat_under_what_is_too_large(service: Service) -> None:
     requests = [HOSTILE[name][0] for name in ("too large", "chunks without end", "gzip bomb", "deep")]
     for request in requests * 2:
-        answer_to(service.port, request)
+        response_to(service.port, request)
     before = web_bytes(service)
 
     for request in requests * 10:
-        answer_to(service.port, request)
+        response_to(service.port, request)
 
     assert web_bytes(service) - before < 16 * MEBIBYTE
 
@@ -131,12 +133,12 @@ def test_no_request_at_all_gets_a_5xx(
         headers["Authorization"] = f"Bearer {ADMIN_TOKEN}".encode()
 
     connection.request(method, f"{route}?{urlencode(query)}", body, headers)
-    answer = connection.getresponse()
-    told = answer.read().decode(errors="replace")
+    response = connection.getresponse()
+    text = response.read().decode(errors="replace")
     connection.close()
 
-    assert answer.status < 500, told
-    assert not any(secret in told for secret in SECRETS)
+    assert response.status < 500, text
+    assert not any(secret in text for secret in SECRETS)
 
 
 def test_after_all_of_this_the_log_holds_no_traceback_and_no_secret(service: Service) -> None:

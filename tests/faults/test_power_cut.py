@@ -1,4 +1,4 @@
-"""A power cut, which forgets all that was not synced: what was acknowledged is there even so."""
+"""A power cut, which loses everything that was not synced: acknowledged webhooks survive."""
 
 from __future__ import annotations
 
@@ -11,62 +11,64 @@ from pathlib import Path
 import pytest
 
 from bridge.sandbox.fake_pulsora import FakePulsora
-from tests.faults.clients import Crowd
-from tests.faults.reckoning import integrity, stored_events
+from tests.faults.clients import LoadGenerator
+from tests.faults.consistency import integrity, stored_events
 from tests.faults.service import running
 from tests.settings import TOKEN
 
-SOURCE = Path(__file__).with_name("lying_disk.c")
+SOURCE = Path(__file__).with_name("unsynced_disk.c")
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "100"))
 
 
 @pytest.fixture(scope="session")
-def lying_disk(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The library that keeps what was synced, to be preloaded."""
+def unsynced_disk(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The library to preload, which copies each file when it is synced."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler")
-    library = tmp_path_factory.mktemp("disk") / "lying_disk.so"
+    library = tmp_path_factory.mktemp("disk") / "unsynced_disk.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl"], check=True)
     return str(library)
 
 
-def lost_by_a_cut(url: str, folder: Path, lying_disk: str, guard: str | None = None) -> tuple[int, set[str]]:
-    """How many events were acknowledged up to a power cut under load, and those that are gone after it."""
+def lost_by_power_cut(url: str, folder: Path, unsynced_disk: str, disabled: str | None = None) -> tuple[int, set[str]]:
+    """The number of webhooks acknowledged before a power cut under load, and those lost by it."""
     database = Path(url.removeprefix("sqlite:///"))
     with (
         FakePulsora(TOKEN) as ingest,
-        running(folder, database_url=url, endpoint=ingest.endpoint, guard=guard, LD_PRELOAD=lying_disk) as service,
-        Crowd(ports=(service.port,), threads=4, tag=str(time.monotonic_ns()), pause_seconds=0.01) as crowd,
+        running(
+            folder, database_url=url, endpoint=ingest.endpoint, disabled=disabled, LD_PRELOAD=unsynced_disk
+        ) as service,
+        LoadGenerator(ports=(service.port,), threads=4, tag=str(time.monotonic_ns()), pause_seconds=0.01) as clients,
     ):
-        crowd.await_acknowledged(60)
+        clients.await_acknowledged(60)
         service.kill("everything")
-        acknowledged = dict(crowd.acknowledged)
+        acknowledged = dict(clients.acknowledged)
         for file in (database, database.with_name(f"{database.name}-wal")):
-            _forget_unsynced(file)
+            _discard_unsynced(file)
         database.with_name(f"{database.name}-shm").unlink(missing_ok=True)
     assert integrity(database) == "ok"
     stored = stored_events(url)
     return len(acknowledged), {event_id for event_id, body in acknowledged.items() if stored.get(event_id) != body}
 
 
-def _forget_unsynced(file: Path) -> None:
+def _discard_unsynced(file: Path) -> None:
     synced = file.with_name(f"{file.name}.synced")
     if synced.exists():
         synced.replace(file)
     elif file.name.endswith("-wal"):
-        file.unlink(missing_ok=True)  # nothing of it ever reached the disk
+        file.unlink(missing_ok=True)  # it was never synced
 
 
-def test_what_was_acknowledged_survives_a_power_cut(sqlite_url: str, tmp_path: Path, lying_disk: str) -> None:
-    acknowledged, lost = lost_by_a_cut(sqlite_url, tmp_path, lying_disk)
+def test_what_was_acknowledged_survives_a_power_cut(sqlite_url: str, tmp_path: Path, unsynced_disk: str) -> None:
+    acknowledged, lost = lost_by_power_cut(sqlite_url, tmp_path, unsynced_disk)
 
     assert acknowledged >= 60
     assert lost == set()
 
 
-def test_the_harness_notices_a_bridge_that_does_not_sync(sqlite_url: str, tmp_path: Path, lying_disk: str) -> None:
-    _, lost = lost_by_a_cut(sqlite_url, tmp_path, lying_disk, guard="unsynced")
+def test_the_harness_notices_a_bridge_that_does_not_sync(sqlite_url: str, tmp_path: Path, unsynced_disk: str) -> None:
+    _, lost = lost_by_power_cut(sqlite_url, tmp_path, unsynced_disk, disabled="no_fsync")
 
     assert lost != set()
 
@@ -74,9 +76,9 @@ def test_the_harness_notices_a_bridge_that_does_not_sync(sqlite_url: str, tmp_pa
 @pytest.mark.campaign
 @pytest.mark.timeout(24 * 3600)
 def test_a_campaign_of_power_cuts(
-    sqlite_url: str, tmp_path: Path, lying_disk: str, capsys: pytest.CaptureFixture[str]
+    sqlite_url: str, tmp_path: Path, unsynced_disk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = [lost_by_a_cut(sqlite_url, tmp_path, lying_disk) for _ in range(ROUNDS)]
+    found = [lost_by_power_cut(sqlite_url, tmp_path, unsynced_disk) for _ in range(ROUNDS)]
 
     with capsys.disabled():
         print(f"\n{ROUNDS} power cuts, {sum(count for count, _ in found)} acknowledged")

@@ -1,4 +1,4 @@
-"""A whole life of the service at its most talkative: nothing that it shows holds a secret, a signature or a person."""
+"""Runs the service at LOG_LEVEL=debug: no output contains a secret, a signature or personal data."""
 
 from __future__ import annotations
 
@@ -39,30 +39,35 @@ PERSON = {
     "tax": "DE811907980",
 }
 ADDRESS = {name: PERSON[name] for name in ("line1", "city", "postal_code")}
-WHO: Mapping[str, Any] = {name: PERSON[name] for name in ("name", "email", "phone")} | {"address": ADDRESS}
+CONTACT: Mapping[str, Any] = {name: PERSON[name] for name in ("name", "email", "phone")} | {"address": ADDRESS}
 CARD: Mapping[str, Any] = {"card": {"last4": PERSON["last4"], "brand": "visa"}, "type": "card"}
 OF_STRIPE: Mapping[str, Any] = {
-    **{f"customer_{key}": value for key, value in WHO.items()},
-    "customer_details": {**WHO, "tax_ids": [{"type": "eu_vat", "value": PERSON["tax"]}]},
-    "billing_details": WHO,
+    **{f"customer_{key}": value for key, value in CONTACT.items()},
+    "customer_details": {**CONTACT, "tax_ids": [{"type": "eu_vat", "value": PERSON["tax"]}]},
+    "billing_details": CONTACT,
     "receipt_email": PERSON["email"],
-    "shipping": WHO,
+    "shipping": CONTACT,
     "payment_method_details": CARD,
 }
 OF_PADDLE: Mapping[str, Any] = {
-    "customer": WHO,
+    "customer": CONTACT,
     "address": {**ADDRESS, "first_line": PERSON["line1"]},
-    "business": {"name": PERSON["name"], "tax_identifier": PERSON["tax"], "contacts": [WHO]},
+    "business": {"name": PERSON["name"], "tax_identifier": PERSON["tax"], "contacts": [CONTACT]},
     "payments": [{"method_details": {**CARD, "card": {**CARD["card"], "cardholder_name": PERSON["name"]}}}],
 }
-ODD: Sequence[Mapping[str, Any]] = ({"amount": WHO}, {"currency": WHO}, {"created": WHO}, {"status": [WHO]})
-BORN = datetime.now(UTC) - timedelta(days=90)
+MALFORMED: Sequence[Mapping[str, Any]] = (
+    {"amount": CONTACT},
+    {"currency": CONTACT},
+    {"created": CONTACT},
+    {"status": [CONTACT]},
+)
+START = datetime.now(UTC) - timedelta(days=90)
 PATIENCE_SECONDS = 90
 REFUSAL = Reply(
     status=401,
     body=json.dumps({"error": f"{TOKEN} of {PERSON['email']} is wrong, Authorization: Bearer {TOKEN}"}).encode(),
 )
-DISLIKE = Reply(status=400, body=json.dumps({"message": f"x-api-token={TOKEN} {PERSON['email']}"}).encode())
+REJECTION = Reply(status=400, body=json.dumps({"message": f"x-api-token={TOKEN} {PERSON['email']}"}).encode())
 PAGES = ("metrics", "readyz", "healthz", "admin/", "admin/events", "admin/deliveries", "admin/deliveries?status=dead")
 COMMANDS = (["status"], ["check"], ["events", "list"], ["deliveries", "list"])
 DRIVER = """
@@ -76,44 +81,44 @@ for command in json.loads(sys.argv[1]):
     except SystemExit as ended:
         print("ended with", ended.code or 0, flush=True)
 """
-UNDONE = {InboxStatus.RECEIVED, InboxStatus.WAITING, DeliveryStatus.PENDING, DeliveryStatus.HELD}
+UNFINISHED = {InboxStatus.RECEIVED, InboxStatus.WAITING, DeliveryStatus.PENDING, DeliveryStatus.HELD}
 
 
 @dataclass(kw_only=True)
-class Shown:
-    """Everything that could be seen from outside, by where; and the signatures that were sent in."""
+class VisibleOutput:
+    """All visible output by location, and the signatures that were sent."""
 
     texts: dict[str, str] = field(default_factory=dict)
     signatures: set[str] = field(default_factory=set)
 
-    def answer(self, where: str, answer: requests.Response) -> requests.Response:
-        """Keeps an answer: head and body."""
-        self.texts[f"{len(self.texts)} {where}"] = f"{answer.status_code} {answer.headers}\n{answer.text}"
-        return answer
+    def response(self, where: str, response: requests.Response) -> requests.Response:
+        """Adds a response: headers and body."""
+        self.texts[f"{len(self.texts)} {where}"] = f"{response.status_code} {response.headers}\n{response.text}"
+        return response
 
     def leaks(self) -> list[str]:
-        """Where what must not be seen stands."""
-        hidden = [*SECRETS, *API_KEYS.values(), "hunter2", *self.signatures, *PERSON.values()]
+        """The lines that contain a secret."""
+        secrets = [*SECRETS, *API_KEYS.values(), "hunter2", *self.signatures, *PERSON.values()]
         return [
             f"{where}: {line[:300]}"
             for where, text in self.texts.items()
             for line in text.splitlines()
-            if any(holds(line, one) for one in hidden)
+            if any(contains(line, one) for one in secrets)
         ]
 
 
-def holds(text: str, hidden: str) -> bool:
-    """Whether it stands there. The digits of a card do not where they are a part of something longer."""
-    return hidden in text and bool(not hidden.isdigit() or re.search(rf"(?<![\w.]){hidden}(?!\w)", text))
+def contains(text: str, secrets: str) -> bool:
+    """Whether the text contains the secret. Digits of a card count only as a whole number."""
+    return secrets in text and bool(not secrets.isdigit() or re.search(rf"(?<![\w.]){secrets}(?!\w)", text))
 
 
-def with_a_person(name: str, body: bytes) -> bytes:
-    """The webhook with all that a processor knows of its customer."""
+def with_personal_data(name: str, body: bytes) -> bytes:
+    """The webhook with all the personal data that a processor may include."""
     event = json.loads(body)
     found = event["data"]["object"] if name == "stripe" else event["data"]
     found |= OF_STRIPE if name == "stripe" else OF_PADDLE
     if found.get("object") == "customer" or event.get("event_type", "").startswith("customer."):
-        found |= WHO
+        found |= CONTACT
     if isinstance(found.get("metadata"), dict):
         found["metadata"] |= {"email": PERSON["email"], "note": PERSON["name"]}
     if isinstance(found.get("custom_data"), dict):
@@ -122,84 +127,92 @@ def with_a_person(name: str, body: bytes) -> bytes:
 
 
 def webhooks(name: str) -> list[SignedWebhook]:
-    bodies = processors()[name].scenarios["lifecycle"].events("ada", BORN)
-    return [sign(name, with_a_person(name, body)) for body in bodies]
+    bodies = processors()[name].scenarios["lifecycle"].events("ada", START)
+    return [sign(name, with_personal_data(name, body)) for body in bodies]
 
 
 def sign(name: str, body: bytes) -> SignedWebhook:
     return processors()[name].sign(body, KEYS[name], datetime.now(UTC))
 
 
-def odd_ones() -> Iterator[Mapping[str, Any]]:
-    """Webhooks whose fields hold a person where none should be: what is wrong with them is told."""
-    charge = {"object": "charge", "amount": 1, "currency": "eur", "customer": WHO}
-    for number, spoilt in enumerate(ODD):
+def malformed_webhooks() -> Iterator[Mapping[str, Any]]:
+    """Webhooks with personal data in unexpected fields, so that it appears in error messages."""
+    charge = {"object": "charge", "amount": 1, "currency": "eur", "customer": CONTACT}
+    for number, malformed in enumerate(MALFORMED):
         event = {"id": f"evt_odd_{number}", "object": "event", "type": "charge.succeeded", "created": 1767225600}
-        yield {**event, "data": {"object": {"id": f"ch_odd_{number}", **charge, **spoilt}}}
-    yield {"id": "evt_odd", "object": "event", "type": "charge.succeeded", "created": WHO, "data": {"object": [WHO]}}
+        yield {**event, "data": {"object": {"id": f"ch_odd_{number}", **charge, **malformed}}}
+    yield {
+        "id": "evt_odd",
+        "object": "event",
+        "type": "charge.succeeded",
+        "created": CONTACT,
+        "data": {"object": [CONTACT]},
+    }
 
 
-def forged(name: str, good: SignedWebhook) -> Iterator[dict[str, str]]:
-    """Headers of an unsigned webhook, of half-signed ones, and of one from somebody who mixed up what goes where."""
-    (header, value), *_ = good.headers.items()
+def forged(name: str, valid: SignedWebhook) -> Iterator[dict[str, str]]:
+    """Missing and invalid signature headers, and secrets in the wrong headers."""
+    (header, value), *_ = valid.headers.items()
     digest = value.rpartition("=")[2]
     yield {}
     yield {header: ""}
     yield {header: value[:-1]}
-    yield {header: value.replace("=1", "=2", 1)}  # another instant
+    yield {header: value.replace("=1", "=2", 1)}  # another timestamp
     yield {header: value.replace(digest, digest[::-1])}
     yield {header: digest}
     yield {header: KEYS[name], "Authorization": f"Bearer {TOKEN}", "Cookie": f"token={ADMIN_TOKEN}"}
 
 
-def refuse(service: Service, shown: Shown, name: str, good: SignedWebhook) -> None:
-    """Posts what must be refused, and what is more or less lost."""
-    for headers in forged(name, good):
-        answer = requests.post(f"{service.url}/webhooks/{name}", good.body, headers=headers, timeout=10)
-        assert shown.answer(f"{name} {headers.keys()}", answer).status_code == 400
+def post_invalid(service: Service, visible: VisibleOutput, name: str, valid: SignedWebhook) -> None:
+    """Posts invalid webhooks and requests with secrets in paths and queries."""
+    for headers in forged(name, valid):
+        response = requests.post(f"{service.url}/webhooks/{name}", valid.body, headers=headers, timeout=10)
+        assert visible.response(f"{name} {headers.keys()}", response).status_code == 400
     for path in (f"webhooks/{KEYS[name]}", f"webhooks/{PERSON['email']}", f"admin/events/{KEYS[name]}"):
-        shown.answer(path, requests.post(f"{service.url}/{path}", good.body, headers=good.headers, timeout=10))
-    shown.answer("login", requests.post(f"{service.url}/admin/login", data={"token": ADMIN_TOKEN[:-1]}, timeout=10))
-    shown.answer("query", requests.get(f"{service.url}/admin/?token={ADMIN_TOKEN}&status={TOKEN}", timeout=10))
-    told = {"visitor_fingerprint": "fp", "session_id": "s", "source": PERSON["email"], "customer_id": "cus_1"}
+        visible.response(path, requests.post(f"{service.url}/{path}", valid.body, headers=valid.headers, timeout=10))
+    visible.response("login", requests.post(f"{service.url}/admin/login", data={"token": ADMIN_TOKEN[:-1]}, timeout=10))
+    visible.response("query", requests.get(f"{service.url}/admin/?token={ADMIN_TOKEN}&status={TOKEN}", timeout=10))
+    output = {"visitor_fingerprint": "fp", "session_id": "s", "source": PERSON["email"], "customer_id": "cus_1"}
     operator = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-    shown.answer("attributions", requests.post(f"{service.url}/attributions", json=told, headers=operator, timeout=10))
+    visible.response(
+        "attributions", requests.post(f"{service.url}/attributions", json=output, headers=operator, timeout=10)
+    )
 
 
-def take(service: Service, shown: Shown, name: str, signed: list[SignedWebhook]) -> None:
-    """Posts what must be taken."""
+def post_valid(service: Service, visible: VisibleOutput, name: str, signed: list[SignedWebhook]) -> None:
+    """Posts webhooks that must be accepted."""
     for webhook in signed:
-        shown.signatures |= set(re.findall(r"[0-9a-f]{64}", str(webhook.headers)))
-        answer = requests.post(f"{service.url}/webhooks/{name}", webhook.body, headers=webhook.headers, timeout=10)
-        assert shown.answer(f"{name} webhook", answer).status_code == 200
+        visible.signatures |= set(re.findall(r"[0-9a-f]{64}", str(webhook.headers)))
+        response = requests.post(f"{service.url}/webhooks/{name}", webhook.body, headers=webhook.headers, timeout=10)
+        assert visible.response(f"{name} webhook", response).status_code == 200
 
 
-def look(service: Service, shown: Shown, rows: Sequence[inbox.InboxRow]) -> None:
-    """Looks at every page, and runs every command that shows something of what is stored."""
+def visit_everything(service: Service, visible: VisibleOutput, rows: Sequence[inbox.InboxRow]) -> None:
+    """Visits every page, and runs every command that shows stored data."""
     operator = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     for path in [*PAGES, *(f"admin/events/{row.id}" for row in rows)]:
-        answer = requests.get(f"{service.url}/{path}", headers=operator, timeout=10)
-        assert shown.answer(path, answer).status_code == 200
+        response = requests.get(f"{service.url}/{path}", headers=operator, timeout=10)
+        assert visible.response(path, response).status_code == 200
     each = [[*command, row.event_id] for row in rows for command in (["events", "show"], ["explain"])]
     commands = [command + more for command in [*COMMANDS, *each] for more in ([], ["--json"])]
-    told = service.run(DRIVER, json.dumps(commands))
-    shown.texts["commands"] = told
-    assert told.count("ended with 0") >= len(commands) - 2  # `check` finds that this and that could be better
+    output = service.run(DRIVER, json.dumps(commands))
+    visible.texts["commands"] = output
+    assert output.count("ended with 0") >= len(commands) - 2  # `check` reports warnings
 
 
 def settle_and_send(service: Service, ingest: ScriptedPulsora, url: str) -> Sequence[inbox.InboxRow]:
-    """Waits until the ingest has refused, disliked one event and taken the others; the stored webhooks."""
-    disliked: list[object] = []
+    """Waits until Pulsora has refused the token, rejected one event and accepted the others. Returns the webhooks."""
+    rejected: list[object] = []
 
-    def dislike_one(data: object) -> Reply | None:
-        if disliked:
+    def reject_one(data: object) -> Reply | None:
+        if rejected:
             return None
-        disliked.append(data)
-        return DISLIKE
+        rejected.append(data)
+        return REJECTION
 
     store = open_store(url)
     await_(lambda: bool(ingest.received), service)
-    ingest.rule = dislike_one
+    ingest.rule = reject_one
     await_(lambda: is_done(store), service)
     with store.reading() as tx:
         rows = inbox.listing(tx, limit=1000)
@@ -208,47 +221,51 @@ def settle_and_send(service: Service, ingest: ScriptedPulsora, url: str) -> Sequ
 
 
 def is_done(store: Store) -> bool:
-    """Whether all is settled and sent. What was put off is brought forward, as if its minutes were over."""
+    """Whether everything is settled and sent. Makes postponed deliveries due at once."""
     waiting = schema.outbox.update().where(schema.outbox.c.is_head, schema.outbox.c.leased_by.is_(None))
     with store.transaction() as tx:
-        tx.execute(schema.pauses.update().values(until=BORN))
-        tx.execute(waiting.values(next_at=BORN, ready_at=BORN))
+        tx.execute(schema.pauses.update().values(until=START))
+        tx.execute(waiting.values(next_at=START, ready_at=START))
         found = {status for counts in (inbox.counts(tx), outbox.counts(tx)) for (_, status), n in counts.items() if n}
-    return DeliveryStatus.DELIVERED in found and not found & UNDONE
+    return DeliveryStatus.DELIVERED in found and not found & UNFINISHED
 
 
-def await_(what: Callable[[], bool], service: Service) -> None:
+def await_(condition: Callable[[], bool], service: Service) -> None:
     until = time.monotonic() + PATIENCE_SECONDS
-    while not what():
+    while not condition():
         assert time.monotonic() < until, service.logged()[-3000:]
         time.sleep(0.2)
 
 
 @pytest.fixture(name="proxy")
 def _proxy() -> str:
-    """An address where nobody listens, with a password: what the processors' APIs are asked through."""
+    """A proxy URL with a password, where nothing listens, for the calls to the processors' APIs."""
     return f"http://bridge:hunter2@127.0.0.1:{free_port()}"
 
 
 def test_nothing_that_the_service_shows_holds_a_secret_or_a_person(sqlite_url: str, tmp_path: Path, proxy: str) -> None:
-    shown = Shown()
+    visible = VisibleOutput()
     more = {**API_KEYS, "HTTPS_PROXY": proxy, "LOG_LEVEL": "debug", "COLUMNS": "500", "HOLD_HOURS": "0"}
     with (
         ScriptedPulsora(TOKEN, rule=lambda _: REFUSAL) as ingest,
         running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint, **more) as service,
     ):
         for name in KEYS:
-            good = webhooks(name)
-            refuse(service, shown, name, good[0])
-            take(service, shown, name, good)
-        take(service, shown, "stripe", [sign("stripe", json.dumps(one).encode()) for one in odd_ones()])
+            valid = webhooks(name)
+            post_invalid(service, visible, name, valid[0])
+            post_valid(service, visible, name, valid)
+        post_valid(
+            service, visible, "stripe", [sign("stripe", json.dumps(one).encode()) for one in malformed_webhooks()]
+        )
 
         rows = settle_and_send(service, ingest, sqlite_url)
-        look(service, shown, [*{row.type: row for row in rows}.values(), *rows[:5]])  # the newest are the odd ones
-        shown.texts["the log"] = service.logged()
+        visit_everything(
+            service, visible, [*{row.type: row for row in rows}.values(), *rows[:5]]
+        )  # the newest are the malformed ones
+        visible.texts["the log"] = service.logged()
         sent = b"".join(request.body for request in ingest.received).decode()
-    logged = {json.loads(line)["event"] for line in shown.texts["the log"].splitlines() if line.startswith("{")}
+    logged = {json.loads(line)["event"] for line in visible.texts["the log"].splitlines() if line.startswith("{")}
 
     assert {"refused", "source_unknown", "paused", "api_unavailable", "dead", "delivered"} <= logged
-    assert shown.leaks() == []
-    assert not [value for value in PERSON.values() if holds(sent, value)]
+    assert visible.leaks() == []
+    assert not [value for value in PERSON.values() if contains(sent, value)]

@@ -1,4 +1,4 @@
-"""Clients that are slow, or stop half-way, keep nobody else waiting."""
+"""Slow and stalled clients do not delay other clients."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pathlib import Path
 import pytest
 
 from bridge.sandbox.fake_pulsora import FakePulsora
-from tests.faults.clients import Crowd, charge, percentile, signed
+from tests.faults.clients import LoadGenerator, charge, percentile, signed
 from tests.faults.service import Service, running
 from tests.settings import TOKEN
 
 HALF_OPEN = 200
 HEAD = b"POST /webhooks/stripe HTTP/1.1\r\nHost: bridge\r\n"
-BEGINNINGS: Mapping[str, bytes] = {
+PARTIAL_REQUESTS: Mapping[str, bytes] = {
     "idle": b"",
-    "half a head": HEAD + b"X-Slow: ye",
-    "half a body": HEAD + b"Content-Length: 5000\r\n\r\n{",
-    "half a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n10\r\n{",
-    "is answered and stays": HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}",
-    "is turned away and stays": HEAD + b"Transfer-Encoding: none\r\n\r\n",
-    "waits to be told": HEAD + b"Content-Length: 5000\r\nExpect: 100-continue\r\n\r\n",
+    "half of the headers": HEAD + b"X-Slow: ye",
+    "half of the body": HEAD + b"Content-Length: 5000\r\n\r\n{",
+    "half of a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n10\r\n{",
+    "stays open after the response": HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}",
+    "stays open after an error": HEAD + b"Transfer-Encoding: none\r\n\r\n",
+    "waits for 100 Continue": HEAD + b"Content-Length: 5000\r\nExpect: 100-continue\r\n\r\n",
 }
 
 
@@ -40,27 +40,27 @@ def service(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @contextmanager
-def half_open(port: int, beginning: bytes, count: int = HALF_OPEN) -> Iterator[list[socket.socket]]:
-    """So many connections that have sent the beginning of a request, and then nothing."""
+def half_open(port: int, partial_request: bytes, count: int = HALF_OPEN) -> Iterator[list[socket.socket]]:
+    """Connections that have sent the beginning of a request, then nothing."""
     with ExitStack() as stack:
         connections = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(count)]
         for connection in connections:
-            connection.sendall(beginning)
+            connection.sendall(partial_request)
         yield connections
 
 
-@pytest.mark.parametrize("beginning", BEGINNINGS.values(), ids=BEGINNINGS)
+@pytest.mark.parametrize("partial_request", PARTIAL_REQUESTS.values(), ids=PARTIAL_REQUESTS)
 def test_two_hundred_half_open_connections_hold_up_nobody(
-    service: Service, beginning: bytes, request: pytest.FixtureRequest
+    service: Service, partial_request: bytes, request: pytest.FixtureRequest
 ) -> None:
     with (
-        half_open(service.port, beginning),
-        Crowd(ports=(service.port,), threads=4, tag=request.node.name, pause_seconds=0.02) as crowd,
+        half_open(service.port, partial_request),
+        LoadGenerator(ports=(service.port,), threads=4, tag=request.node.name, pause_seconds=0.02) as clients,
     ):
-        crowd.await_acknowledged(200)
+        clients.await_acknowledged(200)
 
-    assert percentile(crowd.waits, 0.99) < 0.5
-    assert crowd.refused == []
+    assert percentile(clients.latencies, 0.99) < 0.5
+    assert clients.refused == []
 
 
 def test_a_body_that_comes_in_drops_is_taken_all_the_same(service: Service) -> None:
@@ -72,8 +72,8 @@ def test_a_body_that_comes_in_drops_is_taken_all_the_same(service: Service) -> N
         for start in range(0, len(request), 50):
             connection.sendall(request[start : start + 50])
             time.sleep(0.01)
-        answer = http.client.HTTPResponse(connection)
-        answer.begin()
-        told = answer.read()
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        body = response.read()
 
-    assert (answer.status, json.loads(told)["received"]) == (200, "evt_t_1")
+    assert (response.status, json.loads(body)["received"]) == (200, "evt_t_1")

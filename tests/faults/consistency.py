@@ -1,4 +1,4 @@
-"""The reckoning after trouble: what was acknowledged, what is on disk, and what arrived at Pulsora."""
+"""Compares the acknowledged webhooks, the stored webhooks and the requests that arrived at Pulsora."""
 
 from __future__ import annotations
 
@@ -11,47 +11,49 @@ from pathlib import Path
 
 from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.store import inbox, leases, open_store, outbox, streams
-from tests.faults.clients import Crowd
+from tests.faults.clients import LoadGenerator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reckoning:
-    """Ids of events and payments, and the number of posts beyond the first."""
+class ConsistencyReport:
+    """The differences, by event and payment id."""
 
     acknowledged: int
-    lost: Sequence[str]  # acknowledged, and not on disk or not the same bytes
-    phantom: Sequence[str]  # on disk, and never sent
-    missing: Sequence[str]  # on disk, and not at Pulsora
-    where: str  # the first of them stands
-    unknown: Sequence[str]  # at Pulsora, and not on disk
+    lost: Sequence[str]  # acknowledged, but not stored with the same bytes
+    phantom: Sequence[str]  # stored, but never sent
+    missing: Sequence[str]  # stored, but not at Pulsora
+    location: str  # how far the first of them got
+    unknown: Sequence[str]  # at Pulsora, but not stored
     resends: int
-    altered: Sequence[str]  # sent again in other bytes
+    altered: Sequence[str]  # sent again with different bytes
 
-    def demand_truth(self, resends: int) -> None:
-        """Nothing lost, nothing invented, nothing missing; sent again at most so often, in the same bytes."""
+    def assert_consistent(self, resends: int) -> None:
+        """Asserts that nothing is lost, unexpected or missing, with at most `resends` resends of identical bytes."""
         assert not self.lost, f"{len(self.lost)} acknowledged events are lost: {self.lost[:5]}"
         assert not self.phantom, f"{len(self.phantom)} events were never sent: {self.phantom[:5]}"
-        assert not self.missing, f"{len(self.missing)} payments never arrived: {self.missing[:5]}; {self.where}"
-        assert not self.unknown, f"{len(self.unknown)} payments were invented: {self.unknown[:5]}"
+        assert not self.missing, f"{len(self.missing)} payments never arrived: {self.missing[:5]}; {self.location}"
+        assert not self.unknown, f"{len(self.unknown)} payments were unexpected: {self.unknown[:5]}"
         assert not self.altered, f"{len(self.altered)} payments were sent in different bytes: {self.altered[:5]}"
         assert self.resends <= resends, f"{self.resends} were sent again, at most {resends} were in flight"
 
 
-def reckon(crowds: Sequence[Crowd], database_url: str, ingest: FakePulsora, *, patience: float = 20) -> Reckoning:
-    """Waits until all that is stored has arrived, or nothing has for so many seconds, and compares."""
+def check_consistency(
+    crowds: Sequence[LoadGenerator], database_url: str, ingest: FakePulsora, *, patience: float = 20
+) -> ConsistencyReport:
+    """Compares once everything stored has arrived, or nothing has arrived for `patience` seconds."""
     stored = stored_events(database_url)
     _await_arrivals(ingest, len(stored), patience)
-    acknowledged = {event_id: body for crowd in crowds for event_id, body in crowd.acknowledged.items()}
-    sent = {event_id for crowd in crowds for event_id in crowd.sent}
+    acknowledged = {event_id: body for clients in crowds for event_id, body in clients.acknowledged.items()}
+    sent = {event_id for clients in crowds for event_id in clients.sent}
     posts = posts_by_payment(ingest)
     paid = {event_id.replace("evt_", "pi_", 1) for event_id in stored}
     missing = sorted(paid - set(posts))
-    return Reckoning(
+    return ConsistencyReport(
         acknowledged=len(acknowledged),
         lost=sorted(event_id for event_id, body in acknowledged.items() if stored.get(event_id) != body),
         phantom=sorted(set(stored) - sent),
         missing=missing,
-        where=_where(database_url, missing[0]) if missing else "",
+        location=_location(database_url, missing[0]) if missing else "",
         unknown=sorted(set(posts) - paid),
         resends=sum(len(bodies) - 1 for bodies in posts.values()),
         altered=sorted(payment for payment, bodies in posts.items() if len(set(bodies)) > 1),
@@ -59,7 +61,7 @@ def reckon(crowds: Sequence[Crowd], database_url: str, ingest: FakePulsora, *, p
 
 
 def stored_events(database_url: str) -> dict[str, bytes]:
-    """Every stored webhook with its body, as the store itself gives it back."""
+    """The body of every stored webhook, by event id."""
     store = open_store(database_url)
     found: dict[str, bytes] = {}
     before = None
@@ -74,8 +76,8 @@ def stored_events(database_url: str) -> dict[str, bytes]:
     return found
 
 
-def _where(database_url: str, payment: str) -> str:
-    """How far a payment has come that did not arrive."""
+def _location(database_url: str, payment: str) -> str:
+    """How far a missing payment got."""
     store = open_store(database_url)
     try:
         with store.reading() as tx:
@@ -97,7 +99,7 @@ def posts_by_payment(ingest: FakePulsora) -> dict[str, list[bytes]]:
 
 
 def integrity(path: Path) -> str:
-    """What SQLite itself says of the file."""
+    """The result of SQLite's own check."""
     connection = sqlite3.connect(path)
     try:
         return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
@@ -106,7 +108,7 @@ def integrity(path: Path) -> str:
 
 
 def _await_arrivals(ingest: FakePulsora, count: int, patience: float) -> None:
-    """Returns once so many payments arrived, or when none has for so many seconds."""
+    """Waits until `count` payments arrived, or none has for `patience` seconds."""
     seen, last = -1, time.monotonic()
     while seen < count and time.monotonic() - last < patience:
         now = len({request.data["transaction_id"] for request in ingest.received if request.data is not None})

@@ -1,5 +1,5 @@
-/* A disk that forgets what was not synced, for LD_PRELOAD: after each fsync a copy of the file, as it then was, is put
-   beside it as NAME.synced. A power cut is then: kill, and put the copies in place of the files. */
+/* For LD_PRELOAD: copies a file to NAME.synced after each successful fsync or fdatasync. To simulate a power cut, kill the
+   processes and replace the files with their copies. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-"""Several services on one database: nobody is told that it is locked, nothing is sent twice, the budget holds."""
+"""Several services on one database: no lock errors, no duplicates, and one rate limit for all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bridge.sandbox.fake_pulsora import FakePulsora
-from tests.faults.clients import Crowd
-from tests.faults.reckoning import integrity, reckon
+from tests.faults.clients import LoadGenerator
+from tests.faults.consistency import check_consistency, integrity
 from tests.faults.service import SECRETS, Service, running
 from tests.settings import TOKEN
 
@@ -19,13 +19,13 @@ TROUBLE = ("locked", "Traceback", '"level": "error"')
 EVENTS = 600
 
 
-def crowded(
-    folder: Path, database_url: str, ingest: FakePulsora, stack: ExitStack, guard: str | None = None, **more: str
+def start_services(
+    folder: Path, database_url: str, ingest: FakePulsora, stack: ExitStack, disabled: str | None = None, **more: str
 ) -> list[Service]:
     """Two services, one with four web processes, and two more workers, on one database."""
     for name in ("one", "two"):
         (folder / name).mkdir()
-    shared = {"database_url": database_url, "endpoint": ingest.endpoint, "guard": guard, **more}
+    shared = {"database_url": database_url, "endpoint": ingest.endpoint, "disabled": disabled, **more}
     one = stack.enter_context(running(folder / "one", WEB_WORKERS="4", **shared))
     two = stack.enter_context(running(folder / "two", **shared))
     one.start("worker")
@@ -35,14 +35,14 @@ def crowded(
 
 def test_two_services_and_four_workers_share_one_database(database_url: str, tmp_path: Path) -> None:
     with FakePulsora(TOKEN) as ingest, ExitStack() as stack:
-        services = crowded(tmp_path, database_url, ingest, stack)
+        services = start_services(tmp_path, database_url, ingest, stack)
         ports = tuple(service.port for service in services)
-        with Crowd(ports=ports, threads=8, pause_seconds=0.01) as crowd:
-            crowd.await_acknowledged(EVENTS, 60)
-        found = reckon([crowd], database_url, ingest)
+        with LoadGenerator(ports=ports, threads=8, pause_seconds=0.01) as clients:
+            clients.await_acknowledged(EVENTS, 60)
+        found = check_consistency([clients], database_url, ingest)
 
-        found.demand_truth(resends=0)
-        assert crowd.refused == []
+        found.assert_consistent(resends=0)
+        assert clients.refused == []
         for service in services:
             assert service.logs_of(*TROUBLE) == []
             assert service.logs_of(*SECRETS) == []
@@ -50,26 +50,26 @@ def test_two_services_and_four_workers_share_one_database(database_url: str, tmp
         assert integrity(Path(database_url.removeprefix("sqlite:///"))) == "ok"
 
 
-@pytest.mark.parametrize("guard", [None, "lane"])
+@pytest.mark.parametrize("disabled", [None, "no_write_lock"])
 def test_a_throng_is_served_without_a_refusal_and_is_not_where_everybody_writes_at_once(
-    sqlite_url: str, tmp_path: Path, guard: str | None
+    sqlite_url: str, tmp_path: Path, disabled: str | None
 ) -> None:
     with FakePulsora(TOKEN) as ingest, ExitStack() as stack:
-        services = crowded(tmp_path, sqlite_url, ingest, stack, guard)
-        with Crowd(ports=tuple(service.port for service in services), threads=48) as throng:
-            throng.await_acknowledged(3000, 120)
-        told = [line for service in services for line in service.logs_of("another program holds its lock")]
+        services = start_services(tmp_path, sqlite_url, ingest, stack, disabled)
+        with LoadGenerator(ports=tuple(service.port for service in services), threads=48) as clients:
+            clients.await_acknowledged(3000, 120)
+        refusals = [line for service in services for line in service.logs_of("another program holds its lock")]
 
-    assert bool(throng.refused) == bool(told) == (guard == "lane")
+    assert bool(clients.refused) == bool(refusals) == (disabled == "no_write_lock")
 
 
 def test_all_of_them_together_keep_the_budget(sqlite_url: str, tmp_path: Path) -> None:
     with FakePulsora(TOKEN) as ingest, ExitStack() as stack:
-        services = crowded(tmp_path, sqlite_url, ingest, stack, RATE_LIMIT_PER_HOUR="100")
-        with Crowd(ports=(services[0].port, services[1].port), threads=8, customers=10**9) as crowd:
-            crowd.await_acknowledged(300, 60)
+        services = start_services(tmp_path, sqlite_url, ingest, stack, RATE_LIMIT_PER_HOUR="100")
+        with LoadGenerator(ports=(services[0].port, services[1].port), threads=8, customers=10**9) as clients:
+            clients.await_acknowledged(300, 60)
         _await(lambda: len(ingest.received) >= 100)
-        time.sleep(2)  # for what must not come
+        time.sleep(2)  # time for requests that must not be sent
 
         assert len(ingest.received) == 100
 
@@ -77,5 +77,5 @@ def test_all_of_them_together_keep_the_budget(sqlite_url: str, tmp_path: Path) -
 def _await(true: Callable[[], bool], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < until, "it did not come to that"
+        assert time.monotonic() < until, "timed out"
         time.sleep(0.05)
