@@ -26,7 +26,7 @@ from processors.interface import ApiError
 from processors.money import Money, exact_decimal
 from processors.paddle import prices, subscriptions
 from processors.paddle.api import PaddleApi, host_of
-from processors.paddle.envelope import Notice
+from processors.paddle.envelope import Notification
 from processors.paddle.translate import EVENTS
 from processors.payload import Json, at, ident, rows, text
 
@@ -165,8 +165,8 @@ def _is_open(state: SubscriptionState) -> bool:
 
 def _state(found: Json, now: datetime) -> SubscriptionState | None:
     """A subscription of the API as a state: a baseline, as of now."""
-    notice = Notice(id="", type="subscription.imported", at=now, entity=found)
-    told = subscriptions.state(notice).facts
+    notification = Notification(id="", type="subscription.imported", at=now, entity=found)
+    told = subscriptions.from_subscription(notification).facts
     return next((fact for fact in told if isinstance(fact, SubscriptionState)), None)
 
 

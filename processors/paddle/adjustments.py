@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from processors.facts import Refund, RefundKind, RefundStatus
 from processors.interface import Translation
 from processors.money import Money, whole_minor
-from processors.paddle.envelope import Notice, currency, ids_of, ignored, says
+from processors.paddle.envelope import Notification, currency, ids_of, ignored, with_facts
 from processors.payload import Json, first, ident, rows, text
 
 KINDS: Mapping[str, RefundKind] = {
@@ -26,9 +26,9 @@ STATUSES: Mapping[str, RefundStatus] = {
 }
 
 
-def refund(notice: Notice) -> Translation:
+def from_adjustment(notification: Notification) -> Translation:
     """`adjustment.*`: money that went back, or came back after all."""
-    found = notice.entity
+    found = notification.entity
     action = text(found.get("action")) or ""
     kind = KINDS.get(action)
     if kind is None:
@@ -40,16 +40,16 @@ def refund(notice: Notice) -> Translation:
         return ignored("the adjustment has no id, transaction, currency or total")
     fact = Refund(
         key=key,
-        at=notice.at,
+        at=notification.at,
         ids=ids_of(found, transaction_id, ident(found.get("subscription_id"))),
         amount=Money(minor=abs(minor), currency=paid_in),
         transaction_id=key,
         kind=kind,
         status=_status(found, kind),
         reason=_reason(found, action),
-        processor_event_id=notice.id,
+        processor_event_id=notification.id,
     )
-    return says(fact)
+    return with_facts(fact)
 
 
 def _status(found: Json, kind: RefundKind) -> RefundStatus:

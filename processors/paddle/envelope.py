@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from processors.facts import CatalogEntry, Fact, Ids
+from processors.facts import Attribution, CatalogEntry, Fact, Ids, Place
 from processors.interface import Event, Option, Translation
 from processors.money import Currency, iso_digits
 from processors.payload import Json, Unreadable, has, ident, instant, parse, strings, table, text
@@ -21,7 +21,7 @@ ENVIRONMENT = Option(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notification:
     """One event with its whole entity, as it was at `at`."""
 
     id: str
@@ -44,7 +44,7 @@ def envelope(body: bytes, options: Mapping[str, str]) -> Event:
     return Event(id=event_id, type=kind, created_at=instant(found.get("occurred_at")), livemode=livemode)
 
 
-def notice_of(body: Json) -> Notice | str:
+def notification_of(body: Json) -> Notification | str:
     """The event to translate, or the reason why it cannot be translated."""
     event_id, kind = text(body.get("event_id"), 255), text(body.get("event_type"), 255)
     entity, at = table(body, "data"), instant(body.get("occurred_at"))
@@ -52,10 +52,10 @@ def notice_of(body: Json) -> Notice | str:
         return "no Paddle event: event_id, event_type or occurred_at is missing"
     if not entity:
         return "the event carries no entity"
-    return Notice(id=event_id, type=kind, at=at, entity=entity)
+    return Notification(id=event_id, type=kind, at=at, entity=entity)
 
 
-def says(*facts: Fact, catalog: tuple[CatalogEntry, ...] = ()) -> Translation:
+def with_facts(*facts: Fact, catalog: tuple[CatalogEntry, ...] = ()) -> Translation:
     """A translation with facts."""
     return Translation(facts=facts, catalog=catalog)
 
@@ -86,3 +86,20 @@ def ids_of(entity: Json, transaction_id: str | None, subscription_id: str | None
 def custom_data(entity: Json) -> dict[str, str]:
     """The merchant's own data: flat strings; anything else in it is ignored."""
     return strings(entity.get("custom_data"))
+
+
+def from_customer(notification: Notification) -> Translation:
+    """`customer.*`: custom data may contain the attribution. Nothing personal is read."""
+    customer_id, metadata = ident(notification.entity.get("id")), custom_data(notification.entity)
+    if customer_id is None or not metadata:
+        return ignored("the customer has no custom data")
+    ids = Ids(customer_id=customer_id)
+    return with_facts(
+        Attribution(
+            place=Place.CUSTOMER_METADATA,
+            at=notification.at,
+            ids=ids,
+            metadata=metadata,
+            processor_event_id=notification.id,
+        )
+    )

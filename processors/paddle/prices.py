@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from processors.facts import CatalogEntry, Coupon, Discount, Duration, Interval, Price, Product
+from processors.facts import Coupon, Discount, Duration, Interval, Price, Product
 from processors.interface import Translation
 from processors.money import Currency, exact_decimal, whole_minor
-from processors.paddle.envelope import Notice, currency, ignored
+from processors.paddle.envelope import Notification, currency, ignored
 from processors.payload import Json, at, first, ident, instant, rows, table, text
 
 REMEMBERED = "remembered for later: it tells of no customer"
@@ -50,22 +50,22 @@ def cycle(found: Json) -> tuple[Interval | None, int]:
     return (Interval(unit), max(count, 1)) if unit in list(Interval) else (None, 1)
 
 
-def learned(notice: Notice) -> Translation:
-    """`price.*`, `product.*`: what later events call by id alone."""
-    found = notice.entity
-    entries: tuple[CatalogEntry, ...] = ()
-    own, name = ident(found.get("id")), text(found.get("name"))
-    if notice.type.startswith("product.") and own is not None and name is not None:
-        entries = (Product(id=own, name=name),)
-    if notice.type.startswith("price.") and (entry := price(found, {})) is not None:
-        entries = (entry,)
-    return ignored(REMEMBERED, entries)
+def from_price(notification: Notification) -> Translation:
+    """`price.*`: later events may name it by its id alone."""
+    entry = price(notification.entity, {})
+    return ignored(REMEMBERED, () if entry is None else (entry,))
 
 
-def discount_learned(notice: Notice) -> Translation:
-    """`discount.*`: what a subscription's discount id stands for."""
-    told = coupon(notice.entity)
-    return ignored(REMEMBERED, () if told is None else (told,))
+def from_product(notification: Notification) -> Translation:
+    """`product.*`: its name."""
+    product_id, name = ident(notification.entity.get("id")), text(notification.entity.get("name"))
+    return ignored(REMEMBERED, () if product_id is None or name is None else (Product(id=product_id, name=name),))
+
+
+def from_discount(notification: Notification) -> Translation:
+    """`discount.*`: the coupon behind a subscription's discount id."""
+    entry = coupon(notification.entity)
+    return ignored(REMEMBERED, () if entry is None else (entry,))
 
 
 def coupon(found: Json) -> Coupon | None:

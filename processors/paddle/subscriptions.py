@@ -9,7 +9,7 @@ from decimal import Decimal
 from processors.facts import Item, Product, Stage, Status, SubscriptionState, Terms
 from processors.interface import Translation
 from processors.money import Currency, exact_decimal
-from processors.paddle.envelope import Notice, currency, custom_data, ids_of, ignored, says
+from processors.paddle.envelope import Notification, currency, custom_data, ids_of, ignored, with_facts
 from processors.paddle.prices import discounts, price
 from processors.payload import Json, at, ident, instant, rows, table, text
 
@@ -27,9 +27,9 @@ STAGES: Mapping[str, Stage] = {
 REASONS: Mapping[Status, str] = {Status.ENDED: "canceled", Status.PAUSED: "paused"}
 
 
-def state(notice: Notice) -> Translation:
+def from_subscription(notification: Notification) -> Translation:
     """`subscription.*`: the whole entity. Its status comes first: items of a cancelled one still say active."""
-    found = notice.entity
+    found = notification.entity
     subscription_id, paid_in = ident(found.get("id")), currency(found.get("currency_code"))
     status = STATUSES.get(text(found.get("status")) or "")
     if subscription_id is None or paid_in is None:
@@ -37,7 +37,7 @@ def state(notice: Notice) -> Translation:
     if status is None:
         return ignored("the subscription has a status that is not known yet")
     fact = SubscriptionState(
-        at=notice.at,
+        at=notification.at,
         ids=ids_of(found, ident(found.get("transaction_id")), subscription_id),
         now=Terms(
             status=status,
@@ -46,16 +46,16 @@ def state(notice: Notice) -> Translation:
             discounts=discounts(found),
             cancels_at=_cancels_at(found),
         ),
-        stage=STAGES.get(notice.type, Stage.CHANGED),
+        stage=STAGES.get(notification.type, Stage.CHANGED),
         changed_at=instant(found.get("updated_at")),
         started_at=instant(found.get("started_at")),
         trial_ends_at=_trial_ends_at(found),
         ended_reason=REASONS.get(status),
         metadata=custom_data(found),
-        processor_event_id=notice.id,
+        processor_event_id=notification.id,
     )
     names = ((ident(at(row, "product.id")), text(at(row, "product.name"))) for row in rows(found, "items"))
-    return says(fact, catalog=tuple(Product(id=own, name=name) for own, name in names if own and name))
+    return with_facts(fact, catalog=tuple(Product(id=own, name=name) for own, name in names if own and name))
 
 
 def _items(found: Json, paid_in: Currency) -> Iterator[Item]:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from processors.facts import CatalogEntry, Discount, Line, Membership, Payment, Price, Product, Reason
 from processors.interface import Translation
 from processors.money import Currency, Money, exact_decimal, round_minor, whole_minor
-from processors.paddle.envelope import Notice, currency, custom_data, ids_of, ignored, says
+from processors.paddle.envelope import Notification, currency, custom_data, ids_of, ignored, with_facts
 from processors.paddle.prices import cycle, price
 from processors.payload import Json, at, first, ident, rows, table, text
 
@@ -24,9 +24,9 @@ REASONS: Mapping[str, Reason] = {
 }
 
 
-def completed(notice: Notice) -> Translation:
+def from_transaction(notification: Notification) -> Translation:
     """`transaction.completed`: the one event that proves the money, with subscription and period filled in."""
-    found = notice.entity
+    found = notification.entity
     key, money = ident(found.get("id")), _paid(found)
     if key is None or money is None:
         return ignored("the transaction has no id, no total or no currency")
@@ -34,7 +34,7 @@ def completed(notice: Notice) -> Translation:
     lines = _lines(found)
     fact = Payment(
         key=key,
-        at=notice.at,
+        at=notification.at,
         ids=ids_of(found, key, subscription_id),
         amount=money,
         tax=_tax(found),
@@ -45,9 +45,9 @@ def completed(notice: Notice) -> Translation:
         discounts=_discounts(found),
         plan=_plan(found),
         metadata=custom_data(found),
-        processor_event_id=notice.id,
+        processor_event_id=notification.id,
     )
-    return says(fact, catalog=tuple(_known(found, money.currency)))
+    return with_facts(fact, catalog=tuple(_catalog(found, money.currency)))
 
 
 def _paid(found: Json) -> Money | None:
@@ -128,7 +128,7 @@ def _plan(found: Json) -> str | None:
     return next((name for name in names if name), None)
 
 
-def _known(found: Json, paid_in: Currency) -> Iterator[CatalogEntry]:
+def _catalog(found: Json, paid_in: Currency) -> Iterator[CatalogEntry]:
     """The names of products, and prices as sold: later events may call them by id."""
     for row in rows(found, "details.line_items"):
         product_id, name = ident(at(row, "product.id")), text(at(row, "product.name"))

@@ -5,37 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from processors.interface import Translation
-from processors.paddle import adjustments, customers, prices, subscriptions, transactions
-from processors.paddle.envelope import Notice, notice_of
+from processors.paddle import adjustments, prices, subscriptions, transactions
+from processors.paddle.envelope import Notification, from_customer, notification_of
 from processors.payload import Unreadable, parse
 
-Translator = Callable[[Notice], Translation]
+Translator = Callable[[Notification], Translation]
 
 TRANSLATORS: Mapping[str, Translator] = {
-    "transaction.completed": transactions.completed,
-    "subscription.created": subscriptions.state,
-    "subscription.trialing": subscriptions.state,
-    "subscription.activated": subscriptions.state,
-    "subscription.updated": subscriptions.state,
-    "subscription.past_due": subscriptions.state,
-    "subscription.paused": subscriptions.state,
-    "subscription.resumed": subscriptions.state,
-    "subscription.canceled": subscriptions.state,
-    "subscription.imported": subscriptions.state,
-    "adjustment.created": adjustments.refund,
-    "adjustment.updated": adjustments.refund,
-    "discount.created": prices.discount_learned,
-    "discount.updated": prices.discount_learned,
-    "discount.imported": prices.discount_learned,
-    "price.created": prices.learned,
-    "price.updated": prices.learned,
-    "price.imported": prices.learned,
-    "product.created": prices.learned,
-    "product.updated": prices.learned,
-    "product.imported": prices.learned,
-    "customer.created": customers.attribution,
-    "customer.updated": customers.attribution,
-    "customer.imported": customers.attribution,
+    "transaction.completed": transactions.from_transaction,
+    "subscription.created": subscriptions.from_subscription,
+    "subscription.trialing": subscriptions.from_subscription,
+    "subscription.activated": subscriptions.from_subscription,
+    "subscription.updated": subscriptions.from_subscription,
+    "subscription.past_due": subscriptions.from_subscription,
+    "subscription.paused": subscriptions.from_subscription,
+    "subscription.resumed": subscriptions.from_subscription,
+    "subscription.canceled": subscriptions.from_subscription,
+    "subscription.imported": subscriptions.from_subscription,
+    "adjustment.created": adjustments.from_adjustment,
+    "adjustment.updated": adjustments.from_adjustment,
+    "discount.created": prices.from_discount,
+    "discount.updated": prices.from_discount,
+    "discount.imported": prices.from_discount,
+    "price.created": prices.from_price,
+    "price.updated": prices.from_price,
+    "price.imported": prices.from_price,
+    "product.created": prices.from_product,
+    "product.updated": prices.from_product,
+    "product.imported": prices.from_product,
+    "customer.created": from_customer,
+    "customer.updated": from_customer,
+    "customer.imported": from_customer,
 }
 
 # What is known and tells nothing, with the reason that the operator reads.
@@ -57,12 +57,12 @@ EVENTS: tuple[str, ...] = tuple(TRANSLATORS)
 def translate(body: bytes, options: Mapping[str, str]) -> Translation:
     """The facts of one stored event, or the reason why it has none. Raises nothing for an odd event."""
     try:
-        notice = notice_of(parse(body))
+        notification = notification_of(parse(body))
     except Unreadable as unreadable:
         return Translation(reason=f"the body cannot be read: {unreadable}")
-    if isinstance(notice, str):
-        return Translation(reason=notice)
-    translator = TRANSLATORS.get(notice.type)
+    if isinstance(notification, str):
+        return Translation(reason=notification)
+    translator = TRANSLATORS.get(notification.type)
     if translator is None:
-        return Translation(reason=SILENT.get(notice.type, f"{notice.type} tells nothing of revenue"))
-    return translator(notice)
+        return Translation(reason=SILENT.get(notification.type, f"{notification.type} tells nothing of revenue"))
+    return translator(notification)

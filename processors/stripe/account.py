@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from processors.facts import CatalogEntry, Fact, Membership, Payment, Reason, Stage, Status, SubscriptionState
+from processors.facts import CatalogEntry, Fact, Ids, Membership, Payment, Reason, Stage, Status, SubscriptionState
 from processors.interface import Translation
-from processors.payload import Json
-from processors.stripe import prices, resources, subscriptions
+from processors.payload import Json, ident, table
+from processors.stripe import discounts, invoices, prices, subscriptions
 from processors.stripe.api import StripeApi
+from processors.stripe.envelope import Snapshot, ignored, linked, with_facts
 from processors.stripe.translate import EVENTS
 
 SLICE = timedelta(hours=6)  # so much of the past is held in memory at once, to be turned round
@@ -70,24 +71,24 @@ class Account:
 
     def _known(self, kind: str, sought: str) -> tuple[CatalogEntry, ...]:
         if kind == "price":
-            return resources.of_price(self.api.price(sought) or {})
+            return of_price(self.api.price(sought) or {})
         if kind == "coupon":
-            return resources.of_coupon(self.api.coupon(sought) or {})
+            return of_coupon(self.api.coupon(sought) or {})
         if kind == "product":
             return prices.products_of({"product": self.api.product(sought)})
         carrier = self.carriers.get(sought) if kind == "discount" else None
         found = self.api.subscription(carrier) if carrier else None
-        return subscriptions.known_of(found) if found else ()
+        return subscriptions.catalog_of(found) if found else ()
 
     def _invoice(self, payment_id: str, at: datetime) -> tuple[Fact, ...]:
         """The invoice behind a payment. None found proves nothing: Stripe may join the two a little later."""
         found = self.api.invoice_of_payment(payment_id)
-        return resources.of_invoice_payment(found, at).facts if found else ()
+        return of_invoice_payment(found, at).facts if found else ()
 
     def _subscription(self, payment: Payment) -> SubscriptionState | None:
         """The subscription of a payment: begun by it, or an older one. What has ended by now tells its own end."""
         found = self.api.subscription(payment.ids.subscription_id or "")
-        state = _state(resources.of_subscription(found, payment.at)) if found else None
+        state = _state(of_subscription(found, payment.at)) if found else None
         if state is None or state.now.status is Status.ENDED:
             return None
         return replace(state, stage=Stage.CREATED) if payment.reason is Reason.START else state
@@ -132,3 +133,47 @@ def _created(event: Json) -> tuple[int, str]:
 
 def _body(value: Json) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
+
+
+# ---- API resources, translated like webhooks ----------------------------------------------------------------------
+
+
+def of_price(resource: Json) -> tuple[CatalogEntry, ...]:
+    """What a price teaches: itself, tiers and all, and its product's name."""
+    price = prices.price_of(resource)
+    return () if price is None else (price, *prices.products_of(resource))
+
+
+def of_coupon(resource: Json) -> tuple[CatalogEntry, ...]:
+    """What a coupon teaches."""
+    coupon = discounts.coupon_of(resource)
+    return () if coupon is None else (coupon,)
+
+
+def of_subscription(resource: Json, at: datetime) -> Translation:
+    """A subscription as it stands: a baseline, and the prices and coupons in it."""
+    state = subscriptions.subscription_state(resource, at)
+    return ignored(state) if isinstance(state, str) else with_facts(state, catalog=subscriptions.catalog_of(resource))
+
+
+def of_invoice(resource: Json, at: datetime) -> Translation:
+    """An invoice: what was paid on it, or what it belongs to while it is not paid."""
+    event = Snapshot(id="", type="", at=at, object=resource)
+    return invoices.from_paid_invoice(event) if resource.get("status") == "paid" else invoices.from_invoice(event)
+
+
+def of_invoice_payment(resource: Json, at: datetime) -> Translation:
+    """Which invoice a payment belongs to; and the invoice itself, where the API expanded it."""
+    invoice = table(resource, "invoice")
+    ids = Ids(
+        customer_id=invoices.invoice_ids(invoice).customer_id,
+        subscription_id=invoices.subscription_of(invoice),
+        invoice_id=ident(resource.get("invoice")),
+        payment_id=invoices.economic_key(resource),
+    )
+    event = Snapshot(id="", type="", at=at, object=resource)
+    joined = linked(event, ids, "an invoice payment that names no invoice")
+    if not invoice:
+        return joined
+    whole = of_invoice(invoice, at)
+    return Translation(facts=(*joined.facts, *whole.facts), catalog=whole.catalog, reason=None)

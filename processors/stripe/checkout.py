@@ -6,13 +6,12 @@ from processors.facts import Attribution, Fact, Ids, Membership, Payment, Place,
 from processors.interface import Translation
 from processors.money import whole_minor
 from processors.payload import Json, at, ident, strings
-from processors.stripe.currencies import money_of
-from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, says
+from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, money_of, with_facts
 
 REFERENCE = "client_reference_id"  # the site's own word: FINGERPRINT_KEY or CUSTOMER_ID_KEY may name it
 
 
-def session(event: Snapshot) -> Translation:
+def from_session(event: Snapshot) -> Translation:
     """What a session that was completed says: which visit it came from, what it belongs to, and what was paid."""
     ids = _ids(event.object)
     if ids.checkout_id is None:
@@ -22,7 +21,23 @@ def session(event: Snapshot) -> Translation:
     )
     payment = _payment(event, ids)
     facts: tuple[Fact, ...] = (origin,) if payment is None else (origin, payment)
-    return says(*facts)
+    return with_facts(*facts)
+
+
+def from_customer(event: Snapshot) -> Translation:
+    """A customer's metadata, which may contain the attribution."""
+    customer_id, stated = ident(event.object.get("id")), strings(event.object.get("metadata"))
+    if customer_id is None or not stated:
+        return ignored("a customer without metadata")
+    return with_facts(
+        Attribution(
+            place=Place.CUSTOMER_METADATA,
+            at=event.at,
+            ids=Ids(customer_id=customer_id),
+            metadata=stated,
+            processor_event_id=event.id,
+        )
+    )
 
 
 def _ids(found: Json) -> Ids:

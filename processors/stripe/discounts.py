@@ -10,26 +10,26 @@ from processors.facts import CatalogEntry, Coupon, Discount, Duration, Ids, Link
 from processors.interface import Translation
 from processors.money import exact_decimal, whole_minor
 from processors.payload import Json, first, ident, instant, table, text
-from processors.stripe.envelope import Snapshot, customer_of, ignored, says, word
+from processors.stripe.envelope import Snapshot, customer_of, ignored, with_facts, word
 
 DURATIONS: Mapping[str, Duration] = {duration.value: duration for duration in Duration}
 
 
-def changed(event: Snapshot) -> Translation:
+def from_discount(event: Snapshot) -> Translation:
     """What customer.discount.* makes known, and whose subscription it touches."""
     discount = discount_of(event.object)
     if discount is None:
         return ignored("a discount without id or coupon")
     if event.type.endswith(".deleted"):
         discount = replace(discount, ends_at=min(discount.ends_at or event.at, event.at))
-    known = known_of((discount,))
+    entries = catalog_of((discount,))
     ids = Ids(customer_id=customer_of(event.object), subscription_id=ident(event.object.get("subscription")))
     if ids.customer_id is None and ids.subscription_id is None:
-        return ignored("a discount of nobody, remembered", catalog=known)
-    return says(Link(at=event.at, ids=ids, processor_event_id=event.id), catalog=known)
+        return ignored("a discount of nobody, remembered", catalog=entries)
+    return with_facts(Link(at=event.at, ids=ids, processor_event_id=event.id), catalog=entries)
 
 
-def coupon_told(event: Snapshot) -> Translation:
+def from_coupon(event: Snapshot) -> Translation:
     """What coupon.* makes known."""
     coupon = coupon_of(event.object)
     if coupon is None:
@@ -37,7 +37,7 @@ def coupon_told(event: Snapshot) -> Translation:
     return ignored("a coupon, remembered for later", catalog=(coupon,))
 
 
-def promotion_told(event: Snapshot) -> Translation:
+def from_promotion_code(event: Snapshot) -> Translation:
     """What promotion_code.* makes known: its coupon, where it stands there as an object."""
     coupon = coupon_of(first(event.object, "promotion.coupon", "coupon"))
     if coupon is None:
@@ -92,7 +92,7 @@ def coupon_of(value: Any) -> Coupon | None:
     )
 
 
-def known_of(discounts: tuple[Discount, ...]) -> tuple[CatalogEntry, ...]:
+def catalog_of(discounts: tuple[Discount, ...]) -> tuple[CatalogEntry, ...]:
     """What these discounts teach: those that name their coupon, and the coupons that stand there whole."""
     coupons = [discount.coupon for discount in discounts if discount.coupon]
     return (*coupons, *(discount for discount in discounts if discount.id and discount.coupon_id))

@@ -9,10 +9,19 @@ from typing import Any
 
 from processors.facts import CatalogEntry, Fact, Ids, Link
 from processors.interface import Event, Translation
+from processors.money import Currency, Money, whole_minor
 from processors.payload import Json, Unreadable, at, first, has, ident, instant, parse, table, text
 
 THIN = "v2.core.event"
 ENVELOPES = frozenset({"event", THIN})
+
+# Digits of minor units: docs.stripe.com/currencies.
+# ISK and UGX have no minor unit in reality, but the API counts them in hundredths: "to charge 5 ISK, provide 500".
+# HUF and TWD are whole only in payouts. MGA is whole for Stripe, though ISO 4217 knows an ariary of five iraimbilanja.
+ZERO_DECIMAL = frozenset(
+    ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF")
+)
+THREE_DECIMAL = frozenset(("BHD", "JOD", "KWD", "OMR", "TND"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +76,7 @@ def snapshot_of(body: Json) -> Snapshot | str:
 # ---- Shared by all readers ----------------------------------------------------------------------------------------
 
 
-def says(*facts: Fact, catalog: tuple[CatalogEntry, ...] = ()) -> Translation:
+def with_facts(*facts: Fact, catalog: tuple[CatalogEntry, ...] = ()) -> Translation:
     """A translation with facts."""
     return Translation(facts=facts, catalog=catalog)
 
@@ -82,7 +91,7 @@ def linked(event: Snapshot, ids: Ids, why: str) -> Translation:
     named = len(ids.refs()) + (ids.customer_id is not None)
     if named < 2:
         return ignored(why)
-    return says(Link(at=event.at, ids=ids, processor_event_id=event.id))
+    return with_facts(Link(at=event.at, ids=ids, processor_event_id=event.id))
 
 
 def customer_of(found: Any) -> str | None:
@@ -107,3 +116,25 @@ def merged(now: Json, previous: Json) -> Json:
 def word(value: Any) -> str:
     """A word to look up in a table; empty for anything but a short string."""
     return text(value) or ""
+
+
+def currency_of(code: Any) -> Currency | None:
+    """The currency of a three-letter code in any case, as Stripe counts it, or None: it is no such code."""
+    if not isinstance(code, str) or len(code) != 3 or not (code.isascii() and code.isalpha()):
+        return None
+    upper = code.upper()
+    return Currency(code=upper, digits=_digits(upper))
+
+
+def money_of(minor: Any, code: Any) -> Money | None:
+    """The amount, or None: it is no whole number of minor units in a currency."""
+    whole, currency = whole_minor(minor), currency_of(code)
+    if whole is None or currency is None:
+        return None
+    return Money(minor=whole, currency=currency)
+
+
+def _digits(code: str) -> int:
+    if code in ZERO_DECIMAL:
+        return 0
+    return 3 if code in THREE_DECIMAL else 2

@@ -12,8 +12,7 @@ from processors.interface import Translation
 from processors.money import exact_decimal, round_minor, whole_minor
 from processors.payload import Json, at, first, has, ident, instant, rows, strings, table
 from processors.stripe import discounts, prices
-from processors.stripe.currencies import money_of
-from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, linked, says, word
+from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, linked, money_of, with_facts, word
 
 REASONS: Mapping[str, Reason] = {
     "subscription_create": Reason.START,
@@ -25,7 +24,7 @@ SUBSCRIPTION_LINES = frozenset({"subscription", "subscription_item_details"})
 DAY = 86_400
 
 
-def paid(event: Snapshot) -> Translation:
+def from_paid_invoice(event: Snapshot) -> Translation:
     """All that was paid on an invoice so far, and what it was for. Also for invoices of 0."""
     found = event.object
     amount, ids = money_of(_amount_paid(found), found.get("currency")), invoice_ids(found)
@@ -47,15 +46,15 @@ def paid(event: Snapshot) -> Translation:
         subscription_metadata=_subscription_metadata(found),
         processor_event_id=event.id,
     )
-    return says(fact, catalog=_known(found))
+    return with_facts(fact, catalog=_catalog(found))
 
 
-def link(event: Snapshot) -> Translation:
+def from_invoice(event: Snapshot) -> Translation:
     """Which customer, subscription and payment an unpaid or changed invoice belongs to."""
     return linked(event, invoice_ids(event.object), "an invoice that names nothing else")
 
 
-def payment_paid(event: Snapshot) -> Translation:
+def from_invoice_payment(event: Snapshot) -> Translation:
     """One payment on an invoice (since basil), by intent, by charge, or recorded from elsewhere."""
     found = event.object
     charge_id = ident(at(found, "payment.charge"))
@@ -77,7 +76,7 @@ def payment_paid(event: Snapshot) -> Translation:
         membership=Membership.INVOICE,
         processor_event_id=event.id,
     )
-    return says(fact)
+    return with_facts(fact)
 
 
 def invoice_ids(found: Json) -> Ids:
@@ -165,13 +164,13 @@ def _bought(found: Json) -> dict[str, str | None]:
     return {}
 
 
-def _known(found: Json) -> tuple[CatalogEntry, ...]:
-    learnt: list[CatalogEntry] = list(discounts.known_of(discounts.discounts_on(found)))
+def _catalog(found: Json) -> tuple[CatalogEntry, ...]:
+    entries: list[CatalogEntry] = list(discounts.catalog_of(discounts.discounts_on(found)))
     for line in rows(found, "lines"):
         price = prices.price_of(line.get("price"), line.get("plan"))
-        learnt += [price] if price is not None and prices.is_complete(price) else []
-        learnt += discounts.known_of(discounts.discounts_on(line))
-    return tuple(learnt)
+        entries += [price] if price is not None and prices.is_complete(price) else []
+        entries += discounts.catalog_of(discounts.discounts_on(line))
+    return tuple(entries)
 
 
 # ---- Its lines ----------------------------------------------------------------------------------------------------

@@ -8,15 +8,14 @@ from typing import Any
 from processors.facts import Ids, Membership, Payment, Reason
 from processors.interface import Translation
 from processors.payload import Json, at, first, has, ident, instant, rows, strings, text
-from processors.stripe.currencies import money_of
-from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, says
+from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, money_of, with_facts
 
 SUCCEEDED = frozenset({None, "succeeded", "paid"})  # absent or "paid" before 2015
 CAPTURE = ("captured", "amount_captured", "status", "paid")
 YOUNG = timedelta(days=1)
 
 
-def charge(event: Snapshot) -> Translation:
+def from_charge(event: Snapshot) -> Translation:
     """The money of a charge that succeeded and is captured; of one that was only authorised, none.
 
     That none is told matters: released, an authorisation becomes a refund, and no money goes back with it.
@@ -29,16 +28,16 @@ def charge(event: Snapshot) -> Translation:
     return _payment(event, charge_ids(found), first(found, "amount_captured", "amount"))
 
 
-def charge_updated(event: Snapshot) -> Translation:
+def from_updated_charge(event: Snapshot) -> Translation:
     """The money of a charge captured later; a charge of long ago whose description changed is no news."""
     created_at = instant(event.object.get("created"))
     is_news = any(key in (event.previous or {}) for key in CAPTURE)
     if not is_news and created_at is not None and event.at - created_at > YOUNG:
         return ignored("an older charge whose capture did not change")
-    return charge(event)
+    return from_charge(event)
 
 
-def intent(event: Snapshot) -> Translation:
+def from_intent(event: Snapshot) -> Translation:
     """The money of a payment intent that succeeded: the same as its charge's."""
     found = event.object
     ids = Ids(
@@ -86,7 +85,7 @@ def _payment(event: Snapshot, ids: Ids, minor: Any) -> Translation:
     if ids.payment_id is None or amount is None or amount.minor < 0:
         return ignored("a payment without id, amount or currency")
     membership = membership_of(event.object)
-    return says(
+    return with_facts(
         Payment(
             key=ids.payment_id,
             at=event.at,

@@ -10,14 +10,13 @@ from processors.facts import CatalogEntry, Interval, Price, Product, Tier, Tiers
 from processors.interface import Translation
 from processors.money import Currency, exact_decimal, whole_minor
 from processors.payload import NOTHING, Json, at, first, ident, rows, table, text
-from processors.stripe.currencies import currency_of
-from processors.stripe.envelope import Snapshot, ignored, word
+from processors.stripe.envelope import Snapshot, currency_of, ignored, word
 
 INTERVALS: Mapping[str, Interval] = {interval.value: interval for interval in Interval}
 TIERS_MODES: Mapping[str, TiersMode] = {mode.value: mode for mode in TiersMode}
 
 
-def told(event: Snapshot) -> Translation:
+def from_price(event: Snapshot) -> Translation:
     """What price.* and plan.* make known."""
     price = price_of(event.object)
     if price is None:
@@ -27,7 +26,7 @@ def told(event: Snapshot) -> Translation:
     return ignored("a price, remembered for later", catalog=(price, *products_of(event.object)))
 
 
-def product(event: Snapshot) -> Translation:
+def from_product(event: Snapshot) -> Translation:
     """What product.* makes known."""
     product_id, name = ident(event.object.get("id")), text(event.object.get("name"))
     if product_id is None or name is None:

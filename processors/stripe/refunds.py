@@ -8,8 +8,7 @@ from processors.facts import Ids, Refund, RefundKind, RefundStatus
 from processors.interface import Translation
 from processors.money import Money, whole_minor
 from processors.payload import Json, at, first, ident, rows, strings, text
-from processors.stripe.currencies import money_of
-from processors.stripe.envelope import Snapshot, customer_of, ignored, linked, says
+from processors.stripe.envelope import Snapshot, customer_of, ignored, linked, money_of, with_facts
 from processors.stripe.payments import charge_ids
 
 STATUSES: Mapping[str, RefundStatus] = {
@@ -21,17 +20,17 @@ STATUSES: Mapping[str, RefundStatus] = {
 }
 
 
-def refund(event: Snapshot) -> Translation:
+def from_refund(event: Snapshot) -> Translation:
     """One refund as it stands, of a refund.* or charge.refund.updated event."""
     if event.object.get("reason") == "expired_uncaptured_charge":
         return ignored("an authorisation that ran out: no money had moved")
     fact = _refund(event, event.object, None)
     if fact is None:
         return ignored("a refund without id, amount or currency")
-    return says(fact)
+    return with_facts(fact)
 
 
-def charge_refunded(event: Snapshot) -> Translation:
+def from_refunded_charge(event: Snapshot) -> Translation:
     """What was given back on a charge: refund by refund where they are in the payload, else as a total.
 
     Refunds are included before 2022-11-15 only; since 2024-10-28 each has an event of its own besides.
@@ -43,24 +42,24 @@ def charge_refunded(event: Snapshot) -> Translation:
     listed = [] if _has_released_part(found) else _new_refunds(event)
     facts = [fact for row in listed if (fact := _refund(event, row, ids)) is not None]
     if facts and at(found, "refunds.has_more") is not True:
-        return says(*facts)
+        return with_facts(*facts)
     total = _total(event, ids)
     if total is None:
         return ignored("a refunded charge without id, amount or currency")
-    return says(*facts, total)
+    return with_facts(*facts, total)
 
 
-def withdrawn(event: Snapshot) -> Translation:
+def from_withdrawal(event: Snapshot) -> Translation:
     """The money that a dispute took."""
     return _dispute_leg(event, "withdrawn", RefundKind.DISPUTE, money_of(event.object.get("amount"), _code(event)))
 
 
-def reinstated(event: Snapshot) -> Translation:
+def from_reinstatement(event: Snapshot) -> Translation:
     """The money that a dispute gave back: all of it, or the part that the balance transaction tells."""
     return _dispute_leg(event, "reinstated", RefundKind.REVERSAL, _reinstated_amount(event))
 
 
-def dispute_link(event: Snapshot) -> Translation:
+def from_dispute(event: Snapshot) -> Translation:
     """Which payment a dispute is about; opened, changed or closed, it moves no money by itself."""
     return linked(event, _dispute_ids(event.object), "a dispute that moved no money with this event")
 
@@ -145,7 +144,7 @@ def _dispute_leg(event: Snapshot, leg: str, kind: RefundKind, amount: Money | No
     dispute_id = ident(event.object.get("id"))
     if dispute_id is None or amount is None or amount.minor < 0:
         return ignored("a dispute without id, amount or currency")
-    return says(
+    return with_facts(
         Refund(
             key=f"{dispute_id}:{leg}",
             at=event.at,

@@ -11,8 +11,7 @@ from processors.interface import Translation
 from processors.money import Currency, exact_decimal
 from processors.payload import Json, at, first, ident, instant, rows, strings, table, text
 from processors.stripe import discounts, prices
-from processors.stripe.currencies import currency_of
-from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, merged, says, word
+from processors.stripe.envelope import Snapshot, currency_of, customer_of, ignored, is_guest, merged, with_facts, word
 
 STATUSES: Mapping[str, Status] = {
     "incomplete": Status.INCOMPLETE,
@@ -27,7 +26,7 @@ STATUSES: Mapping[str, Status] = {
 WITHOUT_PAYMENT = frozenset({"void", "mark_uncollectible"})  # pause_collection that forgives what falls due
 
 
-def state(event: Snapshot) -> Translation:
+def from_subscription(event: Snapshot) -> Translation:
     """The subscription's state of a customer.subscription.* event."""
     found = event.object
     if event.type == "customer.subscription.deleted":
@@ -35,7 +34,7 @@ def state(event: Snapshot) -> Translation:
     read = subscription_state(found, event.at, stage=_stage(event.type), previous=event.previous, event_id=event.id)
     if isinstance(read, str):
         return ignored(read)
-    return says(read, catalog=known_of(found))
+    return with_facts(read, catalog=catalog_of(found))
 
 
 def subscription_state(
@@ -82,15 +81,15 @@ def terms_of(found: Json) -> Terms | None:
     )
 
 
-def known_of(found: Json) -> tuple[CatalogEntry, ...]:
+def catalog_of(found: Json) -> tuple[CatalogEntry, ...]:
     """The prices, products, coupons and discounts that stand in a subscription whole."""
-    learnt: list[CatalogEntry] = list(discounts.known_of(discounts.discounts_on(found)))
+    entries: list[CatalogEntry] = list(discounts.catalog_of(discounts.discounts_on(found)))
     for row in _item_rows(found):
         price = prices.price_of(row.get("price"), row.get("plan"))
-        learnt += [price] if price is not None and prices.is_complete(price) else []
-        learnt += prices.products_of(row.get("price"))
-        learnt += discounts.known_of(discounts.discounts_on(row))
-    return tuple(learnt)
+        entries += [price] if price is not None and prices.is_complete(price) else []
+        entries += prices.products_of(row.get("price"))
+        entries += discounts.catalog_of(discounts.discounts_on(row))
+    return tuple(entries)
 
 
 def _stage(kind: str) -> Stage:

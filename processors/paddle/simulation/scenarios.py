@@ -1,4 +1,4 @@
-"""Life cycles of Paddle customers to simulate: every webhook that Paddle sends for them, signed by nobody yet."""
+"""Scenarios of Paddle customers: all webhooks that Paddle sends for them, unsigned."""
 
 from __future__ import annotations
 

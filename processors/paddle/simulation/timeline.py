@@ -1,4 +1,4 @@
-"""A customer of a customer as they stand now, and how what Paddle tells of them is made."""
+"""A simulated customer's current state and webhooks so far, and the entities that Paddle would send about them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from processors.paddle.simulation.payloads import Body, Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subscribed:
-    """A subscription of the customer as it stands."""
+class Subscription:
+    """A subscription in its current state."""
 
     id: str
     plan: Plan
@@ -30,49 +30,49 @@ class Subscribed:
 
     @property
     def per_period(self) -> int:
-        """What one whole period costs, before discounts and tax."""
+        """The price of one whole period in minor units, before discounts and tax."""
         return self.plan.minor * self.quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
-    """A transaction of the customer, whatever its status: what is asked for, and of whom."""
+class Transaction:
+    """A transaction in any status."""
 
     id: str
     origin: str
     plans: tuple[tuple[Plan, int], ...]
     lines: tuple[Body, ...]
-    subscription: Subscribed | None = None
+    subscription: Subscription | None = None
     is_guests: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """One customer so far. `webhooks` are their bodies, in the order in which things happened; `at` is now."""
+    """`webhooks`: the bodies so far, in the order in which things happened. `at`: the current time."""
 
     tag: str
     at: datetime
-    visit: Mapping[str, Any] | None = None  # the custom data that names the visit
+    visit: Mapping[str, Any] | None = None  # the custom data that contains the attribution
     currency: str = "USD"
     webhooks: tuple[bytes, ...] = ()
-    is_known: bool = False  # whether Paddle has told of the customer
-    subscriptions: Mapping[str, Subscribed] = field(default_factory=dict)
+    is_known: bool = False  # whether `customer.created` was sent
+    subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
     paid: tuple[tuple[str, int, str | None], ...] = ()  # transaction, minor units, subscription
-    taken_back: tuple[tuple[str, str, int, int], ...] = ()  # chargebacks: adjustment, action, minor units, payment
+    chargebacks: tuple[tuple[str, str, int, int], ...] = ()  # chargebacks: adjustment, action, minor units, payment
 
     @classmethod
     def begin(cls, tag: str, at: datetime, **more: Any) -> Self:
-        """A new customer, who came by a visit that has the tag's name."""
+        """A new customer with an attribution named after the tag."""
         visit = {"visitor_fingerprint": f"fp_{tag}", "session_id": f"sess_{tag}"}
         return cls(tag=tag, at=at, **{"visit": visit, **more})
 
     @property
     def customer_id(self) -> str:
-        """The customer."""
+        """The customer's id."""
         return f"ctm_{self.tag}"
 
     def later(self, **span: float) -> Self:
-        """The same some time later: `later(days=30)`."""
+        """The same customer some time later: `later(days=30)`."""
         return replace(self, at=self.at + timedelta(**span))
 
     def sent(self, kind: str, entity: Body, seconds: float = 0) -> Self:
@@ -86,43 +86,43 @@ class Timeline:
 
     # ---- Subscriptions ----
 
-    def _with_subscription(self, name: str, sold: Subscribed) -> Self:
-        return replace(self, subscriptions={**self.subscriptions, name: sold})
+    def _with_subscription(self, name: str, subscription: Subscription) -> Self:
+        return replace(self, subscriptions={**self.subscriptions, name: subscription})
 
-    def _updated(self, name: str, sold: Subscribed, seconds: float = 0.1) -> Self:
-        return self._with_subscription(name, sold).sent(
-            "subscription.updated", self._entity(sold, seconds=seconds), seconds
+    def _updated(self, name: str, subscription: Subscription, seconds: float = 0.1) -> Self:
+        return self._with_subscription(name, subscription).sent(
+            "subscription.updated", self._entity(subscription, seconds=seconds), seconds
         )
 
-    def _entity(self, sold: Subscribed, *, created: bool = False, seconds: float = 0) -> Body:
+    def _entity(self, subscription: Subscription, *, created: bool = False, seconds: float = 0) -> Body:
         return payloads.subscription(
-            sold.id,
+            subscription.id,
             customer=self.customer_id,
-            plans=[(sold.plan, sold.quantity)],
-            status=sold.status,
-            started_at=sold.started_at,
+            plans=[(subscription.plan, subscription.quantity)],
+            status=subscription.status,
+            started_at=subscription.started_at,
             updated_at=self.at + timedelta(seconds=seconds),
             currency=self.currency,
-            transaction_id=sold.first_transaction if created else None,
-            trial_ends_at=sold.trial_ends_at,
-            renews_at=sold.renews_at,
-            scheduled_change=sold.scheduled_change,
-            discount=sold.discount,
-            paused_at=sold.paused_at,
-            canceled_at=sold.canceled_at,
+            transaction_id=subscription.first_transaction if created else None,
+            trial_ends_at=subscription.trial_ends_at,
+            renews_at=subscription.renews_at,
+            scheduled_change=subscription.scheduled_change,
+            discount=subscription.discount,
+            paused_at=subscription.paused_at,
+            canceled_at=subscription.canceled_at,
             custom_data=self.visit,
         )
 
-    # ---- Transactions, as Paddle's simulator has them ----
+    # ---- Transactions, in the order of Paddle's webhook simulator ----
 
-    def _opened(self, bill: Bill) -> Self:
-        """A checkout up to the payment: a draft, then who buys, then ready, then paid."""
-        customer = self.sent("transaction.created", self._transaction(bill, "draft", is_draft=True))
-        if not (self.is_known or bill.is_guests):
+    def _opened(self, transaction: Transaction) -> Self:
+        """A checkout up to the payment: a draft, then the customer, then ready, then paid."""
+        customer = self.sent("transaction.created", self._transaction(transaction, "draft", is_draft=True))
+        if not (self.is_known or transaction.is_guests):
             customer = customer.sent("customer.created", payloads.customer(self.customer_id, at=self.at), 0.1)
             customer = customer.sent("address.created", payloads.address(self.customer_id, at=self.at), 0.1)
             customer = replace(customer, is_known=True)
-        opening = replace(bill, subscription=None)
+        opening = replace(transaction, subscription=None)
         for status in ("ready", "paid"):
             entity = self._transaction(opening, status)
             seconds = 0.2 if status == "ready" else 0.8
@@ -131,33 +131,33 @@ class Timeline:
             )
         return customer
 
-    def _billed(self, bill: Bill) -> Self:
+    def _billed(self, transaction: Transaction) -> Self:
         """A transaction on a subscription, up to the payment."""
-        billed, paid = self._transaction(bill, "billed"), self._transaction(bill, "paid")
+        billed, paid = self._transaction(transaction, "billed"), self._transaction(transaction, "paid")
         customer = self.sent("transaction.created", billed, 0.3).sent("transaction.billed", billed, 0.3)
         return customer.sent("transaction.updated", paid, 0.8).sent("transaction.paid", paid, 0.8)
 
-    def _completed(self, bill: Bill) -> Self:
-        """Paddle has processed the payment: an invoice number, its fee, and what is earned."""
-        entity = self._transaction(bill, "completed")
+    def _completed(self, transaction: Transaction) -> Self:
+        """Paddle has processed the payment: invoice number, fee and earnings are known."""
+        entity = self._transaction(transaction, "completed")
         customer = self.sent("transaction.updated", entity, 2.4).sent("transaction.completed", entity, 2.5)
         minor = int(entity["details"]["totals"]["grand_total"])
-        owner = None if bill.subscription is None else bill.subscription.id
-        return replace(customer, paid=(*customer.paid, (bill.id, minor, owner)))
+        owner = None if transaction.subscription is None else transaction.subscription.id
+        return replace(customer, paid=(*customer.paid, (transaction.id, minor, owner)))
 
-    def _transaction(self, bill: Bill, status: str, *, is_draft: bool = False) -> Body:
-        sold = bill.subscription
+    def _transaction(self, transaction: Transaction, status: str, *, is_draft: bool = False) -> Body:
+        subscription = transaction.subscription
         return payloads.transaction(
-            bill.id,
-            customer=None if bill.is_guests or is_draft else self.customer_id,
-            plans=bill.plans,
-            lines=bill.lines,
-            origin=bill.origin,
+            transaction.id,
+            customer=None if transaction.is_guests or is_draft else self.customer_id,
+            plans=transaction.plans,
+            lines=transaction.lines,
+            origin=transaction.origin,
             status=status,
-            subscription=None if sold is None or is_draft else sold.id,
+            subscription=None if subscription is None or is_draft else subscription.id,
             currency=self.currency,
             custom_data=self.visit,
-            pays_until=None if sold is None else sold.renews_at,
+            pays_until=None if subscription is None else subscription.renews_at,
             at=self.at,
         )
 

@@ -1,8 +1,8 @@
-"""A customer's life at Paddle Classic, told step by step: each step adds the alerts that Paddle would send.
+"""A simulated Paddle Classic customer: each step adds the alerts that Paddle would send.
 
     Customer.begin("ada", start).subscribe(PRO).renew().change(TEAM).cancel().webhooks
 
-Steps return a new customer; prices are in major units, as Classic writes them. The bodies are forms without a signature.
+Steps return a new value; prices are in major units, as in Classic's alerts. The bodies are unsigned forms.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is sold: so much for each period of so many days."""
+    """A product with a price in major units per period of `days`."""
 
     id: str
     price: Decimal
@@ -36,8 +36,8 @@ PLANS = "12345=month,12346=year,12347=month,12348=month"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subscribed:
-    """A subscription of the customer as it stands."""
+class Subscription:
+    """A subscription in its current state."""
 
     id: str
     plan: Plan
@@ -48,7 +48,7 @@ class Subscribed:
 
     @property
     def per_period(self) -> Decimal:
-        """What one whole period costs."""
+        """The price of one whole period."""
         return self.plan.price * self.quantity
 
 
@@ -63,24 +63,24 @@ class Paid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
-    """One customer so far. `webhooks` are their bodies, in the order in which things happened; `at` is now."""
+    """`webhooks`: the bodies so far, in the order in which things happened. `at`: the current time."""
 
     tag: str
     at: datetime
-    visit: Mapping[str, Any] | None = None  # what stands in the passthrough
+    visit: Mapping[str, Any] | None = None  # the passthrough
     currency: str = "USD"
     webhooks: tuple[bytes, ...] = ()
-    subscriptions: Mapping[str, Subscribed] = field(default_factory=dict)
+    subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
     paid: tuple[Paid, ...] = ()
 
     @classmethod
     def begin(cls, tag: str, at: datetime, **more: Any) -> Self:
-        """A new customer, who came by a visit that has the tag's name."""
+        """A new customer with an attribution named after the tag."""
         visit = {"visitor_fingerprint": f"fp_{tag}", "session_id": f"sess_{tag}"}
         return cls(tag=tag, at=at, **{"visit": visit, **more})
 
     def later(self, **span: float) -> Self:
-        """The same some time later: `later(days=30)`."""
+        """The same customer some time later: `later(days=30)`."""
         return replace(self, at=self.at + timedelta(**span))
 
     def sent(self, name: str, fields: Mapping[str, object], seconds: int = 0) -> Self:
@@ -118,49 +118,57 @@ class Customer:
         tax: str = "0",
         coupon: str = "",
     ) -> Self:
-        """A new subscription, perhaps with a trial first."""
-        sold = Subscribed(
+        """A new subscription, optionally with a trial first."""
+        subscription = Subscription(
             id=f"{self.tag}-s{name}",
             plan=plan,
             quantity=quantity,
             renews_at=self.at + timedelta(days=trial_days or plan.days),
             status="trialing" if trial_days else "active",
         )
-        customer = self._with_subscription(name, sold).sent("subscription_created", self._fields(sold), 1)
+        customer = self._with_subscription(name, subscription).sent(
+            "subscription_created", self._fields(subscription), 1
+        )
         return customer if trial_days else customer.pay(name, tax=tax, coupon=coupon)
 
     def pay(self, name: str = "1", *, gross: str | None = None, tax: str = "0", coupon: str = "") -> Self:
-        """A payment of the present period succeeds."""
-        sold = self.subscriptions[name]
+        """A payment for the current period succeeds."""
+        subscription = self.subscriptions[name]
         order_id = f"{self.tag}-o{len(self.paid) + 1}"
-        amount = sold.per_period + Decimal(tax) if gross is None else Decimal(gross)
+        amount = subscription.per_period + Decimal(tax) if gross is None else Decimal(gross)
         fields = {
-            **self._fields(sold),
+            **self._fields(subscription),
             "order_id": order_id,
             "subscription_payment_id": f"{self.tag}-p{len(self.paid) + 1}",
-            "initial_payment": "0" if sold.payments else "1",
-            "instalments": sold.payments + 1,
+            "initial_payment": "0" if subscription.payments else "1",
+            "instalments": subscription.payments + 1,
             "sale_gross": amount.quantize(CENT),
             "payment_tax": tax,
-            "plan_name": sold.plan.name,
+            "plan_name": subscription.plan.name,
             "coupon": coupon,
         }
-        customer = self._with_subscription(name, replace(sold, payments=sold.payments + 1))
+        customer = self._with_subscription(name, replace(subscription, payments=subscription.payments + 1))
         customer = customer.sent("subscription_payment_succeeded", fields, 2)
         paid = Paid(order_id=order_id, gross=amount, subscription=name)
         return replace(customer, paid=(*customer.paid, paid))
 
     def renew(self, name: str = "1", **more: str) -> Self:
         """The next period begins and is paid."""
-        sold = self.subscriptions[name]
-        customer = replace(self, at=max(self.at, sold.renews_at))
-        renewed = replace(sold, renews_at=sold.renews_at + timedelta(days=sold.plan.days), status="active")
+        subscription = self.subscriptions[name]
+        customer = replace(self, at=max(self.at, subscription.renews_at))
+        renewed = replace(
+            subscription, renews_at=subscription.renews_at + timedelta(days=subscription.plan.days), status="active"
+        )
         return customer._with_subscription(name, renewed).pay(name, **more)
 
     def change(self, plan: Plan | None = None, quantity: int | None = None, *, name: str = "1") -> Self:
         """Another plan or quantity."""
-        sold = self.subscriptions[name]
-        new = replace(sold, plan=plan or sold.plan, quantity=sold.quantity if quantity is None else quantity)
+        subscription = self.subscriptions[name]
+        new = replace(
+            subscription,
+            plan=plan or subscription.plan,
+            quantity=subscription.quantity if quantity is None else quantity,
+        )
         return self._updated(name, new)
 
     def become(self, status: str, *, name: str = "1") -> Self:
@@ -172,14 +180,14 @@ class Customer:
         return self.sent("subscription_payment_failed", {**self._fields(self.subscriptions[name]), "attempt_number": 1})
 
     def cancel(self, *, name: str = "1", at_once: bool = False) -> Self:
-        """It is cancelled: with its period, or at once."""
-        sold = replace(self.subscriptions[name], status="deleted")
-        ends_at = self.at if at_once else sold.renews_at
-        fields = {**self._fields(sold), "cancellation_effective_date": ends_at.strftime("%Y-%m-%d %H:%M:%S")}
-        return self._with_subscription(name, sold).sent("subscription_cancelled", fields)
+        """The subscription is cancelled: at the end of its period, or at once."""
+        subscription = replace(self.subscriptions[name], status="deleted")
+        ends_at = self.at if at_once else subscription.renews_at
+        fields = {**self._fields(subscription), "cancellation_effective_date": ends_at.strftime("%Y-%m-%d %H:%M:%S")}
+        return self._with_subscription(name, subscription).sent("subscription_cancelled", fields)
 
     def refund(self, gross: str | None = None, *, payment: int = -1, kind: str | None = None) -> Self:
-        """An order is refunded, wholly or in part."""
+        """An order is refunded, in full or in part."""
         paid = self.paid[payment]
         partial = gross is not None and Decimal(gross) != paid.gross
         fields: dict[str, object] = {
@@ -192,9 +200,10 @@ class Customer:
         if paid.subscription is None:
             return self.sent("payment_refunded", fields)
         number = paid.order_id.rpartition("o")[2]
-        sold = self._fields(self.subscriptions[paid.subscription])
+        subscription = self._fields(self.subscriptions[paid.subscription])
         return self.sent(
-            "subscription_payment_refunded", {**sold, **fields, "subscription_payment_id": f"{self.tag}-p{number}"}
+            "subscription_payment_refunded",
+            {**subscription, **fields, "subscription_payment_id": f"{self.tag}-p{number}"},
         )
 
     def dispute(self, *, payment: int = -1) -> Self:
@@ -203,12 +212,12 @@ class Customer:
         fields = {"order_id": paid.order_id, "amount": paid.gross.quantize(CENT), "status": "open", "fee_usd": "15.00"}
         return self.sent("payment_dispute_created", fields)
 
-    # ---- How the steps are made ----
+    # ---- Helpers ----
 
-    def _with_subscription(self, name: str, sold: Subscribed) -> Self:
-        return replace(self, subscriptions={**self.subscriptions, name: sold})
+    def _with_subscription(self, name: str, subscription: Subscription) -> Self:
+        return replace(self, subscriptions={**self.subscriptions, name: subscription})
 
-    def _updated(self, name: str, new: Subscribed) -> Self:
+    def _updated(self, name: str, new: Subscription) -> Self:
         old = self.subscriptions[name]
         customer = self._with_subscription(name, new)
         fields = {key: value for key, value in customer._fields(new).items() if key not in ("unit_price", "quantity")}
@@ -226,14 +235,14 @@ class Customer:
         }
         return customer.sent("subscription_updated", changed)
 
-    def _fields(self, sold: Subscribed) -> dict[str, object]:
+    def _fields(self, subscription: Subscription) -> dict[str, object]:
         return {
-            "subscription_id": sold.id,
-            "subscription_plan_id": sold.plan.id,
+            "subscription_id": subscription.id,
+            "subscription_plan_id": subscription.plan.id,
             "user_id": f"{self.tag}-u",
             "checkout_id": f"{self.tag}-c",
-            "status": sold.status,
-            "unit_price": sold.plan.price,
-            "quantity": sold.quantity,
-            "next_bill_date": sold.renews_at.date().isoformat(),
+            "status": subscription.status,
+            "unit_price": subscription.plan.price,
+            "quantity": subscription.quantity,
+            "next_bill_date": subscription.renews_at.date().isoformat(),
         }

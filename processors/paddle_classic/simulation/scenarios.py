@@ -1,4 +1,4 @@
-"""Life cycles of Paddle Classic customers to simulate: every alert that Paddle sends for them, signed by nobody yet."""
+"""Scenarios of Paddle Classic customers: all alerts that Paddle sends for them, unsigned."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A customer's life at Stripe, told step by step: each step adds the webhooks that Stripe would send.
+"""A simulated Stripe customer: each step adds the webhooks that Stripe would send.
 
     Customer.begin("ada", start).subscribe(PRO).later(days=30).renew().change(TEAM).cancel().webhooks
 
-Steps return a new customer; amounts are in minor units. Ids carry the customer's tag, so stories never meet.
+Steps return a new value; amounts are in minor units. Ids contain the customer's tag, so two customers share none.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any, Self
 
 from processors.stripe.simulation import payloads
 from processors.stripe.simulation.payloads import Body, Shape
-from processors.stripe.simulation.plans import PRO, PRO_YEARLY, STARTER, TEAM, Paid, Plan, Subscribed, period_end
+from processors.stripe.simulation.plans import PRO, PRO_YEARLY, STARTER, TEAM, Paid, Plan, Subscription, period_end
 from processors.stripe.simulation.timeline import Timeline
 
-__all__ = ["PRO", "PRO_YEARLY", "STARTER", "TEAM", "Paid", "Plan", "Customer", "Subscribed", "period_end"]
+__all__ = ["PRO", "PRO_YEARLY", "STARTER", "TEAM", "Customer", "Paid", "Plan", "Subscription", "period_end"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer(Timeline):
-    """One customer so far. `webhooks` are their bodies, in the order in which things happened; `at` is now."""
+    """A customer with a history, and the steps that may follow."""
 
     @classmethod
     def begin(cls, tag: str, at: datetime, shape: Shape = Shape.CLOVER, **more: Any) -> Self:
-        """A new customer, who came by a visit that has the tag's name."""
+        """A new customer with an attribution named after the tag."""
         visit = {"visitor_fingerprint": f"fp_{tag}", "session_id": f"sess_{tag}"}
         return cls(tag=tag, at=at, shape=shape, **{"visit": visit, **more})
 
     def later(self, **span: float) -> Self:
-        """The same some time later: `later(days=30)`."""
+        """The same customer some time later: `later(days=30)`."""
         return replace(self, at=self.at + timedelta(**span))
 
     def sent(self, kind: str, found: Body, previous: Body | None = None, seconds: int = 0) -> Self:
@@ -51,7 +51,7 @@ class Customer(Timeline):
     # ---- One-off payments ----
 
     def buy(self, minor: int, *, guest: bool = False, checkout: bool = True) -> Self:
-        """A one-off payment through Checkout, or a bare payment intent that carries the visit itself."""
+        """A one-off payment through Checkout, or a bare payment intent with the attribution in its own metadata."""
         customer_id = None if guest else self.customer_id
         customer, paid = self._pay(minor, customer_id=customer_id, metadata={} if checkout else self.visit)
         if not checkout:
@@ -81,7 +81,7 @@ class Customer(Timeline):
     ) -> Self:
         """A new subscription, through Checkout or (incomplete at first) through the API."""
         trial_end = self.at + timedelta(days=trial_days) if trial_days else None
-        sold = Subscribed(
+        subscription = Subscription(
             id=f"sub_{self.tag}_{name}",
             plan=plan,
             quantity=quantity,
@@ -93,7 +93,7 @@ class Customer(Timeline):
             metadata=self.visit,
         )
         customer = self if self.subscriptions else self.sent("customer.created", payloads.customer(self.customer_id))
-        customer = customer._started(name, sold, born_active=checkout and self.shape is not Shape.OLD)
+        customer = customer._started(name, subscription, born_active=checkout and self.shape is not Shape.OLD)
         customer = customer._discounted(name)
         customer = customer._invoiced(name, "subscription_create", customer._lines(customer.subscriptions[name]))
         if not checkout:
@@ -102,18 +102,18 @@ class Customer(Timeline):
 
     def renew(self, name: str = "1") -> Self:
         """The next period begins: the subscription moves on, and an hour later its invoice is paid."""
-        sold = self.subscriptions[name]
-        customer = replace(self, at=max(self.at, sold.period[1]))
-        period = (sold.period[1], period_end(sold.period[1], sold.plan))
-        status = "active" if sold.status in ("trialing", "past_due") else sold.status
-        customer = customer._updated(name, replace(sold, period=period, status=status)).later(hours=1)
+        subscription = self.subscriptions[name]
+        customer = replace(self, at=max(self.at, subscription.period[1]))
+        period = (subscription.period[1], period_end(subscription.period[1], subscription.plan))
+        status = "active" if subscription.status in ("trialing", "past_due") else subscription.status
+        customer = customer._updated(name, replace(subscription, period=period, status=status)).later(hours=1)
         return customer._invoiced(name, "subscription_cycle", customer._lines(customer.subscriptions[name]))
 
     def end_trial(self, name: str = "1") -> Self:
         """The trial ends and its first period is paid."""
-        sold = self.subscriptions[name]
-        warned = replace(self, at=sold.period[1] - timedelta(days=3)).sent(
-            "customer.subscription.trial_will_end", self._subscription(sold)
+        subscription = self.subscriptions[name]
+        warned = replace(self, at=subscription.period[1] - timedelta(days=3)).sent(
+            "customer.subscription.trial_will_end", self._subscription(subscription)
         )
         return warned.renew(name)
 
@@ -121,35 +121,39 @@ class Customer(Timeline):
         self, plan: Plan | None = None, quantity: int | None = None, *, name: str = "1", billed: bool = False
     ) -> Self:
         """Another plan or quantity; `billed` at once, by an invoice for the rest of the period."""
-        sold = self.subscriptions[name]
-        new = replace(sold, plan=plan or sold.plan, quantity=sold.quantity if quantity is None else quantity)
+        subscription = self.subscriptions[name]
+        new = replace(
+            subscription,
+            plan=plan or subscription.plan,
+            quantity=subscription.quantity if quantity is None else quantity,
+        )
         customer = self._updated(name, new)
         if not billed:
             return customer
-        return customer._invoiced(name, "subscription_update", customer._prorations(sold, new))
+        return customer._invoiced(name, "subscription_update", customer._prorations(subscription, new))
 
     def become(self, status: str, *, name: str = "1") -> Self:
-        """Another status: `past_due` when a payment failed, `unpaid` or `paused` when Stripe gave up."""
+        """Another status: `past_due` when a payment failed, `unpaid` or `paused` after Stripe's last retry."""
         return self._updated(name, replace(self.subscriptions[name], status=status))
 
     def cancel(self, *, name: str = "1", at_period_end: bool = False, reason: str = "cancellation_requested") -> Self:
         """The subscription ends now, or is scheduled to end with its period."""
-        sold = self.subscriptions[name]
+        subscription = self.subscriptions[name]
         if at_period_end:
-            return self._updated(name, replace(sold, cancel_at_period_end=True, ended_reason=reason))
-        ended = replace(sold, status="canceled", ended_at=self.at, ended_reason=reason)
+            return self._updated(name, replace(subscription, cancel_at_period_end=True, ended_reason=reason))
+        ended = replace(subscription, status="canceled", ended_at=self.at, ended_reason=reason)
         return self._with_subscription(name, ended).sent("customer.subscription.deleted", self._subscription(ended))
 
     def expire(self, *, name: str = "1") -> Self:
         """The scheduled end arrives."""
-        sold = self.subscriptions[name]
-        customer = replace(self, at=max(self.at, sold.period[1]))
-        return customer.cancel(name=name, reason=sold.ended_reason or "cancellation_requested")
+        subscription = self.subscriptions[name]
+        customer = replace(self, at=max(self.at, subscription.period[1]))
+        return customer.cancel(name=name, reason=subscription.ended_reason or "cancellation_requested")
 
-    # ---- Money that goes back ----
+    # ---- Refunds and disputes ----
 
     def refund(self, minor: int | None = None, *, payment: int = -1) -> Self:
-        """A refund of a payment, in full unless said otherwise."""
+        """A refund of a payment, in full by default."""
         paid = self.payments[payment]
         amount = paid.minor - paid.refunded if minor is None else minor
         given_back = payloads.refund(
@@ -173,48 +177,50 @@ class Customer(Timeline):
         return self.sent("charge.dispute.created", found).sent("charge.dispute.funds_withdrawn", found)
 
     def reinstate(self, minor: int | None = None, *, payment: int = -1) -> Self:
-        """The dispute is won and the money comes back."""
+        """The dispute is won and its money reinstated."""
         found = self._dispute(payment, minor, "won")
         customer = self.sent("charge.dispute.funds_reinstated", found)
         return customer.sent("charge.dispute.closed", found, seconds=1)
 
-    # ---- How the steps are made ----
+    # ---- Helpers ----
 
-    def _with_subscription(self, name: str, sold: Subscribed) -> Self:
-        return replace(self, subscriptions={**self.subscriptions, name: sold})
+    def _with_subscription(self, name: str, subscription: Subscription) -> Self:
+        return replace(self, subscriptions={**self.subscriptions, name: subscription})
 
     def _with_payment(self, payment: int, paid: Paid) -> Self:
         payments = list(self.payments)
         payments[payment] = paid
         return replace(self, payments=tuple(payments))
 
-    def _started(self, name: str, sold: Subscribed, *, born_active: bool) -> Self:
+    def _started(self, name: str, subscription: Subscription, *, born_active: bool) -> Self:
         """Created: at once in its status, or incomplete until the first invoice is paid."""
-        if born_active or sold.status == "trialing":
-            return self._with_subscription(name, sold).sent("customer.subscription.created", self._subscription(sold))
-        waiting = replace(sold, status="incomplete")
+        if born_active or subscription.status == "trialing":
+            return self._with_subscription(name, subscription).sent(
+                "customer.subscription.created", self._subscription(subscription)
+            )
+        waiting = replace(subscription, status="incomplete")
         customer = self.sent("customer.subscription.created", self._subscription(waiting))._with_subscription(
             name, waiting
         )
-        return customer._updated(name, sold, seconds=2)
+        return customer._updated(name, subscription, seconds=2)
 
     def _discounted(self, name: str) -> Self:
-        sold = self.subscriptions[name]
-        found = self._discounts(sold)
+        subscription = self.subscriptions[name]
+        found = self._discounts(subscription)
         return self.sent("customer.discount.created", found[0]) if found else self
 
-    def _updated(self, name: str, sold: Subscribed, seconds: int = 0) -> Self:
-        """The subscription changed, with the old values of what did."""
-        old, new = self._subscription(self.subscriptions[name]), self._subscription(sold)
+    def _updated(self, name: str, subscription: Subscription, seconds: int = 0) -> Self:
+        """An update of the subscription, with the old values of the changed fields."""
+        old, new = self._subscription(self.subscriptions[name]), self._subscription(subscription)
         previous = {key: value for key, value in old.items() if new[key] != value}
-        return self._with_subscription(name, sold).sent("customer.subscription.updated", new, previous, seconds)
+        return self._with_subscription(name, subscription).sent("customer.subscription.updated", new, previous, seconds)
 
     def _invoiced(self, name: str, billing_reason: str, lines: list[Body]) -> Self:
-        """An invoice of a subscription, and its payment if it is for more than nothing."""
-        sold = self.subscriptions[name]
+        """An invoice of a subscription, and its payment if anything is due."""
+        subscription = self.subscriptions[name]
         total = max(0, sum(found["amount"] - discounts_of(found) for found in lines))
         invoice_id = f"in_{self.tag}_{len(self.webhooks) + 1}"
-        about = (sold, billing_reason, lines, total)
+        about = (subscription, billing_reason, lines, total)
         customer = self.sent("invoice.created", self._invoice(invoice_id, *about, None))
         customer = customer.sent("invoice.finalized", customer._invoice(invoice_id, *about, None))
         if total == 0:
@@ -223,7 +229,7 @@ class Customer(Timeline):
             customer, paid = customer._pay(total, customer_id=self.customer_id, invoice_id=invoice_id)
         done = customer._invoice(invoice_id, *about, paid, is_paid=True)
         customer = customer.sent("invoice.paid", done, seconds=3).sent("invoice.payment_succeeded", done, seconds=3)
-        customer = customer._with_subscription(name, replace(sold, latest_invoice=invoice_id))
+        customer = customer._with_subscription(name, replace(subscription, latest_invoice=invoice_id))
         if paid is None or self.shape is Shape.OLD:
             return customer
         return customer.sent("invoice_payment.paid", customer._invoice_payment(invoice_id, paid), seconds=3)
@@ -236,7 +242,7 @@ class Customer(Timeline):
         invoice_id: str | None = None,
         metadata: Mapping[str, str] = payloads.NO_METADATA,
     ) -> tuple[Self, Paid]:
-        """A payment by card: its charge and its intent, which tell the same money."""
+        """A payment by card: its charge and its intent, which are the same money."""
         serial = f"{self.tag}_{len(self.webhooks) + 1}"
         paid = Paid(
             intent_id=f"pi_{serial}",

@@ -1,4 +1,4 @@
-"""What a customer of Stripe is made of: plans, subscriptions as they stand, payments, and the calendar of periods."""
+"""Plans, the current state of subscriptions and payments, and the calendar of billing periods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from processors.stripe.simulation.payloads import Body, Period
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is sold: a price in minor units per interval."""
+    """A price in minor units per interval."""
 
     id: str
     minor: int
@@ -43,8 +43,8 @@ PRO_YEARLY = Plan(id="price_pro_yearly", minor=49000, name="Pro, yearly", interv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subscribed:
-    """A subscription of the customer as it stands."""
+class Subscription:
+    """A subscription in its current state."""
 
     id: str
     plan: Plan
@@ -63,7 +63,7 @@ class Subscribed:
 
     @property
     def per_period(self) -> int:
-        """What one whole period costs, before discounts."""
+        """The price of one whole period in minor units, before discounts."""
         return self.plan.minor * self.quantity
 
     @property
@@ -74,7 +74,7 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paid:
-    """A payment of the customer."""
+    """A payment that succeeded."""
 
     intent_id: str
     charge_id: str
@@ -87,12 +87,12 @@ class Paid:
 
     @property
     def refunded(self) -> int:
-        """What was given back so far."""
+        """The amount refunded so far."""
         return sum(found["amount"] for found in self.refunds)
 
 
 def period_end(start: datetime, plan: Plan) -> datetime:
-    """When a period of the plan that begins at `start` ends; months end on the same day, or on their last."""
+    """The end of a period that begins at `start`: the same day of a later month, or that month's last day."""
     if plan.interval in ("day", "week"):
         return start + timedelta(days=plan.interval_count * (7 if plan.interval == "week" else 1))
     months = start.month - 1 + plan.interval_count * (12 if plan.interval == "year" else 1)
@@ -100,8 +100,8 @@ def period_end(start: datetime, plan: Plan) -> datetime:
     return start.replace(year=year, month=month, day=min(start.day, calendar.monthrange(year, month)[1]))
 
 
-def taken_off(coupon: Body | None, minor: int) -> int:
-    """What a coupon takes off an amount."""
+def discount_on(coupon: Body | None, minor: int) -> int:
+    """The discount of a coupon on an amount, both in minor units."""
     if coupon is None or minor <= 0:
         return 0
     if coupon["percent_off"] is not None:

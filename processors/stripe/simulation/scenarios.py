@@ -1,4 +1,4 @@
-"""Life cycles of Stripe customers to simulate: every webhook that Stripe sends for them, signed by nobody yet."""
+"""Scenarios of Stripe customers: all webhooks that Stripe sends for them, unsigned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A customer of a customer as they stand now, and the resources that Stripe would show of them."""
+"""A simulated customer's current state and webhooks so far, and the resources that Stripe would show for them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fractions import Fraction
 from processors.money import round_minor
 from processors.stripe.simulation import payloads
 from processors.stripe.simulation.payloads import Body, Period, Shape
-from processors.stripe.simulation.plans import Paid, Subscribed, taken_off
+from processors.stripe.simulation.plans import Paid, Subscription, discount_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """One customer so far. `webhooks` are their bodies, in the order in which things happened; `at` is now."""
+    """`webhooks`: the bodies so far, in the order in which things happened. `at`: the current time."""
 
     tag: str
     at: datetime
@@ -23,91 +23,91 @@ class Timeline:
     currency: str = "usd"
     livemode: bool = True
     account: str | None = None
-    visit: Mapping[str, str] = field(default_factory=dict)  # the metadata that names the visit
+    visit: Mapping[str, str] = field(default_factory=dict)  # the metadata that contains the attribution
     webhooks: tuple[bytes, ...] = ()
-    subscriptions: Mapping[str, Subscribed] = field(default_factory=dict)
+    subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
     payments: tuple[Paid, ...] = ()
 
     @property
     def customer_id(self) -> str:
-        """The customer."""
+        """The customer's id."""
         return f"cus_{self.tag}"
 
-    def _subscription(self, sold: Subscribed) -> Body:
+    def _subscription(self, subscription: Subscription) -> Body:
         row = payloads.item(
-            sold.item_id,
-            sold.plan.price(self.currency),
-            subscription=sold.id,
-            quantity=sold.quantity,
-            period=sold.period,
+            subscription.item_id,
+            subscription.plan.price(self.currency),
+            subscription=subscription.id,
+            quantity=subscription.quantity,
+            period=subscription.period,
             shape=self.shape,
         )
         return payloads.subscription(
-            sold.id,
+            subscription.id,
             customer=self.customer_id,
             items=[row],
-            started_at=sold.started_at,
-            period=sold.period,
-            status=sold.status,
+            started_at=subscription.started_at,
+            period=subscription.period,
+            status=subscription.status,
             currency=self.currency,
             shape=self.shape,
-            discounts=self._discounts(sold),
-            metadata=sold.metadata,
-            latest_invoice=sold.latest_invoice,
-            trial_end=sold.trial_end,
-            cancel_at_period_end=sold.cancel_at_period_end,
-            ended_at=sold.ended_at,
-            ended_reason=sold.ended_reason,
-            pause_collection=sold.pause_collection,
+            discounts=self._discounts(subscription),
+            metadata=subscription.metadata,
+            latest_invoice=subscription.latest_invoice,
+            trial_end=subscription.trial_end,
+            cancel_at_period_end=subscription.cancel_at_period_end,
+            ended_at=subscription.ended_at,
+            ended_reason=subscription.ended_reason,
+            pause_collection=subscription.pause_collection,
         )
 
-    def _discounts(self, sold: Subscribed) -> list[Body]:
-        if sold.coupon is None:
+    def _discounts(self, subscription: Subscription) -> list[Body]:
+        if subscription.coupon is None:
             return []
         found = payloads.discount(
-            f"di_{sold.id.removeprefix('sub_')}",
-            sold.coupon,
+            f"di_{subscription.id.removeprefix('sub_')}",
+            subscription.coupon,
             customer=self.customer_id,
-            subscription=sold.id,
-            start=sold.started_at,
+            subscription=subscription.id,
+            start=subscription.started_at,
             shape=self.shape,
         )
         return [found]
 
-    def _lines(self, sold: Subscribed) -> list[Body]:
-        """The line of a whole period; of nothing while on trial."""
-        minor = 0 if sold.status == "trialing" else sold.per_period
-        return [self._line(sold, minor, sold.period)]
+    def _lines(self, subscription: Subscription) -> list[Body]:
+        """The line of a whole period; of 0 while on trial."""
+        minor = 0 if subscription.status == "trialing" else subscription.per_period
+        return [self._line(subscription, minor, subscription.period)]
 
-    def _prorations(self, old: Subscribed, new: Subscribed) -> list[Body]:
-        """What is left of the old period is credited, what is left of it at the new price is billed."""
+    def _prorations(self, old: Subscription, new: Subscription) -> list[Body]:
+        """The rest of the period is credited at the old price and billed at the new one."""
         start, end = old.period
         left = Fraction(int((end - self.at).total_seconds()), int((end - start).total_seconds()))
         rest = (self.at, end)
         credit = self._line(old, -round_minor(old.per_period * left), rest, proration=True)
         return [credit, self._line(new, round_minor(new.per_period * left), rest, proration=True)]
 
-    def _line(self, sold: Subscribed, minor: int, period: Period, *, proration: bool = False) -> Body:
-        found = self._discounts(sold)
-        off = [{"amount": taken_off(sold.coupon, minor), "discount": one["id"]} for one in found]
+    def _line(self, subscription: Subscription, minor: int, period: Period, *, proration: bool = False) -> Body:
+        found = self._discounts(subscription)
+        off = [{"amount": discount_on(subscription.coupon, minor), "discount": one["id"]} for one in found]
         return payloads.line(
             f"il_{self.tag}_{len(self.webhooks)}_{'credit' if minor < 0 else 'due'}",
             minor=minor,
-            priced=sold.plan.price(self.currency),
+            priced=subscription.plan.price(self.currency),
             period=period,
-            quantity=sold.quantity,
-            subscription=sold.id,
-            item_id=sold.item_id,
+            quantity=subscription.quantity,
+            subscription=subscription.id,
+            item_id=subscription.item_id,
             proration=proration,
             shape=self.shape,
             discount_amounts=off,
-            metadata=sold.metadata,
+            metadata=subscription.metadata,
         )
 
     def _invoice(
         self,
         invoice_id: str,
-        sold: Subscribed,
+        subscription: Subscription,
         billing_reason: str,
         lines: list[Body],
         total: int,
@@ -121,15 +121,15 @@ class Timeline:
             lines=lines,
             amount_paid=total if is_paid else 0,
             amount_due=total,
-            subscription=sold.id,
+            subscription=subscription.id,
             billing_reason=billing_reason,
             status="paid" if is_paid else "open",
             currency=self.currency,
             payment_intent=paid.intent_id if paid else None,
             charge=paid.charge_id if paid else None,
             shape=self.shape,
-            discounts=self._discounts(sold),
-            subscription_metadata=sold.metadata,
+            discounts=self._discounts(subscription),
+            subscription_metadata=subscription.metadata,
         )
 
     def _invoice_payment(self, invoice_id: str, paid: Paid) -> Body:
@@ -169,16 +169,18 @@ class Timeline:
         )
 
     def _session(self, name: str) -> Body:
-        sold = self.subscriptions[name]
+        subscription = self.subscriptions[name]
         return payloads.checkout_session(
-            f"cs_{sold.id.removeprefix('sub_')}",
+            f"cs_{subscription.id.removeprefix('sub_')}",
             mode="subscription",
             customer=self.customer_id,
-            minor=0 if sold.status == "trialing" else sold.per_period - taken_off(sold.coupon, sold.per_period),
+            minor=0
+            if subscription.status == "trialing"
+            else subscription.per_period - discount_on(subscription.coupon, subscription.per_period),
             currency=self.currency,
-            payment_status="no_payment_required" if sold.status == "trialing" else "paid",
-            subscription=sold.id,
-            invoice=sold.latest_invoice,
+            payment_status="no_payment_required" if subscription.status == "trialing" else "paid",
+            subscription=subscription.id,
+            invoice=subscription.latest_invoice,
             metadata=self.visit,
         )
 

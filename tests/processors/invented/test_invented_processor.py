@@ -17,8 +17,8 @@ from bridge.settings import load
 from bridge.store import Store, inbox, outbox
 from bridge.store.inbox import InboxStatus
 from bridge.web import create_app
-from bridge.worker.route import route
-from bridge.worker.settle import settle_due
+from bridge.worker.routing import route
+from bridge.worker.settling import settle_due
 from processors.interface import Processor
 
 HERE = Path(__file__).resolve().parent

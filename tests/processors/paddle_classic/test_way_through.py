@@ -15,8 +15,8 @@ from bridge.errors import SettingsError
 from bridge.settings import Settings, load
 from bridge.store import Store, outbox
 from bridge.web import create_app
-from bridge.worker.route import route
-from bridge.worker.settle import settle_due
+from bridge.worker.routing import route
+from bridge.worker.settling import settle_due
 from processors.paddle_classic import processor
 from processors.paddle_classic.simulation.customer import PLANS, PRO, Customer
 

@@ -8,7 +8,7 @@ import pytest
 from iso4217 import Currency
 
 from processors.money import major
-from processors.stripe.currencies import currency_of, money_of
+from processors.stripe.envelope import currency_of, money_of
 
 # docs.stripe.com/currencies names these; everything else has two digits.
 ZERO = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from processors.facts import Coupon, Duration, Ids, Link, Payment, Price, Product, Stage, Status, SubscriptionState
-from processors.stripe import resources
+from processors.stripe import account
 from processors.stripe.simulation.payloads import (
     coupon,
     discount,
@@ -25,20 +25,20 @@ def test_a_price_teaches_its_tiers_and_its_products_name() -> None:
     tiered = {**price("price_1", minor=None, tiers_mode="volume"), "tiers": [{"up_to": None, "unit_amount": 5}]}
     tiered["product"] = {"id": "prod_1", "name": "Pro"}
 
-    found, named = resources.of_price(tiered)
+    found, named = account.of_price(tiered)
 
     assert isinstance(found, Price)
     assert (len(found.tiers), found.name) == (1, "Pro")
     assert named == Product(id="prod_1", name="Pro")
-    assert resources.of_price({}) == ()
+    assert account.of_price({}) == ()
 
 
 def test_a_coupon_teaches_itself() -> None:
-    (found,) = resources.of_coupon(TEN)
+    (found,) = account.of_coupon(TEN)
 
     assert isinstance(found, Coupon)
     assert (found.id, found.duration) == ("TEN", Duration.FOREVER)
-    assert resources.of_coupon({"id": "TEN"}) == ()
+    assert account.of_coupon({"id": "TEN"}) == ()
 
 
 def test_a_subscription_is_a_baseline_with_its_coupons() -> None:
@@ -47,7 +47,7 @@ def test_a_subscription_is_a_baseline_with_its_coupons() -> None:
     taken = discount("di_1", TEN, customer="cus_1", subscription="sub_1", start=AT)
     expanded = {**taken, "source": {"type": "coupon", "coupon": TEN}}
 
-    translation = resources.of_subscription({**found, "discounts": [expanded]}, AT)
+    translation = account.of_subscription({**found, "discounts": [expanded]}, AT)
 
     (state,) = translation.facts
     assert isinstance(state, SubscriptionState)
@@ -57,7 +57,7 @@ def test_a_subscription_is_a_baseline_with_its_coupons() -> None:
         True,
     )
     assert {type(one).__name__ for one in translation.catalog} == {"Coupon", "Discount", "Price"}
-    assert resources.of_subscription({}, AT).reason == "a subscription without an id"
+    assert account.of_subscription({}, AT).reason == "a subscription without an id"
 
 
 def test_an_invoice_payment_joins_payment_invoice_subscription_and_customer() -> None:
@@ -71,7 +71,7 @@ def test_an_invoice_payment_joins_payment_invoice_subscription_and_customer() ->
     )
     found = invoice_payment("inpay_1", invoice="in_1", amount_paid=4900, payment_intent="pi_1")
 
-    link, payment = resources.of_invoice_payment({**found, "invoice": bill}, AT).facts
+    link, payment = account.of_invoice_payment({**found, "invoice": bill}, AT).facts
 
     assert isinstance(link, Link)
     assert isinstance(payment, Payment)
@@ -82,13 +82,13 @@ def test_an_invoice_payment_joins_payment_invoice_subscription_and_customer() ->
 def test_an_invoice_payment_whose_invoice_was_not_expanded_joins_the_two() -> None:
     found = invoice_payment("inpay_1", invoice="in_1", amount_paid=4900, payment_intent="pi_1")
 
-    (link,) = resources.of_invoice_payment(found, AT).facts
+    (link,) = account.of_invoice_payment(found, AT).facts
 
     assert link.ids == Ids(invoice_id="in_1", payment_id="pi_1")
 
 
 def test_an_open_invoice_is_a_link_and_no_money() -> None:
-    (link,) = resources.of_invoice(
+    (link,) = account.of_invoice(
         invoice("in_1", customer="cus_1", lines=[], amount_paid=0, status="open", subscription="sub_1"), AT
     ).facts
 

@@ -1,14 +1,11 @@
-"""Bodies of Paddle events as Paddle writes them: for simulation, the demo and the tests.
+"""Builders of Paddle events and entities, in Paddle's format.
 
-Every builder returns one entity as JSON values whose totals add up; amounts are minor units.
+Each returns one entity as JSON values with consistent totals; amounts are in minor units.
 """
 
-from processors.paddle.simulation.payloads.adjustments import adjustment
-from processors.paddle.simulation.payloads.catalogue import Plan, price, product
-from processors.paddle.simulation.payloads.customers import address, customer
-from processors.paddle.simulation.payloads.envelope import Body, event, stamp
+from processors.paddle.simulation.payloads.entities import Body, Plan, address, customer, event, price, product, stamp
 from processors.paddle.simulation.payloads.subscriptions import subscription
-from processors.paddle.simulation.payloads.transactions import line, transaction
+from processors.paddle.simulation.payloads.transactions import adjustment, line, transaction
 
 __all__ = [
     "Body",

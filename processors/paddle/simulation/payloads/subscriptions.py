@@ -6,9 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from processors.paddle.simulation.payloads.catalogue import Plan, cycle, price, product
-from processors.paddle.simulation.payloads.customers import address_id
-from processors.paddle.simulation.payloads.envelope import Body, period, stamp
+from processors.paddle.simulation.payloads.entities import (
+    Body,
+    Plan,
+    address_id,
+    cycle,
+    period,
+    price,
+    product,
+    stamp,
+)
 
 RESTING = frozenset({"paused", "canceled"})
 
@@ -31,7 +38,7 @@ def subscription(
     canceled_at: datetime | None = None,
     custom_data: Mapping[str, Any] | None = None,
 ) -> Body:
-    """A subscription; its items go on saying active when it is canceled, as Paddle's do."""
+    """A subscription. As at Paddle, its items still say `active` after it was canceled."""
     ends_at = None if status in RESTING else renews_at
     next_billed_at = stamp(ends_at) if scheduled_change is None else None
     body: Body = {
@@ -84,7 +91,7 @@ def _item(
 
 
 def _began_at(plans: Sequence[tuple[Plan, int]], started_at: datetime, ends_at: datetime | None) -> datetime | None:
-    """When the present period began; never before the subscription itself."""
+    """The start of the current period, not before that of the subscription."""
     if ends_at is None or not plans:
         return None
     return max(started_at, ends_at - plans[0][0].period)

@@ -1,4 +1,4 @@
-"""Transactions: lines, and totals that are the sums of the lines."""
+"""Transactions, whose totals are the sums of their lines, and their adjustments."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from processors.paddle.simulation.payloads.catalogue import Plan, price, product
-from processors.paddle.simulation.payloads.customers import address_id
-from processors.paddle.simulation.payloads.envelope import Body, period, stamp
+from processors.paddle.simulation.payloads.entities import Body, Plan, address_id, period, price, product, stamp
 
 PARTS = ("subtotal", "discount", "tax", "total")
 PAID = frozenset({"paid", "completed"})
@@ -47,7 +45,7 @@ def transaction(
     pays_until: datetime | None = None,
     at: datetime,
 ) -> Body:
-    """A transaction whose totals are the sums of its lines. `pays_until`: the end of the period that it pays for."""
+    """A transaction whose totals are the sums of its lines. `pays_until`: the end of the period it pays for."""
     totals = _totals(lines, credit, currency, status)
     return {
         "id": transaction_id,
@@ -87,7 +85,7 @@ def _details(totals: Body, lines: Sequence[Body], status: str) -> Body:
 
 
 def _totals(lines: Sequence[Body], credit: int, currency: str, status: str) -> Body:
-    """The sums of the lines; Paddle's fee and what is earned are known once it is completed."""
+    """The sums of the lines; fee and earnings are known once the transaction is completed."""
     subtotal, discount, tax, total = (sum(int(found["totals"][part]) for found in lines) for part in PARTS)
     due, done = total - credit, status == "completed"
     due_tax = tax * due // total if total else tax
@@ -109,7 +107,7 @@ def _totals(lines: Sequence[Body], credit: int, currency: str, status: str) -> B
 
 
 def _payments(transaction_id: str, totals: Body, at: datetime) -> list[Body]:
-    """The one payment that succeeded; where nothing is due, there is none."""
+    """The one successful payment; none where nothing is due."""
     if int(totals["grand_total"]) <= 0:
         return []
     return [
@@ -123,3 +121,62 @@ def _payments(transaction_id: str, totals: Body, at: datetime) -> list[Body]:
             "captured_at": stamp(at),
         }
     ]
+
+
+def adjustment(
+    adjustment_id: str,
+    *,
+    transaction: str,
+    minor: int,
+    customer: str | None,
+    subscription: str | None,
+    action: str = "refund",
+    status: str = "approved",
+    tax: int = 0,
+    currency: str = "USD",
+    is_full: bool = False,
+    at: datetime,
+) -> Body:
+    """An adjustment of a transaction."""
+    kind = "full" if is_full else "partial"
+    totals = _adjustment_totals(minor, tax, currency)
+    return {
+        "id": adjustment_id,
+        "action": action,
+        "type": kind,
+        "status": status,
+        "transaction_id": transaction,
+        "subscription_id": subscription,
+        "customer_id": customer,
+        "currency_code": currency,
+        "reason": "requested_by_customer",
+        "credit_applied_to_balance": None,
+        "items": [_adjustment_item(adjustment_id, transaction, kind, totals)],
+        "totals": totals,
+        "payout_totals": {**totals, "chargeback_fee": None},
+        "created_at": stamp(at),
+        "updated_at": stamp(at),
+    }
+
+
+def _adjustment_totals(minor: int, tax: int, currency: str) -> Body:
+    return {
+        "subtotal": str(minor - tax),
+        "tax": str(tax),
+        "total": str(minor),
+        "fee": "0",
+        "retained_fee": "0",
+        "earnings": str(minor - tax),
+        "currency_code": currency,
+    }
+
+
+def _adjustment_item(adjustment_id: str, transaction: str, kind: str, totals: Body) -> Body:
+    return {
+        "id": adjustment_id.replace("adj_", "adjitm_", 1),
+        "item_id": f"txnitm_{transaction}",
+        "type": kind,
+        "amount": totals["total"],
+        "proration": None,
+        "totals": {part: totals[part] for part in ("subtotal", "tax", "total")},
+    }

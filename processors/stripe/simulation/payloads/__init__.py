@@ -1,9 +1,9 @@
-"""Bodies of Stripe events as Stripe writes them, in old and present shapes: for simulation, the demo and the tests.
+"""Builders of Stripe events and resources, in old and current API versions.
 
-Every builder takes keyword arguments, returns one resource as JSON values, and knows nothing of the others.
+Each takes keyword arguments and returns one resource as JSON values.
 """
 
-from processors.stripe.simulation.payloads.catalogue import coupon, discount, plan_of, price, product
+from processors.stripe.simulation.payloads.catalog import coupon, discount, plan_of, price, product
 from processors.stripe.simulation.payloads.envelope import NO_METADATA, Body, Period, Shape, event, listed, unix
 from processors.stripe.simulation.payloads.invoices import invoice, invoice_payment, line
 from processors.stripe.simulation.payloads.payments import (

@@ -1,4 +1,4 @@
-"""The event around a resource, and what all resources are written with: dates, lists, the shape of a version."""
+"""The event around a resource, and its dates, lists and API versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_METADATA: Mapping[str, str] = {}
 
 
 class Shape(StrEnum):
-    """In which version's shape an event is rendered."""
+    """The API version in whose format an event is built."""
 
     OLD = "2022-08-01"  # as from 2020 to 2024
     BASIL = "2025-06-30.basil"
@@ -32,7 +32,7 @@ def event(
     livemode: bool = True,
     account: str | None = None,
 ) -> bytes:
-    """The whole event, as it is posted."""
+    """The whole event, as posted."""
     data: Body = {"object": {**found, "livemode": livemode}}
     if previous is not None:
         data["previous_attributes"] = previous
@@ -53,7 +53,7 @@ def event(
 
 
 def unix(moment: datetime | None) -> int | None:
-    """Whole Unix seconds, as Stripe dates everything."""
+    """Whole Unix seconds, Stripe's format of dates."""
     return None if moment is None else int(moment.timestamp())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from processors.stripe.simulation.payloads.catalogue import plan_of
+from processors.stripe.simulation.payloads.catalog import plan_of
 from processors.stripe.simulation.payloads.envelope import NO_METADATA, Body, Period, Shape, listed, unix
 
 
@@ -78,7 +78,7 @@ def invoice(
     paid_out_of_band: bool = False,
     has_more: bool = False,
 ) -> Body:
-    """An invoice. Only the old shape names the payment, and the subscription at its top."""
+    """An invoice. Only the old format names the payment, and the subscription at the top level."""
     due = amount_paid if amount_due is None else amount_due
     body: Body = {
         "id": invoice_id,
@@ -124,7 +124,7 @@ def invoice_payment(
     payment_record: str | None = None,
     currency: str = "usd",
 ) -> Body:
-    """One payment on an invoice; since basil."""
+    """One payment on an invoice (since basil)."""
     named = {"payment_intent": payment_intent, "charge": charge, "payment_record": payment_record}
     kind = next((name for name, stated in named.items() if stated), "payment_intent")
     return {

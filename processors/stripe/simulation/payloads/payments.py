@@ -25,7 +25,7 @@ def charge(
     shape: Shape = Shape.CLOVER,
     metadata: Mapping[str, str] = NO_METADATA,
 ) -> Body:
-    """A charge. Only the old shape tells its invoice and lists its refunds."""
+    """A charge. Only the old format names its invoice and lists its refunds."""
     taken = minor if amount_captured is None else amount_captured
     body: Body = {
         "id": charge_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from processors.stripe.simulation.payloads.catalogue import plan_of
+from processors.stripe.simulation.payloads.catalog import plan_of
 from processors.stripe.simulation.payloads.envelope import NO_METADATA, Body, Period, Shape, listed, unix
 
 
@@ -20,7 +20,7 @@ def item(
     discounts: Sequence[Body | str] = (),
     current_trial: Body | None = None,
 ) -> Body:
-    """A subscription item. Since basil the billing period stands here."""
+    """A subscription item, with the billing period since basil."""
     dated = {"current_period_start": unix(period[0]), "current_period_end": unix(period[1])}
     return {
         "id": item_id,
@@ -56,7 +56,7 @@ def subscription(
     ended_reason: str | None = None,
     pause_collection: Body | None = None,
 ) -> Body:
-    """A subscription. `discounts` are whole objects; the shape decides what is shown of them."""
+    """A subscription. `discounts` are whole objects; the API version decides how much of them it contains."""
     body: Body = {
         "id": subscription_id,
         "object": "subscription",
@@ -83,7 +83,7 @@ def subscription(
 
 
 def _old_subscription(body: Body, items: Sequence[Body], period: Period, discounts: Sequence[Body]) -> Body:
-    """What stood on the subscription itself before basil."""
+    """The fields that the subscription itself had before basil."""
     only = items[0] if len(items) == 1 else None
     return {
         "current_period_start": unix(period[0]),

@@ -23,7 +23,7 @@ def price(
     transform_quantity: Body | None = None,
     tax_behavior: str = "unspecified",
 ) -> Body:
-    """A price; `interval` None: one-time. Tiers are never in it, as in every webhook since 2020-08-27."""
+    """A price; `interval` None: one-time. Without tiers, as in every webhook since 2020-08-27."""
     recurring = {"interval": interval, "interval_count": interval_count, "usage_type": usage_type, "meter": None}
     return {
         "id": price_id,
@@ -46,7 +46,7 @@ def price(
 
 
 def plan_of(priced: Body) -> Body | None:
-    """The older plan that stands beside a recurring price."""
+    """The legacy plan object of a recurring price."""
     recurring = priced["recurring"]
     if recurring is None:
         return None
@@ -108,7 +108,7 @@ def discount(
     end: datetime | None = None,
     shape: Shape = Shape.CLOVER,
 ) -> Body:
-    """A discount. Since clover it names its coupon's id only."""
+    """A discount. Since clover it contains only the coupon's id."""
     source: Body = {"source": {"type": "coupon", "coupon": taken["id"]}}
     return {
         "id": discount_id,
