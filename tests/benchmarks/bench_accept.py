@@ -1,4 +1,4 @@
-"""How fast webhooks are acknowledged once they are on disk, beside a bare Flask route under the same gunicorn.
+"""How fast webhooks are stored and acknowledged, compared with a bare Flask route under the same gunicorn.
 
 python tests/benchmarks/bench_accept.py [--events 10000] [--connections 32] [--web 2] [--peers]
 """
@@ -12,56 +12,56 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import peers
-from load import BARE, ROOT, WARM, Measured, ingest, memory, post, postgres, requests, started
-from table import Row, show
+from load import BARE, ROOT, WARM, LoadResult, ingest, memory, post, postgres, requests, running_server
+from table import Row, print_table
 
 from bridge.store import inbox, open_store
 
 GUNICORN = ("gunicorn", "-c", str(ROOT / "config" / "gunicorn.conf.py"))
 ROUNDS = 3
-PLAIN = "the usual handler: proves it, tells Pulsora, answers; stores nothing"
+STATELESS = "the usual handler: verifies it, sends it to Pulsora, responds; stores nothing"
 
 
-def measured(events: int, connections: int, web: int) -> list[Row]:
-    """Each alone on the machine, in turn and three times; of each the run whose rate is in the middle."""
-    asked = (events, connections, web)
-    rounds = [[found for way in (_bare, _sqlite, _postgresql) for found in way(*asked)] for _ in range(ROUNDS)]
+def measure(events: int, connections: int, web: int) -> list[Row]:
+    """Runs each alone, in turn, three times. Returns the run with the median rate of each."""
+    options = (events, connections, web)
+    rounds = [[found for way in (_bare, _sqlite, _postgresql) for found in way(*options)] for _ in range(ROUNDS)]
     rows = [sorted(runs, key=lambda run: run.rate or 0)[ROUNDS // 2] for runs in zip(*rounds, strict=True)]
-    return [rows[0], _plain(*asked), *rows[1:]]
+    return [rows[0], _stateless(*options), *rows[1:]]
 
 
-def _bare(*asked: int) -> list[Row]:
+def _bare(*options: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
-        return [_posted("bare:app", Path(name), *asked)[0].row(BARE)]
+        return [_posted("bare_flask:app", Path(name), *options)[0].row(BARE)]
 
 
-def _plain(*asked: int) -> Row:
+def _stateless(*options: int) -> Row:
     with tempfile.TemporaryDirectory() as name, ingest() as (endpoint, _):
-        return _posted("plain:app", Path(name), *asked, PULSORA_ENDPOINT=endpoint)[0].row(PLAIN, BARE)
+        return _posted("stateless_handler:app", Path(name), *options, PULSORA_ENDPOINT=endpoint)[0].row(STATELESS, BARE)
 
 
-def _sqlite(*asked: int) -> list[Row]:
+def _sqlite(*options: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
-        return [_durable("SQLite", f"sqlite:///{name}/bridge.db", Path(name), *asked)]
+        return [_durable("SQLite", f"sqlite:///{name}/bridge.db", Path(name), *options)]
 
 
-def _postgresql(*asked: int) -> list[Row]:
+def _postgresql(*options: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name, postgres() as url:
-        return [_durable("PostgreSQL", url, Path(name), *asked)] if url else []
+        return [_durable("PostgreSQL", url, Path(name), *options)] if url else []
 
 
 def with_peers(events: int, connections: int, web: int) -> list[Row]:
-    """The same, and after them what other software does with a webhook, as far as it can be installed."""
-    rows = measured(events, connections, web)
+    """The same, followed by other software, where it can be installed."""
+    rows = measure(events, connections, web)
     with tempfile.TemporaryDirectory() as name:
-        return rows + peers.measured(Path(name), events, connections, web)
+        return rows + peers.measure(Path(name), events, connections, web)
 
 
-def _posted(app: str, folder: Path, events: int, connections: int, web: int, **environ: str) -> tuple[Measured, str]:
-    with started([*GUNICORN, app], folder, WEB_WORKERS=str(web), **environ) as port:
+def _posted(app: str, folder: Path, events: int, connections: int, web: int, **environ: str) -> tuple[LoadResult, str]:
+    with running_server([*GUNICORN, app], folder, WEB_WORKERS=str(web), **environ) as port:
         post(port, requests(WARM, "warm"), connections)
         found = post(port, requests(events, "evt"), connections)
-        return found, f"{max(memory(port).values()):.0f} MB a process"
+        return found, f"{max(memory(port).values()):.0f} MB per process"
 
 
 def _durable(dialect: str, url: str, folder: Path, events: int, connections: int, web: int) -> Row:
@@ -76,15 +76,15 @@ def _durable(dialect: str, url: str, folder: Path, events: int, connections: int
 
 
 def main(args: Sequence[str]) -> None:
-    """Measures, and prints the table."""
+    """Measures and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--web", type=int, default=2, help="web processes")
     parser.add_argument("--peers", action="store_true", help="install and measure other software too")
-    asked = parser.parse_args(args)
-    found = with_peers if asked.peers else measured
-    show(found(asked.events, asked.connections, asked.web))
+    options = parser.parse_args(args)
+    found = with_peers if options.peers else measure
+    print_table(found(options.events, options.connections, options.web))
 
 
 if __name__ == "__main__":

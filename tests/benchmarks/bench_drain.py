@@ -1,8 +1,8 @@
-"""How fast the outbox drains, beside a bare loop of `requests` with as many threads against the same ingest.
+"""How fast the outbox is sent, compared with a bare loop of `requests` with as many threads to the same endpoint.
 
     python tests/benchmarks/bench_drain.py [--events 5000] [--threads 8] [--url sqlite:///bench.db]
 
-The ingest is the stand-in in a process of its own, on this machine, so it takes its share of the processors too.
+The endpoint is the fake Pulsora in its own process on this machine, so it uses some of the processor time.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ import structlog
 
 from bridge.ledger.events import EventType, RevenueEvent
 from bridge.sandbox.fake_pulsora import FakePulsora
-from bridge.sender import contract
+from bridge.sender import payload
 from bridge.sender.destinations import Destination
-from bridge.sender.drain import Drain
+from bridge.sender.dispatcher import Drain
 from bridge.store import Store, open_store, outbox
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 
@@ -38,30 +38,30 @@ TOKEN = "sec_bench_fake"
 
 
 def main() -> None:
-    """Runs both, and prints rates and their ratio."""
-    asked = _asked()
-    # As in service: the lines are made, at level info, and go to a file.
+    """Runs both, and prints the rates and their ratio."""
+    options = _options()
+    # As in production: lines are formatted at level info and written to a file.
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         processors=[structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()],
         logger_factory=structlog.WriteLoggerFactory(file=Path("/dev/null").open("w")),  # noqa: SIM115
     )
-    bodies = [contract.dump(_event(number)) for number in range(asked.events)]
+    bodies = [payload.dump(_event(number)) for number in range(options.events)]
     with _ingest() as endpoint, tempfile.TemporaryDirectory() as folder:
-        bare = _timed(lambda: _bare(endpoint, bodies, asked.threads))
-        store = open_store(asked.url or f"sqlite:///{folder}/bench.db")
+        bare = _timed(lambda: _bare(endpoint, bodies, options.threads))
+        store = open_store(options.url or f"sqlite:///{folder}/bench.db")
         store.migrate()
         _fill(store, bodies)
-        drained = _timed(lambda: _drain(store, endpoint, asked.threads))
+        drained = _timed(lambda: _drain(store, endpoint, options.threads))
         store.close()
     sys.stdout.write(
-        f"bare requests loop  {asked.events / bare:8.0f} events/s\n"
-        f"drain               {asked.events / drained:8.0f} events/s\n"
+        f"bare requests loop  {options.events / bare:8.0f} events/s\n"
+        f"drain               {options.events / drained:8.0f} events/s\n"
         f"ratio               {bare / drained:8.2f}\n"
     )
 
 
-def _asked() -> argparse.Namespace:
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=5000)
     parser.add_argument("--threads", type=int, default=8)
@@ -76,7 +76,7 @@ def _bare(endpoint: str, bodies: list[str], threads: int) -> None:
         if not hasattr(mine, "session"):
             mine.session = requests.Session()
         headers = {"X-API-Token": TOKEN, "Content-Type": "application/json"}
-        assert mine.session.post(endpoint, data=contract.body(body, TOKEN), headers=headers, timeout=10).ok
+        assert mine.session.post(endpoint, data=payload.body(body, TOKEN), headers=headers, timeout=10).ok
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(post, bodies))
@@ -141,27 +141,27 @@ def _event(number: int) -> RevenueEvent:
 @contextmanager
 def _ingest() -> Iterator[str]:
     context = get_context("spawn")
-    told: Queue[str] = context.Queue()  # type: ignore[assignment]  # the two queues are used alike
+    endpoints: Queue[str] = context.Queue()  # type: ignore[assignment]  # used like queue.Queue
     stop = context.Event()
-    process = context.Process(target=_serve, args=(told, stop), daemon=True)
+    process = context.Process(target=_serve, args=(endpoints, stop), daemon=True)
     process.start()
     try:
-        yield told.get(timeout=30)
+        yield endpoints.get(timeout=30)
     finally:
         stop.set()
         process.join(10)
 
 
-def _serve(told: Queue[str], stop: Event) -> None:
+def _serve(endpoints: Queue[str], stop: Event) -> None:
     with FakePulsora(TOKEN) as pulsora:
-        told.put(pulsora.endpoint)
+        endpoints.put(pulsora.endpoint)
         stop.wait()
 
 
-def _timed(act: object) -> float:
-    started = time.perf_counter()
-    act()  # type: ignore[operator]
-    return time.perf_counter() - started
+def _timed(action: object) -> float:
+    running_server = time.perf_counter()
+    action()  # type: ignore[operator]
+    return time.perf_counter() - running_server
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What a long history and a backlog cost: acknowledging, settling, start-up and size beside a short history (SQLite).
+"""The cost of a long history and of a backlog, compared with a short history (SQLite).
 
     python tests/benchmarks/bench_history.py [--stored 1000000] [--waiting 10000] [--events 5000]
 
-A million stored events take about 5 GB of disk for the time of the run.
+A million stored events take about 5 GB of disk during the run.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from bench_pipeline import delivered
-from load import ROOT, Measured, fill, post, requests, started
-from table import Row, show
+from bench_pipeline import measure_delivery
+from load import ROOT, LoadResult, fill, post, requests, running_server
+from table import Row, print_table
 
 from bridge.store import Store, open_store, outbox
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 
 GUNICORN = ("gunicorn", "-c", str(ROOT / "config" / "gunicorn.conf.py"), "wsgi:app")
 SHORT = 10_000
-LIVED = 1000  # events that really go the whole way; a longer history is these again under other ids
+SEEDED = 1000  # events that are processed for real; a longer history repeats them under other ids
 WARM = 500
 NUMBERS = "WITH RECURSIVE k(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < {}) "
-AGAIN = {  # of each table: what of a row becomes another row's
+COPIED_COLUMNS = {  # by table: the columns that differ in the copies of a row
     "inbox": {"id": "id + n * {size}", "event_id": "event_id || '_' || n", "stream_id": "stream_id || '_' || n"},
     "bodies": {"inbox_id": "inbox_id + n * {size}"},
     "streams": {"stream_id": "stream_id || '_' || n"},
@@ -46,74 +46,79 @@ AGAIN = {  # of each table: what of a row becomes another row's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What one history came to. `bytes_each`: of disk, for an event with all that it left behind."""
+class HistoryFigures:
+    """The figures of one history. `bytes_per_event`: disk space per event, with all rows it caused."""
 
-    acknowledged: Measured
-    settled: float
-    start_up: float
-    bytes_each: float
+    acknowledged: LoadResult
+    settled_rate: float
+    startup_seconds: float
+    bytes_per_event: float
 
 
-def measured(stored: int, waiting: int, events: int) -> list[Row]:
+def measure(stored: int, waiting: int, events: int) -> list[Row]:
     """A short history, a long one, and a short one with a backlog."""
     with tempfile.TemporaryDirectory() as name:
-        short = _found(Path(name) / "short", SHORT, 0, events)
-        waits = _found(Path(name) / "waits", SHORT, waiting, events)
-        rows = [*_rows(f"{SHORT:,} stored", short), *_rows(f"{SHORT:,} stored, {waiting:,} waiting", waits, short)]
+        short = _measure(Path(name) / "short", SHORT, 0, events)
+        latencies = _measure(Path(name) / "waits", SHORT, waiting, events)
+        rows = [*_rows(f"{SHORT:,} stored", short), *_rows(f"{SHORT:,} stored, {waiting:,} waiting", latencies, short)]
         if stored > SHORT:
-            long = _found(Path(name) / "long", stored, 0, events)
+            long = _measure(Path(name) / "long", stored, 0, events)
             rows += _rows(f"{stored:,} stored", long, short)
     return rows
 
 
-def _rows(name: str, found: Found, beside: Found | None = None) -> list[Row]:
-    told, base = found.acknowledged, f"{SHORT:,} stored"
+def _rows(name: str, found: HistoryFigures, baseline: HistoryFigures | None = None) -> list[Row]:
+    load, base = found.acknowledged, f"{SHORT:,} stored"
     return [
         Row(
             name=f"acknowledging: {name}",
-            rate=told.rate,
-            p50=told.wait(0.5),
-            p99=told.wait(0.99),
-            errors=told.errors,
-            beside=f"acknowledging: {base}" if beside else None,
-            note=f"ready after {found.start_up:.2f} s, {found.bytes_each / 1000:.1f} kB an event",
+            rate=load.rate,
+            p50=load.latency(0.5),
+            p99=load.latency(0.99),
+            errors=load.errors,
+            baseline=f"acknowledging: {base}" if baseline else None,
+            note=f"started in {found.startup_seconds:.2f} s, {found.bytes_per_event / 1000:.1f} kB per event",
         ),
         Row(
             name=f"settling and sending: {name}",
-            rate=found.settled,
-            beside=f"settling and sending: {base}" if beside else None,
+            rate=found.settled_rate,
+            baseline=f"settling and sending: {base}" if baseline else None,
         ),
     ]
 
 
-def _found(folder: Path, stored: int, waiting: int, events: int) -> Found:
+def _measure(folder: Path, stored: int, waiting: int, events: int) -> HistoryFigures:
     folder.mkdir()
     url = f"sqlite:///{folder / 'bridge.db'}"
     store = open_store(url)
     store.migrate()
-    fill(store, LIVED, "old")
-    delivered(store, url, folder, LIVED)
-    _live_again(folder / "bridge.db", stored // LIVED)
-    for start in range(0, waiting, LIVED):
-        _wait_for(store, range(start, start + LIVED))
+    fill(store, SEEDED, "old")
+    measure_delivery(store, url, folder, SEEDED)
+    _multiply(folder / "bridge.db", stored // SEEDED)
+    for start in range(0, waiting, SEEDED):
+        _add_waiting(store, range(start, start + SEEDED))
     size = (folder / "bridge.db").stat().st_size
-    began = time.monotonic()
-    with started(GUNICORN, folder, DATABASE_URL=url, WEB_WORKERS="2") as port:
-        start_up = time.monotonic() - began
+    start = time.monotonic()
+    with running_server(GUNICORN, folder, DATABASE_URL=url, WEB_WORKERS="2") as port:
+        startup_seconds = time.monotonic() - start
         post(port, requests(WARM, "warm"))
         acknowledged = post(port, requests(events, "evt"))
-    settled, _ = delivered(store, url, folder, WARM + events)
+    settled_rate, _ = measure_delivery(store, url, folder, WARM + events)
     store.close()
-    return Found(acknowledged=acknowledged, settled=settled, start_up=start_up, bytes_each=size / (stored + waiting))
+    return HistoryFigures(
+        acknowledged=acknowledged,
+        settled_rate=settled_rate,
+        startup_seconds=startup_seconds,
+        bytes_per_event=size / (stored + waiting),
+    )
 
 
-def _live_again(database: Path, times: int) -> None:
+def _multiply(database: Path, times: int) -> None:
     """Multiplies what the events that were lived have left behind."""
     with closing(sqlite3.connect(database)) as connection:
-        for table, changes in AGAIN.items():
+        for table, changes in COPIED_COLUMNS.items():
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-            values = ", ".join(changes.get(column, f"t.{column}").format(size=LIVED) for column in columns)
+            values = ", ".join(changes.get(column, f"t.{column}").format(size=SEEDED) for column in columns)
             names = ", ".join(columns)
             numbers = NUMBERS.format(times - 1)
             if times > 1:
@@ -122,7 +127,7 @@ def _live_again(database: Path, times: int) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _wait_for(store: Store, numbers: range) -> None:
+def _add_waiting(store: Store, numbers: range) -> None:
     now = datetime.now(UTC)
     with store.transaction() as tx:
         outbox.add(
@@ -140,13 +145,13 @@ def _wait_for(store: Store, numbers: range) -> None:
 
 
 def main(args: Sequence[str]) -> None:
-    """Measures, and prints the table."""
+    """Measures and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stored", type=int, default=1_000_000)
     parser.add_argument("--waiting", type=int, default=10_000)
     parser.add_argument("--events", type=int, default=5000)
-    asked = parser.parse_args(args)
-    show(measured(asked.stored, asked.waiting, asked.events))
+    options = parser.parse_args(args)
+    print_table(measure(options.stored, options.waiting, options.events))
 
 
 if __name__ == "__main__":

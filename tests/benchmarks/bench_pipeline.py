@@ -1,4 +1,4 @@
-"""How many revenue events a second one worker brings from the inbox to an ingest on this machine, and in what memory.
+"""How many revenue events per second one worker takes from the inbox to an endpoint on this machine, and its memory.
 
 python tests/benchmarks/bench_pipeline.py [--events 10000]
 """
@@ -14,8 +14,8 @@ from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import psutil
-from load import fill, ingest, postgres, started_worker
-from table import Row, show
+from load import fill, ingest, postgres, running_worker
+from table import Row, print_table
 
 from bridge.store import Store, leases, open_store, outbox
 from bridge.store.outbox import DeliveryStatus
@@ -24,8 +24,8 @@ PATIENCE_SECONDS = 600
 ROUNDS = 3
 
 
-def measured(events: int) -> list[Row]:
-    """From a full inbox to the last arrival, each alone, in turn and three times; of each the run in the middle."""
+def measure(events: int) -> list[Row]:
+    """From a full inbox to the last arrival. Runs each alone, in turn, three times. Returns the median run of each."""
     rounds = [[found for way in (_sqlite, _postgresql) for found in way(events)] for _ in range(ROUNDS)]
     return [sorted(runs, key=lambda run: run.rate or 0)[ROUNDS // 2] for runs in zip(*rounds, strict=True)]
 
@@ -45,32 +45,32 @@ def _row(dialect: str, url: str, events: int) -> Row:
     store.migrate()
     fill(store, events, "evt")
     with tempfile.TemporaryDirectory() as name:
-        rate, note = delivered(store, url, Path(name), events)
+        rate, note = measure_delivery(store, url, Path(name), events)
     store.close()
     return Row(name=f"inbox to delivered, one worker: {dialect}", rate=rate, note=note)
 
 
-def delivered(store: Store, url: str, folder: Path, events: int) -> tuple[float, str]:
-    """The rate at which a worker delivers so many waiting events, and its memory halfway and at the end."""
+def measure_delivery(store: Store, url: str, folder: Path, events: int) -> tuple[float, str]:
+    """The rate at which a worker delivers the waiting events, and its memory halfway and at the end."""
     with store.reading() as tx:
         before = outbox.counts(tx).get(("stripe", DeliveryStatus.DELIVERED), 0)
     with (
         ingest() as (endpoint, arrived),
-        started_worker(folder, DATABASE_URL=url, PULSORA_ENDPOINT=endpoint) as process,
+        running_worker(folder, DATABASE_URL=url, PULSORA_ENDPOINT=endpoint) as process,
     ):
-        _await_beat(store)
-        began = time.monotonic()
+        _await_heartbeat(store)
+        start = time.monotonic()
         _await_arrivals(arrived, events // 2)
         halfway = psutil.Process(process.pid).memory_info().rss / 1e6
         _await_arrivals(arrived, events)
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - start
         _await_records(store, before + events)
         at_end = psutil.Process(process.pid).memory_info().rss / 1e6
     return events / seconds, f"{halfway:.0f} MB halfway, {at_end:.0f} MB at the end"
 
 
-def _await_beat(store: Store) -> None:
-    """Until the worker gives its first sign of life."""
+def _await_heartbeat(store: Store) -> None:
+    """Waits for the worker's first heartbeat."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         with store.reading() as tx:
@@ -94,14 +94,14 @@ def _await_records(store: Store, events: int) -> None:
         if found.get(("stripe", DeliveryStatus.DELIVERED)) == events:
             return
         time.sleep(0.2)
-    raise AssertionError(f"{events} were to be delivered, there are {found}")
+    raise AssertionError(f"{events} deliveries expected, found {found}")
 
 
 def main(args: Sequence[str]) -> None:
-    """Measures, and prints the table."""
+    """Measures and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=10_000)
-    show(measured(parser.parse_args(args).events))
+    print_table(measure(parser.parse_args(args).events))
 
 
 if __name__ == "__main__":

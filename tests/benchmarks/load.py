@@ -1,4 +1,4 @@
-"""A load of webhooks: prepared beforehand, posted over many connections by one cheap thread, each answer looked at."""
+"""A load of webhooks, prepared in advance, posted over many connections by one thread that checks each response."""
 
 from __future__ import annotations
 
@@ -48,38 +48,38 @@ LENGTH = re.compile(rb"^Content-Length: *(\d+)\r$", re.IGNORECASE | re.MULTILINE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What a load came to. Waits in seconds."""
+class LoadResult:
+    """The result of a load. Latencies in seconds."""
 
     count: int
     errors: int
     seconds: float
-    waits: Sequence[float]
+    latencies: Sequence[float]
 
     @property
     def rate(self) -> float:
-        """Good answers a second."""
+        """Successful responses per second."""
         return self.count / self.seconds
 
-    def wait(self, share: float) -> float:
-        """Milliseconds that this share of all requests stayed below."""
-        return sorted(self.waits)[min(int(len(self.waits) * share), len(self.waits) - 1)] * 1000
+    def latency(self, share: float) -> float:
+        """The latency below which this share of all requests lies, in milliseconds."""
+        return sorted(self.latencies)[min(int(len(self.latencies) * share), len(self.latencies) - 1)] * 1000
 
-    def row(self, name: str, beside: str | None = None, note: str = "") -> Row:
-        """Its line in the table."""
+    def row(self, name: str, baseline: str | None = None, note: str = "") -> Row:
+        """The row in the table."""
         return Row(
             name=name,
             rate=self.rate,
-            p50=self.wait(0.5),
-            p99=self.wait(0.99),
+            p50=self.latency(0.5),
+            p99=self.latency(0.99),
             errors=self.errors,
-            beside=beside,
+            baseline=baseline,
             note=note,
         )
 
 
 def webhook(number: int, tag: str, size: int = BYTES, kind: str = "charge.succeeded") -> bytes:
-    """A charge by a customer of its own, with its visit: it becomes one revenue event. As large as real ones are."""
+    """A charge by a new customer, with its visit: it results in one revenue event. As large as a real one."""
     now, name = int(time.time()), f"{tag}{number}"
     charge = {
         "id": f"ch_{name}", "object": "charge", "amount": 2900, "amount_captured": 2900, "amount_refunded": 0,
@@ -100,7 +100,7 @@ def webhook(number: int, tag: str, size: int = BYTES, kind: str = "charge.succee
 def requests(
     count: int, tag: str, size: int = BYTES, *, path: str = "/webhooks/stripe", kind: str = "charge.succeeded"
 ) -> list[bytes]:
-    """So many signed requests to the path, each of another event of this type."""
+    """`count` signed requests to the path, each with another event of this type."""
     sign, now = processors()["stripe"].sign, datetime.now(UTC)
     return [_request(sign(webhook(number, tag, size, kind), SECRET, now), path) for number in range(count)]
 
@@ -112,29 +112,31 @@ def _request(signed: object, path: str) -> bytes:
     return head.encode() + body
 
 
-def post(port: int, prepared: Sequence[bytes], connections: int = 32) -> Measured:
-    """Posts all of them over so many connections at once, as fast as they are answered."""
-    selector, waiting, waits, errors = selectors.DefaultSelector(), iter(prepared), [], 0
-    began = time.perf_counter()
+def post(port: int, prepared: Sequence[bytes], connections: int = 32) -> LoadResult:
+    """Posts all of them over `connections` connections, as fast as responses arrive."""
+    selector, waiting, latencies, errors = selectors.DefaultSelector(), iter(prepared), [], 0
+    start = time.perf_counter()
     for _ in range(connections):
         connection = socket.create_connection(("127.0.0.1", port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _next(selector, connection, waiting, is_new=True)
     while selector.get_map():
         for key, _ in selector.select():
-            connection, (since, answer) = key.fileobj, key.data
+            connection, (since, response) = key.fileobj, key.data
             more = connection.recv(65536)  # type: ignore[union-attr]
-            answer += more
-            if more and not _is_whole(answer):
+            response += more
+            if more and not _is_whole(response):
                 continue
-            waits.append(time.perf_counter() - since)
-            errors += not answer.startswith(b"HTTP/1.1 200")
+            latencies.append(time.perf_counter() - since)
+            errors += not response.startswith(b"HTTP/1.1 200")
             _next(selector, connection, waiting)  # type: ignore[arg-type]
-    return Measured(count=len(prepared) - errors, errors=errors, seconds=time.perf_counter() - began, waits=waits)
+    return LoadResult(
+        count=len(prepared) - errors, errors=errors, seconds=time.perf_counter() - start, latencies=latencies
+    )
 
 
-def _is_whole(answer: bytearray) -> bool:
-    head, _, body = answer.partition(b"\r\n\r\n")  # they may come apart
+def _is_whole(response: bytearray) -> bool:
+    head, _, body = response.partition(b"\r\n\r\n")  # headers and body may arrive separately
     length = LENGTH.search(head + b"\r")
     return length is not None and len(body) >= int(length[1])
 
@@ -154,10 +156,10 @@ def _next(
 
 
 @contextmanager
-def started(
+def running_server(
     command: Sequence[str], folder: Path, *, program: Sequence[str] = (sys.executable, "-m"), **environ: str
 ) -> Iterator[int]:
-    """A server on a free port, in a process group that is gone afterwards; its port."""
+    """Runs a server on a free port in its own process group. Yields the port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -182,7 +184,7 @@ def started(
 
 
 def memory(port: int) -> Mapping[str, float]:
-    """Megabytes resident of the processes whose group serves the port, by what they do."""
+    """Resident megabytes of the processes whose group serves the port, by process id."""
     found: dict[str, float] = {}
     for connection in psutil.net_connections("tcp"):
         if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
@@ -205,15 +207,15 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def fill(store: Store, count: int, tag: str) -> None:
-    """Stores so many events as the web would."""
+    """Stores `count` events as the web process does."""
     now = datetime.now(UTC)
     for start in range(0, count, 500):
-        rows = [_arrival(number, tag, now) for number in range(start, min(start + 500, count))]
+        rows = [_webhook_row(number, tag, now) for number in range(start, min(start + 500, count))]
         with store.transaction() as tx:
-            inbox.store(tx, [inbox.ready(row) for row in rows])
+            inbox.insert_new(tx, [inbox.encode_row(row) for row in rows])
 
 
-def _arrival(number: int, tag: str, now: datetime) -> NewWebhook:
+def _webhook_row(number: int, tag: str, now: datetime) -> NewWebhook:
     return NewWebhook(
         source="stripe", account=None, livemode=True, event_id=f"evt_{tag}{number}", type="charge.succeeded",
         created_at=now, received_at=now, body=webhook(number, tag),
@@ -221,8 +223,8 @@ def _arrival(number: int, tag: str, now: datetime) -> NewWebhook:
 
 
 @contextmanager
-def started_worker(folder: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker in a process group that is gone afterwards."""
+def running_worker(folder: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a worker in its own process group."""
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | SETTINGS | environ
     with (folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(
@@ -239,30 +241,30 @@ def started_worker(folder: Path, **environ: str) -> Iterator[subprocess.Popen[by
 
 @contextmanager
 def ingest() -> Iterator[tuple[str, Synchronized[int]]]:
-    """A stand-in for Pulsora in a process of its own: its endpoint, and how many events it has taken."""
+    """Runs a fake Pulsora in its own process. Yields its endpoint and the number of events it accepted."""
     context = get_context("spawn")
     arrived = context.Value("i", 0)
-    told: Queue[str] = context.Queue()  # type: ignore[assignment]  # the two queues are used alike
-    process = context.Process(target=_serve, args=(told, arrived), daemon=True)
+    endpoints: Queue[str] = context.Queue()  # type: ignore[assignment]  # used like queue.Queue
+    process = context.Process(target=_serve, args=(endpoints, arrived), daemon=True)
     process.start()
     try:
-        yield told.get(timeout=30), arrived  # type: ignore[misc]  # typeshed has no name for it
+        yield endpoints.get(timeout=30), arrived  # type: ignore[misc]  # typeshed has no name for it
     finally:
         process.kill()
         process.join()
 
 
-def _serve(told: Queue[str], arrived: Synchronized[int]) -> None:
+def _serve(endpoints: Queue[str], arrived: Synchronized[int]) -> None:
     with FakePulsora(TOKEN) as pulsora:
-        told.put(pulsora.endpoint)
+        endpoints.put(pulsora.endpoint)
         while True:
-            arrived.value = len(pulsora._received)  # its property copies all of them
+            arrived.value = len(pulsora._received)  # the public property copies all of them
             time.sleep(0.02)
 
 
 @contextmanager
 def postgres() -> Iterator[str | None]:
-    """The URL of an empty PostgreSQL database, set up to have commits on disk; None: no server can run here."""
+    """The URL of an empty PostgreSQL database with durable commits; None if no server can run here."""
     with tempfile.TemporaryDirectory(prefix="pg-") as name:
         try:
             with warnings.catch_warnings():

@@ -1,19 +1,19 @@
-"""What other software does with the same webhooks, installed for the run into a folder that is gone afterwards.
+"""Other software with the same webhooks, installed for the run into a temporary folder.
 
-Nothing of theirs is kept here and nothing here needs them. Each gets a warm start, connections to its database that
-stay open, and as many processes as the bridge has. No Stripe API is asked: the key is made up, and dj-stripe's API host
-is a closed port, so that asking would be an error. After each run its own database is counted.
+Each gets a warm start, persistent database connections and as many processes as the bridge. Stripe's API is not called:
+the key is fake, and dj-stripe's API host is a closed port, so that a call would fail. After each run the rows in its
+database are counted.
 
-- dj-stripe (Django, PyPI) on SQLite, in WAL and with synchronous=FULL as the bridge has it, and with the immediate
-  transactions that Django has for concurrent writers; under gunicorn, `gthread` with 16 threads. Two rows, because for
+- dj-stripe (Django, PyPI) on SQLite, in WAL with synchronous=FULL as the bridge, and with the immediate transactions
+  that Django has for concurrent writers; under gunicorn, `gthread` with 16 threads. Two rows, because for
   a charge it would fetch that charge from Stripe's API within the request, which cannot be measured fairly here:
-  - its default way for an event type that it has no handler for (`refund.created`): the signature proven, and
-    WebhookEventTrigger and Event stored;
-  - `charge.succeeded` with the documented DJSTRIPE_WEBHOOK_EVENT_CALLBACK, which is meant to hand the event to a queue
-    and here does nothing: the signature proven, and only the WebhookEventTrigger stored.
+  - its default for an event type without a handler (`refund.created`): the signature is verified, WebhookEventTrigger
+    and Event are stored;
+  - `charge.succeeded` with the documented DJSTRIPE_WEBHOOK_EVENT_CALLBACK, which is meant to enqueue the event
+    and here does nothing: the signature is verified, only the WebhookEventTrigger is stored.
 - @supabase/stripe-sync-engine (npm) on PostgreSQL. The package is a library and its Fastify server is not published,
-  so the library's `processWebhook` stands behind Node's own HTTP server: the signature proven, and the charge of
-  `charge.succeeded` written into its table. It stores the object and not the event.
+  so the library's `processWebhook` runs behind Node's HTTP server: the signature is verified, and the charge of
+  `charge.succeeded` is written to its table. It stores the object, not the event.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import psycopg
-from load import BARE, SECRET, WARM, Measured, memory, post, postgres, requests, started
+from load import BARE, SECRET, WARM, LoadResult, memory, post, postgres, requests, running_server
 from table import Row
 
 DJANGO = {
@@ -83,8 +83,8 @@ application = get_wsgi_application()
 def later(event, api_key=None):
     pass
 """,
-    # What a merchant has after `djstripe_sync_models`: the account, the key and the endpoint. The tolerance is longer,
-    # because the load is signed before it is posted.
+    # The state after `djstripe_sync_models`: the account, the key and the endpoint. The tolerance is longer because the
+    # load is signed before it is posted.
     "prepare.py": """
 import os
 import django
@@ -169,7 +169,7 @@ CHARGES = "SELECT count(*) FROM stripe.charges"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What each of them gets."""
+    """The load for each of them."""
 
     events: int
     connections: int
@@ -177,27 +177,27 @@ class Load:
 
     def posted(
         self, command: Sequence[str], folder: Path, path: str, kind: str, environ: Mapping[str, str]
-    ) -> tuple[Measured, str]:
-        """How the server answered to events of this type, and its size."""
-        with started(command, folder, program=(), WEB_WORKERS=str(self.web), **environ) as port:
+    ) -> tuple[LoadResult, str]:
+        """The result for events of this type, and the server's memory."""
+        with running_server(command, folder, program=(), WEB_WORKERS=str(self.web), **environ) as port:
             if not post(port, requests(WARM, "warm", path=path, kind=kind), self.connections).count:
-                raise SystemExit("it answers every webhook with an error")
+                raise SystemExit("it responds to every webhook with an error")
             found = post(port, requests(self.events, "evt", path=path, kind=kind), self.connections)
-            return found, f"{max(memory(port).values()):.0f} MB a process"
+            return found, f"{max(memory(port).values()):.0f} MB per process"
 
 
-def measured(folder: Path, events: int, connections: int, web: int) -> list[Row]:
-    """Those that can be installed here; of the others, why not is written to stderr."""
+def measure(folder: Path, events: int, connections: int, web: int) -> list[Row]:
+    """Measures those that can be installed here; the reason for the others is written to stderr."""
     load = Load(events=events, connections=connections, web=web)
-    return [*_tried("dj-stripe", _djstripe, folder, load), *_tried("stripe-sync-engine", _sync, folder, load)]
+    return [*_try("dj-stripe", _djstripe, folder, load), *_try("stripe-sync-engine", _sync, folder, load)]
 
 
-def _tried(name: str, measure: Callable[[Path, Load], list[Row]], folder: Path, load: Load) -> list[Row]:
+def _try(name: str, measure: Callable[[Path, Load], list[Row]], folder: Path, load: Load) -> list[Row]:
     try:
         return measure(folder / name, load)
     except (OSError, subprocess.SubprocessError, SystemExit) as error:
-        told = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        sys.stderr.write(f"{name} is left out: {told[-1] if told else type(error).__name__}\n")
+        output = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        sys.stderr.write(f"{name} is skipped: {output[-1] if output else type(error).__name__}\n")
         return []
 
 
@@ -214,7 +214,7 @@ def _djstripe(folder: Path, load: Load) -> list[Row]:
 
 
 def _djstripe_installed(folder: Path) -> str:
-    """The Python that has it, beside a project that uses it."""
+    """Installs dj-stripe and a project that uses it. Returns the path of its Python."""
     _write(folder, DJANGO)
     _run(sys.executable, "-m", "venv", "venv", folder=folder)
     python = str(folder / "venv" / "bin" / "python")
@@ -224,7 +224,7 @@ def _djstripe_installed(folder: Path) -> str:
 
 def _posted_to_django(
     folder: Path, python: str, load: Load, kind: str, count: str, **environ: str
-) -> tuple[Measured, str]:
+) -> tuple[LoadResult, str]:
     database, endpoint = folder / f"{kind}.db", str(uuid4())
     environ = {
         "DJANGO_SETTINGS_MODULE": "settings",
@@ -256,17 +256,17 @@ def _sync(folder: Path, load: Load) -> list[Row]:
 
 
 def _sync_installed(folder: Path) -> str:
-    """Its version."""
+    """Installs the package. Returns its version."""
     if not shutil.which("node") or not shutil.which("npm"):
-        raise OSError("there is no node or no npm")
+        raise OSError("node or npm is not installed")
     _write(folder, NODE)
     _run("npm", "install", *QUIETLY, "@supabase/stripe-sync-engine", "stripe", folder=folder)
     package = folder / "node_modules" / "@supabase" / "stripe-sync-engine" / "package.json"
     return str(json.loads(package.read_text())["version"])
 
 
-def _check(found: Measured, stored: int) -> None:
-    """The warm start counts too; what was answered with an error may have been stored nevertheless."""
+def _check(found: LoadResult, stored: int) -> None:
+    """The warm-up counts too, and a webhook answered with an error may have been stored."""
     assert found.count <= stored - WARM <= found.count + found.errors, f"{stored} stored, {found.count} acknowledged"
 
 
@@ -277,7 +277,7 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def _run(*command: str, folder: Path, environ: Mapping[str, str] | None = None) -> str:
-    """What it wrote. Raises `subprocess.SubprocessError` if it failed."""
+    """Runs a command. Returns its output, raises `subprocess.SubprocessError` if it fails."""
     environ = {**os.environ, **(environ or {})}
     found = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=True, timeout=600)
     return found.stdout

@@ -1,4 +1,4 @@
-"""All benchmarks of the running service in one run, one table.
+"""Runs all benchmarks of the service, and prints one table.
 
 python tests/benchmarks/run.py [--events 10000] [--stored 100000] [--peers]
 """
@@ -13,23 +13,23 @@ import sys
 import bench_accept
 import bench_history
 import bench_pipeline
-from table import show
+from table import print_table
 
 
 def main() -> None:
-    """Measures, and prints the machine and the table."""
+    """Measures, then prints the machine and the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--stored", type=int, default=100_000, help="events of the long history")
     parser.add_argument("--peers", action="store_true", help="install and measure other software too")
-    asked = parser.parse_args()
-    accepted = bench_accept.with_peers if asked.peers else bench_accept.measured
-    rows = accepted(asked.events, connections=32, web=2)
-    rows += bench_pipeline.measured(asked.events)
-    rows += bench_history.measured(asked.stored, waiting=10_000, events=asked.events // 2)
+    options = parser.parse_args()
+    accepted = bench_accept.with_peers if options.peers else bench_accept.measure
+    rows = accepted(options.events, connections=32, web=2)
+    rows += bench_pipeline.measure(options.events)
+    rows += bench_history.measure(options.stored, waiting=10_000, events=options.events // 2)
     sys.stdout.write(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors, ")
-    sys.stdout.write(f"load before the run: see `uptime`. {asked.events:,} webhooks of 7 kB, 32 connections.\n\n")
-    show(rows)
+    sys.stdout.write(f"load before the run: see `uptime`. {options.events:,} webhooks of 7 kB, 32 connections.\n\n")
+    print_table(rows)
 
 
 if __name__ == "__main__":

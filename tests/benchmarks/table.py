@@ -1,4 +1,4 @@
-"""What a benchmark found, a line each, always beside what it is measured against in the same run."""
+"""The results of a benchmark, one row each, with the ratio to a baseline of the same run."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One figure. `beside`: the row that it is a ratio of, by its name. Waits in milliseconds."""
+    """One result. `baseline`: the name of the row to compare with. Latencies in milliseconds."""
 
     name: str
     rate: float | None = None
     p50: float | None = None
     p99: float | None = None
     errors: int | None = None
-    beside: str | None = None
+    baseline: str | None = None
     note: str = ""
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Prints them as a Markdown table."""
+def print_table(rows: Sequence[Row]) -> None:
+    """Prints the rows as a Markdown table."""
     rates = {row.name: row.rate for row in rows}
-    lines = ["| what | a second | p50 ms | p99 ms | errors | ratio | |", "|---|---:|---:|---:|---:|---:|---|"]
+    lines = ["| measurement | per second | p50 ms | p99 ms | errors | ratio | |", "|---|---:|---:|---:|---:|---:|---|"]
     for row in rows:
-        base = rates.get(row.beside or "")
+        base = rates.get(row.baseline or "")
         ratio = f"{row.rate / base:.2f}" if base and row.rate else ""
-        numbers = (_told(row.rate, 0), _told(row.p50, 1), _told(row.p99, 1), _told(row.errors, 0), ratio)
+        numbers = (_number(row.rate, 0), _number(row.p50, 1), _number(row.p99, 1), _number(row.errors, 0), ratio)
         lines.append(f"| {row.name} | {' | '.join(numbers)} | {row.note} |")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _told(number: float | None, places: int) -> str:
+def _number(number: float | None, places: int) -> str:
     return "" if number is None else f"{number:,.{places}f}"

@@ -60,7 +60,7 @@ def no_write_lock() -> None:
     from bridge.store.write_lock import Lane
 
     @contextmanager
-    def turn(no_write_lock: Lane, seconds: float) -> Iterator[None]:
+    def turn(lock: Lane, seconds: float) -> Iterator[None]:
         yield
 
     def accept_alone(store: Store, webhook: NewWebhook) -> bool:

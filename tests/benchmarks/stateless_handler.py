@@ -1,4 +1,4 @@
-"""The handler that most people write: prove it, tell Pulsora, answer. Nothing is stored, so an outage loses money."""
+"""The usual handler: verify, send to Pulsora, respond. Nothing is stored, so an outage loses revenue events."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def alive() -> Response:
 
 @app.post("/webhooks/stripe")
 def receive() -> Response:
-    """200 once Pulsora has it."""
+    """200 once Pulsora has accepted it."""
     event = stripe.Webhook.construct_event(request.get_data(), request.headers["Stripe-Signature"], SECRET)  # type: ignore[no-untyped-call]
     charge = event["data"]["object"]
-    told = {
+    event_body = {
         "type": "revenue",
         "token": TOKEN,
         "data": {
@@ -42,6 +42,6 @@ def receive() -> Response:
             "metadata": {},
         },
     }
-    if not pulsora.post(ENDPOINT, json=told, headers={"X-API-Token": TOKEN}, timeout=10).ok:
+    if not pulsora.post(ENDPOINT, json=event_body, headers={"X-API-Token": TOKEN}, timeout=10).ok:
         abort(502)
     return jsonify(received=event["id"])
