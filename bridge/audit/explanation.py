@@ -18,7 +18,7 @@ from bridge.settings import Settings
 from bridge.store import outbox, streams
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
-from bridge.worker.translating import Untranslatable, translation
+from bridge.worker.translation import Untranslatable, translation
 
 MAX_SETTLED_WITH = 12  # webhooks of the same window that are listed for people
 

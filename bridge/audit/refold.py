@@ -15,8 +15,8 @@ from bridge.ledger.state import State
 from bridge.settings import Settings
 from bridge.store import inbox
 from bridge.store.inbox import InboxRow, InboxStatus
-from bridge.worker.settle import recalled
-from bridge.worker.translating import Untranslatable, translation
+from bridge.worker.settling import recalled
+from bridge.worker.translation import Untranslatable, translation
 from processors.facts import Fact
 
 

@@ -82,8 +82,8 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         *([config] if (config := os.environ.get("BRIDGE_CONFIG")) else []),
     ]
     yield ok("settings", f"read from {', '.join(places)}")
-    for doubt in settings.doubts:
-        name, _, text = doubt.partition(" ")
+    for misspelled in settings.warnings:
+        name, _, text = misspelled.partition(" ")
         yield warning(name, text)
     for source in settings.sources.values():
         yield _source(source)
@@ -136,8 +136,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
         described = store.describe()
         yield ok("database", _description(described))
         yield from _disk(described)
-        if not store.schema_fits():
-            yield problem("schema", "does not match this version. Run: pulsora-bridge migrate")
+        if mismatch := store.schema_mismatch():
+            yield problem("schema", mismatch)
             return
         yield ok("schema", "matches this version")
         yield from _traffic(store, settings)

@@ -53,8 +53,8 @@ def demo(keep: bool, seed: int, as_json: bool) -> None:
         running_service(Path(folder), _settings(pulsora.endpoint)) as url,
     ):
         out.print(f"A bridge runs at {url} and sends to a fake Pulsora.")
-        out.print("Two simulated customers each for Stripe and Paddle: signed webhooks, delivered")
-        out.print("out of order, every third webhook twice, one per processor with a forged signature.\n")
+        out.print("Two simulated customers each for Stripe and Paddle, delivered out of order,")
+        out.print("every third webhook twice, and one per processor with a forged signature.\n")
         for name in SOURCES:
             _post(processors()[name], url, random.Random(seed), report)
         _watch(pulsora, report, out, len(SOURCES) * EXPECTED_PER_SOURCE)

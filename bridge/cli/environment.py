@@ -27,8 +27,8 @@ def opened_store(settings: Settings) -> Iterator[Store]:
     """The store, closed at the end. Raises SchemaMismatch if its schema is not this program's."""
     store = open_store(settings.database_url)
     try:
-        if not store.schema_fits():
-            raise SchemaMismatch("the database schema does not match this version. Run: pulsora-bridge migrate")
+        if mismatch := store.schema_mismatch():
+            raise SchemaMismatch(mismatch)
         yield store
     finally:
         store.close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from rich.progress import TaskID
 
-from bridge.server import supervisor
 from bridge.cli.environment import load_settings
 from bridge.cli.output import json_option, print_json, progress
+from bridge.server import supervisor
 from bridge.store import Store, open_store
 from bridge.store.copy import copy_store
 

@@ -11,11 +11,11 @@ from bridge.cli.environment import load_settings, opened_store, source_named
 from bridge.cli.output import json_option, print_json, progress, sentence
 from bridge.errors import BridgeError, UsageError
 from bridge.formatting import quantity
+from bridge.internal_events import imports
 from bridge.settings import Source
 from bridge.store import Store
 from bridge.store.inbox import NewWebhook
-from bridge.worker import importing
-from bridge.worker.hydrate import connect
+from bridge.worker.enrichment import connect
 from processors import processors
 from processors.facts import Stage
 from processors.interface import Api, ApiError
@@ -63,7 +63,7 @@ def import_subscriptions(source: str | None, send: bool, test: bool) -> None:
             task = bar.add_task("subscriptions", total=None)
             for state in api.subscriptions():
                 imported = replace(state, stage=Stage.CREATED) if send else state
-                new += store.accept(importing.arrival(chosen, imported, livemode=not test, now=datetime.now(UTC)))
+                new += store.accept(imports.arrival(chosen, imported, livemode=not test, now=datetime.now(UTC)))
                 count += 1
                 bar.update(task, completed=count)
     except ApiError as error:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from bridge.sender import contract
+from bridge.sender import payload
 
 PATH = "/api/ingest"
 MAX_BODY_BYTES = 1024 * 1024
@@ -141,7 +141,7 @@ class FakePulsora:
             return _error(401, "error", "Invalid API token")
         if envelope.get("type") != "revenue":
             return _error(400, "message", "type must be revenue.")
-        problems = contract.problems(envelope.get("data"))
+        problems = payload.problems(envelope.get("data"))
         return _error(400, "message", " ".join(problems)) if problems else Response()
 
 

@@ -94,7 +94,7 @@ def test_settings_that_change_the_totals_are_pointed_out(cli: Command, setting: 
 def test_a_name_that_is_no_setting_is_a_warning(cli: Command) -> None:
     ended = cli("check", "--json", SETTLE_SECOND="30")
 
-    assert found(ended, "SETTLE_SECOND") == [("warning", "is set, but is no setting. Is SETTLE_SECONDS meant?")]
+    assert found(ended, "SETTLE_SECOND") == [("warning", "is set, but is not a setting. Did you mean SETTLE_SECONDS?")]
 
 
 def test_an_admin_token_that_can_be_guessed_is_a_warning(cli: Command) -> None:
@@ -139,7 +139,7 @@ def test_an_empty_database_needs_migrate(cli: Command, tmp_path: Path) -> None:
     ended = cli("check", "--json", DATABASE_URL=f"sqlite:///{tmp_path / 'empty.db'}")
 
     assert ended.status == 1
-    assert found(ended, "schema") == [("problem", "does not match this version. Run: pulsora-bridge migrate")]
+    assert found(ended, "schema") == [("problem", "the database has no tables yet. Run: pulsora-bridge migrate")]
 
 
 def test_postgresql_is_described(cli: Command, postgresql_url: str) -> None:

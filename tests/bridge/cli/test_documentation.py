@@ -1,9 +1,8 @@
-"""What is written about the command line and the settings is what there is."""
+"""The documentation of commands and settings matches the code."""
 
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -12,9 +11,9 @@ from pathlib import Path
 import click
 import pytest
 
-from bridge.cli import commands, demo
-from bridge.sandbox.demo_report import HEADER
-from bridge.settings import OF_SERVICE, OF_SOURCES, Name
+from bridge.cli import commands
+from bridge.sandbox.demo_report import HEADER, DemoReport, conclusion
+from bridge.settings import SERVICE_SETTINGS, SOURCE_SETTINGS, Setting
 from bridge.store import Store
 from bridge.web import create_app
 from processors import processors
@@ -39,7 +38,7 @@ def every(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Com
 
 
 def section(name: str) -> str:
-    """What docs/commands.md says of a command."""
+    """The section of a command in docs/commands.md."""
     return COMMANDS.partition(f"### {name}\n")[2].partition("\n#")[0]
 
 
@@ -63,11 +62,11 @@ def test_nothing_is_described_that_is_not_there() -> None:
         assert described == {opt for option in known[name].params for opt in option.opts if opt.startswith("--")}
 
 
-@pytest.mark.parametrize("name", [*OF_SOURCES, *OF_SERVICE], ids=lambda name: name.name)
-def test_every_setting_stands_in_the_readme_with_its_default(name: Name) -> None:
-    [row] = re.findall(rf"^\| `{name.name}` \| (.*?) \|", README, re.MULTILINE)
+@pytest.mark.parametrize("setting", [*SOURCE_SETTINGS, *SERVICE_SETTINGS], ids=lambda one: one.name)
+def test_every_setting_stands_in_the_readme_with_its_default(setting: Setting) -> None:
+    [row] = re.findall(rf"^\| `{setting.name}` \| (.*?) \|", README, re.MULTILINE)
 
-    assert row.strip("` ") == _shown(name.default)
+    assert row.strip("` ") == _shown(setting.default)
 
 
 def _shown(default: object) -> str:
@@ -86,7 +85,7 @@ def test_every_setting_of_a_processor_stands_in_the_readme(option: Option) -> No
 
 
 def test_no_setting_stands_in_the_readme_that_is_not_there() -> None:
-    known = {one.name for one in (*OF_SOURCES, *OF_SERVICE)} | {"BRIDGE_CONFIG"}
+    known = {one.name for one in (*SOURCE_SETTINGS, *SERVICE_SETTINGS)} | {"BRIDGE_CONFIG"}
     for processor in processors().values():
         own = {processor.secret.name, *(option.name for option in processor.options)}
         known |= own | {processor.secret.name.replace("WEBHOOK_SECRET", "API_KEY")}
@@ -126,6 +125,6 @@ def test_the_readme_shows_the_demo_as_it_prints_today() -> None:
     shown = README.partition("$ pulsora-bridge demo\n")[2].partition("```")[0].splitlines()
 
     assert HEADER in shown
-    assert shown[-1] in inspect.getsource(demo)
+    assert shown[-1] == conclusion(DemoReport(events=[{}] * 16))
     assert len([line for line in shown if " fp_demo" in line]) == 16
     assert [line for line in shown if len(line) > 80] == []

@@ -1,4 +1,4 @@
-"""docs/explained.md shows what `explain` prints, word for word. Only the instant of the arrival is another."""
+"""docs/explained.md shows the output of `explain` word for word, except for the times of arrival."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.settings import some_settings
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "explained.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```\n\$ pulsora-bridge explain (.+?)\n(.*?)```", PAGE, re.DOTALL)
-RECEIVED = re.compile(r"received [\d-]+ [\d:]+ UTC|waits for its visit until [\d-]+ [\d:]+")
+RECEIVED = re.compile(r"received [\d-]+ [\d:]+ UTC|waits for its attribution until [\d-]+ [\d:]+")
 
-# What arrived, and in which windows: the scenario of Stripe, where its windows end, and the key of the visit.
-LIVES = {
+# By customer: the scenario of Stripe, the webhooks at which its windows end, and the metadata key of the visit.
+CUSTOMERS = {
     "ada": ("lifecycle", (10, 18, 26, 27, 30, 33), "visitor_fingerprint"),
     "bert": ("signup", (), "nobody_sets_it"),
 }
@@ -25,8 +25,8 @@ LIVES = {
 
 @pytest.fixture(name="lived")
 def _lived(sqlite_store: Store, sqlite_url: str) -> Store:
-    """Two customers of Stripe, one of whom nobody knows the visit."""
-    for tag, (scenario, ends, fingerprint_key) in LIVES.items():
+    """Two customers of Stripe, one of them without attribution."""
+    for tag, (scenario, ends, fingerprint_key) in CUSTOMERS.items():
         for start, end in zip((0, *ends), (*ends, None), strict=True):
             arrive(sqlite_store, "stripe", scenario, tag, slice(start, end))
             work(sqlite_store, some_settings(sqlite_url, FINGERPRINT_KEY=fingerprint_key))

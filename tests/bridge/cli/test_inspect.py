@@ -24,7 +24,7 @@ def _lived(sqlite_store: Store, sqlite_url: str) -> Store:
     return sqlite_store
 
 
-def test_events_are_listed_with_what_became_of_them(cli: Command, lived: Store) -> None:
+def test_webhooks_are_listed_with_their_status(cli: Command, lived: Store) -> None:
     rows = cli("webhooks", "list", "--limit", "3").out.splitlines()
 
     assert rows[0] == "Webhooks, newest first"
@@ -33,7 +33,7 @@ def test_events_are_listed_with_what_became_of_them(cli: Command, lived: Store) 
     assert {row.split()[5] for row in rows[2:5]} == {"settled"}
 
 
-def test_events_can_be_listed_by_status_and_source(cli: Command, lived: Store) -> None:
+def test_webhooks_can_be_listed_by_status_and_source(cli: Command, lived: Store) -> None:
     arrive(lived, "paddle", "one-off", "bert")
 
     by_status = cli("webhooks", "list", "--status", "ignored", "--json").json
@@ -44,7 +44,7 @@ def test_events_can_be_listed_by_status_and_source(cli: Command, lived: Store) -
     assert "body" not in by_source[0]
 
 
-def test_an_event_is_shown_and_its_body_only_when_asked_for(cli: Command, lived: Store) -> None:
+def test_a_webhook_is_shown_and_its_body_only_when_asked_for(cli: Command, lived: Store) -> None:
     shown = cli("webhooks", "show", "evt_ada_2").out
     body = cli("webhooks", "show", "evt_ada_2", "--body").out
 
@@ -53,7 +53,7 @@ def test_an_event_is_shown_and_its_body_only_when_asked_for(cli: Command, lived:
     assert json.loads(body)["data"]["object"]["metadata"]["visitor_fingerprint"] == "fp_ada"
 
 
-def test_an_unknown_event_is_wrong_usage(cli: Command) -> None:
+def test_an_unknown_webhook_is_wrong_usage(cli: Command) -> None:
     for command in (("webhooks", "show"), ("explain",), ("webhooks", "replay")):
         ended = cli(*command, "evt_never")
 
@@ -80,6 +80,18 @@ def test_deliveries_are_listed_with_what_comes_next(cli: Command, sqlite_store: 
     assert rows[4].rstrip().endswith("held                 waits for its attribution until 2026-03-01 12:00:00")
 
 
+def test_a_response_that_looks_like_markup_is_shown_as_it_is(cli: Command, sqlite_store: Store) -> None:
+    [delivery_id] = added(sqlite_store, a_delivery())
+    error = "400: data[/amount] is invalid, see [bold]"
+    with sqlite_store.transaction() as tx:
+        outbox.record(tx, [an_outcome(delivery_id, DeliveryStatus.FAILED, last_status=400, last_error=error)])
+
+    ended = cli("deliveries", "list")
+
+    assert ended.status == 0
+    assert ended.out.splitlines()[2].rstrip().endswith(f"  {error}")
+
+
 def test_deliveries_for_programs_hold_the_data(cli: Command, lived: Store) -> None:
     [newest, _] = cli("deliveries", "list", "--json").json
 
@@ -87,7 +99,7 @@ def test_deliveries_for_programs_hold_the_data(cli: Command, lived: Store) -> No
     assert newest["data"]["mrr_impact"] == 50
 
 
-def test_explain_tells_what_it_says_what_became_of_it_and_how_the_customer_stands(cli: Command, lived: Store) -> None:
+def test_explain_shows_facts_ledger_notes_revenue_events_and_subscriptions(cli: Command, lived: Store) -> None:
     lines = cli("explain", "evt_ada_11").out.splitlines()
 
     assert lines[0] == "evt_ada_11  customer.subscription.updated  (stripe)"
@@ -128,7 +140,7 @@ def test_explain_tells_what_it_says_what_became_of_it_and_how_the_customer_stand
     ]
 
 
-def test_explain_keeps_silent_about_books_that_cannot_be_folded_again(cli: Command, lived: Store) -> None:
+def test_explain_leaves_out_a_ledger_that_cannot_be_recomputed(cli: Command, lived: Store) -> None:
     before = cli("explain", "evt_ada_11", "--json").json
     with lived.transaction() as tx:
         inbox.purge(tx, datetime.now(UTC), 2)
@@ -140,7 +152,7 @@ def test_explain_keeps_silent_about_books_that_cannot_be_folded_again(cli: Comma
     assert after["notes"] == before["notes"]
 
 
-def test_explain_tells_why_an_event_gave_nothing(cli: Command, lived: Store) -> None:
+def test_explain_shows_why_a_webhook_led_to_nothing(cli: Command, lived: Store) -> None:
     ended = cli("explain", "evt_ada_1", "--json")
 
     assert ended.json["status"] == "ignored"
@@ -149,7 +161,7 @@ def test_explain_tells_why_an_event_gave_nothing(cli: Command, lived: Store) -> 
     assert ended.json["revenue_events"] == []
 
 
-def test_explain_shows_until_when_an_event_waits(cli: Command, sqlite_store: Store, sqlite_url: str) -> None:
+def test_explain_shows_until_when_a_webhook_waits(cli: Command, sqlite_store: Store, sqlite_url: str) -> None:
     arrive(sqlite_store, "stripe", "one-off", "bert")
     work(sqlite_store, some_settings(sqlite_url, SETTLE_SECONDS="600"))
 

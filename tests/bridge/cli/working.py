@@ -1,4 +1,4 @@
-"""A store in which something has happened: webhooks of simulated customers, routed and settled, short of sending."""
+"""Fills a store: webhooks of simulated customers, stored, routed and settled, not sent."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from bridge.settings import Settings
 from bridge.store import Store
 from bridge.store.inbox import NewWebhook
-from bridge.worker.route import route
-from bridge.worker.settle import settle_due
+from bridge.worker.routing import route
+from bridge.worker.settling import settle_due
 from processors import processors
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET
 
@@ -17,7 +17,7 @@ SECRETS = {"stripe": STRIPE_SECRET, "paddle": PADDLE_SECRET}
 
 
 def arrive(store: Store, name: str, scenario: str, tag: str = "ada", part: slice = slice(None)) -> list[str]:
-    """Stores a scenario's webhooks, or a part of them, as the web would; their event ids."""
+    """Stores a scenario's webhooks, or a part of them, as the web does. Returns their event ids."""
     processor, now = processors()[name], datetime.now(UTC)
     ids = []
     for body in processor.scenarios[scenario].events(tag, BORN)[part]:
@@ -34,7 +34,7 @@ def arrive(store: Store, name: str, scenario: str, tag: str = "ada", part: slice
 
 
 def work(store: Store, settings: Settings) -> None:
-    """Everything that a worker has to do now, short of sending."""
+    """Runs everything a worker has to do now, except sending."""
     now = datetime.now(UTC)
     while route(store, settings, "worker", now):
         pass
