@@ -1,8 +1,8 @@
 """The identifiers that partition the ledger, and the only place that knows how they are written.
 
-    scope       source|account|mode     stripe||live, stripe|acct_1|test
-    stream id   scope|customer          stripe||live|cus_1
-                scope|~reference        stripe||live|~in_1   provisional: no customer is known yet
+scope       source|account|mode     stripe||live, stripe|acct_1|test
+stream id   scope|customer          stripe||live|cus_1
+            scope|~reference        stripe||live|~in_1   provisional: no customer is known yet
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Everything that knows SQL: the store, and beside it a module for each thing that it keeps.
+"""All SQL: the store, and a module per table or queue.
 
-`with store.transaction() as tx:` gives what the functions of `inbox`, `streams`, `outbox`, `budget`, `pauses`,
-`catalog` and `leases` take first. `store.accept(arrival)` is the web's own way in.
+`with store.transaction() as tx:` gives the connection that the functions of `inbox`, `streams`, `outbox`, `rate_limit`,
+`pauses`, `catalog` and `leases` take first. The web stores webhooks with `store.accept(webhook)`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from weakref import WeakSet
 from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
-from bridge.errors import WrongUsage
+from bridge.errors import UsageError
 from bridge.store import inbox, migrations
+from bridge.store.group_commit import GroupCommitter
 from bridge.store.inbox import NewWebhook
-from bridge.store.group_commit import Intake
 from bridge.store.postgres import Postgres
 from bridge.store.sqlite import Sqlite
 
 __all__ = ["Store", "open_store"]
 
-ACCEPT_SECONDS = 3.5  # so that a processor has its answer within four
+ACCEPT_SECONDS = 3.5  # a processor gets its response within four seconds
 EXAMPLES = "Examples: sqlite:///bridge.db, postgresql://user@host/name"
 
 
 class Backend(Protocol):
-    """What a store needs of its database. Both implementations pass the same tests."""
+    """The interface of a database. Both implementations pass the same tests."""
 
     name: str
 
@@ -40,7 +40,7 @@ class Backend(Protocol):
 
     def transaction(self) -> AbstractContextManager[Connection]: ...
 
-    def turn(self, seconds: float) -> AbstractContextManager[Connection]: ...
+    def writing(self, seconds: float) -> AbstractContextManager[Connection]: ...
 
     def migrating(self) -> AbstractContextManager[Connection]: ...
 
@@ -52,15 +52,15 @@ class Backend(Protocol):
 
 
 class Opened:
-    """What one process has open of a store. A forked process opens its own."""
+    """The open connections of one process. A forked process opens its own."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.intake = Intake(lambda: backend.turn(ACCEPT_SECONDS))
+        self.committer = GroupCommitter(lambda: backend.writing(ACCEPT_SECONDS))
 
 
 class Store:
-    """The database, for any number of threads. Nothing is opened before it is used."""
+    """The database, for any number of threads. Opened on first use."""
 
     def __init__(self, dialect: str, connect: Callable[[], Backend]) -> None:
         self.dialect = dialect
@@ -69,43 +69,47 @@ class Store:
         self._opened: Opened | None = None
         _stores.add(self)
 
-    def accept(self, arrival: NewWebhook) -> bool:
-        """Stores a webhook; on return it is on disk. True: it is new, False: it was there before.
+    def accept(self, webhook: NewWebhook) -> bool:
+        """Stores a webhook; on return it is on disk. True: it is new, False: it was stored before.
 
         Raises `StoreUnavailable` within four seconds when it could not be stored.
         """
-        return self._here().intake.put(inbox.ready(arrival), ACCEPT_SECONDS)
+        return self._current().committer.put(inbox.encode_row(webhook), ACCEPT_SECONDS)
 
     def transaction(self) -> AbstractContextManager[Connection]:
-        """A write transaction. On SQLite nobody else writes meanwhile, so keep it short. Raises `StoreUnavailable`."""
-        return self._here().backend.transaction()
+        """A write transaction. On SQLite it excludes all other writers, so keep it short. Raises `StoreUnavailable`."""
+        return self._current().backend.transaction()
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """A transaction that only reads. Raises `StoreUnavailable`."""
-        return self._here().backend.reading()
+        """A read-only transaction. Raises `StoreUnavailable`."""
+        return self._current().backend.reading()
 
     def migrate(self) -> None:
-        """Brings the schema to this program's version, from nothing or from an older one. Does nothing when it is."""
-        with self._here().backend.migrating() as tx:
+        """Creates or upgrades the schema to this program's version. Raises `SchemaMismatch` when it is newer."""
+        with self._current().backend.migrating() as tx:
             migrations.upgrade(tx)
 
     def schema_fits(self) -> bool:
-        """Whether the schema is this program's."""
+        """Whether the schema is this program's version."""
+        return self.schema_mismatch() is None
+
+    def schema_mismatch(self) -> str | None:
+        """Why the schema is not this program's, and what to do; None: it is."""
         with self.reading() as tx:
-            return migrations.current(tx) == migrations.newest()
+            return migrations.mismatch(tx)
 
     def describe(self) -> Mapping[str, object]:
-        """What an operator may want to know: dialect, version, path, size, and how it is written to."""
-        return self._here().backend.describe()
+        """Facts for the operator: dialect, version, path, size, and durability."""
+        return self._current().backend.describe()
 
     def close(self) -> None:
-        """Stores what still waits, and closes all connections of this process. Later use opens them again."""
+        """Stores the webhooks that still wait, and closes all connections of this process. Later use reopens them."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            opened.intake.close(ACCEPT_SECONDS)
+            opened.committer.close(ACCEPT_SECONDS)
             opened.backend.close()
 
-    def _here(self) -> Opened:
+    def _current(self) -> Opened:
         if self._opened is None:
             with self._opening:
                 if self._opened is None:
@@ -113,7 +117,7 @@ class Store:
         return self._opened
 
     def _after_fork(self) -> None:
-        """In the child: forgets what the parent has open, without closing it."""
+        """In a forked child: forgets the parent's connections without closing them."""
         self._opening = threading.Lock()
         if self._opened is not None:
             self._opened.backend.abandon()
@@ -122,7 +126,7 @@ class Store:
 
 
 _stores: WeakSet[Store] = WeakSet()
-_inherited: list[Opened] = []  # kept for good: closing what a parent opened would disturb the parent
+_inherited: list[Opened] = []  # never freed: closing a connection of the parent would break it there
 
 
 def _forked() -> None:
@@ -140,7 +144,7 @@ def open_store(url: str) -> Store:
         path = Path(parsed.database or "").absolute().resolve()
         return Store("sqlite", lambda: Sqlite(path))
     if find_spec("psycopg") is None:
-        raise WrongUsage("DATABASE_URL: PostgreSQL needs a driver: pip install 'pulsora-bridge[postgres]'")
+        raise UsageError("DATABASE_URL: PostgreSQL needs a driver: pip install 'pulsora-bridge[postgres]'")
     return Store("postgresql", lambda: Postgres(parsed.set(drivername="postgresql+psycopg")))
 
 
@@ -148,9 +152,9 @@ def _parsed(url: str) -> URL:
     try:
         parsed = make_url(f"postgresql://{url.removeprefix('postgres://')}" if url.startswith("postgres://") else url)
     except ArgumentError:
-        raise WrongUsage(f"DATABASE_URL: not a URL. {EXAMPLES}") from None
+        raise UsageError(f"DATABASE_URL: not a URL. {EXAMPLES}") from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise WrongUsage(f"DATABASE_URL: {parsed.drivername} is not supported; sqlite and postgresql are")
+        raise UsageError(f"DATABASE_URL: {parsed.drivername} is not supported; sqlite and postgresql are")
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise WrongUsage("DATABASE_URL: SQLite needs a file that several processes can share: sqlite:///bridge.db")
+        raise UsageError("DATABASE_URL: SQLite needs a file that several processes can share: sqlite:///bridge.db")
     return parsed

@@ -1,4 +1,4 @@
-"""Moving house: everything in one store copied into another, of the same kind or not. Both have the same schema."""
+"""Copies everything from one store into another, of the same kind or not. Both have the same schema."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, Row, Table, func, insert, select, text, tuple_
 
-from bridge.errors import SchemaBehind, WrongUsage
+from bridge.errors import SchemaMismatch, UsageError
 from bridge.store import Store, totals
 from bridge.store.schema import metadata
 
-AT_ONCE = 1000
+PAGE = 1000
 
 Progress = Callable[[str, int, int], None]  # table, rows copied, rows in all
 
 
-def copy(source: Store, target: Store, progress: Progress = lambda table, copied, total: None) -> dict[str, int]:
-    """Copies every row, and gives how many of each table. Nothing may write to either meanwhile.
+def copy_store(source: Store, target: Store, progress: Progress = lambda table, copied, total: None) -> dict[str, int]:
+    """Copies every row; returns the number of rows by table. Nothing may write to either store meanwhile.
 
-    Raises `WrongUsage` when the target is not empty or does not hold the same afterwards, `SchemaBehind` when the two
-    have not both this program's schema.
+    Raises `UsageError` when the target is not empty or does not hold the same afterwards, `SchemaMismatch` when one of
+    the two does not have this program's schema.
     """
     for store in (source, target):
-        if not store.schema_fits():
-            raise SchemaBehind(f"{store.describe()['path']}: run `pulsora-bridge migrate` first")
+        if mismatch := store.schema_mismatch():
+            raise SchemaMismatch(f"{store.describe()['path']}: {mismatch}")
     with source.reading() as old:
         with target.reading() as new:
-            _demand_empty(new)
+            _require_empty(new)
         counts = {table.name: _copy_table(old, target, table, progress) for table in metadata.sorted_tables}
         with target.transaction() as new:
-            _number_on(new)
+            _continue_ids(new)
         with target.reading() as new:
             _compare(old, new)
     return counts
@@ -46,9 +46,9 @@ def _copy_table(old: Connection, target: Store, table: Table, progress: Progress
 
 
 def _pages(old: Connection, table: Table) -> Iterator[Sequence[Row[*tuple[object, ...]]]]:
-    """The rows of a table by its key, a page at a time."""
+    """The rows of a table in the order of its key, page by page."""
     key = list(table.primary_key.columns)
-    page = select(table).order_by(*key).limit(AT_ONCE)
+    page = select(table).order_by(*key).limit(PAGE)
     rows = old.execute(page).all()
     while rows:
         yield rows
@@ -56,14 +56,14 @@ def _pages(old: Connection, table: Table) -> Iterator[Sequence[Row[*tuple[object
         rows = old.execute(page.where(tuple_(*key) > tuple_(*last))).all()
 
 
-def _demand_empty(new: Connection) -> None:
+def _require_empty(new: Connection) -> None:
     full = [table.name for table in metadata.sorted_tables if new.execute(select(table).limit(1)).first() is not None]
     if full:
-        raise WrongUsage(f"the target is not empty: it has rows in {', '.join(full)}")
+        raise UsageError(f"the target is not empty: it has rows in {', '.join(full)}")
 
 
-def _number_on(new: Connection) -> None:
-    """Lets the target number its next rows after those that were copied. SQLite does so by itself."""
+def _continue_ids(new: Connection) -> None:
+    """Makes the target's next ids follow those copied. SQLite always uses the highest id + 1."""
     if new.dialect.name != "postgresql":
         return
     for name in ("inbox", "outbox"):
@@ -73,12 +73,12 @@ def _number_on(new: Connection) -> None:
 
 
 def _compare(old: Connection, new: Connection) -> None:
-    """Invariants 1 and 4 over the move: as many rows in each table, and the same money."""
+    """Checks that each table has as many rows, and that the sums of money are equal."""
     differing = [table.name for table in metadata.sorted_tables if _count(old, table) != _count(new, table)]
     if _money(old) != _money(new):
         differing.append("the sums of amounts")
     if differing:
-        raise WrongUsage(f"the copy differs in {', '.join(differing)}; was something else writing meanwhile?")
+        raise UsageError(f"the copy differs in {', '.join(differing)}; was something else writing meanwhile?")
 
 
 def _count(tx: Connection, table: Table) -> int:

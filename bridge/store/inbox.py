@@ -1,16 +1,17 @@
-"""The inbox: every webhook that was proven, as it came, and what became of it.
+"""The inbox: every verified webhook, as received, and its processing status.
 
     received ──▶ waiting ──▶ settled
      │  ▲  │        │
-     │  │  └────────┼──────▶ ignored     it tells nothing, with its reason
+     │  │  └────────┼──────▶ ignored     no fact in it; `reason` says why
      ▼  │           ▼
-    failed ◀────────┘                    tried again at `retry_at`, or left for the operator (None)
+    failed ◀────────┘                    retried at `retry_at`, or only by the operator (None)
 
-`waiting` means: it was given to a stream, which will settle it. `replay` leads back to received from everywhere.
+`waiting`: assigned to a stream, which will settle it. `replay` leads back to received from every status.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,15 +20,17 @@ from enum import StrEnum
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql
 
-from bridge.store.statements import chunks, constant, either, listed, run_each
-from bridge.store.count_cache import remembered
-from bridge.store.schema import RECEIVED, RETRIED, bodies, inbox, packed, unpacked
+from bridge.scope import Scope
+from bridge.store.count_cache import cached
+from bridge.store.schema import RECEIVED, RETRIED, bodies, compress, decompress, inbox
+from bridge.store.statements import execute_many, literal, padded_chunks, per_dialect, unnested
+from processors.interface import Event
 
-LONGEST_REASON = 1000
+MAX_REASON_LENGTH = 1000
 
 
 class InboxStatus(StrEnum):
-    """What became of a stored webhook."""
+    """The processing status of a stored webhook."""
 
     RECEIVED = "received"
     WAITING = "waiting"
@@ -41,7 +44,7 @@ UNSETTLED = (InboxStatus.RECEIVED, InboxStatus.WAITING, InboxStatus.FAILED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewWebhook:
-    """A proven webhook that is to be stored. `body`: the bytes that were signed."""
+    """A verified webhook to be stored. `body`: the bytes that were signed."""
 
     source: str
     account: str | None
@@ -52,18 +55,32 @@ class NewWebhook:
     received_at: datetime
     body: bytes
 
+    @classmethod
+    def of_event(cls, source: str, event: Event, body: bytes, received_at: datetime) -> NewWebhook:
+        """A webhook of a source, or an event that its processor's API returned, by its envelope."""
+        return cls(
+            source=source,
+            account=event.account,
+            livemode=event.livemode,
+            event_id=event.id,
+            type=event.type,
+            created_at=event.created_at or received_at,
+            received_at=received_at,
+            body=body,
+        )
+
     @property
     def scope(self) -> str:
         """The ledger that it belongs to."""
-        return scope_of(self.source, self.account, self.livemode)
+        return str(Scope(self.source, self.account, self.livemode))
 
 
-REGISTERED = "bridge.attribution"  # the type of what the merchant's own program tells, stored like a webhook
+REGISTERED = "bridge.attribution"  # the type of an attribution registered by the merchant, stored like a webhook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purged:
-    """How many bodies were dropped. `after`: the row to go on after; None: what is left is younger."""
+    """How many bodies were deleted. `after`: the row to continue after; None: all others are younger."""
 
     count: int
     after: int | None
@@ -71,10 +88,13 @@ class Purged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxRow:
-    """A stored webhook. `body` None: it was purged, or not asked for. `produced`: revenue events that rest on it."""
+    """A stored webhook.
+
+    `body` is None when it was purged or not asked for. `notes`: the ledger's, once settled; `reason` is then all of
+    them. `revenue_event_count`: the revenue events of which it is the first cause.
+    """
 
     id: int
-    scope: str
     source: str
     account: str | None
     livemode: bool
@@ -84,36 +104,32 @@ class InboxRow:
     received_at: datetime
     status: InboxStatus
     reason: str | None
+    notes: tuple[str, ...]
     stream_id: str | None
     attempts: int
-    produced: int
+    revenue_event_count: int
     retry_at: datetime | None
     settled_at: datetime | None
     body: bytes | None
 
-
-def scope_of(source: str, account: str | None, livemode: bool) -> str:
-    """The ledger of a source's account: live and test money never mix."""
-    return f"{source}|{account or ''}|{'live' if livemode else 'test'}"
-
-
-def account_of(scope: str) -> str | None:
-    """The connected account that a ledger belongs to; None: the source's own."""
-    return scope.partition("|")[2].rpartition("|")[0] or None
+    @property
+    def scope(self) -> str:
+        """The ledger that it belongs to."""
+        return str(Scope(self.source, self.account, self.livemode))
 
 
-# ---- Arriving --------------------------------------------------------------------------------------------------
+# ---- Insert ----------------------------------------------------------------------------------------------------
 
 
-Ready = Mapping[str, object]  # a row as it is stored, with its body packed: made before anyone waits for a lock
+EncodedRow = Mapping[str, object]  # a row as stored, its body compressed: made before the write lock is taken
 
-ARRIVED = ("source", "account", "livemode", "event_id", "type", "created_at", "received_at", "status")
+INSERTED = ("source", "account", "livemode", "event_id", "type", "created_at", "received_at", "status")
 ADD_ROWS = insert(inbox)
 ADD_BODIES = insert(bodies)
-# Only this conflict means that an event was seen: another, passed over in silence, would be a loss.
+# Only this conflict means "seen before": silently skipping a row for any other conflict would lose a webhook.
 ADD_UNLESS_SEEN = (
     postgresql.insert(inbox)
-    .from_select(ARRIVED, listed(inbox.c[name] for name in ARRIVED))
+    .from_select(INSERTED, unnested(inbox.c[name] for name in INSERTED))
     .on_conflict_do_nothing(index_elements=["event_id", "source"])
     .returning(inbox.c.id, inbox.c.event_id, inbox.c.source)
 )
@@ -121,109 +137,101 @@ SEEN = select(inbox.c.event_id, inbox.c.source).where(inbox.c.event_id.in_(bindp
 LAST_ID = select(func.coalesce(func.max(inbox.c.id), 0))
 
 
-def ready(arrival: NewWebhook) -> Ready:
-    """The row of an arrival. What PostgreSQL's text cannot hold is replaced: whatever was proven can be stored."""
+def encode_row(webhook: NewWebhook) -> EncodedRow:
+    """The row of a webhook. Characters that PostgreSQL's text cannot hold are replaced: every webhook can be stored."""
     return {
-        "source": arrival.source,
-        "account": arrival.account if arrival.account is None else _writable(arrival.account),
-        "livemode": arrival.livemode,
-        "event_id": _writable(arrival.event_id),
-        "type": _writable(arrival.type),
-        "created_at": arrival.created_at,
-        "received_at": arrival.received_at,
+        "source": webhook.source,
+        "account": webhook.account if webhook.account is None else _storable(webhook.account),
+        "livemode": webhook.livemode,
+        "event_id": _storable(webhook.event_id),
+        "type": _storable(webhook.type),
+        "created_at": webhook.created_at,
+        "received_at": webhook.received_at,
         "status": InboxStatus.RECEIVED.value,
-        "body": packed(arrival.body),
+        "body": compress(webhook.body),
     }
 
 
-def store(tx: Connection, rows: Sequence[Ready]) -> list[bool]:
-    """Stores those that were not seen before; for each, in the order given, whether it is new."""
-    firsts: dict[tuple[object, object], Ready] = {}
+def insert_new(tx: Connection, rows: Sequence[EncodedRow]) -> list[bool]:
+    """Stores the webhooks that were not seen before; for each row, in the order given, whether it is new."""
+    firsts: dict[tuple[object, object], EncodedRow] = {}
     for row in rows:
         firsts.setdefault((row["event_id"], row["source"]), row)
-    keep = _keep_among_others if tx.dialect.name == "postgresql" else _keep_alone
-    fresh = keep(tx, firsts)
-    run_each(tx, ADD_BODIES, [{"inbox_id": row_id, "body": firsts[key]["body"]} for key, row_id in fresh.items()])
-    return [(row["event_id"], row["source"]) in fresh and firsts[row["event_id"], row["source"]] is row for row in rows]
+    insert_rows = insert_concurrent if tx.dialect.name == "postgresql" else insert_single_writer
+    new = insert_rows(tx, firsts)
+    execute_many(tx, ADD_BODIES, [{"inbox_id": row_id, "body": firsts[key]["body"]} for key, row_id in new.items()])
+    return [(row["event_id"], row["source"]) in new and firsts[row["event_id"], row["source"]] is row for row in rows]
 
 
-def _keep_alone(tx: Connection, rows: Mapping[tuple[object, object], Ready]) -> dict[tuple[object, object], int]:
-    """The ids of what is new, for a database that nobody else writes to meanwhile: looking before is enough."""
+def insert_single_writer(
+    tx: Connection, rows: Mapping[tuple[object, object], EncodedRow]
+) -> dict[tuple[object, object], int]:
+    """Inserts under SQLite's write lock: no other writer, so a look before the insert is enough. The new ids by key."""
     seen: set[tuple[object, object]] = set()
-    for event_ids in chunks(event_id for event_id, _ in rows):
+    for event_ids in padded_chunks(event_id for event_id, _ in rows):
         seen |= {(row.event_id, row.source) for row in tx.execute(SEEN, {"event_ids": event_ids})}
     last_id = tx.execute(LAST_ID).scalar_one()
-    fresh = {key: last_id + n for n, key in enumerate((key for key in rows if key not in seen), start=1)}
-    run_each(tx, ADD_ROWS, [{"id": row_id, **_without_body(rows[key])} for key, row_id in fresh.items()])
-    return fresh
+    new = {key: last_id + n for n, key in enumerate((key for key in rows if key not in seen), start=1)}
+    execute_many(tx, ADD_ROWS, [{"id": row_id, **_without_body(rows[key])} for key, row_id in new.items()])
+    return new
 
 
-def _keep_among_others(tx: Connection, rows: Mapping[tuple[object, object], Ready]) -> dict[tuple[object, object], int]:
-    """The ids of what is new, while others write too: in one order for all, lest two wait for each other."""
+def insert_concurrent(
+    tx: Connection, rows: Mapping[tuple[object, object], EncodedRow]
+) -> dict[tuple[object, object], int]:
+    """Inserts while other transactions do the same (PostgreSQL). The new ids by key."""
+    # Rows are sorted so that concurrent inserts lock in one order and cannot deadlock: an insert waits for the other
+    # transaction's uncommitted row of the same key.
     ordered = [rows[key] for key in sorted(rows, key=str)]
-    lists = {name: [row[name] for row in ordered] for name in ARRIVED}
-    return {(row.event_id, row.source): row.id for row in tx.execute(ADD_UNLESS_SEEN, lists)}
+    arrays = {name: [row[name] for row in ordered] for name in INSERTED}
+    return {(row.event_id, row.source): row.id for row in tx.execute(ADD_UNLESS_SEEN, arrays)}
 
 
-def _without_body(row: Ready) -> dict[str, object]:
+def _without_body(row: EncodedRow) -> dict[str, object]:
     return {name: value for name, value in row.items() if name != "body"}
 
 
-def _writable(text: str) -> str:
+def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
 
 
-# ---- Reading ---------------------------------------------------------------------------------------------------
+# ---- Read ------------------------------------------------------------------------------------------------------
 
-PLAIN = [inbox.c[name] for name in (
-    "id", "source", "account", "livemode", "event_id", "type", "created_at", "received_at", "status", "reason",
-    "stream_id", "attempts", "produced", "retry_at", "settled_at",
-)]  # fmt: skip
-WHOLE = select(*PLAIN, bodies.c.body).outerjoin(bodies, bodies.c.inbox_id == inbox.c.id)
-THESE = either(lambda among: WHOLE.where(among(inbox.c.id, "row_ids")))
-FRESH = (
-    select(inbox.c.id)
-    .where(RECEIVED)
-    .order_by(inbox.c.id)
-    .limit(bindparam("limit"))
-    .with_hint(inbox, "INDEXED BY ix_inbox_fresh", "sqlite")
-)
-FIRST_FRESH = (
-    select(inbox.c.received_at)
-    .where(RECEIVED)
-    .order_by(inbox.c.id)
-    .limit(1)
-    .with_hint(inbox, "INDEXED BY ix_inbox_fresh", "sqlite")
-)
-RETRY = (
-    select(inbox.c.id)
-    .where(RETRIED, inbox.c.retry_at <= bindparam("now"))
-    .order_by(inbox.c.retry_at)
-    .limit(bindparam("limit"))
-    .with_hint(inbox, "INDEXED BY ix_inbox_retry", "sqlite")
-)
-OF_STREAMS = either(
+# "INDEXED BY": SQLite keeps no statistics on how many rows have which status, and would read all that wait.
+COLUMNS = list(inbox.c)
+WHOLE = select(*COLUMNS, bodies.c.body).outerjoin(bodies, bodies.c.inbox_id == inbox.c.id)
+BY_ID = per_dialect(lambda among: WHOLE.where(among(inbox.c.id, "row_ids")))
+UNROUTED = select(inbox.c.id).where(RECEIVED).order_by(inbox.c.id).limit(bindparam("limit")).with_hint(
+    inbox, "INDEXED BY ix_inbox_fresh", "sqlite"
+)  # fmt: skip
+FIRST_UNROUTED = select(inbox.c.received_at).where(RECEIVED).order_by(inbox.c.id).limit(1).with_hint(
+    inbox, "INDEXED BY ix_inbox_fresh", "sqlite"
+)  # fmt: skip
+RETRY = select(inbox.c.id).where(RETRIED, inbox.c.retry_at <= bindparam("now")).order_by(inbox.c.retry_at).limit(
+    bindparam("limit")
+).with_hint(inbox, "INDEXED BY ix_inbox_retry", "sqlite")  # fmt: skip
+OF_STREAMS = per_dialect(
     lambda among: WHOLE.where(among(inbox.c.stream_id, "stream_ids"), among(inbox.c.status, "statuses")).with_hint(
         inbox, "INDEXED BY ix_inbox_stream", "sqlite"
-    )  # left to itself it would look at all that wait
+    )
 )
 FIND = WHOLE.where(inbox.c.event_id == bindparam("event_id"))
-LIST = select(*PLAIN, literal_column("NULL").label("body")).order_by(inbox.c.id.desc())
+LIST = select(*COLUMNS, literal_column("NULL").label("body")).order_by(inbox.c.id.desc())
 
 
-def fresh(tx: Connection, limit: int, now: datetime) -> list[InboxRow]:
-    """What is to be routed: received, or failed and due to be tried again. By id, so in the order of arrival."""
-    received = tx.execute(FRESH, {"limit": limit}).scalars()
+def unrouted(tx: Connection, limit: int, now: datetime) -> list[InboxRow]:
+    """The next rows to be routed: received, or failed and due to be retried. By id, so in the order received."""
+    received = tx.execute(UNROUTED, {"limit": limit}).scalars()
     retried = tx.execute(RETRY, {"limit": limit, "now": now}).scalars()
     rows: list[InboxRow] = []
-    for row_ids in chunks(sorted([*received, *retried])[:limit]):
-        rows += map(_row, tx.execute(THESE[tx.dialect.name], {"row_ids": row_ids}))
+    for row_ids in padded_chunks(sorted([*received, *retried])[:limit]):
+        rows += map(_row, tx.execute(BY_ID[tx.dialect.name], {"row_ids": row_ids}))
     return sorted(rows, key=lambda row: row.id)
 
 
 def routed_until(tx: Connection, now: datetime) -> datetime:
-    """Up to when everything that has arrived has been routed."""
-    first: datetime | None = tx.execute(FIRST_FRESH).scalar()
+    """The instant up to which all received webhooks have been routed."""
+    first: datetime | None = tx.execute(FIRST_UNROUTED).scalar()
     return now if first is None else min(first, now)
 
 
@@ -240,15 +248,15 @@ def of_streams(
     """The rows of several streams, by id."""
     wanted = [status.value for status in statuses]
     rows: list[InboxRow] = []
-    for chunk in chunks(stream_ids):
+    for chunk in padded_chunks(stream_ids):
         rows += map(_row, tx.execute(OF_STREAMS[tx.dialect.name], {"stream_ids": chunk, "statuses": wanted}))
     return sorted(rows, key=lambda row: row.id)
 
 
 def find(tx: Connection, event_id: str, source: str | None = None) -> InboxRow | None:
-    """The row of a processor's event id, body included; of several sources' that which came first."""
+    """The row of a processor's event id, body included; when several sources have it, the one received first."""
     query = FIND if source is None else FIND.where(inbox.c.source == source)
-    rows = [_row(row) for row in tx.execute(query, {"event_id": _writable(event_id)})]
+    rows = [_row(row) for row in tx.execute(query, {"event_id": _storable(event_id)})]
     return min(rows, key=lambda row: row.id, default=None)
 
 
@@ -266,7 +274,7 @@ def listing(
             _row(row) for row in tx.execute(query if status is None else query.where(inbox.c.status == status.value))
         ]
     query = query.where(inbox.c.source == source, inbox.c.status == bindparam("status"))
-    statuses = InboxStatus if status is None else (status,)  # one look into the index for each
+    statuses = InboxStatus if status is None else (status,)  # one index range each
     rows = [_row(row) for wanted in statuses for row in tx.execute(query, {"status": wanted.value})]
     return sorted(rows, key=lambda row: row.id, reverse=True)[:limit]
 
@@ -276,8 +284,8 @@ OLDEST = select(inbox.c.received_at).where(inbox.c.status == bindparam("status")
 
 
 def counts(tx: Connection) -> dict[tuple[str, InboxStatus], int]:
-    """How many rows of each source stand where. Over a large inbox the answer may be some seconds old."""
-    return remembered(tx, "inbox.counts", lambda: _counts(tx), lambda found: sum(found.values()))
+    """The number of rows by source and status. With a large inbox it may be some seconds old."""
+    return cached(tx, "inbox.counts", lambda: _counts(tx), lambda found: sum(found.values()))
 
 
 def _counts(tx: Connection) -> dict[tuple[str, InboxStatus], int]:
@@ -285,76 +293,87 @@ def _counts(tx: Connection) -> dict[tuple[str, InboxStatus], int]:
 
 
 def oldest_unsettled(tx: Connection) -> datetime | None:
-    """When the oldest of the rows that are not through yet arrived."""
+    """When the oldest row that is neither settled nor ignored was received."""
     firsts = [tx.execute(OLDEST, {"status": status.value}).scalar() for status in UNSETTLED]
     return min((at for at in firsts if at is not None), default=None)
 
 
-# ---- What became of it -----------------------------------------------------------------------------------------
+def _row(row: Row[*tuple[object, ...]]) -> InboxRow:
+    values = dict(row._mapping)
+    notes = tuple(json.loads(values["notes"] or "[]"))
+    return InboxRow(
+        **values
+        | {
+            "status": InboxStatus(values["status"]),
+            "reason": values["reason"] or "; ".join(notes) or None,
+            "notes": notes,
+            "body": None if values["body"] is None else decompress(values["body"]),
+        }
+    )
+
+
+# ---- Change the status -----------------------------------------------------------------------------------------
 
 THIS = inbox.c.id == bindparam("row_id")
-ASSIGN = (
-    update(inbox).where(THIS).values(status=constant("waiting"), stream_id=bindparam("to"), reason=None, retry_at=None)
-)
-IGNORE = (
-    update(inbox)
-    .where(THIS)
-    .values(status=constant("ignored"), reason=bindparam("why"), retry_at=None, settled_at=bindparam("now"))
-)
-FAIL = (
-    update(inbox)
-    .where(THIS)
-    .values(
-        status=constant("failed"), reason=bindparam("why"), retry_at=bindparam("again"), attempts=inbox.c.attempts + 1
-    )
-)
-SETTLE = update(inbox).where(THIS).values(
-    status=constant("settled"), reason=bindparam("why"), produced=bindparam("events"), retry_at=None,
-    settled_at=bindparam("now"),
+ASSIGN = update(inbox).where(THIS).values(
+    status=literal("waiting"), stream_id=bindparam("to"), reason=None, retry_at=None
 )  # fmt: skip
-REPLAY = either(
+IGNORE = update(inbox).where(THIS).values(
+    status=literal("ignored"), reason=bindparam("why"), retry_at=None, settled_at=bindparam("now")
+)  # fmt: skip
+FAIL = update(inbox).where(THIS).values(
+    status=literal("failed"), reason=bindparam("why"), retry_at=bindparam("again"), attempts=inbox.c.attempts + 1
+)  # fmt: skip
+SETTLE = update(inbox).where(THIS).values(
+    status=literal("settled"), reason=None, notes=bindparam("json"), revenue_event_count=bindparam("count"),
+    retry_at=None, settled_at=bindparam("now"),
+)  # fmt: skip
+REPLAY = per_dialect(
     lambda among: (
         update(inbox)
         .where(among(inbox.c.id, "row_ids"), select(bodies.c.inbox_id).where(bodies.c.inbox_id == inbox.c.id).exists())
-        .values(status=constant("received"), reason=None, stream_id=None, retry_at=None, settled_at=None)
+        .values(
+            status=literal("received"), reason=None, notes=None, stream_id=None, retry_at=None, settled_at=None
+        )
     )
-)
+)  # fmt: skip
 
 
 def assign(tx: Connection, rows: Iterable[tuple[int, str]]) -> None:
-    """Gives rows to their streams: (row id, stream id)."""
-    run_each(tx, ASSIGN, [{"row_id": row_id, "to": stream_id} for row_id, stream_id in rows])
+    """Assigns rows to their streams: (row id, stream id)."""
+    execute_many(tx, ASSIGN, [{"row_id": row_id, "to": stream_id} for row_id, stream_id in rows])
 
 
 def ignore(tx: Connection, rows: Iterable[tuple[int, str]], now: datetime) -> None:
-    """Marks rows that tell nothing: (row id, reason)."""
-    run_each(tx, IGNORE, [{"row_id": row_id, "why": _short(reason), "now": now} for row_id, reason in rows])
+    """Marks rows without a fact: (row id, reason)."""
+    execute_many(tx, IGNORE, [{"row_id": row_id, "why": _short(reason), "now": now} for row_id, reason in rows])
 
 
 def fail(tx: Connection, row_id: int, error: str, retry_at: datetime | None) -> None:
-    """Marks a row that could not be read or settled. `retry_at` None: only the operator brings it back."""
+    """Marks a row that could not be translated or settled. `retry_at` None: only the operator replays it."""
     tx.execute(FAIL, {"row_id": row_id, "why": _short(error), "again": retry_at})
 
 
-def mark_settled(tx: Connection, rows: Iterable[tuple[int, int, str | None]], now: datetime) -> None:
-    """Marks rows as settled: (row id, revenue events that rest on it, a remark or None)."""
-    run_each(
-        tx,
-        SETTLE,
-        [
-            {"row_id": row_id, "events": produced, "why": remark and _short(remark), "now": now}
-            for row_id, produced, remark in rows
-        ],
-    )
+def mark_settled(tx: Connection, rows: Iterable[tuple[int, int, Sequence[str]]], now: datetime) -> None:
+    """Marks rows as settled: (row id, number of revenue events, the ledger's notes)."""
+    values = [
+        {"row_id": row_id, "count": count, "json": json.dumps(list(notes)) if notes else None, "now": now}
+        for row_id, count, notes in rows
+    ]
+    execute_many(tx, SETTLE, values)
 
 
 def replay(tx: Connection, row_ids: Iterable[int]) -> int:
-    """Sends rows through the house once more; how many. A row whose body was purged stays where it is."""
-    distinct = set(row_ids)
-    return sum(tx.execute(REPLAY[tx.dialect.name], {"row_ids": chunk}).rowcount for chunk in chunks(sorted(distinct)))
+    """Processes rows again from the start; returns how many. A row whose body was purged is left as it is."""
+    distinct = sorted(set(row_ids))
+    return sum(tx.execute(REPLAY[tx.dialect.name], {"row_ids": chunk}).rowcount for chunk in padded_chunks(distinct))
 
 
-# ---- Forgetting ------------------------------------------------------------------------------------------------
+def _short(reason: str) -> str:
+    return _storable(reason[:MAX_REASON_LENGTH])
+
+
+# ---- Retention -------------------------------------------------------------------------------------------------
 
 NEXT_BY_AGE = (
     select(inbox.c.id, inbox.c.received_at, inbox.c.settled_at, inbox.c.status)
@@ -363,44 +382,17 @@ NEXT_BY_AGE = (
     .order_by(bodies.c.inbox_id)
     .limit(bindparam("limit"))
 )
-PURGE = either(lambda among: delete(bodies).where(among(bodies.c.inbox_id, "row_ids")))
-SERVED = (InboxStatus.SETTLED, InboxStatus.IGNORED)
+PURGE = per_dialect(lambda among: delete(bodies).where(among(bodies.c.inbox_id, "row_ids")))
+DONE = (InboxStatus.SETTLED, InboxStatus.IGNORED)
 
 
 def purge(tx: Connection, settled_before: datetime, limit: int, after: int = 0) -> Purged:
-    """Looks at the next so many bodies by age and drops those that have served.
+    """Reads the next `limit` bodies by age and deletes those whose webhook was settled or ignored before that time.
 
-    The rows stay, so that nothing is ever taken twice. However long the history, only `limit` rows are read.
+    The rows stay, so that a late duplicate is still recognised.
     """
     rows = tx.execute(NEXT_BY_AGE, {"after": after, "limit": limit}).all()
     old = [row for row in rows if row.received_at <= settled_before]
-    served = [row.id for row in old if row.status in SERVED and row.settled_at < settled_before]
-    count = sum(tx.execute(PURGE[tx.dialect.name], {"row_ids": chunk}).rowcount for chunk in chunks(served))
+    done = [row.id for row in old if row.status in DONE and row.settled_at < settled_before]
+    count = sum(tx.execute(PURGE[tx.dialect.name], {"row_ids": chunk}).rowcount for chunk in padded_chunks(done))
     return Purged(count=count, after=old[-1].id if old and len(old) == limit else None)
-
-
-def _row(row: Row[*tuple[object, ...]]) -> InboxRow:
-    source, account, livemode, body = row.source, row.account, row.livemode, row.body
-    return InboxRow(
-        id=row.id,
-        scope=scope_of(source, account, livemode),
-        source=source,
-        account=account,
-        livemode=livemode,
-        event_id=row.event_id,
-        type=row.type,
-        created_at=row.created_at,
-        received_at=row.received_at,
-        status=InboxStatus(row.status),
-        reason=row.reason,
-        stream_id=row.stream_id,
-        attempts=row.attempts,
-        produced=row.revenue_event_count,
-        retry_at=row.retry_at,
-        settled_at=row.settled_at,
-        body=None if body is None else unpacked(body),
-    )
-
-
-def _short(reason: str) -> str:
-    return _writable(reason[:LONGEST_REASON])

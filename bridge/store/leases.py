@@ -1,4 +1,9 @@
-"""Named leases, for what only one worker may do at a time, and the heartbeats of workers."""
+"""Named leases, for work that only one worker may do at a time, and the workers' heartbeats.
+
+A lease is a row with an end, not a database lock: it holds across transactions and while a worker waits for a network,
+and the lease of a killed worker simply expires. The price: a worker that is slower than its lease may find that another
+has taken over. So results are written only in a transaction that acquires the lease again, or checks it.
+"""
 
 from __future__ import annotations
 
@@ -6,58 +11,52 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, delete, or_, select
 
-from bridge.store.statements import each, run_each
-from bridge.store.schema import Instant, leases
-from bridge.store.schema import beats as beat_table
+from bridge.store.schema import Instant, leases, worker_heartbeats
+from bridge.store.statements import execute_many, insert_per_dialect
 
-FORGOTTEN = timedelta(days=1)
+HEARTBEAT_RETENTION = timedelta(days=1)
 
-ACQUIRE = each(
-    lambda insert_into: (wanted := insert_into(leases)).on_conflict_do_update(
+# One statement decides: of two workers that ask at once, the second sees the first one's row and changes nothing.
+ACQUIRE = insert_per_dialect(
+    lambda insert_into: (new := insert_into(leases)).on_conflict_do_update(
         index_elements=["name"],
-        set_={"owner": wanted.excluded.owner, "until": wanted.excluded.until},
-        where=or_(leases.c.owner == wanted.excluded.owner, leases.c.until <= bindparam("now", type_=Instant)),
+        set_={"owner": new.excluded.owner, "until": new.excluded.until},
+        where=or_(leases.c.owner == new.excluded.owner, leases.c.until <= bindparam("now", type_=Instant)),
     )
 )
-GIVE_UP = delete(leases).where(leases.c.name == bindparam("which"), leases.c.owner == bindparam("whose"))
-OF_OWNER = delete(leases).where(leases.c.owner == bindparam("whose"))
-SILENCE = delete(beat_table).where(beat_table.c.owner == bindparam("whose"))
-BEAT = each(
-    lambda insert_into: (wanted := insert_into(beat_table)).on_conflict_do_update(
-        index_elements=["owner"], set_={"at": wanted.excluded.at}
+RELEASE_ALL = delete(leases).where(leases.c.owner == bindparam("whose"))
+HEARTBEAT = insert_per_dialect(
+    lambda insert_into: (new := insert_into(worker_heartbeats)).on_conflict_do_update(
+        index_elements=["owner"], set_={"at": new.excluded.at}
     )
 )
-FORGET = delete(beat_table).where(beat_table.c.at < bindparam("before"))
-BEATS = select(beat_table.c.owner, beat_table.c.at)
+DELETE_HEARTBEAT = delete(worker_heartbeats).where(worker_heartbeats.c.owner == bindparam("whose"))
+DELETE_OLD_HEARTBEATS = delete(worker_heartbeats).where(worker_heartbeats.c.at < bindparam("before"))
+HEARTBEATS = select(worker_heartbeats.c.owner, worker_heartbeats.c.at)
 
 
 def acquire(tx: Connection, name: str, owner: str, now: datetime, until: datetime) -> bool:
-    """Takes or prolongs a lease. False: another has it, and it has not run out."""
+    """Takes or extends a lease. False: another owner has it and it has not expired."""
     row = {"name": name, "owner": owner, "until": until, "now": now}
-    return run_each(tx, ACQUIRE[tx.dialect.name], [row]) == 1
+    return execute_many(tx, ACQUIRE[tx.dialect.name], [row]) == 1
 
 
-def give_up(tx: Connection, name: str, owner: str) -> None:
-    """Ends an own lease before its time."""
-    tx.execute(GIVE_UP, {"which": name, "whose": owner})
+def release_all(tx: Connection, owner: str) -> None:
+    """Deletes all leases of a worker that has ended."""
+    tx.execute(RELEASE_ALL, {"whose": owner})
 
 
-def give_up_all(tx: Connection, owner: str) -> None:
-    """Ends all leases of a worker that has ended."""
-    tx.execute(OF_OWNER, {"whose": owner})
+def heartbeat(tx: Connection, owner: str, now: datetime) -> None:
+    """Records that a worker is alive, and deletes heartbeats older than a day."""
+    tx.execute(HEARTBEAT[tx.dialect.name], {"owner": owner, "at": now})
+    tx.execute(DELETE_OLD_HEARTBEATS, {"before": now - HEARTBEAT_RETENTION})
 
 
-def forget(tx: Connection, owner: str) -> None:
-    """Strikes a worker off the list of those that were alive."""
-    tx.execute(SILENCE, {"whose": owner})
+def delete_heartbeat(tx: Connection, owner: str) -> None:
+    """Deletes the worker's heartbeat."""
+    tx.execute(DELETE_HEARTBEAT, {"whose": owner})
 
 
-def beat(tx: Connection, owner: str, now: datetime) -> None:
-    """Notes that a worker is alive; those that have been silent for a day are forgotten."""
-    tx.execute(BEAT[tx.dialect.name], {"owner": owner, "at": now})
-    tx.execute(FORGET, {"before": now - FORGOTTEN})
-
-
-def beats(tx: Connection) -> dict[str, datetime]:
-    """When each worker was last alive."""
-    return {row.owner: row.at for row in tx.execute(BEATS)}
+def heartbeats(tx: Connection) -> dict[str, datetime]:
+    """The time of each worker's last heartbeat."""
+    return {row.owner: row.at for row in tx.execute(HEARTBEATS)}

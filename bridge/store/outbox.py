@@ -1,49 +1,57 @@
-"""The outbox: every revenue event, what became of it, and whose turn it is.
+"""The outbox: every revenue event, its delivery status, and the order of delivery.
 
-    held ──▶ pending ──▶ delivered        dropped    unattributed, and the policy says so
-              ▲   │                       kept       test mode or dry run: stored, never sent
-              └── dead ◀┘                            `retry` brings the dead back
+    held ──▶ pending ──▶ delivered           dropped          unattributed, and `UNATTRIBUTED=drop`
+              ▲   │                          not_forwarded    test mode or dry run: stored, not sent
+              └─ failed ◀┘                                    `retry` makes a failed one pending again
 
-Held ones go out when their visit becomes known (`release`) or when `hold_until` has come. A customer's events go out
-in order: of each stream only the head, its first event that is still held or pending, can be claimed. Which one that
-is stands in the row (`is_head`, and `ready_at`: from when on), so that a stream with thousands waiting costs a claim
-nothing.
+A held event is sent when its attribution is found (`release`) or at `hold_until`. Each customer's events are sent in
+order: of each stream only the head, its first event that is held or pending, can be claimed. The head is marked in its
+row (`is_head`, and `ready_at`: when it can be claimed), so that a claim costs the same however many events wait.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, select, update
+from sqlalchemy import ARRAY, BindParameter, Connection, Row, Text, and_, bindparam, case, func, select, update
 
-from bridge.store import heads
-from bridge.store.statements import chunks, constant, each, either, run_each, unindexed
-from bridge.store.count_cache import remembered
+from bridge.store.count_cache import cached
 from bridge.store.schema import HEAD, OPEN, READY, Instant, outbox
+from bridge.store.statements import (
+    execute_many,
+    insert_per_dialect,
+    literal,
+    padded_chunks,
+    per_dialect,
+    unindexed,
+)
 
-LONGEST_ERROR = 1000
+MAX_ERROR_LENGTH = 1000
 
 
 class DeliveryStatus(StrEnum):
-    """What became of a revenue event."""
+    """The delivery status of a revenue event."""
 
     HELD = "held"
     PENDING = "pending"
     DELIVERED = "delivered"
-    DEAD = "dead"
+    FAILED = "failed"
     DROPPED = "dropped"
-    KEPT = "kept"
+    NOT_FORWARDED = "not_forwarded"
+
+
+UNSENT = (DeliveryStatus.HELD, DeliveryStatus.PENDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
-    """A revenue event for the outbox. `body`: its `data` as JSON. `priority`: live 0 goes before imported 1."""
+    """A revenue event for the outbox. `body`: its `data` as JSON. `priority`: live 0 is sent before imported 1."""
 
     stream_id: str
     scope: str
@@ -65,9 +73,9 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A revenue event in the outbox. `next_at`: from when on it may be sent.
+    """A revenue event in the outbox. `next_at`: the earliest time to send it.
 
-    `amount` and `mrr_impact` in major units, exact. `event_ids`: the processor's events that it rests on.
+    `amount` and `mrr_impact` in major units, exact. `event_ids`: the processor's events that caused it.
     """
 
     id: int
@@ -95,7 +103,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a claimed delivery. `next_at`: when it is tried again, for PENDING only."""
+    """The result of an attempt at a claimed delivery. `next_at`: when it is retried, for PENDING only."""
 
     id: int
     status: DeliveryStatus
@@ -108,21 +116,76 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What is still to be sent: how many events, and when the oldest was made."""
+    """The events still to be sent: how many, and when the oldest was created."""
 
     count: int
     oldest: datetime | None
 
 
-# ---- Coming in -------------------------------------------------------------------------------------------------
+# ---- Heads -----------------------------------------------------------------------------------------------------
 
-ADD = each(lambda insert_into: insert_into(outbox).on_conflict_do_nothing(index_elements=["scope", "output_key"]))
+HEADS = per_dialect(
+    lambda among: select(outbox.c.id, outbox.c.stream_id).where(among(outbox.c.stream_id, "stream_ids"), HEAD)
+)
+LOCK_HEADS = HEADS["postgresql"].order_by(outbox.c.id).with_for_update()
+HEADLESS: BindParameter[Sequence[str]] = bindparam("headless", type_=ARRAY(Text))
+headless = func.unnest(HEADLESS).table_valued("stream_id", name="headless").render_derived()
+first = outbox.alias("first")
+IS_OPEN_FIRST = first.c.status.in_([literal("held"), literal("pending")])
+FIRST_OPEN = select(func.min(first.c.id)).with_hint(first, "INDEXED BY ix_outbox_open", "sqlite")
+PROMOTE = update(outbox).values(is_head=True, ready_at=outbox.c.next_at)
+PROMOTE_ONE = PROMOTE.where(
+    outbox.c.id == FIRST_OPEN.where(first.c.stream_id == bindparam("promoted"), IS_OPEN_FIRST).scalar_subquery()
+)
+FIRST_OF_EACH = FIRST_OPEN.where(first.c.stream_id == headless.c.stream_id, IS_OPEN_FIRST).correlate(headless)
+PROMOTE_ALL = PROMOTE.where(outbox.c.id.in_(select(FIRST_OF_EACH.scalar_subquery()).select_from(headless)))
+DEMOTE = per_dialect(lambda among: update(outbox).where(among(outbox.c.id, "ids")).values(is_head=False, ready_at=None))
+
+
+def lock_heads(tx: Connection, stream_ids: Iterable[str]) -> None:
+    """Locks the heads of these streams until the transaction ends (PostgreSQL; SQLite has a single writer).
+
+    Each transaction that adds to a stream or takes its head away locks the head first. Otherwise one that adds behind
+    the head and one that records its delivery would not see each other, and the stream would be left without a head.
+    """
+    if tx.dialect.name == "postgresql":
+        for chunk in padded_chunks(sorted(stream_ids)):  # sorted: all lock in one order and cannot deadlock
+            tx.execute(LOCK_HEADS, {"stream_ids": chunk}).all()
+
+
+def promote_next(tx: Connection, stream_ids: Collection[str]) -> None:
+    """Makes the first open event of each stream without a head its head."""
+    headed: set[str] = set()
+    for chunk in padded_chunks(stream_ids):
+        headed |= {row.stream_id for row in tx.execute(HEADS[tx.dialect.name], {"stream_ids": chunk})}
+    others = sorted(set(stream_ids) - headed)
+    if others and tx.dialect.name == "postgresql":
+        tx.execute(PROMOTE_ALL, {"headless": others})
+        return
+    execute_many(tx, PROMOTE_ONE, [{"promoted": stream_id} for stream_id in others])
+
+
+def requeue_before(tx: Connection, revived: Mapping[str, int]) -> None:
+    """Makes revived events (id by stream) heads where they precede the present head, which may be in flight."""
+    heads = [
+        row for chunk in padded_chunks(revived) for row in tx.execute(HEADS[tx.dialect.name], {"stream_ids": chunk})
+    ]
+    for chunk in padded_chunks(row.id for row in heads if revived[row.stream_id] < row.id):
+        tx.execute(DEMOTE[tx.dialect.name], {"ids": chunk})
+    promote_next(tx, revived.keys())
+
+
+# ---- Add and release -------------------------------------------------------------------------------------------
+
+ADD = insert_per_dialect(
+    lambda insert_into: insert_into(outbox).on_conflict_do_nothing(index_elements=["scope", "output_key"])
+)
 RELEASE = (
     update(outbox)
     .where(outbox.c.scope == bindparam("ledger"), outbox.c.output_key == bindparam("key"))
-    .where(unindexed(outbox.c.status) == constant("held"))
+    .where(unindexed(outbox.c.status) == literal("held"))
     .values(
-        status=constant("pending"),
+        status=literal("pending"),
         body=bindparam("text"),
         next_at=outbox.c.created_at,
         ready_at=case((HEAD, outbox.c.created_at)),
@@ -131,46 +194,39 @@ RELEASE = (
 
 
 def add(tx: Connection, deliveries: Iterable[NewDelivery]) -> int:
-    """Puts revenue events into the outbox; how many were new. What has a known output key is left as it was."""
+    """Adds revenue events; returns how many are new. A known output key is left unchanged: one fact, one event."""
     wanted = list(deliveries)
-    waiting = {one.stream_id for one in wanted if one.status in (DeliveryStatus.HELD, DeliveryStatus.PENDING)}
-    heads.lock(tx, waiting)
-    added = run_each(tx, ADD[tx.dialect.name], [_values(one) for one in wanted])
-    heads.crown(tx, waiting)
+    waiting = {one.stream_id for one in wanted if one.status in UNSENT}
+    lock_heads(tx, waiting)
+    added = execute_many(tx, ADD[tx.dialect.name], [_values(one) for one in wanted])
+    promote_next(tx, waiting)
     return added
 
 
 def release(tx: Connection, scope: str, bodies: Mapping[str, str]) -> int:
-    """Lets held events go, by output key, with the body that they have now; how many were still held."""
+    """Makes held events pending, by output key, with their new body; returns how many were still held."""
     rows = [{"ledger": scope, "key": key, "text": body} for key, body in sorted(bodies.items())]
-    return run_each(tx, RELEASE, rows)
+    return execute_many(tx, RELEASE, rows)
+
+
+NEW_COLUMNS = [field.name for field in fields(NewDelivery)]
 
 
 def _values(one: NewDelivery) -> dict[str, object]:
     held = one.status is DeliveryStatus.HELD and one.hold_until is not None
-    return {
-        "stream_id": one.stream_id,
-        "scope": one.scope,
-        "source": one.source,
-        "livemode": one.livemode,
-        "output_key": one.output_key,
+    return {name: getattr(one, name) for name in NEW_COLUMNS} | {
         "status": one.status.value,
         "is_head": False,
-        "event_type": one.event_type,
-        "currency": one.currency,
-        "amount": one.amount,
-        "mrr_impact": one.mrr_impact,
-        "priority": one.priority,
         "next_at": one.hold_until if held else one.next_at,
-        "hold_until": one.hold_until,
-        "created_at": one.created_at,
         "event_ids": json.dumps(one.event_ids),
-        "body": one.body,
     }
 
 
-# ---- Going out -------------------------------------------------------------------------------------------------
+# ---- Claim and record ------------------------------------------------------------------------------------------
 
+# SKIP LOCKED: senders that claim at once get different rows and never wait for each other. The row lock ends with the
+# transaction; while the request is on its way the lease (`ready_at` in the future) keeps others away, so that no lock
+# is held over HTTP, and a killed sender's claims are sent again after it.
 NEXT = (
     select(outbox)
     .where(READY, outbox.c.ready_at <= bindparam("now"))
@@ -180,11 +236,11 @@ NEXT = (
     .with_hint(outbox, "INDEXED BY ix_outbox_next", "sqlite")
     .with_for_update(skip_locked=True)
 )
-LEASE = either(
+LEASE = per_dialect(
     lambda among: (
         update(outbox)
         .where(among(outbox.c.id, "ids"))
-        .values(status=constant("pending"), leased_by=bindparam("owner"), ready_at=bindparam("until"))
+        .values(status=literal("pending"), leased_by=bindparam("owner"), ready_at=bindparam("until"))
     )
 )
 RELEASE_ALL = (
@@ -193,21 +249,21 @@ RELEASE_ALL = (
     .values(leased_by=None, ready_at=outbox.c.next_at)
 )
 IS_THIS = outbox.c.id == bindparam("row_id")
-IS_OPEN = unindexed(outbox.c.status).in_([constant("held"), constant("pending")])
+IS_OPEN = unindexed(outbox.c.status).in_([literal("held"), literal("pending")])
 STAYS: BindParameter[bool] = bindparam("stays")
 AGAIN = func.coalesce(bindparam("again", type_=Instant), outbox.c.next_at)
 RECORD = update(outbox).where(IS_THIS, IS_OPEN).values(
     status=bindparam("became"),
     is_head=case((STAYS, outbox.c.is_head), else_=False),
-    attempts=bindparam("tries"),
+    attempts=bindparam("attempts_used"),
     next_at=AGAIN,
     ready_at=case((and_(STAYS, HEAD), AGAIN)),
     leased_by=None,
     delivered_at=bindparam("delivered"),
-    last_status=bindparam("answer"),
+    last_status=bindparam("response"),
     last_error=bindparam("error"),
 )  # fmt: skip
-LOCK = either(
+LOCK = per_dialect(
     lambda among: (
         select(outbox.c.id, outbox.c.stream_id).where(among(outbox.c.id, "ids")).order_by(outbox.c.id).with_for_update()
     )
@@ -222,79 +278,80 @@ def claim(
     lease_until: datetime,
     paused_sources: Iterable[str] = (),
 ) -> list[Delivery]:
-    """The next deliveries, now under lease: heads of their streams whose time has come, by priority, then by age.
+    """Claims the next deliveries under a lease: heads of their streams that are ready, by priority, then by age.
 
     A held one whose hold is over becomes pending, and its body is final from here on.
     """
     query = {"now": now, "limit": limit, "paused": list(paused_sources)}
     rows = tx.execute(NEXT, query).all()
-    for chunk in chunks(row.id for row in rows):
+    for chunk in padded_chunks(row.id for row in rows):
         tx.execute(LEASE[tx.dialect.name], {"ids": chunk, "owner": owner, "until": lease_until})
     return [_delivery(row, DeliveryStatus.PENDING) for row in rows]
 
 
 def release_all(tx: Connection, owner: str) -> int:
-    """Gives back what a worker that has ended had claimed: it goes out again at once. How many there were."""
+    """Releases the claims of a worker that has ended, to be sent again at once; returns how many."""
     return tx.execute(RELEASE_ALL, {"owner": owner}).rowcount
 
 
 def record(tx: Connection, outcomes: Iterable[Outcome]) -> None:
-    """Writes down what became of deliveries. What is delivered already stays so; the next of its stream moves up."""
+    """Records the results of attempts and promotes the next event of each stream. Delivered ones stay delivered."""
     done = list(outcomes)
-    ids = chunks(sorted(one.id for one in done))
+    ids = padded_chunks(sorted(one.id for one in done))
     streams = {row.stream_id for chunk in ids for row in tx.execute(LOCK[tx.dialect.name], {"ids": chunk})}
-    run_each(tx, RECORD, [_outcome(one) for one in done])
-    heads.crown(tx, streams)
+    execute_many(tx, RECORD, [_outcome(one) for one in done])
+    promote_next(tx, streams)
 
 
 def _outcome(one: Outcome) -> dict[str, object]:
     return {
         "row_id": one.id,
         "became": one.status.value,
-        "stays": one.status in (DeliveryStatus.PENDING, DeliveryStatus.HELD),
-        "tries": one.attempts,
+        "stays": one.status in UNSENT,
+        "attempts_used": one.attempts,
         "again": one.next_at,
         "delivered": one.at if one.status is DeliveryStatus.DELIVERED else None,
-        "answer": one.last_status,
-        "error": one.last_error and one.last_error[:LONGEST_ERROR].replace("\x00", "\ufffd"),
+        "response": one.last_status,
+        "error": one.last_error and one.last_error[:MAX_ERROR_LENGTH].replace("\x00", "\ufffd"),
     }
 
 
-REVIVE = either(
+REVIVE = per_dialect(
     lambda among: (
         update(outbox)
-        .where(among(outbox.c.id, "ids"), outbox.c.status == constant("dead"))
-        .values(status=constant("pending"), attempts=0, next_at=bindparam("now"), leased_by=None)
+        .where(among(outbox.c.id, "ids"), outbox.c.status == literal("failed"))
+        .values(status=literal("pending"), attempts=0, next_at=bindparam("now"), leased_by=None)
     )
 )
-DEAD = either(
+FAILED = per_dialect(
     lambda among: (
         select(outbox.c.id, outbox.c.stream_id)
-        .where(among(outbox.c.id, "ids"), outbox.c.status == constant("dead"))
+        .where(among(outbox.c.id, "ids"), outbox.c.status == literal("failed"))
         .order_by(outbox.c.id)
     )
 )
 
 
 def retry(tx: Connection, ids: Iterable[int], now: datetime) -> int:
-    """Sends dead ones once more, ahead of whatever of their stream waits by now; how many there were."""
+    """Makes failed ones pending again, ahead of the rest of their stream; returns how many."""
     revived = 0
-    for chunk in chunks(sorted(ids)):
-        dead = tx.execute(DEAD[tx.dialect.name], {"ids": chunk}).all()
-        heads.lock(tx, {row.stream_id for row in dead})
+    for chunk in padded_chunks(sorted(ids)):
+        failed = tx.execute(FAILED[tx.dialect.name], {"ids": chunk}).all()
+        lock_heads(tx, {row.stream_id for row in failed})
         revived += tx.execute(REVIVE[tx.dialect.name], {"ids": chunk, "now": now}).rowcount
-        heads.overtake(tx, {row.stream_id: row.id for row in reversed(dead)})
+        requeue_before(tx, {row.stream_id: row.id for row in reversed(failed)})
     return revived
 
 
-# ---- Looking ---------------------------------------------------------------------------------------------------
+# ---- Read ------------------------------------------------------------------------------------------------------
 
 LIST = select(outbox).order_by(outbox.c.id.desc())
 OF_STREAM = select(outbox).where(outbox.c.stream_id == bindparam("stream_id")).order_by(outbox.c.id)
 FIND = select(outbox).where(outbox.c.id == bindparam("row_id"))
 BACKLOG = select(func.count(), func.min(outbox.c.id)).where(OPEN)
-STANDING = (outbox.c.source, outbox.c.livemode, outbox.c.status)
-COUNTS = select(outbox.c.source, outbox.c.status, func.count()).group_by(*STANDING)
+CLAIM_COLUMNS = {"is_head", "ready_at", "leased_by"}
+COUNTED = (outbox.c.source, outbox.c.livemode, outbox.c.status)
+COUNTS = select(outbox.c.source, outbox.c.status, func.count()).group_by(*COUNTED)
 
 
 def listing(
@@ -316,7 +373,7 @@ def listing(
 
 
 def of_stream(tx: Connection, stream_id: str) -> list[Delivery]:
-    """Everything that ever came out of a stream, in order."""
+    """All deliveries of a stream, in order."""
     return [_delivery(row) for row in tx.execute(OF_STREAM, {"stream_id": stream_id})]
 
 
@@ -327,8 +384,8 @@ def find(tx: Connection, delivery_id: int) -> Delivery | None:
 
 
 def counts(tx: Connection) -> dict[tuple[str, DeliveryStatus], int]:
-    """How many deliveries of each source stand where. Over a large outbox the answer may be some seconds old."""
-    return remembered(tx, "outbox.counts", lambda: _counts(tx), lambda found: sum(found.values()))
+    """The number of deliveries by source and status. With a large outbox it may be some seconds old."""
+    return cached(tx, "outbox.counts", lambda: _counts(tx), lambda found: sum(found.values()))
 
 
 def _counts(tx: Connection) -> dict[tuple[str, DeliveryStatus], int]:
@@ -339,33 +396,14 @@ def _counts(tx: Connection) -> dict[tuple[str, DeliveryStatus], int]:
 
 
 def backlog(tx: Connection) -> Backlog:
-    """What is still to be sent, held or pending."""
+    """The events still to be sent, held or pending."""
     count, oldest_id = tx.execute(BACKLOG).one()
     oldest = None if oldest_id is None else find(tx, oldest_id)
     return Backlog(count=count, oldest=None if oldest is None else oldest.created_at)
 
 
 def _delivery(row: Row[*tuple[object, ...]], status: DeliveryStatus | None = None) -> Delivery:
+    values = {name: value for name, value in row._mapping.items() if name not in CLAIM_COLUMNS}
     return Delivery(
-        id=row.id,
-        stream_id=row.stream_id,
-        scope=row.scope,
-        source=row.source,
-        livemode=row.livemode,
-        output_key=row.output_key,
-        status=status or DeliveryStatus(row.status),
-        body=row.body,
-        event_type=row.event_type,
-        currency=row.currency,
-        amount=row.amount,
-        mrr_impact=row.mrr_impact,
-        attempts=row.attempts,
-        next_at=row.next_at,
-        hold_until=row.hold_until,
-        priority=row.priority,
-        created_at=row.created_at,
-        delivered_at=row.delivered_at,
-        last_status=row.last_status,
-        last_error=row.last_error,
-        event_ids=tuple(json.loads(row.event_ids)),
+        **values | {"status": status or DeliveryStatus(row.status), "event_ids": tuple(json.loads(row.event_ids))}
     )

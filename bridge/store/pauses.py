@@ -1,4 +1,4 @@
-"""Pauses: which destinations get nothing until when, and why."""
+"""Pauses: the destinations that nothing is sent to, until when, and why."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, case, delete, or_, select
 
-from bridge.store.statements import Insert, InsertInto, each
 from bridge.store.schema import pauses
+from bridge.store.statements import Insert, InsertInto, insert_per_dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """A destination that gets nothing until then. `probing`: after it, one event goes ahead to see."""
+    """Nothing is sent to the destination until then. `probing`: afterwards one event is sent first, as a test."""
 
     destination: str
     since: datetime
@@ -23,13 +23,13 @@ class Pause:
 
 
 def _pause(insert_into: InsertInto) -> Insert:
-    wanted = insert_into(pauses)
-    new = wanted.excluded
-    goes_on = or_(pauses.c.probing, pauses.c.until > new.since)
-    return wanted.on_conflict_do_update(
+    insert = insert_into(pauses)
+    new = insert.excluded
+    continues = or_(pauses.c.probing, pauses.c.until > new.since)
+    return insert.on_conflict_do_update(
         index_elements=["destination"],
         set_={
-            "since": case((goes_on, pauses.c.since), else_=new.since),
+            "since": case((continues, pauses.c.since), else_=new.since),
             "until": new.until,
             "reason": new.reason,
             "probing": new.probing,
@@ -37,22 +37,22 @@ def _pause(insert_into: InsertInto) -> Insert:
     )
 
 
-PAUSE = each(_pause)
-PAUSED = select(pauses).order_by(pauses.c.destination)
+PAUSE = insert_per_dialect(_pause)
+ALL = select(pauses).order_by(pauses.c.destination)
 RESUME = delete(pauses).where(pauses.c.destination == bindparam("whose"))
 
 
 def pause(
     tx: Connection, destination: str, until: datetime, reason: str, probing: bool = False, *, now: datetime
 ) -> None:
-    """Sends a destination nothing until then. One that is paused already keeps its beginning, and takes the new end."""
+    """Pauses a destination. A pause that is already active keeps its beginning and takes the new end."""
     row = {"destination": destination, "since": now, "until": until, "reason": reason, "probing": probing}
     tx.execute(PAUSE[tx.dialect.name], row)
 
 
-def paused(tx: Connection, now: datetime) -> list[Pause]:
-    """The pauses that stand. One whose time is over stands on while it is probing: until a probe succeeds."""
-    rows = [Pause(**row._mapping) for row in tx.execute(PAUSED)]
+def active(tx: Connection, now: datetime) -> list[Pause]:
+    """The active pauses. A probing pause stays active after its end, until a probe succeeds."""
+    rows = [Pause(**row._mapping) for row in tx.execute(ALL)]
     return [row for row in rows if row.probing or row.until > now]
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL: any number of processes; the database itself keeps them apart."""
+"""PostgreSQL: any number of processes; the database itself isolates them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from bridge.errors import StoreUnavailable
-from bridge.store.statements import one_at_a_time
+from bridge.store.statements import advisory_lock
 
 CONNECT_SECONDS = 2
-PATIENT = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=120s"
-# For the intake, which has four seconds in all.
-QUICK = "-c statement_timeout=2s -c lock_timeout=1500ms -c idle_in_transaction_session_timeout=10s"
+LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=120s"
+# For storing webhooks: a processor gets its response within four seconds.
+ACCEPT_LIMITS = "-c statement_timeout=2s -c lock_timeout=1500ms -c idle_in_transaction_session_timeout=10s"
 
 ADVICE: Mapping[str | None, str] = {
     "42P01": "it has no tables yet; run `pulsora-bridge migrate`",
     "42703": "its tables are of another version; run `pulsora-bridge migrate`",
-    "55P03": "another transaction holds what is needed for too long",
+    "55P03": "another transaction held a lock for too long",
     "57014": "a statement took too long",
     "53100": "its disk is full",
     "25006": "it is read-only",
@@ -35,13 +35,13 @@ class Postgres:
 
     def __init__(self, url: URL) -> None:
         self._url = url
-        self._engine = _engine(url, PATIENT, pool_size=8, max_overflow=24)
-        self._intake = _engine(url, QUICK, pool_size=1, max_overflow=0)
+        self._engine = _engine(url, LIMITS, pool_size=8, max_overflow=24)
+        self._accept_engine = _engine(url, ACCEPT_LIMITS, pool_size=1, max_overflow=0)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that writes nothing."""
-        with self._plain_errors(), self._engine.connect() as tx:
+        """A read-only transaction."""
+        with self._translated_errors(), self._engine.connect() as tx:
             tx = tx.execution_options(postgresql_readonly=True)
             with tx.begin():
                 yield tx
@@ -49,26 +49,26 @@ class Postgres:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A write transaction."""
-        with self._plain_errors(), self._engine.begin() as tx:
+        with self._translated_errors(), self._engine.begin() as tx:
             yield tx
 
     @contextmanager
-    def turn(self, seconds: float) -> Iterator[Connection]:
-        """A connection for the intake, which gives up early."""
-        with self._plain_errors(), self._intake.connect() as tx:
+    def writing(self, seconds: float) -> Iterator[Connection]:
+        """A connection for storing webhooks, with the short time limits."""
+        with self._translated_errors(), self._accept_engine.connect() as tx:
             yield tx
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
-        """A transaction for the schema; a second process waits for it."""
-        with self._plain_errors(), self._engine.begin() as tx:
+        """A transaction for the schema; a second process waits for its end."""
+        with self._translated_errors(), self._engine.begin() as tx:
             tx.exec_driver_sql("SET LOCAL statement_timeout = 0")
             tx.exec_driver_sql("SET LOCAL lock_timeout = '120s'")
-            one_at_a_time(tx, "pulsora-bridge migrations")
+            advisory_lock(tx, "pulsora-bridge migrations")
             yield tx
 
     def describe(self) -> dict[str, object]:
-        """What an operator may want to know of it."""
+        """Facts for the operator."""
         with self.reading() as tx:
             version = tx.exec_driver_sql("SHOW server_version").scalar()
             durable = tx.exec_driver_sql("SHOW synchronous_commit").scalar()
@@ -79,16 +79,16 @@ class Postgres:
     def close(self) -> None:
         """Closes all connections."""
         self._engine.dispose()
-        self._intake.dispose()
+        self._accept_engine.dispose()
 
     def abandon(self) -> None:
-        """For a process that was forked: the parent's connections are not ours to close."""
+        """In a forked child: forgets the parent's connections, which must not be closed here."""
         self._engine.dispose(close=False)
-        self._intake.dispose(close=False)
+        self._accept_engine.dispose(close=False)
 
     @contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        """Says what the operator can do about an error of the server or the way to it. Our own mistakes pass."""
+    def _translated_errors(self) -> Iterator[None]:
+        """Raises `StoreUnavailable` with advice for an error of the server or the network; bugs pass unchanged."""
         try:
             yield
         except PoolExhausted as error:

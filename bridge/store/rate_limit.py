@@ -1,118 +1,108 @@
-"""The rate budget: no rolling hour ever holds more requests than allowed, over all processes and restarts.
+"""The rate limit: no rolling hour holds more requests than allowed, over all processes and restarts.
 
-Tokens are counted in slots of ten seconds. A request may leave half a minute after its token was taken, so a slot
-counts for an hour, half a minute and itself. Clocks may differ: what was taken "later" than now counts just the same.
-Clocks may be set, too, and what was just taken look long past: so tokens are also counted by the machine's uptime, and
-the stricter count holds.
+Requests are counted in slots of ten seconds. A request may be sent half a minute after it was reserved, so a slot counts
+for an hour, half a minute and its own length. Clocks of processes may differ: reservations "later" than now count
+too. A clock may be set, which would make recent reservations look old: they are also counted by the machine's uptime,
+and the stricter count holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from bridge.store.statements import each, one_at_a_time, run_each
-from bridge.store.schema import EPOCH, budget
-from bridge.uptime import Uptime
+from bridge.store.schema import EPOCH, rate_limit
+from bridge.store.statements import advisory_lock, execute_many, insert_per_dialect
+from bridge.clock import Uptime
 
 SLOT = timedelta(seconds=10)
 REACH = timedelta(hours=1, seconds=30) // SLOT  # slots further apart than this share no hour
-GIVEN_BACK_WITHIN = timedelta(minutes=5)
-KEPT = timedelta(days=2) // SLOT
+RELEASE_WITHIN = timedelta(minutes=5)
+RETENTION = timedelta(days=2) // SLOT
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """How many requests may be sent. `again_at`: when to ask for more, or None: all that was wanted was granted."""
-
-    granted: int
-    again_at: datetime | None
-
-
-SPENT = (
-    select(budget.c.slot, budget.c.taken)
-    .where(budget.c.origin == bindparam("origin"), budget.c.slot.between(bindparam("first"), bindparam("last")))
-    .where(budget.c.taken > 0)
-    .order_by(budget.c.slot)
+RESERVED = (
+    select(rate_limit.c.slot, rate_limit.c.reserved)
+    .where(rate_limit.c.origin == bindparam("origin"), rate_limit.c.slot.between(bindparam("first"), bindparam("last")))
+    .where(rate_limit.c.reserved > 0)
+    .order_by(rate_limit.c.slot)
 )
-TAKE = each(
-    lambda insert_into: (wanted := insert_into(budget)).on_conflict_do_update(
-        index_elements=["origin", "slot"], set_={"taken": budget.c.taken + wanted.excluded.taken}
+ADD = insert_per_dialect(
+    lambda insert_into: (new := insert_into(rate_limit)).on_conflict_do_update(
+        index_elements=["origin", "slot"], set_={"reserved": rate_limit.c.reserved + new.excluded.reserved}
     )
 )
-LEAVE = (
-    update(budget)
-    .where(budget.c.origin == bindparam("whose"), budget.c.slot == bindparam("when"))
-    .values(taken=bindparam("left"))
+SET = (
+    update(rate_limit)
+    .where(rate_limit.c.origin == bindparam("whose"), rate_limit.c.slot == bindparam("when"))
+    .values(reserved=bindparam("left"))
 )
-FORGET = delete(budget).where(budget.c.origin == bindparam("origin"), budget.c.slot < bindparam("first"))
+DELETE_OLD = delete(rate_limit).where(
+    rate_limit.c.origin == bindparam("origin"), rate_limit.c.slot < bindparam("first")
+)
 
 
-def take(tx: Connection, origin: str, now: datetime, wanted: int, per_hour: int, uptime: Uptime | None = None) -> Grant:
-    """Takes up to `wanted` tokens for requests to `origin` that leave within half a minute. `per_hour` 0: no limit."""
-    if per_hour <= 0 or wanted <= 0:
-        return Grant(granted=max(wanted, 0), again_at=None)
-    one_at_a_time(tx, f"budget {origin}")
-    counts = _counts(origin, now, uptime)
-    spent = [_spent(tx, name, at) for name, at in counts]
-    granted = min(wanted, max(per_hour - max(sum(taken.values()) for taken in spent), 0))
-    if granted:
-        _add(tx, counts, granted)
-    return Grant(granted=granted, again_at=None if granted == wanted else _freed_at(spent[0], now))
+def reserve(
+    tx: Connection, origin: str, now: datetime, wanted: int, per_hour: int, uptime: Uptime | None = None
+) -> int:
+    """Reserves up to `wanted` requests to `origin`, to be sent within half a minute; returns how many are granted.
 
-
-def give_back(tx: Connection, origin: str, at: datetime, unused: int, uptime: Uptime | None = None) -> None:
-    """Returns tokens that were taken in the last minutes before `at`, and that no request was sent for.
-
-    They come off the oldest of these minutes: so what was used is never forgotten before its hour is over.
+    `per_hour` 0: no limit.
     """
-    one_at_a_time(tx, f"budget {origin}")
+    if per_hour <= 0 or wanted <= 0:
+        return max(wanted, 0)
+    advisory_lock(tx, f"rate limit {origin}")
+    counters = _counters(origin, now, uptime)
+    used_by_counter = [_reserved(tx, name, at) for name, at in counters]
+    granted = min(wanted, max(per_hour - max(used_by_counter), 0))
+    if granted:
+        _add(tx, counters, granted)
+    return granted
+
+
+def release(tx: Connection, origin: str, at: datetime, unused: int, uptime: Uptime | None = None) -> None:
+    """Releases requests that were reserved in the last minutes before `at` and not sent."""
+    advisory_lock(tx, f"rate limit {origin}")
     rows = []
-    for name, now in _counts(origin, at, uptime):
-        lately = {"origin": name, "first": _slot(now - GIVEN_BACK_WITHIN), "last": _slot(now)}
+    for name, now in _counters(origin, at, uptime):
+        recent = {"origin": name, "first": _slot(now - RELEASE_WITHIN), "last": _slot(now)}
         left = unused
-        for slot, taken in tx.execute(SPENT, lately).all():
-            back = min(taken, left)
-            left -= back
-            rows.append({"whose": name, "when": slot, "left": taken - back})
-    run_each(tx, LEAVE, rows)
+        # From the oldest slot on: so the requests that were sent stay counted in the youngest slots, until their hour
+        # is surely over.
+        for slot, reserved in tx.execute(RESERVED, recent).all():
+            released = min(reserved, left)
+            left -= released
+            rows.append({"whose": name, "when": slot, "left": reserved - released})
+    execute_many(tx, SET, rows)
 
 
 def used(tx: Connection, origin: str, now: datetime, uptime: Uptime | None = None) -> int:
-    """How many tokens count against the budget at this moment."""
-    return max(sum(_spent(tx, name, at).values()) for name, at in _counts(origin, now, uptime))
+    """How many requests count against the limit now."""
+    return max(_reserved(tx, name, at) for name, at in _counters(origin, now, uptime))
 
 
-def _counts(origin: str, now: datetime, uptime: Uptime | None) -> list[tuple[str, datetime]]:
-    """The names under which an origin's tokens are counted, and what each takes for now: the clock's first.
+def _counters(origin: str, now: datetime, uptime: Uptime | None) -> list[tuple[str, datetime]]:
+    """The names of an origin's counters, each with its own present time: by the clock, then by the machine's uptime.
 
-    What an earlier boot has counted stays behind: some hundred small rows at most.
+    The counters of earlier boots are never deleted: some hundred small rows at most.
     """
     if uptime is None:
         return [(origin, now)]
     return [(origin, now), (f"{origin} since boot {uptime.boot}", EPOCH + timedelta(seconds=uptime.seconds))]
 
 
-def _add(tx: Connection, counts: Sequence[tuple[str, datetime]], granted: int) -> None:
-    for name, at in counts:
+def _add(tx: Connection, counters: Sequence[tuple[str, datetime]], granted: int) -> None:
+    for name, at in counters:
         slot = _slot(at)
-        tx.execute(TAKE[tx.dialect.name], {"origin": name, "slot": slot, "taken": granted})
-        tx.execute(FORGET, {"origin": name, "first": slot - KEPT})
+        tx.execute(ADD[tx.dialect.name], {"origin": name, "slot": slot, "reserved": granted})
+        tx.execute(DELETE_OLD, {"origin": name, "first": slot - RETENTION})
 
 
-def _spent(tx: Connection, origin: str, now: datetime) -> dict[int, int]:
+def _reserved(tx: Connection, origin: str, now: datetime) -> int:
     slot = _slot(now)
-    rows = tx.execute(SPENT, {"origin": origin, "first": slot - REACH, "last": slot + REACH})
-    return {row.slot: row.taken for row in rows}
-
-
-def _freed_at(spent: dict[int, int], now: datetime) -> datetime:
-    """When the oldest tokens stop counting; without any (all were just granted), when those of now do."""
-    oldest = min(spent, default=_slot(now))
-    return EPOCH + (oldest + REACH + 1) * SLOT
+    rows = tx.execute(RESERVED, {"origin": origin, "first": slot - REACH, "last": slot + REACH})
+    return sum(row.reserved for row in rows)
 
 
 def _slot(at: datetime) -> int:

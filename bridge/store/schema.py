@@ -1,6 +1,6 @@
-"""The tables: what is kept, under which names, and which index serves which question.
+"""The tables, their columns, and which index serves which query.
 
-Bodies and states have tables of their own, so that the many small changes of their rows never rewrite them.
+Webhook bodies and ledger states have tables of their own, so that small updates of a row never rewrite them.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from sqlalchemy import (
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-# On the 211 sample webhooks level 1 leaves 27 % of a body, level 6 leaves 22 % in twice the time.
-LEVEL = 1
+# On the 211 sample webhooks level 1 compresses a body to 27 %, level 6 to 22 % in twice the time.
+COMPRESSION_LEVEL = 1
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware instant, stored as whole microseconds since 1970 UTC: exact, small, and in order."""
+    """An aware datetime, stored as whole microseconds since 1970 UTC: exact, small and sortable."""
 
     impl = BigInteger
     cache_ok = True
@@ -47,8 +47,8 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else EPOCH + value * MICROSECOND
 
 
-class Exact(TypeDecorator[Decimal]):
-    """A decimal number, stored as its text: both databases give back exactly what was put in."""
+class DecimalText(TypeDecorator[Decimal]):
+    """A decimal number, stored as text: both databases return exactly what was stored."""
 
     impl = Text
     cache_ok = True
@@ -60,18 +60,18 @@ class Exact(TypeDecorator[Decimal]):
         return None if value is None else Decimal(value)
 
 
-def packed(body: bytes) -> bytes:
+def compress(body: bytes) -> bytes:
     """A body or a state as it is stored."""
-    return zlib.compress(body, LEVEL)
+    return zlib.compress(body, COMPRESSION_LEVEL)
 
 
-def unpacked(stored: bytes) -> bytes:
-    """What `packed` was given."""
+def decompress(stored: bytes) -> bytes:
+    """The inverse of `compress`."""
     return zlib.decompress(stored)
 
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s"})
-Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself in an INTEGER key only
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite assigns ids only to an INTEGER key
 
 inbox = Table(
     "inbox",
@@ -86,9 +86,10 @@ inbox = Table(
     Column("received_at", Instant, nullable=False),
     Column("status", Text, nullable=False),
     Column("reason", Text),
+    Column("notes", Text),  # a JSON list
     Column("stream_id", Text),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("produced", Integer, nullable=False, server_default="0"),
+    Column("revenue_event_count", Integer, nullable=False, server_default="0"),
     Column("retry_at", Instant),
     Column("settled_at", Instant),
     UniqueConstraint("event_id", "source"),
@@ -106,7 +107,7 @@ bodies = Table(
     "bodies",
     metadata,
     Column("inbox_id", Id, primary_key=True, autoincrement=False),
-    Column("body", LargeBinary, nullable=False),  # packed
+    Column("body", LargeBinary, nullable=False),  # compressed
 )
 
 streams = Table(
@@ -118,7 +119,7 @@ streams = Table(
     Column("first_at", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
     Column("due_at", Instant),
-    Column("touched", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
     Column("leased_by", Text),
     Column("leased_until", Instant),
     Column("settled_at", Instant),
@@ -132,7 +133,7 @@ states = Table(
     "states",
     metadata,
     Column("stream_id", Text, nullable=False),
-    Column("state", LargeBinary, nullable=False),  # packed
+    Column("state", LargeBinary, nullable=False),  # compressed
     PrimaryKeyConstraint("stream_id"),
 )
 
@@ -146,7 +147,7 @@ links = Table(
     PrimaryKeyConstraint("scope", "ref"),
     sqlite_with_rowid=False,
 )
-# Only what leads to a stream without a customer is ever looked up from that end, to be led elsewhere.
+# Only links to provisional streams are ever looked up by stream, when that stream is merged.
 PROVISIONAL = text("provisional")
 Index("ix_links_provisional", links.c.stream_id, sqlite_where=PROVISIONAL, postgresql_where=PROVISIONAL)
 
@@ -163,12 +164,12 @@ outbox = Table(
     Column("is_head", Boolean, nullable=False, server_default=text("false")),
     Column("event_type", Text, nullable=False),
     Column("currency", Text, nullable=False),
-    Column("amount", Exact, nullable=False),
-    Column("mrr_impact", Exact),
+    Column("amount", DecimalText, nullable=False),
+    Column("mrr_impact", DecimalText),
     Column("priority", SmallInteger, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_at", Instant, nullable=False),
-    Column("ready_at", Instant),  # of the head: when it can be claimed, for its schedule and its lease
+    Column("ready_at", Instant),  # of a head: when it can be claimed, by its schedule and its lease
     Column("hold_until", Instant),
     Column("leased_by", Text),
     Column("created_at", Instant, nullable=False),
@@ -216,12 +217,12 @@ catalog = Table(
     PrimaryKeyConstraint("scope", "kind", "id"),
 )
 
-budget = Table(
-    "budget",
+rate_limit = Table(
+    "rate_limit",
     metadata,
     Column("origin", Text, nullable=False),
     Column("slot", BigInteger, nullable=False),
-    Column("taken", Integer, nullable=False),
+    Column("reserved", Integer, nullable=False),
     PrimaryKeyConstraint("origin", "slot"),
 )
 
@@ -245,8 +246,8 @@ leases = Table(
     PrimaryKeyConstraint("name"),
 )
 
-beats = Table(
-    "beats",
+worker_heartbeats = Table(
+    "worker_heartbeats",
     metadata,
     Column("owner", Text, nullable=False),
     Column("at", Instant, nullable=False),

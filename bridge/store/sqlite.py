@@ -1,4 +1,4 @@
-"""SQLite: one file, any number of readers, and one write lane for all processes."""
+"""SQLite: one file, one write lock for all processes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from bridge.errors import StoreUnavailable
-from bridge.store.write_lock import Lane
+from bridge.store.write_lock import WriteLock
 
-BUSY_SECONDS = 2.5  # for another program that holds SQLite's own lock
-PATIENCE_SECONDS = 30.0  # of a worker or a command, for the lane
-CHANGES_A_CHECKPOINT = 4000  # rows changed; under full load a checkpoint every few seconds
-KEPT_WAL_BYTES = 64 * 1024 * 1024
+BUSY_SECONDS = 2.5  # how long to wait for another program that holds SQLite's own lock
+WRITE_SECONDS = 30.0  # how long a worker or a command waits for the write lock
+CHANGES_PER_CHECKPOINT = 4000  # rows changed; at full load a checkpoint every few seconds
+MAX_IDLE_WAL_BYTES = 64 * 1024 * 1024
 
 PRAGMAS = (
     "PRAGMA synchronous = FULL",  # a commit is on disk before it is acknowledged
-    "PRAGMA wal_autocheckpoint = 0",  # only with the lane held
-    f"PRAGMA journal_size_limit = {KEPT_WAL_BYTES}",
+    "PRAGMA wal_autocheckpoint = 0",  # only under the write lock: see write_lock.py
+    f"PRAGMA journal_size_limit = {MAX_IDLE_WAL_BYTES}",
     "PRAGMA cache_size = -8000",
     "PRAGMA temp_store = MEMORY",
 )
@@ -36,8 +36,8 @@ ADVICE: Mapping[str, str] = {
     "no such column": "its tables are of another version; run `pulsora-bridge migrate`",
     "database is locked": "another program holds its lock",
     "disk is full": "the disk is full",
-    "readonly": "it cannot be written to; see the permissions of the file and its folder",
-    "unable to open": "it cannot be opened; see the permissions of the file and its folder",
+    "readonly": "it cannot be written; check the permissions of the file and its folder",
+    "unable to open": "it cannot be opened; check the permissions of the file and its folder",
 }
 
 
@@ -48,45 +48,45 @@ class Sqlite:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lane = Lane(path.with_name(f"{path.name}.lane"))
+        self._lock = WriteLock(path)
         self._opening = threading.Lock()
         self._engine: Engine | None = None
-        self._file: tuple[int, int] | None = None  # which file it was when the engine was made
+        self._file: tuple[int, int] | None = None  # device and inode when the engine was made
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the file, whoever writes meanwhile."""
-        with self._plain_errors(), self._current().connect() as tx, tx.begin():
+        """A transaction that reads one snapshot of the file, whatever is written meanwhile."""
+        with self._translated_errors(), self._current().connect() as tx, tx.begin():
             yield tx
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A write transaction, with the lane held."""
-        with self.turn(PATIENCE_SECONDS) as tx, tx.begin():
+        """A write transaction, under the write lock."""
+        with self.writing(WRITE_SECONDS) as tx, tx.begin():
             yield tx
 
     @contextmanager
-    def turn(self, seconds: float) -> Iterator[Connection]:
-        """The lane, with a connection on which a write transaction may begin. Now and then a checkpoint ends it."""
-        with self._plain_errors(), self._lane.turn(seconds), self._writing() as tx:
+    def writing(self, seconds: float) -> Iterator[Connection]:
+        """A connection for write transactions, under the write lock. Runs a checkpoint when one is due."""
+        with self._translated_errors(), self._lock.hold(seconds), self._connection() as tx:
             before = _driver(tx).total_changes
             yield tx
-            self._now_and_then(_driver(tx), before)
+            self._checkpoint_if_due(_driver(tx), before)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
-        """A write transaction for the schema; the file is made if there is none, and its journal mode set for good."""
+        """A write transaction for the schema. Creates a missing file and sets its journal mode, which is permanent."""
         if not self._path.parent.is_dir():
             raise StoreUnavailable(f"{self._path}: its folder does not exist")
-        with self._plain_errors(), self._lane.turn(PATIENCE_SECONDS):
+        with self._translated_errors(), self._lock.hold(WRITE_SECONDS):
             self._initialise()
-            with self._writing() as tx:
+            with self._connection() as tx:
                 with tx.begin():
                     yield tx
                 self._checkpoint(_driver(tx))
 
     def describe(self) -> dict[str, object]:
-        """What an operator may want to know of it."""
+        """Facts for the operator."""
         with self.reading() as tx:
             mode = tx.exec_driver_sql("PRAGMA journal_mode").scalar()
         return {
@@ -95,23 +95,23 @@ class Sqlite:
             "path": str(self._path),
             "bytes": self._path.stat().st_size,
             "journal_mode": mode,
-            "lane": str(self._lane.path),
+            "write_lock": str(self._lock.path),
             "has_wal_reset_bug": (3, 7, 0) <= sqlite3.sqlite_version_info < (3, 51, 3),
         }
 
     def close(self) -> None:
-        """Closes all connections, with the lane held: the last one to close a file checkpoints it."""
-        with suppress(StoreUnavailable), self._lane.turn(BUSY_SECONDS):
+        """Closes all connections, under the write lock: closing the last one of a file checkpoints it."""
+        with suppress(StoreUnavailable), self._lock.hold(BUSY_SECONDS):
             self._dispose()
-        self._lane.close()
+        self._lock.close()
 
     def abandon(self) -> None:
-        """For a process that was forked: lets go of the parent's lane; its connections are not ours to close."""
-        self._lane.close()
+        """In a forked child: closes the inherited lock files; the parent's connections must not be closed here."""
+        self._lock.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """A connection for writing. After trouble all are opened anew: one that found a file read-only stays so."""
+    def _connection(self) -> Iterator[Connection]:
+        """A connection for writing. After an error all are reopened: one that saw a read-only file would stay so."""
         engine = self._current()
         try:
             with engine.connect() as tx:
@@ -122,7 +122,7 @@ class Sqlite:
             raise
 
     def _current(self) -> Engine:
-        """The connections to the file that lies there now: one that was replaced is opened anew."""
+        """The connections to the file at the path now: a replaced file is opened anew."""
         try:
             found = os.stat(self._path)
         except OSError as error:
@@ -131,14 +131,14 @@ class Sqlite:
         file = (found.st_dev, found.st_ino)
         with self._opening:
             if self._file != file:
-                self._demand_clean_change()
+                self._refuse_stale_wal()
                 self._dispose()
             if self._engine is None:
                 self._engine, self._file = _engine(self._path), file
             return self._engine
 
-    def _demand_clean_change(self) -> None:
-        """A new file beside the old one's log is not opened: SQLite would replay that log into it."""
+    def _refuse_stale_wal(self) -> None:
+        """Refuses a new file next to the old file's WAL: SQLite would replay that log into it."""
         log = Path(f"{self._path}-wal")
         if self._file is not None and log.exists() and log.stat().st_size:
             advice = f"stop everything, remove {log.name}, start again"
@@ -154,37 +154,37 @@ class Sqlite:
             if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
                 connection.execute("PRAGMA journal_mode = WAL")
 
-    def _now_and_then(self, connection: sqlite3.Connection, before: int) -> None:
-        """Counts what was changed; after some thousand changes, by whomever, a checkpoint is due."""
+    def _checkpoint_if_due(self, connection: sqlite3.Connection, before: int) -> None:
+        """Counts the changed rows of all processes; after some thousand a checkpoint is due."""
         with suppress(OSError):  # a full disk
-            if self._lane.add_up(connection.total_changes - before) >= CHANGES_A_CHECKPOINT:
+            if self._lock.add_changes(connection.total_changes - before) >= CHANGES_PER_CHECKPOINT:
                 self._checkpoint(connection)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        with suppress(sqlite3.Error):  # what was committed is on disk in any case
+        with suppress(sqlite3.Error):  # commits are on disk in the WAL in any case
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        self._lane.start_over()
+        self._lock.reset_changes()
 
     @contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        """Says what the operator can do about an error of the file, the disk or a lock. Our own mistakes pass."""
+    def _translated_errors(self) -> Iterator[None]:
+        """Raises `StoreUnavailable` with advice for an error of the file, the disk or a lock; bugs pass unchanged."""
         try:
             yield
         except (DBAPIError, sqlite3.Error, PoolExhausted) as error:
-            if not _is_trouble(error):
+            if not _is_unavailable(error):
                 raise
             reason = str(getattr(error, "orig", error))
             advice = next((advice for sign, advice in ADVICE.items() if sign in reason), reason)
             raise StoreUnavailable(f"{self._path}: {advice}") from error
 
 
-def _is_trouble(error: Exception) -> bool:
-    """Whether it is the file's fault, and not that of a statement or a value."""
+def _is_unavailable(error: Exception) -> bool:
+    """Whether the file is the cause, not a statement or a value."""
     return isinstance(error, OperationalError | PoolExhausted | sqlite3.Error) or type(error) is DatabaseError
 
 
-class Hinted(SQLiteCompiler):
-    """Writes `INDEXED BY` where a statement asks for it: SQLite knows nothing of how many rows have which status."""
+class HintCompiler(SQLiteCompiler):
+    """Writes the `INDEXED BY` hints of statements: SQLite has no statistics on how many rows have which status."""
 
     def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:
         return text
@@ -193,26 +193,22 @@ class Hinted(SQLiteCompiler):
 def _engine(path: Path) -> Engine:
     pool = {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 24, "pool_timeout": 2}
     engine = create_engine("sqlite://", creator=lambda: _open(path, "rw"), **pool)
-    engine.dialect.statement_compiler = Hinted
+    engine.dialect.statement_compiler = HintCompiler
     event.listen(engine, "begin", _begin)
     return engine
 
 
 def _begin(tx: Connection) -> None:
-    """Write transactions take SQLite's lock at once: one that reads first could not be let through later.
-
-    The others cannot write at all, since they have no lane.
-    """
+    # IMMEDIATE: a transaction that reads first and writes later fails with SQLITE_BUSY_SNAPSHOT when another one has
+    # committed in between. Readers are query_only, since they do not hold the write lock.
     writes = bool(tx.get_execution_options().get("writes"))
     tx.exec_driver_sql(f"PRAGMA query_only = {int(not writes)}")
     tx.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection in which `begin` is ours to say. Mode `rw` never makes an empty file in place of a lost one.
-
-    SQLite would open a read-only file too, and leave read-only files beside it that outlast the mistake.
-    """
+    """A connection without implicit transactions. Mode `rw` never creates an empty file in place of a missing one."""
+    # SQLite would open a read-only file too, and create read-only -wal and -shm files that outlast the mistake.
     if path.exists() and not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise sqlite3.OperationalError("readonly")
     connection = sqlite3.connect(

@@ -1,4 +1,4 @@
-"""Where SQLite and PostgreSQL are spoken to differently, and how a statement is given many values at once."""
+"""Where the SQL of SQLite and PostgreSQL differs, and how a statement is given many values at once."""
 
 from __future__ import annotations
 
@@ -23,24 +23,21 @@ from sqlalchemy.dialects import postgresql, sqlite
 T = TypeVar("T")
 Insert = postgresql.Insert
 InsertInto = Callable[[Table], Insert]
+Among = Callable[[ColumnElement[Any], str], ColumnElement[bool]]
 
-# A list of ids is filled up to one of these lengths, so that few different statements are ever prepared.
+# A list of ids is padded to one of these lengths, so that few different statements are ever prepared.
 LENGTHS = (1, 8, 64, 512)
 
 
-def each(build: Callable[[InsertInto], Insert]) -> Mapping[str, Insert]:
-    """An insert with an `ON CONFLICT` clause, by the name of the dialect; the two spell it alike."""
+def insert_per_dialect(build: Callable[[InsertInto], Insert]) -> Mapping[str, Insert]:
+    """An insert with an `ON CONFLICT` clause, by dialect name."""
     return {"sqlite": build(cast(InsertInto, sqlite.insert)), "postgresql": build(postgresql.insert)}
 
 
-Among = Callable[[ColumnElement[Any], str], ColumnElement[bool]]
+def per_dialect(build: Callable[[Among], T]) -> Mapping[str, T]:
+    """A statement about the rows whose column is in a list of values, by dialect name.
 
-
-def either(build: Callable[[Among], T]) -> Mapping[str, T]:
-    """A statement about the rows whose column is among those of a list, by the name of the dialect.
-
-    `among(column, name)` says so. To PostgreSQL the list is one value: as many as it has members were another statement
-    each time, and its driver would read that anew.
+    `among(column, name)` is that condition; `name` is the parameter of the list.
     """
     return {"sqlite": build(_in_list), "postgresql": build(_in_array)}
 
@@ -50,22 +47,23 @@ def _in_list(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
 
 
 def _in_array(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    # One array parameter: with one parameter per value each length would be a new statement for the driver to prepare.
     return column == any_(bindparam(name, type_=postgresql.ARRAY(column.type)))
 
 
-def listed(columns: Iterable[Column[Any]]) -> Select[Any]:
-    """Rows that are handed over as a list for each column, under its name: on PostgreSQL one statement for any number.
+def unnested(columns: Iterable[Column[Any]]) -> Select[Any]:
+    """Rows passed as one array per column, the parameter named like the column (PostgreSQL).
 
-    As many `VALUES` as there are rows would be another statement each time, which costs more than to run it.
+    One statement for any number of rows: preparing a `VALUES` list of each length costs more than running it.
     """
     given = list(columns)
-    lists = [bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in given]
+    arrays = [bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in given]
     names = [named(column.name, column.type) for column in given]
-    return select(*func.unnest(*lists).table_valued(*names).render_derived(name="given").c)
+    return select(*func.unnest(*arrays).table_valued(*names).render_derived(name="given").c)
 
 
-def chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    """The distinct values in lists short enough for one `IN`, each filled up with its last."""
+def padded_chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """The distinct values in lists short enough for one `IN`, padded with the last value to one of LENGTHS."""
     distinct = list(dict.fromkeys(values))
     for start in range(0, len(distinct), LENGTHS[-1]):
         chunk = distinct[start : start + LENGTHS[-1]]
@@ -73,24 +71,24 @@ def chunks(values: Iterable[T]) -> Iterator[list[T]]:
         yield chunk + chunk[-1:] * (length - len(chunk))
 
 
-def constant(value: str) -> ColumnElement[str]:
-    """A word of ours written into the statement: an index over some rows only serves what names them outright."""
+def literal(value: str) -> ColumnElement[str]:
+    """A word of ours as SQL text: a partial index is used only when its condition appears literally."""
     return literal_column(f"'{value}'")
 
 
 def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
-    """A text column as something that no index is chosen for: the statement names the row by its key already."""
+    """The text column as an expression that no index matches, so that the planner keeps to the row's key."""
     return column.concat("")
 
 
-def one_at_a_time(tx: Connection, name: str) -> None:
-    """Lets nobody else past the same call until this transaction ends. On SQLite a transaction is alone anyway."""
+def advisory_lock(tx: Connection, name: str) -> None:
+    """Takes a transaction-scoped advisory lock (PostgreSQL). On SQLite the write lock excludes all others anyway."""
     if tx.dialect.name == "postgresql":
         tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
-def run_each(tx: Connection, statement: object, rows: Sequence[Mapping[str, object]]) -> int:
-    """Runs one statement for many rows; how many rows it changed."""
+def execute_many(tx: Connection, statement: object, rows: Sequence[Mapping[str, object]]) -> int:
+    """Runs one statement for many rows and returns how many rows it changed."""
     if not rows:
         return 0
     counted = {"preserve_rowcount": True}

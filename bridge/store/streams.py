@@ -1,6 +1,6 @@
-"""The streams: one customer of one ledger, the state that was folded so far, and when it is due to be settled again.
+"""The streams: one customer of one ledger each, with the ledger state and the time when it is due to be settled.
 
-A worker claims what is due under a lease. What is touched while it is being settled stays due.
+A worker claims due streams under a lease. A stream that is updated while it is being settled stays due.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, Update, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import Connection, Update, bindparam, case, delete, func, or_, select, update
 
-from bridge.store.statements import Insert, InsertInto, chunks, each, either, run_each
-from bridge.store.schema import DUE, PROVISIONAL, Instant, inbox, packed, states, streams, unpacked
+from bridge.scope import StreamId
+from bridge.store.schema import DUE, PROVISIONAL, Instant, compress, decompress, inbox, states, streams
 from bridge.store.schema import links as link_table
+from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect, padded_chunks, per_dialect
 
 
 class LeaseLost(Exception):
-    """A claimed stream was meanwhile claimed by another worker, or merged away: nothing of it may be written."""
+    """A claimed stream was meanwhile claimed by another worker, or merged: nothing of it may be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamUpdate:
-    """Something arrived for a stream at `at`, so it is to be settled at `due_at`. `has_customer`: its customer is known."""
+    """A webhook was received for a stream `at` that time, so it is to be settled at `due_at`."""
 
     stream_id: str
     scope: str
@@ -33,7 +34,7 @@ class StreamUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRow:
-    """A stream. `first_at`: when its window opened. `due_at` None: nothing waits. `settled_at` None: no state."""
+    """A stream. `first_at`: when its window opened. `due_at` None: nothing waits. `settled_at` None: no state yet."""
 
     stream_id: str
     scope: str
@@ -41,7 +42,7 @@ class StreamRow:
     first_at: datetime
     last_at: datetime
     due_at: datetime | None
-    touched: int
+    version: int
     leased_by: str | None
     leased_until: datetime | None
     settled_at: datetime | None
@@ -50,12 +51,12 @@ class StreamRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A stream under lease. `touched`: its count of touches when it was claimed."""
+    """A stream under lease. `version`: the number of its updates when it was claimed."""
 
     stream_id: str
     scope: str
     state: str | None
-    touched: int
+    version: int
     first_at: datetime
     has_customer: bool
     owner: str
@@ -64,7 +65,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledStream:
-    """A claimed stream's new state. `due_at`: when it is to be settled again though nothing arrives, or None."""
+    """A claimed stream's new state. `due_at`: when it is to be settled again without an update, or None."""
 
     claim: Claim
     state: str
@@ -73,38 +74,38 @@ class SettledStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamCounts:
-    """How many streams wait for their time, are due, and are in somebody's hands."""
+    """How many streams wait for their time, are due, and are being settled."""
 
     waiting: int
     due: int
     leased: int
 
 
-# ---- Touching --------------------------------------------------------------------------------------------------
+# ---- Updates ---------------------------------------------------------------------------------------------------
 
 
-def _touch(insert_into: InsertInto) -> Insert:
-    wanted = insert_into(streams)
-    new = wanted.excluded
-    is_new = or_(streams.c.due_at.is_(None), new.first_at < streams.c.first_at)
-    return wanted.on_conflict_do_update(
+def _upsert(insert_into: InsertInto) -> Insert:
+    insert = insert_into(streams)
+    new = insert.excluded
+    opens_window = or_(streams.c.due_at.is_(None), new.first_at < streams.c.first_at)
+    return insert.on_conflict_do_update(
         index_elements=["stream_id"],
         set_={
             "has_customer": or_(streams.c.has_customer, new.has_customer),
-            "first_at": case((is_new, new.first_at), else_=streams.c.first_at),
+            "first_at": case((opens_window, new.first_at), else_=streams.c.first_at),
             "last_at": case((new.last_at > streams.c.last_at, new.last_at), else_=streams.c.last_at),
             "due_at": new.due_at,
-            "touched": streams.c.touched + 1,
+            "version": streams.c.version + 1,
             "reason": None,
         },
     )
 
 
-TOUCH = each(_touch)
+UPSERT = insert_per_dialect(_upsert)
 
 
-def touch(tx: Connection, touches: Iterable[StreamUpdate]) -> None:
-    """Notes what arrived. A window that is open keeps its beginning; a stream that was never seen begins here."""
+def upsert(tx: Connection, updates: Iterable[StreamUpdate]) -> None:
+    """Creates or updates streams. A window that is open keeps its beginning."""
     rows = [
         {
             "stream_id": one.stream_id,
@@ -113,110 +114,112 @@ def touch(tx: Connection, touches: Iterable[StreamUpdate]) -> None:
             "first_at": one.at,
             "last_at": one.at,
             "due_at": one.due_at,
-            "touched": 1,
+            "version": 1,
         }
-        for one in sorted(touches, key=lambda one: one.stream_id)  # all lock in one order, so nobody waits in a ring
+        # Sorted, so that concurrent upserts lock rows in one order and cannot deadlock.
+        for one in sorted(updates, key=lambda one: one.stream_id)
     ]
-    run_each(tx, TOUCH[tx.dialect.name], rows)
+    execute_many(tx, UPSERT[tx.dialect.name], rows)
 
 
 # ---- Links -----------------------------------------------------------------------------------------------------
 
-LINKS = either(
+LINKS = per_dialect(
     lambda among: select(link_table.c.ref, link_table.c.stream_id).where(
         link_table.c.scope == bindparam("scope"), among(link_table.c.ref, "refs")
     )
 )
-LINK = each(
-    lambda insert_into: (wanted := insert_into(link_table)).on_conflict_do_update(
+LINK = insert_per_dialect(
+    lambda insert_into: (new := insert_into(link_table)).on_conflict_do_update(
         index_elements=["scope", "ref"],
-        set_={"stream_id": wanted.excluded.stream_id, "provisional": wanted.excluded.provisional},
+        set_={"stream_id": new.excluded.stream_id, "provisional": new.excluded.provisional},
     )
 )
-LEAD_ON = update(link_table).where(link_table.c.stream_id == bindparam("old"), PROVISIONAL)
-MOVE = update(inbox).where(inbox.c.stream_id == bindparam("old")).values(stream_id=bindparam("new"))
-FORGET = delete(streams).where(streams.c.stream_id == bindparam("old"))
+RELINK = update(link_table).where(link_table.c.stream_id == bindparam("old"), PROVISIONAL)
+REASSIGN = update(inbox).where(inbox.c.stream_id == bindparam("old")).values(stream_id=bindparam("new"))
+DELETE = delete(streams).where(streams.c.stream_id == bindparam("old"))
 
 
 def links(tx: Connection, scope: str, refs: Iterable[str]) -> dict[str, str]:
-    """The streams that ids of a ledger lead to; ids that lead nowhere are left out."""
+    """The streams that references of a ledger link to; unknown references are left out."""
     found: dict[str, str] = {}
-    for chunk in chunks(refs):
+    for chunk in padded_chunks(refs):
         found |= {row.ref: row.stream_id for row in tx.execute(LINKS[tx.dialect.name], {"scope": scope, "refs": chunk})}
     return found
 
 
-def link(tx: Connection, scope: str, leads: Mapping[str, str]) -> None:
-    """Lets ids lead to streams, also those that led elsewhere before."""
+def link(tx: Connection, scope: str, targets: Mapping[str, str]) -> None:
+    """Links references to streams, replacing earlier links."""
     rows = [
-        {"scope": scope, "ref": ref, "stream_id": stream_id, "provisional": is_provisional(scope, stream_id)}
-        for ref, stream_id in sorted(leads.items())
+        {"scope": scope, "ref": ref, "stream_id": stream_id, "provisional": StreamId.parse(stream_id).is_provisional}
+        for ref, stream_id in sorted(targets.items())
     ]
-    run_each(tx, LINK[tx.dialect.name], rows)
+    execute_many(tx, LINK[tx.dialect.name], rows)
 
 
 def merge(tx: Connection, old_id: str, new_id: str) -> None:
-    """Moves the rows and ids of a stream without customer and state to another stream; the old one is gone."""
-    scope = old_id.partition("|~")[0]
-    tx.execute(LEAD_ON.values(stream_id=new_id, provisional=is_provisional(scope, new_id)), {"old": old_id})
-    tx.execute(MOVE, {"old": old_id, "new": new_id})
-    tx.execute(FORGET, {"old": old_id})
-
-
-def is_provisional(scope: str, stream_id: str) -> bool:
-    """Whether a stream stands for nobody yet: it is named after an id that is not a customer's."""
-    return stream_id.startswith(f"{scope}|~")
+    """Moves the webhooks and links of a provisional stream without state to another stream, and deletes it."""
+    provisional = StreamId.parse(new_id).is_provisional
+    tx.execute(RELINK.values(stream_id=new_id, provisional=provisional), {"old": old_id})
+    tx.execute(REASSIGN, {"old": old_id, "new": new_id})
+    tx.execute(DELETE, {"old": old_id})
 
 
 # ---- Settling --------------------------------------------------------------------------------------------------
 
-KNOWN = either(lambda among: select(streams).where(among(streams.c.stream_id, "stream_ids")))
-FREE = or_(streams.c.leased_until.is_(None), streams.c.leased_until <= bindparam("now"))
+FIND = per_dialect(lambda among: select(streams).where(among(streams.c.stream_id, "stream_ids")))
+UNLEASED = or_(streams.c.leased_until.is_(None), streams.c.leased_until <= bindparam("now"))
+# SKIP LOCKED: two workers that claim at once get different rows, and neither waits for the other's transaction. It
+# protects the claim only; the lease written in the same transaction protects the settling, which takes longer.
 NEXT = (
     select(streams, states.c.state)
     .outerjoin(states, states.c.stream_id == streams.c.stream_id)
-    .where(DUE, streams.c.due_at <= bindparam("due_by"), FREE)
+    .where(DUE, streams.c.due_at <= bindparam("due_by"), UNLEASED)
     .order_by(streams.c.due_at)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True, of=streams)
 )
-LEASE = either(
+LEASE = per_dialect(
     lambda among: (
         update(streams)
         .where(among(streams.c.stream_id, "stream_ids"))
         .values(leased_by=bindparam("owner"), leased_until=bindparam("until"))
     )
 )
-OURS = (
+# The end of the lease is compared too: the same worker may have lost the stream and claimed it again since.
+IS_CLAIMED = (
     streams.c.stream_id == bindparam("claimed"),
     streams.c.leased_by == bindparam("owner"),
     streams.c.leased_until == bindparam("until"),
 )
-UNTOUCHED = streams.c.touched == bindparam("seen")
-FREED: Mapping[str, None] = {"leased_by": None, "leased_until": None}
-RELEASE_ALL = update(streams).where(DUE, streams.c.leased_by == bindparam("owner")).values(**FREED)
-SAVE = update(streams).where(*OURS).values(
-    **FREED,
-    due_at=case((UNTOUCHED, bindparam("due", type_=Instant)), else_=streams.c.due_at),
-    first_at=case((UNTOUCHED, streams.c.first_at), else_=streams.c.last_at),
+IS_UNCHANGED = streams.c.version == bindparam("seen")
+NO_LEASE: Mapping[str, None] = {"leased_by": None, "leased_until": None}
+RELEASE_ALL = update(streams).where(DUE, streams.c.leased_by == bindparam("owner")).values(**NO_LEASE)
+# A webhook that was routed while the stream was being settled is not in the new state: then the stream stays due, and
+# the next window begins with that webhook.
+SAVE = update(streams).where(*IS_CLAIMED).values(
+    **NO_LEASE,
+    due_at=case((IS_UNCHANGED, bindparam("due", type_=Instant)), else_=streams.c.due_at),
+    first_at=case((IS_UNCHANGED, streams.c.first_at), else_=streams.c.last_at),
     settled_at=bindparam("now"),
     reason=None,
 )  # fmt: skip
-KEEP = each(
-    lambda insert_into: (wanted := insert_into(states)).on_conflict_do_update(
-        index_elements=["stream_id"], set_={"state": wanted.excluded.state}
+SAVE_STATE = insert_per_dialect(
+    lambda insert_into: (new := insert_into(states)).on_conflict_do_update(
+        index_elements=["stream_id"], set_={"state": new.excluded.state}
     )
 )
-POSTPONE = update(streams).where(*OURS).values(**FREED, due_at=bindparam("due"), reason=bindparam("why"))
-RELEASE = update(streams).where(*OURS).values(**FREED)
-ANY_DUE = select(streams.c.stream_id).where(DUE, streams.c.due_at <= bindparam("due_by"), FREE).limit(1)
+POSTPONE = update(streams).where(*IS_CLAIMED).values(**NO_LEASE, due_at=bindparam("due"), reason=bindparam("why"))
+RELEASE = update(streams).where(*IS_CLAIMED).values(**NO_LEASE)
+ANY_DUE = select(streams.c.stream_id).where(DUE, streams.c.due_at <= bindparam("due_by"), UNLEASED).limit(1)
 
 
-def known(tx: Connection, stream_ids: Iterable[str]) -> dict[str, StreamRow]:
-    """Those of the streams that exist."""
+def find(tx: Connection, stream_ids: Iterable[str]) -> dict[str, StreamRow]:
+    """The streams that exist, by id."""
     found: dict[str, StreamRow] = {}
-    for chunk in chunks(stream_ids):
-        found |= {row.stream_id: _row(row) for row in tx.execute(KNOWN[tx.dialect.name], {"stream_ids": chunk})}
+    for chunk in padded_chunks(stream_ids):
+        rows = tx.execute(FIND[tx.dialect.name], {"stream_ids": chunk})
+        found |= {row.stream_id: StreamRow(**row._mapping) for row in rows}
     return found
 
 
@@ -228,19 +231,19 @@ def is_any_due(tx: Connection, now: datetime, due_by: datetime | None = None) ->
 def claim_due(
     tx: Connection, now: datetime, limit: int, owner: str, lease_until: datetime, due_by: datetime | None = None
 ) -> list[Claim]:
-    """The streams that have waited longest, now under lease. A lease that ran out is no lease. By id.
+    """Claims the streams that have been due for longest, under a lease. An expired lease does not count. By id.
 
     `due_by`: only those that were due by then; without it, those that are due now.
     """
     rows = tx.execute(NEXT, {"now": now, "due_by": due_by or now, "limit": limit}).all()
-    for chunk in chunks(row.stream_id for row in rows):
+    for chunk in padded_chunks(row.stream_id for row in rows):
         tx.execute(LEASE[tx.dialect.name], {"stream_ids": chunk, "owner": owner, "until": lease_until})
     claims = [
         Claim(
             stream_id=row.stream_id,
             scope=row.scope,
-            state=_text(row.state),
-            touched=row.touched,
+            state=_decode(row.state),
+            version=row.version,
             first_at=row.first_at,
             has_customer=row.has_customer,
             owner=owner,
@@ -251,86 +254,62 @@ def claim_due(
     return sorted(claims, key=lambda claim: claim.stream_id)
 
 
-def save(tx: Connection, claim: Claim, state: str, now: datetime, due_at: datetime | None = None) -> None:
-    """Writes the state and gives the stream back. It is due again only at `due_at`, or when it was touched meanwhile.
+def save(tx: Connection, settled: Sequence[SettledStream], now: datetime) -> None:
+    """Writes states and releases the streams. A stream is due again at its `due_at`, or when it was updated meanwhile.
 
-    Raises `LeaseLost` when another has it by now: then the whole transaction must not be committed.
+    Raises `LeaseLost` when another worker has one of them by now: then the transaction must not be committed.
     """
-    save_all(tx, [SettledStream(claim=claim, state=state, due_at=due_at)], now)
-
-
-def save_all(tx: Connection, saved: Sequence[SettledStream], now: datetime) -> None:
-    """The same for many streams, in a third of the time."""
-    rows = [{**_identity(one.claim), "seen": one.claim.touched, "due": one.due_at, "now": now} for one in saved]
-    _ours(tx, SAVE, rows)
-    states = [{"stream_id": one.claim.stream_id, "state": packed(one.state.encode())} for one in saved]
-    run_each(tx, KEEP[tx.dialect.name], states)
+    rows = [{**_key(one.claim), "seen": one.claim.version, "due": one.due_at, "now": now} for one in settled]
+    _update_claimed(tx, SAVE, rows)
+    new_states = [{"stream_id": one.claim.stream_id, "state": compress(one.state.encode())} for one in settled]
+    execute_many(tx, SAVE_STATE[tx.dialect.name], new_states)
 
 
 def postpone(tx: Connection, claim: Claim, due_at: datetime, reason: str) -> None:
-    """Gives the stream back unsettled, to be looked at again at `due_at`. Raises `LeaseLost`."""
-    _ours(tx, POSTPONE, [{**_identity(claim), "due": due_at, "why": reason}])
+    """Releases the stream unsettled, due again at `due_at`. Raises `LeaseLost`."""
+    _update_claimed(tx, POSTPONE, [{**_key(claim), "due": due_at, "why": reason}])
 
 
 def release(tx: Connection, claim: Claim) -> None:
-    """Gives the stream back as it was: still due. A lease that was lost is no matter."""
-    tx.execute(RELEASE, _identity(claim))
+    """Releases the stream unchanged, still due. Does nothing when the lease was lost."""
+    tx.execute(RELEASE, _key(claim))
 
 
 def release_all(tx: Connection, owner: str) -> int:
-    """Gives back what a worker that has ended had under lease; how many streams."""
+    """Releases all streams leased by a worker that has ended; returns how many."""
     return tx.execute(RELEASE_ALL, {"owner": owner}).rowcount
 
 
-# ---- Looking ---------------------------------------------------------------------------------------------------
+def _update_claimed(tx: Connection, statement: Update, rows: Sequence[Mapping[str, object]]) -> None:
+    lost = len(rows) - execute_many(tx, statement, rows)
+    if lost:
+        raise LeaseLost(f"{lost} of {len(rows)} claimed streams were taken over by another worker")
+
+
+def _key(claim: Claim) -> dict[str, object]:
+    return {"claimed": claim.stream_id, "owner": claim.owner, "until": claim.leased_until}
+
+
+# ---- Read ------------------------------------------------------------------------------------------------------
 
 COUNTS = select(
     func.count().filter(streams.c.due_at > bindparam("now")),
-    func.count().filter(streams.c.due_at <= bindparam("now"), FREE),
+    func.count().filter(streams.c.due_at <= bindparam("now"), UNLEASED),
     func.count().filter(streams.c.leased_until > bindparam("now")),
 ).where(DUE)
+STATE = select(states.c.state).where(states.c.stream_id == bindparam("stream_id"))
 
 
 def counts(tx: Connection, now: datetime) -> StreamCounts:
-    """How many streams wait, are due, and are being settled; those with nothing to settle are not looked at."""
+    """How many streams wait, are due, and are being settled; reads only streams with something to settle."""
     waiting, due, leased = tx.execute(COUNTS, {"now": now}).one()
     return StreamCounts(waiting=waiting, due=due, leased=leased)
 
 
-STATE = select(states.c.state).where(states.c.stream_id == bindparam("stream_id"))
-
-
 def state_of(tx: Connection, stream_id: str) -> str | None:
-    """The state that a stream was last settled to, for looking at; None: it was never settled."""
-    return _text(tx.execute(STATE, {"stream_id": stream_id}).scalar())
+    """The stream's last state, read only; None: it was never settled."""
+    return _decode(tx.execute(STATE, {"stream_id": stream_id}).scalar())
 
 
-def _ours(tx: Connection, statement: Update, rows: Sequence[Mapping[str, object]]) -> None:
-    """Changes streams that are still ours, all of them."""
-    lost = len(rows) - run_each(tx, statement, rows)
-    if lost:
-        raise LeaseLost(f"{lost} of {len(rows)} claimed streams are another worker's by now")
-
-
-def _identity(claim: Claim) -> dict[str, object]:
-    return {"claimed": claim.stream_id, "owner": claim.owner, "until": claim.leased_until}
-
-
-def _row(row: Row[*tuple[object, ...]]) -> StreamRow:
-    return StreamRow(
-        stream_id=row.stream_id,
-        scope=row.scope,
-        has_customer=row.has_customer,
-        first_at=row.first_at,
-        last_at=row.last_at,
-        due_at=row.due_at,
-        touched=row.touched,
-        leased_by=row.leased_by,
-        leased_until=row.leased_until,
-        settled_at=row.settled_at,
-        reason=row.reason,
-    )
-
-
-def _text(state: bytes | None) -> str | None:
-    return None if state is None else unpacked(state).decode()
+def _decode(state: bytes | None) -> str | None:
+    return None if state is None else decompress(state).decode()

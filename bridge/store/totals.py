@@ -1,4 +1,4 @@
-"""What revenue events add up to, for those who look: told to Pulsora, still on the way there, and never to be told."""
+"""Sums of revenue events: delivered to Pulsora, pending, and not sent."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from decimal import Decimal, localcontext
 
 from sqlalchemy import Connection, Row, func, select
 
-from bridge.store.outbox import DeliveryStatus
-from bridge.store.count_cache import remembered
+from bridge.store.count_cache import cached
+from bridge.store.outbox import UNSENT, DeliveryStatus
 from bridge.store.schema import outbox
 
-ON_ITS_WAY = (DeliveryStatus.HELD, DeliveryStatus.PENDING)
 GROUP = (outbox.c.source, outbox.c.livemode, outbox.c.status, outbox.c.currency, outbox.c.event_type)
-# Prices repeat: the database groups equal amounts, and the few groups are added up here, exactly.
+# Amounts are text, so the database cannot add them; equal amounts are grouped there and summed here, exactly.
 SUMS = select(*GROUP, outbox.c.amount, outbox.c.mrr_impact, func.count().label("n")).group_by(
     *GROUP, outbox.c.amount, outbox.c.mrr_impact
 )
@@ -23,7 +22,7 @@ SUMS = select(*GROUP, outbox.c.amount, outbox.c.mrr_impact, func.count().label("
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
-    """What the events of one kind add up to, in major units, exact."""
+    """The sums of the events of one kind, in major units, exact."""
 
     source: str
     livemode: bool
@@ -37,7 +36,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
-    """What one source's revenue events of one mode and currency add up to, in major units, exact."""
+    """The sums of one source's revenue events of one mode and currency, in major units, exact."""
 
     source: str
     mode: str
@@ -51,8 +50,8 @@ class Total:
 
 
 def sums(tx: Connection) -> list[Sum]:
-    """What came out, by source, mode, status, currency and event type. Over a large outbox some seconds old."""
-    return remembered(tx, "outbox.sums", lambda: _sums(tx), lambda found: sum(one.count for one in found))
+    """Sums by source, mode, status, currency and event type. With a large outbox they may be some seconds old."""
+    return cached(tx, "outbox.sums", lambda: _sums(tx), lambda found: sum(one.count for one in found))
 
 
 def totals(parts: Iterable[Sum]) -> list[Total]:
@@ -60,19 +59,19 @@ def totals(parts: Iterable[Sum]) -> list[Total]:
     found: dict[tuple[str, str, str], dict[str, Decimal]] = {}
     for one in parts:
         key = (one.source, "live" if one.livemode else "test", one.currency)
-        own, fate = found.setdefault(key, {}), _fate(one.status)
-        own[f"revenue_{fate}"] = own.get(f"revenue_{fate}", Decimal(0)) + one.amount
-        own[f"mrr_{fate}"] = own.get(f"mrr_{fate}", Decimal(0)) + one.mrr_impact
+        own, group = found.setdefault(key, {}), _group(one.status)
+        own[f"revenue_{group}"] = own.get(f"revenue_{group}", Decimal(0)) + one.amount
+        own[f"mrr_{group}"] = own.get(f"mrr_{group}", Decimal(0)) + one.mrr_impact
     return [
         Total(source=source, mode=mode, currency=currency, **own)
         for (source, mode, currency), own in sorted(found.items())
     ]
 
 
-def _fate(state: DeliveryStatus) -> str:
-    if state is DeliveryStatus.DELIVERED:
-        return "told"
-    return "to_come" if state in ON_ITS_WAY else "not_told"
+def _group(status: DeliveryStatus) -> str:
+    if status is DeliveryStatus.DELIVERED:
+        return "delivered"
+    return "pending" if status in UNSENT else "not_sent"
 
 
 def _sums(tx: Connection) -> list[Sum]:

@@ -1,8 +1,8 @@
-"""The write lane of an SQLite file: all writes of all processes pass it one at a time, in turn.
+"""The write lock of an SQLite file: all writers of all processes take it, one at a time, in order.
 
-Two reasons. Speed: writers that queue here do not fight over SQLite's own lock, whose busy handler sleeps. Safety:
+Two reasons. Speed: writers that queue here do not compete for SQLite's own lock, whose busy handler sleeps. Safety:
 SQLite 3.7.0 to 3.51.2 can lose commits when two connections write or checkpoint at the same moment (the WAL-reset
-bug), so commits, checkpoints, closing and migrations all happen with the lane held.
+bug), so commits, checkpoints, closing and migrations all happen under this lock.
 """
 
 from __future__ import annotations
@@ -18,126 +18,124 @@ from pathlib import Path
 
 from bridge.errors import StoreUnavailable
 
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.0001, 0.002
+MIN_SLEEP, MAX_SLEEP = 0.0001, 0.002
 COUNTER_BYTES = 8
+LOCK, QUEUE = ".write.lock", ".queue.lock"
 
 
-class Lane:
-    """One process's way into the lane of one database file. Made after the process was forked, never carried over.
+class WriteLock:
+    """One process's handle on the write lock of a database file. Created after a fork, never inherited.
 
-    Two locks in a row make it fair: who waits next holds the gate, so that a busy process that comes straight back
-    queues behind whoever was waiting.
+    Two locks in a row make it fair: the next in line holds the queue's lock while it waits for the write lock, so that
+    a busy process that returns at once queues behind those that were waiting.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._paths = (path, path.with_name(f"{path.name.removesuffix('.lane')}.gate.lane"))
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(database.name + LOCK)
+        self._database = database
         self._files: tuple[int, int] | None = None
-        self._lane, self._gate = threading.Lock(), threading.Lock()
+        # flock does not exclude threads of one process that share a file, so each file has a lock among threads too.
+        self._write, self._queue = threading.Lock(), threading.Lock()
         self._holder: int | None = None
 
     @contextmanager
-    def turn(self, seconds: float) -> Iterator[None]:
-        """Waits for the lane, at most so long, and holds it. Raises `StoreUnavailable` when it does not come free."""
+    def hold(self, seconds: float) -> Iterator[None]:
+        """Waits for the lock, at most so long, and holds it. Raises `StoreUnavailable` when it is not free in time."""
         if self._holder == threading.get_ident():
             raise RuntimeError("a transaction within a transaction of the same thread would wait for itself")
         until = time.monotonic() + seconds
-        with _held(self._lane, self._gate, until):
+        with _among_threads(self._write, self._queue, until):
             self._holder = threading.get_ident()
             try:
-                lane, gate = self._opened()
-                with _locked(lane, gate, until):
+                write, queue = self._opened()
+                with _among_processes(write, queue, until):
                     yield
             finally:
                 self._holder = None
 
-    def add_up(self, changes: int) -> int:
-        """Adds to the changes that all processes have made since the last `start_over`, and gives the sum.
+    def add_changes(self, changes: int) -> int:
+        """Adds to the changes that all processes made since the last `reset_changes`, and returns the sum.
 
-        The count lives in the lane's file, and is read and written with the lane held only.
+        The counter is stored in the lock file, and is read and written only while the lock is held.
         """
-        lane, _ = self._opened()
-        total = int.from_bytes(os.pread(lane, COUNTER_BYTES, 0), "little") + changes
-        os.pwrite(lane, total.to_bytes(COUNTER_BYTES, "little"), 0)
+        write, _ = self._opened()
+        total = int.from_bytes(os.pread(write, COUNTER_BYTES, 0), "little") + changes
+        os.pwrite(write, total.to_bytes(COUNTER_BYTES, "little"), 0)
         return total
 
-    def start_over(self) -> None:
-        """Begins to count changes anew."""
-        lane, _ = self._opened()
-        os.pwrite(lane, bytes(COUNTER_BYTES), 0)
+    def reset_changes(self) -> None:
+        """Sets the counter of changes to 0."""
+        write, _ = self._opened()
+        os.pwrite(write, bytes(COUNTER_BYTES), 0)
 
     def close(self) -> None:
-        """Lets go of the files."""
+        """Closes the files."""
         files, self._files = self._files, None
         for file in files or ():
             os.close(file)
 
     def _opened(self) -> tuple[int, int]:
         if self._files is None:
-            self._files = (_open(self._paths[0]), _open(self._paths[1]))
+            queue = self._database.with_name(self._database.name + QUEUE)
+            self._files = (_open(self.path, self._database), _open(queue, self._database))
         return self._files
 
 
-def _open(path: Path) -> int:
-    """The lock file beside the database, made with the database's own permissions."""
+def _open(path: Path, database: Path) -> int:
+    """The lock file next to the database, with the database's permissions.
+
+    Every user who may write the database may lock it: web and worker may run as different users of one group.
+    """
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        _share(file, path)
+        if database.exists() and os.fstat(file).st_uid == os.geteuid():
+            os.fchmod(file, stat.S_IMODE(database.stat().st_mode))
     except OSError as error:
         raise StoreUnavailable(f"{path}: cannot open the lock file: {error.strerror}") from error
     return file
 
 
-def _share(file: int, path: Path) -> None:
-    """Whoever may write the database may take its lane: web and worker may be different users of one group."""
-    database = path.with_name(path.name.removesuffix(".gate.lane").removesuffix(".lane"))
-    if database.exists() and os.fstat(file).st_uid == os.geteuid():
-        os.fchmod(file, stat.S_IMODE(database.stat().st_mode))
-
-
 @contextmanager
-def _held(lane: threading.Lock, gate: threading.Lock, until: float) -> Iterator[None]:
-    """The same two locks among the threads of this process."""
-    if not gate.acquire(timeout=max(until - time.monotonic(), 0)):
-        raise _taken()
+def _among_threads(write: threading.Lock, queue: threading.Lock, until: float) -> Iterator[None]:
+    if not queue.acquire(timeout=max(until - time.monotonic(), 0)):
+        raise _timed_out()
     try:
-        free = lane.acquire(timeout=max(until - time.monotonic(), 0))
+        acquired = write.acquire(timeout=max(until - time.monotonic(), 0))
     finally:
-        gate.release()
-    if not free:
-        raise _taken()
+        queue.release()
+    if not acquired:
+        raise _timed_out()
     try:
         yield
     finally:
-        lane.release()
+        write.release()
 
 
 @contextmanager
-def _locked(lane: int, gate: int, until: float) -> Iterator[None]:
-    """The lane's lock, taken while the gate's is held."""
-    _lock(gate, until)
+def _among_processes(write: int, queue: int, until: float) -> Iterator[None]:
+    _flock(queue, until)
     try:
-        _lock(lane, until)
+        _flock(write, until)
     finally:
-        fcntl.flock(gate, fcntl.LOCK_UN)
+        fcntl.flock(queue, fcntl.LOCK_UN)
     try:
         yield
     finally:
-        fcntl.flock(lane, fcntl.LOCK_UN)
+        fcntl.flock(write, fcntl.LOCK_UN)
 
 
-def _lock(file: int, until: float) -> None:
-    """Asks again and again: a blocking `flock` knows no time limit."""
-    pause = SHORTEST_PAUSE
+def _flock(file: int, until: float) -> None:
+    """Polls, because a blocking `flock` has no time limit."""
+    sleep = MIN_SLEEP
     while True:
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= until:
-                raise _taken() from None
-        time.sleep(pause)
-        pause = min(pause * 1.5, LONGEST_PAUSE)
+                raise _timed_out() from None
+        time.sleep(sleep)
+        sleep = min(sleep * 1.5, MAX_SLEEP)
 
 
-def _taken() -> StoreUnavailable:
+def _timed_out() -> StoreUnavailable:
     return StoreUnavailable("another process has been writing to the database for too long")

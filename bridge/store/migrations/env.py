@@ -1,4 +1,4 @@
-"""Alembic's way in: runs the versions on the connection that the store hands over, inside its transaction."""
+"""Alembic's entry point: runs the versions on the store's connection, inside its transaction."""
 
 from __future__ import annotations
 

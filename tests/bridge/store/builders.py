@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from bridge.store import Store, inbox, outbox, streams
-from bridge.store.inbox import NewWebhook, InboxStatus
+from bridge.store.inbox import InboxStatus, NewWebhook
 from bridge.store.outbox import DeliveryStatus, NewDelivery, Outcome
 from bridge.store.streams import StreamUpdate
 

@@ -2,9 +2,9 @@
 
 python crowd.py accept URL NAME THREADS COUNT    stores COUNT events a thread, prints each id once it is acknowledged
 python crowd.py work URL NAME THREADS COUNT      COUNT transactions a thread that move rows on and count them
-python crowd.py budget URL NAME THREADS COUNT    asks COUNT times a thread for three tokens, prints what it got
+python crowd.py rate_limit URL NAME THREADS COUNT  reserves three requests COUNT times a thread, prints how many it got
 python crowd.py migrate URL NAME THREADS COUNT   migrates once in each thread
-python crowd.py hold URL NAME THREADS COUNT      COUNT transactions that keep the lane for 20 ms each, without a pause
+python crowd.py hold URL NAME THREADS COUNT      COUNT transactions that hold the write lock for 20 ms, without pause
 python crowd.py race URL NAME THREADS COUNT      COUNT rounds a thread of settling and sending five customers
 python crowd.py fork URL NAME THREADS COUNT      uses the store, forks, and uses it in both
 """
@@ -41,7 +41,7 @@ def accept(store: Store, name: str, count: int) -> None:
 def work(store: Store, name: str, count: int) -> None:
     for _ in range(count):
         with store.transaction() as tx:
-            rows = inbox.fresh(tx, 5, NOON)
+            rows = inbox.unrouted(tx, 5, NOON)
             inbox.assign(tx, [(row.id, name) for row in rows])
             leases.heartbeat(tx, name, NOON)
         with store.reading() as tx:
@@ -49,10 +49,10 @@ def work(store: Store, name: str, count: int) -> None:
     print(name, flush=True)
 
 
-def take(store: Store, name: str, count: int) -> None:
+def reserve(store: Store, name: str, count: int) -> None:
     for number in range(count):
         with store.transaction() as tx:
-            print(rate_limit.reserve(tx, "pulsora", NOON + number * timedelta(seconds=1), 3, 50).granted, flush=True)
+            print(rate_limit.reserve(tx, "pulsora", NOON + number * timedelta(seconds=1), 3, 50), flush=True)
 
 
 def migrate(store: Store, name: str, count: int) -> None:
@@ -78,7 +78,7 @@ def race(store: Store, name: str, count: int) -> None:
         with store.transaction() as tx:
             claims = streams.claim_due(tx, now, 2, name, now + MINUTE)
         with store.transaction() as tx:
-            streams.save_all(tx, [SettledStream(claim=claim, state="{}") for claim in claims], now)
+            streams.save(tx, [SettledStream(claim=claim, state="{}") for claim in claims], now)
             outbox.add(
                 tx, [_delivery(claim.stream_id, f"{name}.{number}.{n}", now) for claim in claims for n in (1, 2)]
             )
@@ -145,7 +145,7 @@ def _arrival(event_id: str) -> NewWebhook:
 DEEDS: Mapping[str, Callable[[Store, str, int], None]] = {
     "accept": accept,
     "work": work,
-    "budget": take,
+    "rate_limit": reserve,
     "migrate": migrate,
     "hold": hold,
     "race": race,

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import SchemaBehind, WrongUsage
+from bridge.errors import SchemaMismatch, UsageError
 from bridge.store import Store, catalog, copy, inbox, leases, open_store, outbox, pauses, rate_limit, streams, totals
 from bridge.store.inbox import InboxStatus
-from tests.bridge.store.builders import ANNA, HOUR, NOON, SCOPE, a_delivery, a_touch, added, a_webhook, stored, touched
+from bridge.store.streams import SettledStream
+from tests.bridge.store.builders import ANNA, HOUR, NOON, SCOPE, a_delivery, a_touch, a_webhook, added, stored, touched
 
 Open = Callable[[str], Store]
 
@@ -40,9 +41,9 @@ def filled(store: Store) -> None:
     added(store, a_delivery("k1", amount=Decimal("0.10")), a_delivery("k2", mrr_impact=None))
     with store.transaction() as tx:
         inbox.assign(tx, [(first, ANNA)])
-        inbox.mark_settled(tx, [(second, 2, "a remark")], NOON)
+        inbox.mark_settled(tx, [(second, 2, ["a note", "another; \x00é"])], NOON)
         (claim,) = streams.claim_due(tx, NOON + HOUR, 1, "worker", NOON + HOUR)
-        streams.save(tx, claim, '{"state": "é"}', NOON)
+        streams.save(tx, [SettledStream(claim=claim, state='{"state": "é"}')], NOON)
         streams.link(tx, SCOPE, {f"pi_{n}": ANNA for n in range(2500)})
         catalog.upsert(tx, SCOPE, [("price", "x", "{}")])
         rate_limit.reserve(tx, "pulsora", NOON, 5, 2000)
@@ -57,10 +58,11 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
     other = opened(target)
     told: list[tuple[str, int, int]] = []
 
-    counts = copy.copy(store, other, lambda *progress: told.append(progress))
+    counts = copy.copy_store(store, other, lambda *progress: told.append(progress))
 
     assert set(counts) == {
-        "inbox", "bodies", "streams", "states", "links", "outbox", "catalog", "budget", "pauses", "leases", "beats",
+        "inbox", "bodies", "streams", "states", "links", "outbox", "catalog", "rate_limit", "pauses", "leases",
+        "worker_heartbeats",
     }  # fmt: skip
     assert min(counts.values()) >= 1
     assert [progress for progress in told if progress[0] == "links"] == [
@@ -81,7 +83,7 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
 def test_what_comes_after_a_move_is_stored_beside_what_was_moved(store: Store, opened: Open, target: str) -> None:
     filled(store)
     other = opened(target)
-    copy.copy(store, other)
+    copy.copy_store(store, other)
 
     assert other.accept(a_webhook("evt_1")) is False
     assert other.accept(a_webhook("evt_new")) is True
@@ -96,15 +98,15 @@ def test_a_target_that_holds_something_is_left_alone(store: Store, opened: Open)
     other = opened("sqlite")
     other.accept(a_webhook("evt_1"))
 
-    with pytest.raises(WrongUsage, match=r"not empty.*inbox"):
-        copy.copy(store, other)
+    with pytest.raises(UsageError, match=r"not empty.*inbox"):
+        copy.copy_store(store, other)
 
 
 def test_a_target_without_tables_is_named(store: Store, tmp_path: Path) -> None:
     (tmp_path / "bare.db").touch()
     bare = open_store(f"sqlite:///{tmp_path}/bare.db")
 
-    with pytest.raises(SchemaBehind, match=r"bare\.db"):
-        copy.copy(store, bare)
+    with pytest.raises(SchemaMismatch, match=r"bare\.db"):
+        copy.copy_store(store, bare)
 
     bare.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bridge.store import Store
-from bridge.store.count_cache import FEW_ROWS, remembered
+from bridge.store.count_cache import FEW_ROWS, cached
 
 
 def asked_twice(store: Store, answers: list[int]) -> list[int]:
@@ -14,7 +14,7 @@ def asked_twice(store: Store, answers: list[int]) -> list[int]:
     told = []
     for _ in range(2):
         with store.reading() as tx:
-            told.append(remembered(tx, "how many", ask, lambda count: count))
+            told.append(cached(tx, "how many", ask, lambda count: count))
     return told
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from bridge.errors import StoreUnavailable, WrongUsage
+from bridge.errors import StoreUnavailable, UsageError
 from bridge.store import Store, inbox, leases, open_store, outbox
 from bridge.store.inbox import InboxStatus
 from tests.bridge.store.builders import NOON, a_webhook, an_outcome, statuses, stored
@@ -136,7 +136,7 @@ def test_processes_that_settle_and_send_the_same_customers_lose_and_double_nothi
 
 
 def test_processes_together_never_take_more_than_the_budget(store: Store, database_url: str) -> None:
-    processes = [started("budget", database_url, f"p{n}", threads=2, count=15) for n in range(3)]
+    processes = [started("rate_limit", database_url, f"p{n}", threads=2, count=15) for n in range(3)]
 
     granted = sum(int(line) for process in processes for line in ended(process))
 
@@ -171,7 +171,7 @@ def test_what_a_store_is_can_be_described(store: Store) -> None:
     "url", ["", "bridge.db", "sqlite://", "sqlite:///:memory:", "mysql://localhost/bridge", "://", "postgres"]
 )
 def test_a_url_that_cannot_work_is_refused_with_an_example(url: str) -> None:
-    with pytest.raises(WrongUsage, match="DATABASE_URL"):
+    with pytest.raises(UsageError, match="DATABASE_URL"):
         open_store(url)
 
 

@@ -17,7 +17,7 @@ def test_what_arrived_is_read_back_as_it_came(store: Store) -> None:
     store.accept(arrival)
 
     with store.reading() as tx:
-        (row,) = inbox.fresh(tx, 10, NOON)
+        (row,) = inbox.unrouted(tx, 10, NOON)
     assert (row.scope, row.event_id, row.type, row.body) == (
         "stripe|acct_1|test",
         "evt_1",
@@ -34,10 +34,14 @@ def test_an_event_is_stored_once_per_source(store: Store) -> None:
 
 
 def test_within_one_commit_only_the_first_of_two_is_new(store: Store) -> None:
-    rows = [inbox.ready(a_webhook("evt_1")), inbox.ready(a_webhook("evt_2")), inbox.ready(a_webhook("evt_1"))]
+    rows = [
+        inbox.encode_row(a_webhook("evt_1")),
+        inbox.encode_row(a_webhook("evt_2")),
+        inbox.encode_row(a_webhook("evt_1")),
+    ]
 
     with store.transaction() as tx:
-        news = inbox.store(tx, rows)
+        news = inbox.insert_new(tx, rows)
 
     assert news == [True, True, False]
 
@@ -55,7 +59,7 @@ def test_fresh_rows_come_in_the_order_of_arrival(store: Store) -> None:
     stored(store, "evt_3", "evt_1", "evt_2")
 
     with store.reading() as tx:
-        fresh = inbox.fresh(tx, 2, NOON)
+        fresh = inbox.unrouted(tx, 2, NOON)
 
     assert [row.event_id for row in fresh] == ["evt_3", "evt_1"]
 
@@ -67,8 +71,8 @@ def test_a_failed_row_comes_back_when_its_time_has_come(store: Store) -> None:
         inbox.fail(tx, second, "hopeless", None)
 
     with store.reading() as tx:
-        before = inbox.fresh(tx, 10, NOON + HOUR - timedelta(seconds=1))
-        after = inbox.fresh(tx, 10, NOON + HOUR)
+        before = inbox.unrouted(tx, 10, NOON + HOUR - timedelta(seconds=1))
+        after = inbox.unrouted(tx, 10, NOON + HOUR)
 
     assert before == []
     assert [(row.event_id, row.attempts, row.reason) for row in after] == [("evt_1", 1, "no such price")]
@@ -83,14 +87,14 @@ def test_an_assigned_row_waits_with_its_stream(store: Store) -> None:
     with store.reading() as tx:
         assert [row.id for row in inbox.of_stream(tx, ANNA)] == [first, third]
         assert [row.id for row in inbox.of_streams(tx, [BERT, ANNA])] == [first, second, third]
-        assert inbox.fresh(tx, 10, NOON) == []
+        assert inbox.unrouted(tx, 10, NOON) == []
 
 
 def test_settled_rows_are_read_only_when_asked_for(store: Store) -> None:
     first, second = stored(store, "evt_1", "evt_2")
     with store.transaction() as tx:
         inbox.assign(tx, [(first, ANNA), (second, ANNA)])
-        inbox.mark_settled(tx, [(first, 2, "estimated")], NOON)
+        inbox.mark_settled(tx, [(first, 2, ["estimated"])], NOON)
 
     with store.reading() as tx:
         waiting = inbox.of_stream(tx, ANNA)
@@ -147,7 +151,7 @@ def test_the_oldest_unsettled_is_the_first_that_is_not_through(store: Store) -> 
         store.accept(a_webhook(event_id, received_at=NOON + minute * MINUTE))
     first, second, _ = stored(store, "evt_1", "evt_2", "evt_3")
     with store.transaction() as tx:
-        inbox.mark_settled(tx, [(first, 1, None)], NOON)
+        inbox.mark_settled(tx, [(first, 1, ())], NOON)
         inbox.fail(tx, second, "broken", None)
 
     with store.reading() as tx:
@@ -158,23 +162,23 @@ def test_a_replayed_row_starts_again(store: Store) -> None:
     (row_id,) = stored(store, "evt_1")
     with store.transaction() as tx:
         inbox.assign(tx, [(row_id, ANNA)])
-        inbox.mark_settled(tx, [(row_id, 1, None)], NOON)
+        inbox.mark_settled(tx, [(row_id, 1, ())], NOON)
 
     with store.transaction() as tx:
         replayed = inbox.replay(tx, [row_id, 999])
 
     assert replayed == 1
     with store.reading() as tx:
-        (row,) = inbox.fresh(tx, 10, NOON)
+        (row,) = inbox.unrouted(tx, 10, NOON)
     assert (row.event_id, row.stream_id, row.reason) == ("evt_1", None, None)
 
 
 def test_only_bodies_that_have_served_are_purged_and_their_rows_stay(store: Store) -> None:
     old, ignored, recent, _ = stored(store, "evt_old", "evt_ignored", "evt_recent", "evt_waiting")
     with store.transaction() as tx:
-        inbox.mark_settled(tx, [(old, 1, None)], NOON - HOUR)
+        inbox.mark_settled(tx, [(old, 1, ())], NOON - HOUR)
         inbox.ignore(tx, [(ignored, "not wanted")], NOON - HOUR)
-        inbox.mark_settled(tx, [(recent, 1, None)], NOON + HOUR)
+        inbox.mark_settled(tx, [(recent, 1, ())], NOON + HOUR)
 
     with store.transaction() as tx:
         first = inbox.purge(tx, NOON, 1)
@@ -191,7 +195,7 @@ def test_only_bodies_that_have_served_are_purged_and_their_rows_stay(store: Stor
 def test_what_has_not_served_keeps_nothing_behind_it_from_being_purged(store: Store) -> None:
     _, waiting, old = stored(store, "evt_1", "evt_2", "evt_3")
     with store.transaction() as tx:
-        inbox.mark_settled(tx, [(old, 1, None)], NOON - HOUR)
+        inbox.mark_settled(tx, [(old, 1, ())], NOON - HOUR)
 
     with store.transaction() as tx:
         first = inbox.purge(tx, NOON, 2)
@@ -210,7 +214,7 @@ def test_what_came_later_is_not_even_looked_at(store: Store) -> None:
 def test_a_purged_row_cannot_be_replayed(store: Store) -> None:
     (row_id,) = stored(store, "evt_1")
     with store.transaction() as tx:
-        inbox.mark_settled(tx, [(row_id, 1, None)], NOON - HOUR)
+        inbox.mark_settled(tx, [(row_id, 1, ())], NOON - HOUR)
         inbox.purge(tx, NOON, 10)
 
     with store.transaction() as tx:

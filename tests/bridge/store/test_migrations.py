@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from bridge.errors import SchemaBehind, StoreUnavailable
+from bridge.errors import SchemaMismatch, StoreUnavailable
 from bridge.store import Store, migrations, open_store
 from bridge.store.schema import metadata
 from tests.bridge.store.builders import a_webhook
@@ -78,7 +78,7 @@ def test_a_newer_database_is_left_alone(store: Store) -> None:
         tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     assert store.schema_fits() is False
-    with pytest.raises(SchemaBehind, match="newer"):
+    with pytest.raises(SchemaMismatch, match="newer"):
         store.migrate()
 
     with store.transaction() as tx:

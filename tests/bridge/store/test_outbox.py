@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from bridge.store import Store, heads, outbox
+from bridge.store import Store, outbox
 from bridge.store.outbox import DeliveryStatus
 from tests.bridge.store.builders import (
     ANNA,
@@ -280,7 +280,7 @@ def test_of_every_stream_the_first_open_event_is_its_only_head(sqlite_store: Sto
             rows = outbox.of_stream(tx, f"{prefix}{stream}")
             waiting = [row.id for row in rows if row.status in (HELD, PENDING)]
             present = [
-                row.id for row in tx.execute(heads.HEADS[tx.dialect.name], {"stream_ids": [f"{prefix}{stream}"]})
+                row.id for row in tx.execute(outbox.HEADS[tx.dialect.name], {"stream_ids": [f"{prefix}{stream}"]})
             ]
             assert present == waiting[:1]
 

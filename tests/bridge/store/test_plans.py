@@ -15,18 +15,18 @@ from bridge.store.streams import Claim, SettledStream
 from tests.bridge.store.builders import ANNA, BERT, HOUR, NOON, SCOPE, a_delivery, a_touch, a_webhook, an_outcome
 
 CLAIM = Claim(
-    stream_id=ANNA, scope=SCOPE, state=None, touched=1, first_at=NOON, has_customer=True, owner="w", leased_until=NOON
+    stream_id=ANNA, scope=SCOPE, state=None, version=1, first_at=NOON, has_customer=True, owner="w", leased_until=NOON
 )
 Question = Callable[[Connection], object]
 
 ALL_DAY: dict[str, Question] = {
-    "store": lambda tx: inbox.store(tx, [inbox.ready(a_webhook(f"evt_{n}")) for n in range(20)]),
-    "fresh": lambda tx: inbox.fresh(tx, 400, NOON),
+    "store": lambda tx: inbox.insert_new(tx, [inbox.encode_row(a_webhook(f"evt_{n}")) for n in range(20)]),
+    "fresh": lambda tx: inbox.unrouted(tx, 400, NOON),
     "assign": lambda tx: inbox.assign(tx, [(1, ANNA), (2, BERT)]),
     "ignore": lambda tx: inbox.ignore(tx, [(1, "unwanted")], NOON),
     "fail": lambda tx: inbox.fail(tx, 1, "broken", NOON),
     "of_streams": lambda tx: inbox.of_streams(tx, [f"{SCOPE}|{n}" for n in range(100)]),
-    "mark_settled": lambda tx: inbox.mark_settled(tx, [(1, 1, None)], NOON),
+    "mark_settled": lambda tx: inbox.mark_settled(tx, [(1, 1, ())], NOON),
     "find": lambda tx: inbox.find(tx, "evt_1"),
     "replay": lambda tx: inbox.replay(tx, [1, 2, 3]),
     "oldest_unsettled": lambda tx: inbox.oldest_unsettled(tx),
@@ -41,7 +41,7 @@ ALL_DAY: dict[str, Question] = {
     "routed_until": lambda tx: inbox.routed_until(tx, NOON),
     "is_any_due": lambda tx: streams.is_any_due(tx, NOON),
     "claim_due": lambda tx: streams.claim_due(tx, NOON, 100, "w", NOON),
-    "save": lambda tx: _lost(lambda: streams.save_all(tx, [SettledStream(claim=CLAIM, state="{}")], NOON)),
+    "save": lambda tx: _lost(lambda: streams.save(tx, [SettledStream(claim=CLAIM, state="{}")], NOON)),
     "postpone": lambda tx: _lost(lambda: streams.postpone(tx, CLAIM, NOON, "later")),
     "stream counts": lambda tx: streams.counts(tx, NOON),
     "add": lambda tx: outbox.add(tx, [a_delivery("k1"), a_delivery("k2", stream_id=BERT)]),

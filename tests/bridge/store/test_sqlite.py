@@ -241,12 +241,12 @@ def test_all_commits_are_on_disk_and_only_the_lane_checkpoints(sqlite_store: Sto
 def test_the_log_does_not_grow_for_ever(sqlite_store: Store, path: Path) -> None:
     sizes = []
     for batch in range(30):
-        rows = [inbox.ready(a_webhook(f"evt_{batch}_{number}", body=os.urandom(1000))) for number in range(500)]
+        rows = [inbox.encode_row(a_webhook(f"evt_{batch}_{number}", body=os.urandom(1000))) for number in range(500)]
         with sqlite_store.transaction() as tx:
-            inbox.store(tx, rows)
+            inbox.insert_new(tx, rows)
         sizes.append(path.with_name("bridge.db-wal").stat().st_size)
 
-    assert sizes[-1] == sizes[len(sizes) // 2]
+    assert sizes[-1] < 1.01 * sizes[len(sizes) // 2]  # a few pages more, as the indexes grow
     assert path.stat().st_size > 10_000_000
 
 

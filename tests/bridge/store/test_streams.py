@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
+from sqlalchemy import Connection
 
 from bridge.store import Store, streams
 from bridge.store.streams import Claim, LeaseLost, SettledStream
@@ -14,6 +17,10 @@ NOBODY = f"{SCOPE}|~pi_1"
 def claims(store: Store, now: object = NOON + MINUTE, owner: str = "worker", limit: int = 10) -> list[Claim]:
     with store.transaction() as tx:
         return streams.claim_due(tx, now, limit, owner, now + MINUTE)  # type: ignore[arg-type,operator]
+
+
+def save(tx: Connection, claim: Claim, state: str, now: datetime, due_at: datetime | None = None) -> None:
+    streams.save(tx, [SettledStream(claim=claim, state=state, due_at=due_at)], now)
 
 
 def test_a_touched_stream_is_due_at_its_time_and_not_before(store: Store) -> None:
@@ -35,14 +42,14 @@ def test_a_window_keeps_its_beginning_while_its_end_moves(store: Store) -> None:
         row = streams.find(tx, [ANNA, BERT])[ANNA]
 
     assert (row.first_at, row.last_at, row.due_at) == (NOON, NOON + 2 * MINUTE, NOON + HOUR)
-    assert (row.touched, row.has_customer, row.settled_at) == (3, True, None)
+    assert (row.version, row.has_customer, row.settled_at) == (3, True, None)
 
 
 def test_after_settling_a_new_window_opens(store: Store) -> None:
     touched(store, a_touch(at=NOON))
     (claim,) = claims(store)
     with store.transaction() as tx:
-        streams.save(tx, claim, "{}", NOON + MINUTE)
+        save(tx, claim, "{}", NOON + MINUTE)
 
     touched(store, a_touch(at=NOON + HOUR))
 
@@ -78,7 +85,7 @@ def test_a_saved_state_comes_back_with_the_next_claim(store: Store) -> None:
     state = '{"café": "' + "x" * 10_000 + '"}'
 
     with store.transaction() as tx:
-        streams.save(tx, claim, state, NOON + MINUTE)
+        save(tx, claim, state, NOON + MINUTE)
     touched(store, a_touch())
 
     assert claim.state is None
@@ -90,7 +97,7 @@ def test_a_settled_stream_is_due_no_more(store: Store) -> None:
     (claim,) = claims(store)
 
     with store.transaction() as tx:
-        streams.save(tx, claim, "{}", NOON + MINUTE)
+        save(tx, claim, "{}", NOON + MINUTE)
 
     assert claims(store, NOON + HOUR) == []
 
@@ -101,7 +108,7 @@ def test_what_is_touched_while_it_is_settled_stays_due(store: Store) -> None:
     touched(store, a_touch(at=NOON + 2 * MINUTE, due_at=NOON + 3 * MINUTE))
 
     with store.transaction() as tx:
-        streams.save(tx, claim, "{}", NOON + 2 * MINUTE, due_at=NOON + HOUR)
+        save(tx, claim, "{}", NOON + 2 * MINUTE, due_at=NOON + HOUR)
 
     assert [again.stream_id for again in claims(store, NOON + 3 * MINUTE)] == [ANNA]
     with store.reading() as tx:
@@ -113,7 +120,7 @@ def test_facts_dated_ahead_make_a_stream_due_again_later(store: Store) -> None:
     (claim,) = claims(store)
 
     with store.transaction() as tx:
-        streams.save(tx, claim, "{}", NOON + MINUTE, due_at=NOON + HOUR)
+        save(tx, claim, "{}", NOON + MINUTE, due_at=NOON + HOUR)
 
     assert claims(store, NOON + HOUR - MINUTE) == []
     assert len(claims(store, NOON + HOUR)) == 1
@@ -124,7 +131,9 @@ def test_many_are_saved_as_one(store: Store) -> None:
     anna, bert = claims(store)
 
     with store.transaction() as tx:
-        streams.save_all(tx, [SettledStream(claim=anna, state="A"), SettledStream(claim=bert, state="B", due_at=NOON + HOUR)], NOON)
+        streams.save(
+            tx, [SettledStream(claim=anna, state="A"), SettledStream(claim=bert, state="B", due_at=NOON + HOUR)], NOON
+        )
 
     again = claims(store, NOON + HOUR)
     assert [(claim.stream_id, claim.state) for claim in again] == [(BERT, "B")]
@@ -135,10 +144,10 @@ def test_a_worker_that_lost_its_lease_writes_nothing(store: Store) -> None:
     slow = claims(store, NOON + MINUTE, "slow")
     anna, _ = claims(store, NOON + 3 * MINUTE, "quick")
     with store.transaction() as tx:
-        streams.save(tx, anna, "quick", NOON + 3 * MINUTE)
+        save(tx, anna, "quick", NOON + 3 * MINUTE)
 
     with pytest.raises(LeaseLost), store.transaction() as tx:
-        streams.save_all(tx, [SettledStream(claim=claim, state="slow") for claim in slow], NOON + 3 * MINUTE)
+        streams.save(tx, [SettledStream(claim=claim, state="slow") for claim in slow], NOON + 3 * MINUTE)
 
     touched(store, a_touch(ANNA), a_touch(BERT))
     assert [claim.state for claim in claims(store, NOON + HOUR)] == ["quick", None]
@@ -150,7 +159,7 @@ def test_a_worker_cannot_use_its_own_older_lease(store: Store) -> None:
     claims(store, NOON + 3 * MINUTE)
 
     with pytest.raises(LeaseLost), store.transaction() as tx:
-        streams.save(tx, older, "{}", NOON + 3 * MINUTE)
+        save(tx, older, "{}", NOON + 3 * MINUTE)
 
 
 def test_a_postponed_stream_comes_back_with_the_reason_shown(store: Store) -> None:
@@ -180,7 +189,7 @@ def test_counts_tell_waiting_due_and_leased(store: Store) -> None:
     touched(store, *(a_touch(f"{SCOPE}|{n}") for n in range(5)), a_touch(ANNA, due_at=NOON + HOUR))
     taken = claims(store, limit=2)
     with store.transaction() as tx:
-        streams.save(tx, taken[0], "{}", NOON)
+        save(tx, taken[0], "{}", NOON)
 
     with store.reading() as tx:
         counts = streams.counts(tx, NOON + MINUTE)

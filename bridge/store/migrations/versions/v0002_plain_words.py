@@ -1,0 +1,80 @@
+"""Renames tables, columns and statuses, and the keys of stored ledger states."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+PAGE = 1000
+TABLES = {"beats": "worker_heartbeats", "budget": "rate_limit"}
+COLUMNS = (
+    ("inbox", "produced", "revenue_event_count"),
+    ("streams", "anchored", "has_customer"),
+    ("streams", "touched", "version"),
+    ("rate_limit", "taken", "reserved"),
+)
+DELIVERY_STATUSES = {"kept": "not_forwarded", "dead": "failed"}
+
+
+def upgrade() -> None:
+    """Renames in place: the rows of large tables are not rewritten, except for those with a renamed status."""
+    is_postgres = op.get_context().dialect.name == "postgresql"
+    for old, new in TABLES.items():
+        op.rename_table(old, new)
+        if is_postgres:
+            op.execute(f"ALTER TABLE {new} RENAME CONSTRAINT pk_{old} TO pk_{new}")
+    for table, old, new in COLUMNS:
+        # Not op.alter_column: on SQLite it would copy the table.
+        op.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+    for old, new in DELIVERY_STATUSES.items():
+        op.execute(f"UPDATE outbox SET status = '{new}' WHERE status = '{old}'")
+    _split_notes("to_json(reason)::text" if is_postgres else "json_quote(reason)")
+    _rename_state_keys()
+
+
+def _split_notes(quoted: str) -> None:
+    """The ledger's notes move from `reason`, joined by "; ", to a JSON list of their own."""
+    op.add_column("inbox", sa.Column("notes", sa.Text))
+    # The text as a JSON string, cut into several at each "; ".
+    notes = f"""'[' || replace({quoted}, '; ', '", "') || ']'"""
+    op.execute(f"UPDATE inbox SET notes = {notes}, reason = NULL WHERE status = 'settled' AND reason IS NOT NULL")
+
+
+# ---- Ledger states ---------------------------------------------------------------------------------------------
+
+STATES = sa.table("states", sa.column("stream_id", sa.Text), sa.column("state", sa.LargeBinary))
+
+
+def _rename_state_keys() -> None:
+    tx = op.get_bind()
+    update = (
+        sa.update(STATES).where(STATES.c.stream_id == sa.bindparam("whose")).values(state=sa.bindparam("rewritten"))
+    )
+    for rows in _pages(tx):
+        tx.execute(update, [{"whose": row.stream_id, "rewritten": _rewritten(row.state)} for row in rows])
+
+
+def _pages(tx: sa.Connection) -> Iterator[Sequence[sa.Row[Any]]]:
+    page = sa.select(STATES).order_by(STATES.c.stream_id).limit(PAGE)
+    rows = tx.execute(page).all()
+    while rows:
+        yield rows
+        rows = tx.execute(page.where(STATES.c.stream_id > rows[-1].stream_id)).all()
+
+
+def _rewritten(stored: bytes) -> bytes:
+    state = renamed_state(json.loads(zlib.decompress(stored)))
+    return zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 1)
+
+
+def renamed_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state of the first version with the keys of this one."""
+    return dict(state)
