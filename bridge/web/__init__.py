@@ -40,8 +40,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
 def blueprint(settings: Settings | None = None, store: Store | None = None) -> Blueprint:
     """The routes, to be registered in another Flask application, with any `url_prefix`."""
     settings = settings or load(os.environ, dotenv=Path(".env"))
-    for doubt in settings.doubts:
-        logger.warning("setting_warning", reason=doubt)
+    for text in settings.warnings:
+        logger.warning("setting_warning", reason=text)
     context = Context(settings=settings, store=store or open_store(settings.database_url))
     bp = Blueprint(
         "pulsora_bridge", __name__, template_folder="templates", static_folder="static", static_url_path="/admin/static"

@@ -60,7 +60,9 @@ def to_webhooks(row_id: int | None) -> AnyResponse:
     admin_token()
     if row_id is not None:
         return redirect(url_for(".webhook", row_id=row_id), code=301)
-    return redirect(url_for(".webhooks", status=request.args.get("status"), before=request.args.get("before")), code=301)
+    return redirect(
+        url_for(".webhooks", status=request.args.get("status"), before=request.args.get("before")), code=301
+    )
 
 
 def overview() -> AnyResponse:

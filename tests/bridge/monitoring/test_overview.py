@@ -65,8 +65,9 @@ def test_sums_are_grouped_by_delivery_status() -> None:
 
     assert found == [
         Total(
-            source="stripe", mode="live", currency="USD", revenue_delivered=Decimal("49.00"), mrr_delivered=Decimal("49.00"),
-            revenue_pending=Decimal("15.00"), mrr_pending=Decimal("3.00"), revenue_not_sent=Decimal("0.75"),
-            mrr_not_sent=Decimal("0.25"),
+            source="stripe", mode="live", currency="USD",
+            revenue_delivered=Decimal("49.00"), mrr_delivered=Decimal("49.00"),
+            revenue_pending=Decimal("15.00"), mrr_pending=Decimal("3.00"),
+            revenue_not_sent=Decimal("0.75"), mrr_not_sent=Decimal("0.25"),
         )
     ]  # fmt: skip

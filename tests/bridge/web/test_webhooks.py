@@ -198,9 +198,7 @@ class Failing:
         raise RuntimeError("an odd error")
 
 
-def test_an_internal_error_shows_nothing_of_the_request(
-    settings: Settings, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_an_internal_error_shows_nothing_of_the_request(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
     client = create_app(settings, Failing()).test_client()  # type: ignore[arg-type]  # only accept is called
 
     response = post(client, {**EVENT, "data": {"email": "ada@example.com"}})
