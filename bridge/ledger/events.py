@@ -1,4 +1,4 @@
-"""What the ledger gives out: revenue events, and the policy by which a merchant wants them typed and attributed."""
+"""The ledger's output: revenue events, and their drafts before customer and visit are known."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from processors.money import Currency
 
 
 class EventType(StrEnum):
@@ -21,74 +23,55 @@ class EventType(StrEnum):
     REFUND = "refund"
 
 
-class AmountBasis(StrEnum):
-    """`AMOUNT_BASIS`: what a payment's amount is: all that was paid, or that less its tax."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanDetails:
+    """The plan as `metadata` shows it. None: not known."""
 
-    GROSS = "gross"
-    NET_OF_TAX = "net_of_tax"
-
-
-class RefundAmount(StrEnum):
-    """`REFUND_AMOUNT`: the sign of a refund's amount."""
-
-    NEGATIVE = "negative"
-    POSITIVE = "positive"
+    plan: str | None = None
+    interval: str | None = None
+    coupon: str | None = None
+    seats: int | None = None
 
 
-class MovementAmount(StrEnum):
-    """`MOVEMENT_AMOUNT`: the amount of an event that moves no money: zero, or the size of its MRR change."""
-
-    ZERO = "zero"
-    MRR = "mrr"
-
-
-class ChurnAt(StrEnum):
-    """`CHURN_AT`: whether a scheduled cancellation lowers MRR when it takes effect or when it is asked for."""
-
-    END = "end"
-    REQUEST = "request"
-
-
-class MrrDiscounts(StrEnum):
-    """`MRR_DISCOUNTS`: which discounts lower MRR: those without end, all that recur, or none."""
-
-    FOREVER = "forever"
-    RECURRING = "recurring"
-    NONE = "none"
-
-
-class Unattributed(StrEnum):
-    """`UNATTRIBUTED`: what becomes of an event whose visit is not known."""
-
-    HOLD = "hold"
-    SEND = "send"
-    DROP = "drop"
+NO_PLAN_DETAILS = PlanDetails()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How one source's facts are turned into revenue events. `customer_id_key` None: the processor's customer id."""
+class Draft:
+    """A revenue event before its customer and visit are known. Amounts in minor units; `mrr_minor` None: absent.
 
-    source: str = "stripe"
-    payment_processor: str = "stripe"
-    fingerprint_key: str = "visitor_fingerprint"
-    session_key: str = "session_id"
-    customer_id_key: str | None = None
-    amount_basis: AmountBasis = AmountBasis.GROSS
-    refund_amount: RefundAmount = RefundAmount.NEGATIVE
-    movement_amount: MovementAmount = MovementAmount.ZERO
-    churn_at: ChurnAt = ChurnAt.END
-    mrr_discounts: MrrDiscounts = MrrDiscounts.FOREVER
-    unattributed: Unattributed = Unattributed.HOLD
+    `object_ids`: the ids whose own metadata is searched first for the visit. `event_ids`: the processor's event ids
+    behind it, the direct cause first. `guest_id`: identifies the customer if the processor names none.
+    `moved_at`, `movement_number`: time and ordinal (within the subscription) of the movement that it carries.
+    """
+
+    output_key: str
+    event_type: EventType
+    amount_minor: int
+    currency: Currency
+    transaction_id: str
+    at: datetime
+    is_recurring: bool
+    guest_id: str
+    mrr_minor: int | None = None
+    subscription_id: str | None = None
+    invoice_id: str | None = None
+    payment_ids: tuple[str, ...] = ()
+    object_ids: tuple[str, ...] = ()
+    plan_details: PlanDetails = NO_PLAN_DETAILS
+    extra_metadata: Mapping[str, object] = field(default_factory=dict)
+    event_ids: tuple[str, ...] = ()
+    moved_at: datetime | None = None
+    movement_number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevenueEvent:
-    """One event for Pulsora, complete but for the token. Amounts in major units, exact.
+    """One event for Pulsora, complete except for the token. Amounts in major units, exact.
 
-    `output_key` is derived from the economic fact and unique within a ledger: the same fact never yields a second
+    `output_key` is derived from the economic fact and unique within a ledger, so the same fact never yields a second
     event. `mrr_impact` None: absent. `is_attributed` False: the ids are the `unattributed:` ones.
-    `caused_by`: the processor's event ids it rests on, for the operator; not sent.
+    `caused_by`: the processor's event ids behind it, for the operator; not sent.
     """
 
     output_key: str

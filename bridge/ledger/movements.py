@@ -1,19 +1,14 @@
-"""Movements of MRR: the step from what Pulsora knows to a new level, and which event type it is."""
+"""Movements of MRR: the step from the reported MRR to a new one, and its event type."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bridge.ledger.changing import changed
-from bridge.ledger.drafts import Labels
-from bridge.ledger.events import EventType, Policy
-from bridge.ledger.knowledge import Knowledge
-from bridge.ledger.mrr import COUNTING, Level, View, worth
-from bridge.ledger.remarks import shown
+from bridge.ledger.audit_notes import format_amount
+from bridge.ledger.events import EventType, PlanDetails
+from bridge.ledger.mrr import COUNTING, Mrr, ValuationRules, mrr_of
 from bridge.ledger.state import Subscription
-from processors.facts import Line
 from processors.money import Currency, round_minor
 
 CORRECTED = "estimate_corrected"
@@ -21,7 +16,7 @@ CORRECTED = "estimate_corrected"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
-    """One step of a subscription's MRR. `delta` in minor units; `number`: the how-many-eth of this subscription."""
+    """One step of a subscription's MRR. `delta` in minor units; `number`: ordinal in the subscription, from 1."""
 
     subscription_id: str
     number: int
@@ -29,7 +24,7 @@ class Movement:
     event_type: EventType
     delta: int
     currency: Currency
-    labels: Labels
+    plan_details: PlanDetails
     event_id: str
     reactivation: bool = False
     reason: str | None = None
@@ -39,37 +34,25 @@ class Movement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A subscription after one fact, the movements that led there, and a sentence for `explain`."""
+    """A subscription after one fact, the movements that this fact caused, and a sentence for `explain`."""
 
     subscription: Subscription
     movements: tuple[Movement, ...] = ()
-    remark: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Why a level is told anew: the event, its instant, and the reason it gives, of churn only unless `always`."""
+    """The webhook that moves MRR, its time, and its reason. Only churn shows the reason, unless `always_shown`."""
 
     at: datetime
     event_id: str
     reason: str | None = None
-    always: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Eyes:
-    """With what terms are read: the merchant's policy and what is known of prices and coupons."""
-
-    policy: Policy
-    knowledge: Knowledge
-
-    def view(self, at: datetime, lines: Mapping[str, Line]) -> View:
-        """The same at one moment, beside what was billed last."""
-        return View(at=at, policy=self.policy, knowledge=self.knowledge, lines=lines)
+    always_shown: bool = False
 
 
 def movement_type(before: int, after: int) -> EventType | None:
-    """The event type of a step from one monthly level to the next, or None: nothing moved."""
+    """The event type of a step from one MRR to the next. None: no change."""
     if before == after:
         return None
     if after == 0:
@@ -79,77 +62,90 @@ def movement_type(before: int, after: int) -> EventType | None:
     return EventType.UPGRADE if after > before else EventType.DOWNGRADE
 
 
-def unseen(subscription_id: str, currency: Currency, at: datetime) -> Subscription:
-    """A subscription of which nothing is known yet."""
-    return Subscription(id=subscription_id, currency=currency, first_at=at, at=at)
+def new_subscription(subscription_id: str, currency: Currency, at: datetime) -> Subscription:
+    """A subscription of which nothing else is known yet."""
+    return Subscription(id=subscription_id, currency=currency, first_seen_at=at, at=at)
 
 
-def reconsidered(known: Subscription, cause: Cause, eyes: Eyes) -> Step:
-    """The level once more, for a subscription whose level rested on a guess: more may be known by now."""
-    if known.terms is None or not known.estimated or known.terms.status not in COUNTING:
-        return Step(subscription=known)
-    level = worth(known.terms, eyes.view(max(cause.at, known.at), known.lines))  # never as of before its own state
-    if level == Level(exact=known.level, estimated=known.estimated):
-        return Step(subscription=known)
-    if known.guessed and not known.moves:
-        told = round_minor(level.exact)
-        right = changed(known, level=level.exact, estimated=level.estimated, told=told, baseline=told)
-        return Step(subscription=right, remark=f"its MRR was {shown(told, known.currency)} all along: nothing new")
-    return to_level(known, level, changed(cause, reason=CORRECTED, always=True))
+def move_to(known: Subscription, mrr: Mrr, cause: Cause) -> Step:
+    """Moves the subscription from its reported MRR to a new one.
 
-
-def to_level(known: Subscription, level: Level, cause: Cause) -> Step:
-    """Tells the step from what Pulsora knows to the new level: round(new) - round(old), so rounding never drifts."""
-    target = round_minor(level.exact)
-    kind = movement_type(known.told, target)
+    The delta is round(new) - round(old), not round(new - old), so that rounding never drifts from the true sum.
+    """
+    target = round_minor(mrr.exact)
+    kind = movement_type(known.reported_mrr, target)
     if kind is None:
-        same = changed(known, level=level.exact, estimated=level.estimated)
-        return Step(subscription=same, remark=f"MRR stays {shown(target, known.currency)}")
-    starting = kind is EventType.SUBSCRIPTION
+        same = replace(known, mrr=mrr.exact, estimated=mrr.estimated)
+        return Step(subscription=same, note=f"MRR stays {format_amount(target, known.currency)}")
+    is_start = kind is EventType.SUBSCRIPTION
     movement = Movement(
         subscription_id=known.id,
-        number=known.moves + 1,
+        number=known.movement_count + 1,
         at=cause.at,
         event_type=kind,
-        delta=target - known.told,
+        delta=target - known.reported_mrr,
         currency=known.currency,
-        labels=known.labels,
+        plan_details=known.plan_details,
         event_id=cause.event_id,
-        reactivation=starting and known.counted,
-        reason=cause.reason if kind is EventType.CHURN or cause.always else None,
-        estimated=level.estimated or (kind is EventType.CHURN and known.estimated),
+        reactivation=is_start and known.has_counted,
+        reason=cause.reason if kind is EventType.CHURN or cause.always_shown else None,
+        estimated=mrr.estimated or (kind is EventType.CHURN and known.estimated),
     )
-    after = changed(
+    after = replace(
         known,
-        level=level.exact,
-        told=target,
-        estimated=level.estimated,
-        counted=known.counted or target > 0,
-        moves=known.moves + 1,
-        starts=known.starts + starting,
+        mrr=mrr.exact,
+        reported_mrr=target,
+        estimated=mrr.estimated,
+        has_counted=known.has_counted or target > 0,
+        movement_count=known.movement_count + 1,
+        start_count=known.start_count + is_start,
     )
-    remark = f"MRR {shown(known.told, known.currency)} -> {shown(target, known.currency)}: {kind}"
-    return Step(subscription=after, movements=(movement,), remark=remark)
+    before, now = format_amount(known.reported_mrr, known.currency), format_amount(target, known.currency)
+    return Step(subscription=after, movements=(movement,), note=f"MRR {before} -> {now}: {kind}")
 
 
-def begun(known: Subscription, cause: Cause, labels: Labels) -> Step:
-    """What was taken for an old subscription began here after all: its baseline is told as its start."""
+def is_assumed_baseline(known: Subscription) -> bool:
+    """Whether its first MRR was assumed to be older than the bridge, without proof."""
+    return known.baseline > 0 and not known.imported
+
+
+def confirm_start(known: Subscription, cause: Cause, plan_details: PlanDetails) -> Step:
+    """Reports an assumed baseline as the start that it turned out to be."""
     movement = Movement(
         subscription_id=known.id,
-        number=known.moves + 1,
+        number=known.movement_count + 1,
         at=cause.at,
         event_type=EventType.SUBSCRIPTION,
         delta=known.baseline,
         currency=known.currency,
-        labels=labels,
+        plan_details=plan_details,
         event_id=cause.event_id,
         estimated=known.estimated,
     )
-    after = changed(known, baseline=0, first_at=cause.at, moves=known.moves + 1, starts=known.starts + 1)
-    remark = f"it began here: {shown(known.baseline, known.currency)} of MRR that was taken for old is new"
-    return Step(subscription=after, movements=(movement,), remark=remark)
+    after = replace(
+        known,
+        baseline=0,
+        first_seen_at=cause.at,
+        movement_count=known.movement_count + 1,
+        start_count=known.start_count + 1,
+    )
+    note = f"started here: {format_amount(known.baseline, known.currency)} of assumed baseline MRR is new"
+    return Step(subscription=after, movements=(movement,), note=note)
 
 
-def is_taken_for_old(known: Subscription) -> bool:
-    """Whether its first level was taken as a baseline, without proof that it began before it was first seen."""
-    return known.baseline > 0 and not known.imported
+def correct_estimate(known: Subscription, cause: Cause, rules: ValuationRules) -> Step:
+    """Values an estimated subscription again, since the catalog may know more by now."""
+    if known.terms is None or not known.estimated or known.terms.status not in COUNTING:
+        return Step(subscription=known)
+    at = max(cause.at, known.at)  # a late webhook must not value the terms at a time before they were true
+    mrr = mrr_of(known.terms, rules.context(at, known.billed_lines))
+    if mrr == Mrr(exact=known.mrr, estimated=known.estimated):
+        return Step(subscription=known)
+    if known.baseline_is_guess and not known.movement_count:
+        # Nothing was reported of it, so the baseline itself is corrected and no movement is reported.
+        minor = round_minor(mrr.exact)
+        right = replace(known, mrr=mrr.exact, estimated=mrr.estimated, reported_mrr=minor, baseline=minor)
+        return Step(
+            subscription=right, note=f"baseline MRR corrected to {format_amount(minor, known.currency)}; not reported"
+        )
+    return move_to(known, mrr, replace(cause, reason=CORRECTED, always_shown=True))

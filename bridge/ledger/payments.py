@@ -1,36 +1,39 @@
-"""Payments: what of each bill is still to be told, and which movement of MRR it pays for."""
+"""Payments: the part of each receivable that is not reported yet, and the movement of MRR that it pays for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from bridge.ledger.bills import Books
-from bridge.ledger.changing import changed
-from bridge.ledger.events import AmountBasis, EventType, Policy
-from bridge.ledger.links import bill_of, bill_of_payment
+from bridge.ledger.events import EventType
 from bridge.ledger.movements import Movement
-from bridge.ledger.state import Bill
+from bridge.ledger.policy import AmountBasis, Policy
+from bridge.ledger.receivables import Receivables
+from bridge.ledger.references import receivable_of, receivable_of_payment
+from bridge.ledger.state import Receivable
 from processors.facts import Fact, Payment, Reason, Refund
 from processors.money import round_minor
 
-# What comes back after a pause is paid this soon, or told alone; a first start goes with its first payment, whenever.
+# A reactivation is paired with a payment within this time, else reported alone. A first start is paired with its first
+# payment however late: nothing else can have paid for it.
 PAID_WITHIN = timedelta(days=1)
 
-_STARTS_BY: Mapping[Reason, int] = {Reason.START: 0, Reason.CYCLE: 1, Reason.UNKNOWN: 2, Reason.CHANGE: 3}
+# The reasons of payments that may pay for a start, the most likely first.
+_PAYS_START: Mapping[Reason, int] = {Reason.START: 0, Reason.CYCLE: 1, Reason.UNKNOWN: 2, Reason.CHANGE: 3}
 _CHANGES = frozenset({EventType.UPGRADE, EventType.DOWNGRADE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """Money of one bill that is still to be told: `minor` after `AMOUNT_BASIS`. `bill` is the bill once it is told.
+class PaymentDelta:
+    """The money of one receivable that is not reported yet: `minor` after `AMOUNT_BASIS`.
 
-    Below 0: more was told than was paid, since payments told apart were one, or a tax was not known. Told as a refund.
+    `receivable`: after it is reported. `minor` is negative if more was reported than was paid, because payments
+    reported separately turned out to be one, or a tax was not known; it is then reported as a refund.
     """
 
-    bill: Bill
+    receivable: Receivable
     minor: int
     at: datetime
     transaction_id: str
@@ -40,110 +43,127 @@ class Due:
 
     @property
     def is_correction(self) -> bool:
-        """Whether it takes back what was told too much."""
+        """Whether it takes back what was reported in excess."""
         return self.minor < 0
 
     @property
     def output_key(self) -> str:
-        """The key of its event: the transaction it is told as, which no other event of its bill is."""
+        """The key of its event, unique since no two events of a receivable share a transaction id."""
         return f"payment:{self.transaction_id}"
 
 
-def dues(books: Books, facts: Sequence[Fact], policy: Policy) -> list[Due]:
-    """What is to be told of each bill that has changed, in the order of payment. Where nothing is, it is squared."""
-    found = []
-    tellers = _tellers(books, facts)
-    for bill in books.news():
-        square = _squared(bill, policy)
-        minor = (square.told - square.told_back) - (bill.told - bill.told_back)
-        if minor:
-            found.append(_due(square, minor, tellers.get(bill.id, []), books))
-        else:
-            books.put(square)
-    return sorted(found, key=lambda due: (due.at, due.output_key))
+def payment_deltas(receivables: Receivables, facts: Sequence[Fact], policy: Policy) -> list[PaymentDelta]:
+    """The unreported money of each changed receivable, in the order of payment.
 
-
-def paired(dues: Sequence[Due], movements: Sequence[Movement]) -> dict[str, Movement]:
-    """Which movement each payment carries, by the due's output key. A movement goes with one payment at most.
-
-    A start goes with the payment for it, else with the nearest; a change with the nearest payment for a change.
+    A changed receivable without unreported money is marked as reported here; the others once they have their events.
     """
-    fitting = [(_fit(due, movement), due, movement) for movement in movements for due in dues if _fits(due, movement)]
+    found = []
+    sources = _facts_by_receivable(receivables, facts)
+    for receivable in receivables.with_new_amounts():
+        reported = replace(
+            receivable,
+            reported_minor=after_tax_basis(receivable.paid, receivable, policy),
+            reported_refund_minor=after_tax_basis(receivable.refunded, receivable, policy),
+        )
+        before = receivable.reported_minor - receivable.reported_refund_minor
+        minor = (reported.reported_minor - reported.reported_refund_minor) - before
+        if minor:
+            found.append(_delta(reported, minor, sources.get(receivable.id, []), receivables))
+        else:
+            receivables.put(reported)
+    return sorted(found, key=lambda delta: (delta.at, delta.output_key))
+
+
+def pair_with_movements(deltas: Sequence[PaymentDelta], movements: Sequence[Movement]) -> dict[str, Movement]:
+    """The movement that each payment pays for, by the payment's output key; one movement per payment and vice versa.
+
+    A start goes with the payment for a start, else with the nearest; a change with the nearest payment for a change.
+    The processors link neither, so the best of all possible pairs is fixed first, then the next best. Taking each
+    payment's own best in turn would depend on the order of the payments.
+    """
+    possible = [
+        (_distance(delta, movement), delta, movement)
+        for movement in movements
+        for delta in deltas
+        if _may_pay_for(delta, movement)
+    ]
     pairs: dict[str, Movement] = {}
-    carried = set()
-    for _, due, movement in sorted(fitting, key=lambda one: one[0]):
-        step = (movement.subscription_id, movement.number)
-        if due.output_key not in pairs and step not in carried:
-            pairs[due.output_key] = movement
-            carried.add(step)
+    paired = set()
+    for _, delta, movement in sorted(possible, key=lambda one: one[0]):
+        movement_id = (movement.subscription_id, movement.number)
+        if delta.output_key not in pairs and movement_id not in paired:
+            pairs[delta.output_key] = movement
+            paired.add(movement_id)
     return pairs
 
 
-def net(minor: int, bill: Bill, policy: Policy) -> int:
-    """What of a gross amount on this bill is told: all of it, or what is left without its share of tax."""
-    if policy.amount_basis is AmountBasis.GROSS or not bill.tax or bill.paid <= 0:
+def after_tax_basis(minor: int, receivable: Receivable, policy: Policy) -> int:
+    """The part of a gross amount that `AMOUNT_BASIS` reports: all of it, or without its share of the tax."""
+    if policy.amount_basis is AmountBasis.GROSS or not receivable.tax or receivable.paid <= 0:
         return minor
-    return round_minor(minor * (1 - min(Fraction(bill.tax, bill.paid), Fraction(1))))
+    return round_minor(minor * (1 - min(Fraction(receivable.tax, receivable.paid), Fraction(1))))
 
 
-def _squared(bill: Bill, policy: Policy) -> Bill:
-    """The bill once its events say what was paid and what was given back."""
-    return changed(bill, told=net(bill.paid, bill, policy), told_back=net(bill.returned, bill, policy))
+# ---- Deltas -------------------------------------------------------------------------------------------------------
 
 
-def _tellers(books: Books, facts: Sequence[Fact]) -> dict[str, list[Fact]]:
-    """The facts that tell of each bill's payments."""
+def _facts_by_receivable(receivables: Receivables, facts: Sequence[Fact]) -> dict[str, list[Fact]]:
+    """The facts about each receivable's payments, by receivable id."""
     found: dict[str, list[Fact]] = {}
     for fact in facts:
         if isinstance(fact, Payment):
-            key: str | None = books.slot(bill_of_payment(books.links, fact), fact.amount.currency)
+            owed_id = receivable_of_payment(receivables.references, fact)
+            key: str | None = receivables.id_for(owed_id, fact.amount.currency)
         else:
-            key = None if isinstance(fact, Refund) else bill_of(books.links, fact.ids)
+            key = None if isinstance(fact, Refund) else receivable_of(receivables.references, fact.ids)
         if key is not None:
             found.setdefault(key, []).append(fact)
     return found
 
 
-def _due(bill: Bill, minor: int, tellers: Sequence[Fact], books: Books) -> Due:
-    payments = [fact for fact in tellers if isinstance(fact, Payment)]
-    telling = payments or tellers
-    transaction_id = _correction_id(bill) if minor < 0 else _transaction_id(bill, payments, books)
-    return Due(
-        bill=changed(bill, told_as=(*bill.told_as, transaction_id)),
+def _delta(receivable: Receivable, minor: int, facts: Sequence[Fact], receivables: Receivables) -> PaymentDelta:
+    payments = [fact for fact in facts if isinstance(fact, Payment)]
+    causes = payments or facts
+    transaction_id = _correction_id(receivable) if minor < 0 else _transaction_id(receivable, payments, receivables)
+    return PaymentDelta(
+        receivable=replace(receivable, reported_as=(*receivable.reported_as, transaction_id)),
         minor=minor,
-        at=(max if minor < 0 else min)((fact.at for fact in telling), default=bill.at),
+        at=(max if minor < 0 else min)((fact.at for fact in causes), default=receivable.at),
         transaction_id=transaction_id,
-        is_first=not bill.told_as,
-        payment_ids=tuple(sorted({bill.id, *bill.payments})),
-        event_ids=tuple(dict.fromkeys(fact.processor_event_id for fact in telling)),
+        is_first=not receivable.reported_as,
+        payment_ids=tuple(sorted({receivable.id, *receivable.payments})),
+        event_ids=tuple(dict.fromkeys(fact.processor_event_id for fact in causes)),
     )
 
 
-def _transaction_id(bill: Bill, payments: Sequence[Payment], books: Books) -> str:
-    """The first time the bill's own id, later the further payment's."""
-    if not bill.told_as:
-        return bill.id
-    before = books.kept.get(bill.id)
-    known = {*bill.told_as, *(before.payments if before is not None else ())}
-    named = (books.links.payment_of.get(payment.key, payment.key) for payment in payments if not payment.is_total)
-    return next((key for key in named if key not in known), f"{bill.id}:{len(bill.told_as) + 1}")
+def _transaction_id(receivable: Receivable, payments: Sequence[Payment], receivables: Receivables) -> str:
+    """The receivable's own id for its first event, afterwards the id of the further payment."""
+    if not receivable.reported_as:
+        return receivable.id
+    stored = receivables.stored.get(receivable.id)
+    known = {*receivable.reported_as, *(stored.payments if stored is not None else ())}
+    payment_of = receivables.references.payment_of
+    keys = (payment_of.get(payment.key, payment.key) for payment in payments if not payment.is_total)
+    return next((key for key in keys if key not in known), f"{receivable.id}:{len(receivable.reported_as) + 1}")
 
 
-def _correction_id(bill: Bill) -> str:
-    return f"{bill.id}:correction:{len(bill.told_as) + 1}"
+def _correction_id(receivable: Receivable) -> str:
+    return f"{receivable.id}:correction:{len(receivable.reported_as) + 1}"
 
 
-def _fits(due: Due, movement: Movement) -> bool:
-    if not due.is_first or due.is_correction or due.bill.subscription_id != movement.subscription_id:
+# ---- Pairs --------------------------------------------------------------------------------------------------------
+
+
+def _may_pay_for(delta: PaymentDelta, movement: Movement) -> bool:
+    if not delta.is_first or delta.is_correction or delta.receivable.subscription_id != movement.subscription_id:
         return False
     if movement.event_type is EventType.SUBSCRIPTION:
-        is_near = abs(due.at - movement.at) <= PAID_WITHIN
-        return due.bill.reason in _STARTS_BY and (is_near or not movement.reactivation)
-    return due.bill.reason is Reason.CHANGE and movement.event_type in _CHANGES
+        is_near = abs(delta.at - movement.at) <= PAID_WITHIN
+        return delta.receivable.reason in _PAYS_START and (is_near or not movement.reactivation)
+    return delta.receivable.reason is Reason.CHANGE and movement.event_type in _CHANGES
 
 
-def _fit(due: Due, movement: Movement) -> tuple[int, timedelta, int, str]:
-    """The less, the better: a payment for a start before others, then the nearest in time."""
-    starting = movement.event_type is EventType.SUBSCRIPTION
-    rank = _STARTS_BY[due.bill.reason] if starting else 0
-    return (rank, abs(due.at - movement.at), movement.number, due.output_key)
+def _distance(delta: PaymentDelta, movement: Movement) -> tuple[int, timedelta, int, str]:
+    """The smaller, the better: a payment for a start first, then the nearest in time; the rest only breaks ties."""
+    rank = _PAYS_START[delta.receivable.reason] if movement.event_type is EventType.SUBSCRIPTION else 0
+    return (rank, abs(delta.at - movement.at), movement.number, delta.output_key)

@@ -1,42 +1,44 @@
-"""Money that goes back, and money that comes back after all. None of it changes MRR.
+"""Refunds, disputes and their reversals. None of them changes MRR.
 
-Each refund changes what its bill has given back; the event tells the difference, so that the sum is always right.
+Each changes the amount given back on its receivable; the event reports the difference, so that the sum is always right.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from bridge.ledger.bills import Books
-from bridge.ledger.changing import changed
-from bridge.ledger.drafts import Draft, Labels
-from bridge.ledger.events import EventType, Policy, RefundAmount
-from bridge.ledger.links import bill_of, payment_of, subscription_of
-from bridge.ledger.payments import net
-from bridge.ledger.remarks import Remarks, shown
-from bridge.ledger.state import Bill, Links, Returned
-from bridge.ledger.subscriptions import Lives
+from bridge.ledger.audit_notes import AuditNotes, format_amount
+from bridge.ledger.events import Draft, EventType, PlanDetails
+from bridge.ledger.payments import after_tax_basis
+from bridge.ledger.policy import Policy, RefundAmount
+from bridge.ledger.receivables import Receivables
+from bridge.ledger.references import References, payment_of, receivable_of, subscription_of
+from bridge.ledger.state import Receivable, RefundRecord
+from bridge.ledger.subscriptions import SubscriptionFold
 from processors.facts import Refund, RefundKind, RefundStatus
 
-# A refund only ever gets further; what has failed does not succeed any more, whatever arrives late.
-_FURTHER: Mapping[RefundStatus, int] = {RefundStatus.PENDING: 0, RefundStatus.SUCCEEDED: 1, RefundStatus.FAILED: 2}
+# A refund only advances: one that has failed does not succeed any more, whatever arrives late.
+_PROGRESS: Mapping[RefundStatus, int] = {RefundStatus.PENDING: 0, RefundStatus.SUCCEEDED: 1, RefundStatus.FAILED: 2}
 
 
 @dataclass(slots=True, kw_only=True)
-class Desk:
-    """Where refunds are settled: bills and subscriptions as they stand once all payments are told."""
+class RefundContext:
+    """What refunds are settled against: receivables and subscriptions after all payments are reported."""
 
-    books: Books
-    lives: Lives
+    receivables: Receivables
+    fold: SubscriptionFold
     policy: Policy
-    remarks: Remarks
+    notes: AuditNotes
     drafts: list[Draft] = field(default_factory=list)
 
 
-def settle_refunds(refunds: Iterable[Refund], desk: Desk) -> None:
-    """Tells every refund, dispute and reversal, once each; totals last, since single refunds say more."""
+def settle_refunds(refunds: Iterable[Refund], context: RefundContext) -> None:
+    """Reports each refund, dispute and reversal once.
+
+    Totals come last: a single refund says more, and the part of a total that it explains is not reported again.
+    """
     single: dict[str, list[Refund]] = {}
     totals = []
     for refund in refunds:
@@ -44,175 +46,186 @@ def settle_refunds(refunds: Iterable[Refund], desk: Desk) -> None:
             totals.append(refund)
         else:
             single.setdefault(refund.key, []).append(refund)
-    for tellings in single.values():
-        for _, same in groupby(sorted(tellings, key=_how_far), key=_how_far):
-            _settle(list(same), desk)
+    for same_key in single.values():
+        for _, same_step in groupby(sorted(same_key, key=_progress), key=_progress):
+            _settle(list(same_step), context)
     for refund in totals:
-        _settle([refund], desk)
+        _settle([refund], context)
 
 
-def _how_far(refund: Refund) -> tuple[int, int]:
-    """How far a refund has got, and a reversal how much of it is back: neither ever goes back."""
-    return (_FURTHER[refund.status], refund.amount.minor)
+def _progress(refund: Refund) -> tuple[int, int]:
+    """How far a refund has advanced, and how much of it a reversal returns: neither ever decreases."""
+    return (_PROGRESS[refund.status], refund.amount.minor)
 
 
-def _settle(tellings: Sequence[Refund], desk: Desk) -> None:
-    """Tells what one step of a refund changes. However often it is told, it is one step."""
-    refund = tellings[0]
-    bill = _bill(refund, desk.books)
-    after = _with(bill, refund, desk.books.links)
-    back = net(after.returned, after, desk.policy)
-    minor = back - bill.told_back
-    event_ids = tuple(dict.fromkeys(one.processor_event_id for one in tellings))
-    desk.books.put(changed(after, told_back=back))
+def _settle(same_step: Sequence[Refund], context: RefundContext) -> None:
+    """Reports the change by one step of a refund, which several webhooks may report."""
+    refund = same_step[0]
+    receivable = _receivable_for(refund, context.receivables)
+    after = _with_refund(receivable, refund, context.receivables.references)
+    refunded = after_tax_basis(after.refunded, after, context.policy)
+    minor = refunded - receivable.reported_refund_minor
+    event_ids = tuple(dict.fromkeys(one.processor_event_id for one in same_step))
+    context.receivables.put(replace(after, reported_refund_minor=refunded))
     if minor:
-        draft = _told(refund, minor, after, event_ids, desk)
-        desk.drafts.append(draft)
-        desk.remarks.add(event_ids, f"{refund.key}: told as {draft.event_type} of {shown(draft.minor, draft.currency)}")
+        draft = _draft(refund, minor, after, event_ids, context)
+        context.drafts.append(draft)
+        money = format_amount(draft.amount_minor, draft.currency)
+        context.notes.add(event_ids, f"{refund.key}: reported as {draft.event_type} of {money}")
     else:
-        desk.remarks.add(event_ids, f"{refund.key}: {_why_silent(refund, bill)}")
+        context.notes.add(event_ids, f"{refund.key}: {_why_no_event(refund, receivable)}")
 
 
-def _bill(refund: Refund, books: Books) -> Bill:
-    """The bill that was refunded; an empty one where its payment has not been seen."""
-    payment = payment_of(books.links, refund.ids)
-    owed = bill_of(books.links, refund.ids) or refund.key
-    key = books.slot(owed, refund.amount.currency)
-    found = books.get(key)
+def _receivable_for(refund: Refund, receivables: Receivables) -> Receivable:
+    """The receivable that was refunded; an empty one if its payment has not been seen."""
+    references = receivables.references
+    owed_id = receivable_of(references, refund.ids) or refund.key
+    receivable_id = receivables.id_for(owed_id, refund.amount.currency)
+    found = receivables.get(receivable_id)
     if found is not None:
         return found
-    subscription_id = subscription_of(books.links, refund.ids)
-    return Bill(
-        id=key,
+    subscription_id = subscription_of(references, refund.ids)
+    return Receivable(
+        id=receivable_id,
         currency=refund.amount.currency,
         at=refund.at,
-        unsure=owed == payment,
-        recurring=subscription_id is not None,
+        may_have_invoice=owed_id == payment_of(references, refund.ids),
+        is_recurring=subscription_id is not None,
         subscription_id=subscription_id,
     )
 
 
-# ---- What a refund makes of its bill ------------------------------------------------------------------------------
+# ---- The receivable after a refund --------------------------------------------------------------------------------
 
 
-def _with(bill: Bill, refund: Refund, links: Links) -> Bill:
+def _with_refund(receivable: Receivable, refund: Refund, references: References) -> Receivable:
     if refund.is_total:
-        return _with_total(bill, refund, links)
-    return _with_reversal(bill, refund) if refund.kind is RefundKind.REVERSAL else _with_single(bill, refund, links)
+        return _with_total(receivable, refund, references)
+    if refund.kind is RefundKind.REVERSAL:
+        return _with_reversal(receivable, refund)
+    return _with_single(receivable, refund, references)
 
 
-def _with_single(bill: Bill, refund: Refund, links: Links) -> Bill:
-    """The bill after a refund or a dispute. What a total told of it before is not told again."""
-    known = bill.returns.get(refund.key)
-    if known is not None and _FURTHER[refund.status] <= _FURTHER[known.status]:
-        return bill
-    payment = payment_of(links, refund.ids) or (known.payment_id if known else None)
+def _with_single(receivable: Receivable, refund: Refund, references: References) -> Receivable:
+    """After a refund or a dispute. The part that a total has reported before is not reported again."""
+    known = receivable.refunds.get(refund.key)
+    if known is not None and _PROGRESS[refund.status] <= _PROGRESS[known.status]:
+        return receivable
+    payment = payment_of(references, refund.ids) or (known.payment_id if known else None)
     minor = refund.amount.minor
-    counted = minor if refund.status is RefundStatus.SUCCEEDED else 0
-    seen = Returned(kind=refund.kind, status=refund.status, minor=minor, counted=counted, payment_id=payment)
-    is_news = known is None or known.status is RefundStatus.PENDING
-    resolves = is_news and refund.status is not RefundStatus.PENDING and refund.kind is RefundKind.REFUND
-    pooled = _drawn(bill.pooled, payment or "", minor) if resolves else bill.pooled
-    return changed(bill, returns={**bill.returns, refund.key: seen}, pooled=pooled)
+    counted_minor = minor if refund.status is RefundStatus.SUCCEEDED else 0
+    record = RefundRecord(
+        kind=refund.kind, status=refund.status, minor=minor, counted_minor=counted_minor, payment_id=payment
+    )
+    was_open = known is None or known.status is RefundStatus.PENDING
+    # A total counts refunds, but no disputes, and also a refund that has failed since.
+    explains_total = was_open and refund.status is not RefundStatus.PENDING and refund.kind is RefundKind.REFUND
+    unassigned = receivable.unassigned_refunds
+    if explains_total:
+        unassigned = _without(unassigned, payment or "", minor)
+    return replace(receivable, refunds={**receivable.refunds, refund.key: record}, unassigned_refunds=unassigned)
 
 
-def _drawn(pooled: Mapping[str, int], payment: str, minor: int) -> Mapping[str, int]:
-    """The pool after one of the refunds it was told for has turned out to be this one."""
-    left = pooled.get(payment, 0) - minor
-    rest = {key: value for key, value in pooled.items() if key != payment}
-    return {**rest, payment: left} if left > 0 else rest
+def _without(unassigned: Mapping[str, int], payment: str, minor: int) -> Mapping[str, int]:
+    """The unassigned refunds less one of this amount, which is now known by its own key."""
+    left = unassigned.get(payment, 0) - minor
+    others = {key: value for key, value in unassigned.items() if key != payment}
+    return {**others, payment: left} if left > 0 else others
 
 
-def _with_reversal(bill: Bill, refund: Refund) -> Bill:
-    """The bill after money came back. A second telling may say that more of it did."""
-    known = bill.returns.get(refund.key)
-    back = max(refund.amount.minor, -known.counted if known is not None else 0)
+def _with_reversal(receivable: Receivable, refund: Refund) -> Receivable:
+    """After money came back. A second webhook may report that more of it did."""
     if refund.status is not RefundStatus.SUCCEEDED:
-        return bill
-    seen = Returned(kind=refund.kind, status=refund.status, minor=back, counted=-back)
-    return changed(bill, returns={**bill.returns, refund.key: seen})
+        return receivable
+    known = receivable.refunds.get(refund.key)
+    minor = max(refund.amount.minor, -known.counted_minor if known is not None else 0)
+    record = RefundRecord(kind=refund.kind, status=refund.status, minor=minor, counted_minor=-minor)
+    return replace(receivable, refunds={**receivable.refunds, refund.key: record})
 
 
-def _with_total(bill: Bill, refund: Refund, links: Links) -> Bill:
-    """The bill after a total: all that was refunded on a payment, less what single refunds account for."""
-    payment = payment_of(links, refund.ids) or ""
-    single = sum(one.minor for one in bill.returns.values() if _is_refund_of(one, payment, links))
-    rest = refund.amount.minor - single - bill.pooled.get(payment, 0)
+def _with_total(receivable: Receivable, refund: Refund, references: References) -> Receivable:
+    """After a total: everything refunded on a payment so far, less the single refunds known."""
+    payment = payment_of(references, refund.ids) or ""
+    single = sum(one.minor for one in receivable.refunds.values() if _is_in_total(one, payment, references))
+    known = receivable.unassigned_refunds.get(payment, 0)
+    rest = refund.amount.minor - single - known
     if rest <= 0:
-        return bill
-    return changed(bill, pooled={**bill.pooled, payment: bill.pooled.get(payment, 0) + rest})
+        return receivable
+    return replace(receivable, unassigned_refunds={**receivable.unassigned_refunds, payment: known + rest})
 
 
-def _is_refund_of(one: Returned, payment: str, links: Links) -> bool:
-    """Whether a payment's total counts it: refunds, also failed ones that it may still hold, but no disputes."""
+def _is_in_total(one: RefundRecord, payment: str, references: References) -> bool:
+    """Whether a payment's total counts it: refunds, even failed ones, which it may still contain, but no disputes."""
     if one.kind is not RefundKind.REFUND:
         return False
-    return links.payment_of.get(one.payment_id or "", one.payment_id or "") == payment
+    return references.payment_of.get(one.payment_id or "", one.payment_id or "") == payment
 
 
-# ---- How it is told -----------------------------------------------------------------------------------------------
+# ---- Events -------------------------------------------------------------------------------------------------------
 
 
-def _told(refund: Refund, minor: int, bill: Bill, event_ids: tuple[str, ...], desk: Desk) -> Draft:
-    """The event of money that went back (`minor` above 0) or came back: Pulsora has no type for the latter."""
-    key, transaction_id = _names(refund, minor, bill)
-    is_back = minor < 0
-    payment = payment_of(desk.books.links, refund.ids)
-    subscription_id = bill.subscription_id or subscription_of(desk.books.links, refund.ids)
-    by_plan = bill.recurring and subscription_id in desk.lives.subscriptions
+def _draft(
+    refund: Refund, minor: int, receivable: Receivable, event_ids: tuple[str, ...], context: RefundContext
+) -> Draft:
+    """The event of money given back (`minor` > 0) or returned (`minor` < 0), for which Pulsora has no type."""
+    key, transaction_id = _ids(refund, minor, receivable)
+    is_return = minor < 0
+    payment = payment_of(context.receivables.references, refund.ids)
+    subscription_id = receivable.subscription_id or subscription_of(context.receivables.references, refund.ids)
+    plan_details = PlanDetails(plan=receivable.plan, coupon=receivable.coupon)
+    if receivable.is_recurring and subscription_id in context.fold.subscriptions:
+        plan_details = context.fold.plan_details_at(subscription_id, refund.at)
+    is_positive = is_return or context.policy.refund_amount is not RefundAmount.NEGATIVE
     return Draft(
         output_key=f"refund:{key}",
-        event_type=_type_of_money_back(bill) if is_back else EventType.REFUND,
-        minor=-minor if is_back or desk.policy.refund_amount is RefundAmount.NEGATIVE else minor,
+        event_type=_type_of_return(receivable) if is_return else EventType.REFUND,
+        amount_minor=abs(minor) if is_positive else -minor,
         currency=refund.amount.currency,
         transaction_id=transaction_id,
         at=refund.at,
-        is_recurring=bill.recurring,
-        guest_id=bill.transaction_id,
-        mrr=0,
+        is_recurring=receivable.is_recurring,
+        guest_id=receivable.transaction_id,
+        mrr_minor=0,
         subscription_id=subscription_id,
-        invoice_id=bill.id if bill.invoiced else refund.ids.invoice_id,
-        payment_ids=tuple(dict.fromkeys(ref for ref in (payment, *sorted(bill.payments)) if ref)),
-        objects=tuple(ref for ref in (refund.key, payment) if ref),
-        labels=desk.lives.labels_at(subscription_id, refund.at)
-        if by_plan
-        else Labels(plan=bill.plan, coupon=bill.coupon),
-        extra=_extra(refund, bill, is_back=is_back),
+        invoice_id=receivable.id if receivable.is_invoice else refund.ids.invoice_id,
+        payment_ids=tuple(dict.fromkeys(ref for ref in (payment, *sorted(receivable.payments)) if ref)),
+        object_ids=tuple(ref for ref in (refund.key, payment) if ref),
+        plan_details=plan_details,
+        extra_metadata=_metadata(refund, receivable, is_return=is_return),
         event_ids=event_ids,
     )
 
 
-def _names(refund: Refund, minor: int, bill: Bill) -> tuple[str, str]:
-    """Under which key and which transaction id it is told: each telling of one refund has its own."""
+def _ids(refund: Refund, minor: int, receivable: Receivable) -> tuple[str, str]:
+    """Output key and transaction id. Each event about one refund has its own."""
     if refund.is_total:
         return f"{refund.key}:{refund.amount.minor}", f"{refund.transaction_id}:{refund.amount.minor}"
     if refund.status is RefundStatus.FAILED:
         return f"{refund.key}:failed", f"{refund.transaction_id}:failed"
     if refund.kind is not RefundKind.REVERSAL:
         return refund.key, refund.transaction_id
-    whole = bill.returns[refund.key].minor
+    whole = receivable.refunds[refund.key].minor
     key = refund.key if whole == -minor else f"{refund.key}:{whole}"
     return key, key
 
 
-def _type_of_money_back(bill: Bill) -> EventType:
-    return EventType.RENEWAL if bill.recurring else EventType.PURCHASE
+def _type_of_return(receivable: Receivable) -> EventType:
+    return EventType.RENEWAL if receivable.is_recurring else EventType.PURCHASE
 
 
-def _extra(refund: Refund, bill: Bill, *, is_back: bool) -> dict[str, object]:
-    told: dict[str, object] = {"refunded_transaction_id": bill.transaction_id, "reason": refund.reason}
-    if is_back:
+def _metadata(refund: Refund, receivable: Receivable, *, is_return: bool) -> dict[str, object]:
+    found: dict[str, object] = {"refunded_transaction_id": receivable.transaction_id, "reason": refund.reason}
+    if is_return:
         original = refund.transaction_id if refund.status is RefundStatus.FAILED else refund.reverses
-        told["reversal_of"] = (original or bill.transaction_id).partition(":")[0]
-    return told
+        found["reversal_of"] = (original or receivable.transaction_id).partition(":")[0]
+    return found
 
 
-def _why_silent(refund: Refund, before: Bill) -> str:
-    """Why a refund gave no event."""
-    if refund.key in before.returns and before.returns[refund.key].status is refund.status:
-        return "counted already"
+def _why_no_event(refund: Refund, before: Receivable) -> str:
+    if refund.key in before.refunds and before.refunds[refund.key].status is refund.status:
+        return "already counted"
     if refund.status is RefundStatus.PENDING:
-        return "it has not succeeded yet: no money has moved"
+        return "pending: no money has moved yet"
     if refund.status is RefundStatus.FAILED:
-        return "it failed: no money has moved"
-    return "counted already"
+        return "failed: no money has moved"
+    return "already counted"

@@ -1,25 +1,26 @@
-"""What the ledger remembers of one stream between two settlements, and how that is written down.
+"""What the ledger keeps of one stream between two settlements: enough to report nothing twice and to add up exactly.
 
-Nothing in here is an event: it is what is needed so that no fact is ever told twice and every delta adds up.
+It holds no events of the past. `dump` and `load` are its stored form.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 
-from bridge.ledger.drafts import NO_LABELS, Draft, Labels
-from bridge.ledger.writing import Shelf, converter, text_of
+from bridge.ledger.events import NO_PLAN_DETAILS, Draft, PlanDetails
+from bridge.ledger.references import NO_REFERENCES, References
+from bridge.ledger.serialization import LazyMapping, converter, encode
 from processors.facts import Line, Reason, RefundKind, RefundStatus, Terms
 from processors.money import Currency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """What some metadata said of visit, customer and campaign. `at`: when; a later mark replaces an earlier one."""
+class Touchpoint:
+    """Visit, customer and campaign as one metadata object names them. `at`: when; the latest of a source counts."""
 
     at: datetime
     fingerprint: str | None = None
@@ -30,164 +31,152 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Links:
-    """Which id belongs to which. The first that is learnt stays.
-
-    `matched`: payments whose invoice nobody named, and the invoice that they must have paid; a name takes precedence.
-    """
-
-    invoice_of: Mapping[str, str] = field(default_factory=dict)  # payment -> invoice
-    subscription_of: Mapping[str, str] = field(default_factory=dict)  # invoice or payment -> subscription
-    payment_of: Mapping[str, str] = field(default_factory=dict)  # charge -> payment; checkout session -> what it sold
-    matched: Mapping[str, str] = field(default_factory=dict)  # payment -> invoice
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """One subscription's place in the ledger.
+    """One subscription.
 
-    `level`: its present MRR, exact, in minor units. `told`: the same as Pulsora knows it, so that always
-    `told == baseline + sum of emitted deltas == round(level)`. `terms` None: known from payments alone.
-    `guessed`: its baseline rests on the guess that its level was. `begun_at`: when a state said that it began.
-    `counted`: it has counted towards MRR at some time. `starts`, `moves`: how many were emitted, for their keys.
-    `proven_at`: when a payment proved that it runs, whatever an older state says of it. `taken`: the events whose
-    states of the very moment `at` made it what it is; none of them does so twice.
+    MRR in minor units per month, exact in `mrr` and rounded in `reported_mrr`, so that always
+    `reported_mrr == baseline + sum of reported deltas == round(mrr)`.
     """
 
     id: str
     currency: Currency
-    first_at: datetime
-    at: datetime
-    changed_at: datetime | None = None
-    begun_at: datetime | None = None
-    terms: Terms | None = None
-    level: Fraction = Fraction(0)
-    told: int = 0
-    baseline: int = 0
-    guessed: bool = False
-    counted: bool = False
-    estimated: bool = False
+    first_seen_at: datetime  # the earliest time at which it is known to have existed
+    at: datetime  # of its latest state
+    changed_at: datetime | None = None  # the same by the processor's clock of the object, if it has one
+    created_at: datetime | None = None  # when a state said that it was created
+    terms: Terms | None = None  # None: known from payments only
+    mrr: Fraction = Fraction(0)
+    reported_mrr: int = 0
+    baseline: int = 0  # MRR from before the bridge saw it; never reported
+    baseline_is_guess: bool = False  # the baseline follows from an MRR that is estimated
+    has_counted: bool = False  # it counted towards MRR at some time
+    estimated: bool = False  # `mrr` rests on incomplete data
     imported: bool = False
     ended: bool = False
-    moves: int = 0
-    starts: int = 0
+    movement_count: int = 0  # movements so far, for their ids
+    start_count: int = 0  # those of them that were starts
     trial_ends_at: datetime | None = None
-    proven_at: datetime | None = None
-    labels: Labels = NO_LABELS
-    lines: Mapping[str, Line] = field(default_factory=dict)  # by price: what one full period was billed last
-    lines_at: datetime | None = None
-    taken: tuple[str, ...] = ()
+    proven_active_at: datetime | None = None  # when a payment proved it active before its own state said so
+    plan_details: PlanDetails = NO_PLAN_DETAILS
+    billed_lines: Mapping[str, Line] = field(default_factory=dict)  # by price: the last lines for one full period
+    billed_at: datetime | None = None  # when these were billed
+    applied_event_ids: tuple[str, ...] = ()  # whose states of this `moment` are applied; none is applied twice
 
     @property
     def moment(self) -> datetime:
-        """When it stood so: by the processor's clock of the object where it has one."""
+        """When its latest state was true: by the processor's clock of the object if it has one."""
         return self.changed_at or self.at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Returned:
-    """One refund, dispute or reversal of `minor` units, as far as it has got.
+class RefundRecord:
+    """One refund, dispute or reversal of `minor` units at its latest status.
 
-    `counted`: what of it counts as given back now: 0 unless it has succeeded, below 0 for a reversal.
+    `counted_minor`: the part that counts as given back: 0 unless it succeeded, negative for a reversal.
     """
 
     kind: RefundKind = RefundKind.REFUND
     status: RefundStatus
     minor: int
-    counted: int = 0
+    counted_minor: int = 0
     payment_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
-    """All that was paid for one thing owed (an invoice, a transaction, or a payment without one), and given back.
+class Receivable:
+    """One amount owed (an invoice, a transaction, or a payment without either), with its payments and refunds.
 
-    Gross minor units, but for `told` and `told_back`, which are what went out after `AMOUNT_BASIS`: always
-    `told - told_back == sum of its events' amounts`. `claimed`: what the invoice says has been paid on it in all.
-    `payments`: by economic key. `returns`: by refund. `pooled`: given back by a total, not yet by single refunds, by
-    payment. `told_as`: the transaction ids of its events. `unsure`: its payload could not say that it has no invoice.
+    Gross minor units, except the reported amounts, which follow `AMOUNT_BASIS`; always
+    `reported_minor - reported_refund_minor == sum of the amounts of its events`.
     """
 
     id: str
     currency: Currency
     at: datetime
-    claimed: int = 0
-    payments: Mapping[str, int] = field(default_factory=dict)
+    stated_paid: int = 0  # the total paid according to the invoice
+    payments: Mapping[str, int] = field(default_factory=dict)  # by economic key
     tax: int = 0
-    returns: Mapping[str, Returned] = field(default_factory=dict)
-    pooled: Mapping[str, int] = field(default_factory=dict)
-    told: int = 0
-    told_back: int = 0
-    told_as: tuple[str, ...] = ()
+    refunds: Mapping[str, RefundRecord] = field(default_factory=dict)  # by refund key
+    unassigned_refunds: Mapping[str, int] = field(default_factory=dict)  # by payment: in a total, not yet as a refund
+    reported_minor: int = 0
+    reported_refund_minor: int = 0
+    reported_as: tuple[str, ...] = ()  # the transaction ids of its payments' events
     reason: Reason = Reason.UNKNOWN
-    invoiced: bool = False
-    unsure: bool = False
-    recurring: bool = False
+    is_invoice: bool = False
+    may_have_invoice: bool = False  # the payment's payload cannot say whether it belongs to an invoice
+    is_recurring: bool = False
     subscription_id: str | None = None
     plan: str | None = None
     coupon: str | None = None
 
     @property
     def paid(self) -> int:
-        """Gross, so far: an invoice counts payments that no webhook told of, and the other way round."""
-        return max(self.claimed, sum(self.payments.values()))
+        """Gross minor units paid. Invoice and payments may each know of money that the other has not seen."""
+        return max(self.stated_paid, sum(self.payments.values()))
 
     @property
-    def returned(self) -> int:
-        """Gross, given back so far. Of a payment that was only authorised nothing can be."""
-        single = sum(one.counted for one in self.returns.values() if self.payments.get(one.payment_id or "") != 0)
-        return single + sum(minor for payment, minor in self.pooled.items() if self.payments.get(payment) != 0)
+    def refunded(self) -> int:
+        """Gross minor units given back. An authorisation that was never captured (a payment of 0) has no refunds."""
+        single = sum(one.counted_minor for one in self.refunds.values() if self.payments.get(one.payment_id or "") != 0)
+        return single + sum(
+            minor for payment, minor in self.unassigned_refunds.items() if self.payments.get(payment) != 0
+        )
 
     @property
     def transaction_id(self) -> str:
-        """What its first event was told as, else would be."""
-        return self.told_as[0] if self.told_as else self.id
+        """The transaction id of its first event."""
+        return self.reported_as[0] if self.reported_as else self.id
 
 
-def _bills() -> Shelf[Bill]:
-    return Shelf(Bill)
+def _receivables() -> LazyMapping[Receivable]:
+    return LazyMapping(Receivable)
 
 
-def _marks() -> Shelf[Mark]:
-    return Shelf(Mark)
+def _touchpoints() -> LazyMapping[Touchpoint]:
+    return LazyMapping(Touchpoint)
 
 
-def _held() -> Shelf[Draft]:
-    return Shelf(Draft)
+def _held() -> LazyMapping[Draft]:
+    return LazyMapping(Draft)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """One stream's ledger.
+    """The ledger of one stream.
 
-    `marks` are kept by "place:ref". `open_bills`: since when a payment without an invoice, or an invoice with more paid
-    than payments are known, waits for its counterpart. `held`: events without a visit, by output key.
+    `touchpoints`: by "place:id". `unmatched`: since when a payment without an invoice, or an invoice with more paid
+    than its known payments, lacks its counterpart. `held`: drafts without a visit, by output key.
     """
 
     customer_id: str | None = None
-    links: Links = Links()
-    marks: Shelf[Mark] = field(default_factory=_marks)
+    references: References = NO_REFERENCES
+    touchpoints: LazyMapping[Touchpoint] = field(default_factory=_touchpoints)
     subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
-    bills: Shelf[Bill] = field(default_factory=_bills)
-    open_bills: Mapping[str, datetime] = field(default_factory=dict)
-    held: Shelf[Draft] = field(default_factory=_held)
+    receivables: LazyMapping[Receivable] = field(default_factory=_receivables)
+    unmatched: Mapping[str, datetime] = field(default_factory=dict)
+    held: LazyMapping[Draft] = field(default_factory=_held)
+
+    @property
+    def current_terms(self) -> Iterator[Terms]:
+        """The terms of every subscription that has not ended."""
+        return (one.terms for one in self.subscriptions.values() if one.terms is not None and not one.ended)
 
 
 EMPTY = State()
 
-_VERSION = 1
+_VERSION = 2
 
 
 def dump(state: State) -> str:
     """The state as JSON text, with the version of its layout."""
-    return text_of({"version": _VERSION, "state": state})
+    return encode({"version": _VERSION, "state": state})
 
 
 def load(text: str | None) -> State:
-    """The state that was written down, or an empty one. Raises ValueError when a newer program wrote it."""
+    """The stored state, or an empty one for None. Raises ValueError for another layout than this program's."""
     if text is None:
         return EMPTY
-    written = json.loads(text)
-    if written.get("version") != _VERSION:
-        raise ValueError(f"ledger state of layout {written.get('version')!r}; this program knows {_VERSION}")
-    return converter.structure(written["state"], State)
+    stored = json.loads(text)
+    if stored.get("version") != _VERSION:
+        raise ValueError(f"ledger state of layout {stored.get('version')!r}; this program reads {_VERSION}")
+    return converter.structure(stored["state"], State)

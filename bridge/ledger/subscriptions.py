@@ -1,91 +1,206 @@
-"""Every subscription of a stream, taken through its states and through the payments that prove it."""
+"""Every subscription of a stream: its states applied in order, and the payments that prove more than its states say."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from bridge.ledger.changing import changed
-from bridge.ledger.drafts import NO_LABELS, Labels
-from bridge.ledger.links import subscription_of
-from bridge.ledger.movements import Cause, Eyes, Movement, Step, reconsidered, unseen
-from bridge.ledger.order import states_in_order
-from bridge.ledger.payments import Due
-from bridge.ledger.proofs import after_payment
-from bridge.ledger.remarks import Remarks
-from bridge.ledger.state import Links, Subscription
-from bridge.ledger.states import after_state
-from processors.facts import Fact, Item, Line, Payment, Reason, SubscriptionState
+from bridge.ledger.audit_notes import AuditNotes, format_amount
+from bridge.ledger.events import NO_PLAN_DETAILS, PlanDetails
+from bridge.ledger.movements import (
+    Cause,
+    Movement,
+    Step,
+    confirm_start,
+    correct_estimate,
+    is_assumed_baseline,
+    move_to,
+    new_subscription,
+)
+from bridge.ledger.mrr import NOT_YET_COUNTING, ValuationRules, mrr_of, mrr_of_lines
+from bridge.ledger.ordering import states_in_order
+from bridge.ledger.payments import PaymentDelta
+from bridge.ledger.plan_details import plan_details_of_lines
+from bridge.ledger.references import References, subscription_of
+from bridge.ledger.state import Subscription
+from bridge.ledger.subscription_states import apply_state
+from processors.facts import Fact, Item, Line, Payment, Reason, Status, SubscriptionState
+from processors.money import round_minor
 
-BILLED_WITHIN = timedelta(hours=1)  # the bill for a state follows it this much later at most
+BILLED_WITHIN = timedelta(hours=1)  # a state's invoice follows it within this time
+MAX_EARLY_BILLING = timedelta(days=1)  # the end of a trial may be billed this early
+MAX_LATE_FIRST_PAYMENT = timedelta(days=1)  # the first payment follows the first state within this time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Billed:
-    """What was billed for one full period each, by price: the measure where a price leaves something out."""
+class BilledPeriod:
+    """The lines that an invoice billed for one full period, by price."""
 
     at: datetime
     lines: Mapping[str, Line]
 
 
 @dataclass(slots=True, kw_only=True)
-class Lives:
-    """The subscriptions while they are being settled, the movements that they made, and how they were called when."""
+class SubscriptionFold:
+    """The subscriptions during a settlement, with their movements and the history of their plan details."""
 
     subscriptions: dict[str, Subscription]
-    eyes: Eyes
-    remarks: Remarks
+    rules: ValuationRules
+    notes: AuditNotes
     movements: list[Movement] = field(default_factory=list)
-    names: dict[str, list[tuple[datetime, Labels]]] = field(default_factory=dict)
+    plan_history: dict[str, list[tuple[datetime, PlanDetails]]] = field(default_factory=dict)
 
-    def take(self, step: Step, cause: Cause, event_ids: Sequence[str]) -> None:
-        """Goes one step."""
-        stands = step.subscription
-        before = self.subscriptions.get(stands.id)
-        if before is None or before.labels != stands.labels:
-            known = [(before.at, before.labels)] if before is not None else []
-            self.names.setdefault(stands.id, known).append((cause.at, stands.labels))
-        self.subscriptions[stands.id] = stands
+    def apply(self, step: Step, cause: Cause, event_ids: Sequence[str]) -> None:
+        """Takes over the result of one step."""
+        after = step.subscription
+        before = self.subscriptions.get(after.id)
+        if before is None or before.plan_details != after.plan_details:
+            first = [(before.at, before.plan_details)] if before is not None else []
+            self.plan_history.setdefault(after.id, first).append((cause.at, after.plan_details))
+        self.subscriptions[after.id] = after
         self.movements.extend(step.movements)
-        if step.remark:
-            self.remarks.add(event_ids, f"{stands.id}: {step.remark}")
+        if step.note:
+            self.notes.add(event_ids, f"{after.id}: {step.note}")
 
-    def labels_at(self, subscription_id: str | None, at: datetime) -> Labels:
-        """How a subscription was called at that time."""
+    def plan_details_at(self, subscription_id: str | None, at: datetime) -> PlanDetails:
+        """The plan details of a subscription at that time."""
         known = self.subscriptions.get(subscription_id or "")
         if known is None:
-            return NO_LABELS
-        names = self.names.get(known.id, [(known.at, known.labels)])
-        return next((labels for since, labels in reversed(names) if since <= at), names[0][1])
+            return NO_PLAN_DETAILS
+        history = self.plan_history.get(known.id, [(known.at, known.plan_details)])
+        return next((details for since, details in reversed(history) if since <= at), history[0][1])
 
 
-def live(lives: Lives, facts: Sequence[Fact], dues: Sequence[Due], links: Links) -> None:
-    """Takes every subscription through the facts: its states first, then what its payments prove beyond them."""
-    billed = _billed(facts, links)
-    _fold(lives, [fact for fact in facts if isinstance(fact, SubscriptionState)], billed)
-    _prove(lives, dues, billed)
-    for subscription_id, bills in billed.items():
-        known = lives.subscriptions.get(subscription_id)
+def fold_subscriptions(
+    fold: SubscriptionFold, facts: Sequence[Fact], deltas: Sequence[PaymentDelta], references: References
+) -> None:
+    """Applies the facts: all states first, then the payments, then the corrections of estimates.
+
+    States come first because they are the authority: a payment counts as proof only where the states of the whole
+    window have not said the same.
+    """
+    billed = _billed_periods(facts, references)
+    _apply_states(fold, [fact for fact in facts if isinstance(fact, SubscriptionState)], billed)
+    _apply_payments(fold, deltas, billed)
+    for subscription_id, periods in billed.items():
+        known = fold.subscriptions.get(subscription_id)
         if known is not None:
-            lives.subscriptions[subscription_id] = _measured(known, bills[-1])
+            fold.subscriptions[subscription_id] = _with_billed_lines(known, periods[-1])
     if facts:
-        _reconsider(lives, facts[-1])
+        _correct_estimates(fold, facts[-1])
 
 
-def full_lines(lines: Iterable[Line]) -> dict[str, Line]:
-    """The lines that billed a whole period, by price; two lines of one price are one."""
+def _apply_states(
+    fold: SubscriptionFold, states: Iterable[SubscriptionState], billed: Mapping[str, Sequence[BilledPeriod]]
+) -> None:
+    grouped: dict[str, list[SubscriptionState]] = {}
+    for state in states:
+        grouped.setdefault(state.ids.subscription_id or "", []).append(state)
+    for subscription_id, own in grouped.items():
+        known = fold.subscriptions.get(subscription_id)
+        periods = billed.get(subscription_id, ())
+        for state in states_in_order(own, known.terms if known else None):
+            known = known or new_subscription(subscription_id, state.now.currency, state.at)
+            cause = Cause(at=state.at, event_id=state.processor_event_id)
+            step = apply_state(_with_lines_for(known, state.at, state.now.items, periods), state, fold.rules)
+            fold.apply(step, cause, (state.processor_event_id,))
+            known = step.subscription
+
+
+def _apply_payments(
+    fold: SubscriptionFold, deltas: Sequence[PaymentDelta], billed: Mapping[str, Sequence[BilledPeriod]]
+) -> None:
+    for delta in deltas:
+        subscription_id, reason = delta.receivable.subscription_id, delta.receivable.reason
+        if subscription_id is None or delta.is_correction or reason is Reason.ONE_OFF:
+            continue
+        known = fold.subscriptions.get(subscription_id)
+        known = known or new_subscription(subscription_id, delta.receivable.currency, delta.at)
+        items = known.terms.items if known.terms is not None else ()
+        known = _with_lines_for(known, delta.at, items, billed.get(subscription_id, ()))
+        cause = Cause(at=delta.at, event_id=delta.event_ids[0])
+        fold.apply(apply_payment_proof(known, reason, cause, fold.rules), cause, delta.event_ids)
+
+
+def _correct_estimates(fold: SubscriptionFold, latest: Fact) -> None:
+    cause = Cause(at=latest.at, event_id=latest.processor_event_id)
+    for known in [one for one in fold.subscriptions.values() if one.estimated]:
+        fold.apply(correct_estimate(known, cause, fold.rules), cause, (cause.event_id,))
+
+
+# ---- What a payment proves ----------------------------------------------------------------------------------------
+
+
+def apply_payment_proof(known: Subscription, reason: Reason, cause: Cause, rules: ValuationRules) -> Step:
+    """The subscription after a payment, where no state has said yet that it started or is active."""
+    is_new = known.terms is None and not known.has_counted
+    if is_new and reason is not Reason.START:
+        return _baseline_from_lines(known, rules)
+    is_first_payment = reason is Reason.START and cause.at <= known.first_seen_at + MAX_LATE_FIRST_PAYMENT
+    if is_assumed_baseline(known) and is_first_payment:
+        return confirm_start(known, cause, known.plan_details)
+    if is_new or _proves_start(known, reason, cause.at):
+        return _start_by_payment(known, cause, rules)
+    return Step(subscription=known)
+
+
+def _baseline_from_lines(known: Subscription, rules: ValuationRules) -> Step:
+    """An older subscription that is first seen through a payment: its MRR is the baseline, which is not reported."""
+    mrr = mrr_of_lines(known.billed_lines.values(), rules.catalog, rules.policy)
+    minor = round_minor(mrr.exact)
+    after = replace(
+        known,
+        mrr=mrr.exact,
+        reported_mrr=minor,
+        baseline=minor,
+        has_counted=minor > 0,
+        estimated=minor > 0,
+        plan_details=plan_details_of_lines(known.billed_lines.values(), rules.catalog),
+    )
+    return Step(
+        subscription=after, note=f"first seen active: MRR of {format_amount(minor, known.currency)} is its baseline"
+    )
+
+
+def _proves_start(known: Subscription, reason: Reason, at: datetime) -> bool:
+    """Whether the payment can only mean that a subscription which has not counted yet has started."""
+    if known.ended or known.has_counted or known.terms is None or known.terms.status not in NOT_YET_COUNTING:
+        return False
+    if known.terms.status is Status.INCOMPLETE:
+        return reason in (Reason.START, Reason.CYCLE)
+    is_trial_over = known.trial_ends_at is not None and at >= known.trial_ends_at - MAX_EARLY_BILLING
+    return reason is Reason.CYCLE and is_trial_over  # a payment during the trial buys the trial
+
+
+def _start_by_payment(known: Subscription, cause: Cause, rules: ValuationRules) -> Step:
+    """A paid subscription is active, although its own state has not said so yet."""
+    if known.terms is not None:
+        mrr = mrr_of(known.terms, rules.context(cause.at, known.billed_lines), proven_active=True)
+        plan_details = known.plan_details
+    else:
+        mrr = mrr_of_lines(known.billed_lines.values(), rules.catalog, rules.policy)
+        plan_details = plan_details_of_lines(known.billed_lines.values(), rules.catalog)
+    step = move_to(replace(known, proven_active_at=cause.at, plan_details=plan_details), mrr, cause)
+    return replace(step, note=f"active, since it is paid: {step.note}")
+
+
+# ---- Billed lines: the amounts where a price leaves something out -------------------------------------------------
+
+
+def full_period_lines(lines: Iterable[Line]) -> dict[str, Line]:
+    """The lines for a full period, by price. Two lines of one price are added up."""
     found: dict[str, Line] = {}
     for line in lines:
         if line.proration or line.metered or line.amount <= 0:
             continue
         key = line.price_id or line.product_id or line.name or ""
-        found[key] = _together(found[key], line) if key in found else line
+        found[key] = _sum(found[key], line) if key in found else line
     return found
 
 
-def _together(one: Line, other: Line) -> Line:
-    return changed(
+def _sum(one: Line, other: Line) -> Line:
+    return replace(
         one,
         amount=one.amount + other.amount,
         discount=one.discount + other.discount,
@@ -93,68 +208,39 @@ def _together(one: Line, other: Line) -> Line:
     )
 
 
-def _billed(facts: Iterable[Fact], links: Links) -> dict[str, list[Billed]]:
-    """What each subscription was billed for full periods, in the order of time."""
-    found: dict[str, list[Billed]] = {}
+def _billed_periods(facts: Iterable[Fact], references: References) -> dict[str, list[BilledPeriod]]:
+    """The full periods billed, in order, by subscription."""
+    found: dict[str, list[BilledPeriod]] = {}
     for fact in facts:
-        lines = full_lines(fact.lines) if isinstance(fact, Payment) and fact.lines else None
-        subscription_id = subscription_of(links, fact.ids) if lines else None
+        lines = full_period_lines(fact.lines) if isinstance(fact, Payment) and fact.lines else None
+        subscription_id = subscription_of(references, fact.ids) if lines else None
         if lines and subscription_id is not None:
-            found.setdefault(subscription_id, []).append(Billed(at=fact.at, lines=lines))
+            found.setdefault(subscription_id, []).append(BilledPeriod(at=fact.at, lines=lines))
     return found
 
 
-def _beside(known: Subscription, at: datetime, items: Iterable[Item], bills: Sequence[Billed]) -> Subscription:
-    """The subscription beside what it was billed: each price as often as now, else last by then, else first."""
-    if not bills:
+def _with_lines_for(
+    known: Subscription, at: datetime, items: Iterable[Item], periods: Sequence[BilledPeriod]
+) -> Subscription:
+    """The subscription with the lines that fit its items at this time best.
+
+    For each price: a line of the same quantity from any invoice of the window, else the last line billed by then, else
+    the first billed at all. An invoice may be dated before or after the state that it bills.
+    """
+    if not periods:
         return known
-    by_then = [bill.lines for bill in bills if bill.at <= at + BILLED_WITHIN]
-    lines = by_then[-1] if by_then else known.lines or bills[0].lines
-    same = {item.price.id: line for item in items for bill in bills if (line := _same_quantity(item, bill)) is not None}
-    return changed(known, lines={**lines, **same})
+    by_then = [period.lines for period in periods if period.at <= at + BILLED_WITHIN]
+    lines = by_then[-1] if by_then else known.billed_lines or periods[0].lines
+    same_quantity = {
+        item.price.id: line
+        for item in items
+        for period in periods
+        if (line := period.lines.get(item.price.id)) is not None and line.quantity == item.quantity
+    }
+    return replace(known, billed_lines={**lines, **same_quantity})
 
 
-def _same_quantity(item: Item, bill: Billed) -> Line | None:
-    line = bill.lines.get(item.price.id)
-    return line if line is not None and line.quantity == item.quantity else None
-
-
-def _measured(known: Subscription, bill: Billed) -> Subscription:
-    if known.lines_at is not None and bill.at < known.lines_at:
+def _with_billed_lines(known: Subscription, period: BilledPeriod) -> Subscription:
+    if known.billed_at is not None and period.at < known.billed_at:
         return known
-    return changed(known, lines=bill.lines, lines_at=bill.at)
-
-
-def _fold(lives: Lives, states: Iterable[SubscriptionState], billed: Mapping[str, Sequence[Billed]]) -> None:
-    grouped: dict[str, list[SubscriptionState]] = {}
-    for state in states:
-        grouped.setdefault(state.ids.subscription_id or "", []).append(state)
-    for subscription_id, own in grouped.items():
-        known = lives.subscriptions.get(subscription_id)
-        bills = billed.get(subscription_id, ())
-        for state in states_in_order(own, known.terms if known else None):
-            known = known or unseen(subscription_id, state.now.currency, state.at)
-            cause = Cause(at=state.at, event_id=state.processor_event_id)
-            step = after_state(_beside(known, state.at, state.now.items, bills), state, lives.eyes)
-            lives.take(step, cause, (state.processor_event_id,))
-            known = step.subscription
-
-
-def _prove(lives: Lives, dues: Sequence[Due], billed: Mapping[str, Sequence[Billed]]) -> None:
-    """A subscription whose own state has not said so yet runs when its payment has come."""
-    for due in dues:
-        subscription_id = due.bill.subscription_id
-        if subscription_id is None or due.is_correction or due.bill.reason is Reason.ONE_OFF:
-            continue
-        known = lives.subscriptions.get(subscription_id) or unseen(subscription_id, due.bill.currency, due.at)
-        items = known.terms.items if known.terms is not None else ()
-        known = _beside(known, due.at, items, billed.get(subscription_id, ()))
-        cause = Cause(at=due.at, event_id=due.event_ids[0])
-        lives.take(after_payment(known, due.bill.reason, cause, lives.eyes), cause, due.event_ids)
-
-
-def _reconsider(lives: Lives, latest: Fact) -> None:
-    """Levels that rested on a guess, once more with what is known now."""
-    cause = Cause(at=latest.at, event_id=latest.processor_event_id)
-    for known in [one for one in lives.subscriptions.values() if one.estimated]:
-        lives.take(reconsidered(known, cause, lives.eyes), cause, (cause.event_id,))
+    return replace(known, billed_lines=period.lines, billed_at=period.at)

@@ -1,4 +1,4 @@
-"""How ledger values are written down as JSON, and read again one at a time, only when somebody asks for them."""
+"""Ledger values as JSON. Large mappings are decoded entry by entry, on first access."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from cattrs.preconf.json import make_converter
 from processors.money import Currency
 
 Value = TypeVar("Value")
-Written = dict[str, Any]
+Encoded = dict[str, Any]
 
 
-class Shelf(Mapping[str, Value], Generic[Value]):
-    """Values of one kind by id. Those that come from the store stay as they are written until they are asked for.
+class LazyMapping(Mapping[str, Value], Generic[Value]):
+    """An immutable mapping of ids to values of one type. Loaded entries stay encoded until they are read.
 
-    So a history of thousands costs a settlement that looks at three of them next to nothing.
+    A settlement reads a few entries of a history of thousands, and decoding the rest would dominate its cost.
     """
 
-    __slots__ = ("_entries", "_kind")
+    __slots__ = ("_entries", "_type")
 
-    def __init__(self, kind: type[Value], entries: Mapping[str, Value | Written] | None = None) -> None:
-        self._kind = kind
+    def __init__(self, type_: type[Value], entries: Mapping[str, Value | Encoded] | None = None) -> None:
+        self._type = type_
         self._entries: dict[str, Any] = dict(entries or {})
 
     def __getitem__(self, key: str) -> Value:
         entry = self._entries[key]
         if type(entry) is dict:
-            entry = self._entries[key] = converter.structure(entry, self._kind)
+            entry = self._entries[key] = converter.structure(entry, self._type)
         return cast(Value, entry)
 
     def __iter__(self) -> Iterator[str]:
@@ -51,37 +51,37 @@ class Shelf(Mapping[str, Value], Generic[Value]):
         return dict(self.items()) == dict(other.items())
 
     def __repr__(self) -> str:
-        return f"Shelf({dict(self.items())!r})"
+        return f"LazyMapping({dict(self.items())!r})"
 
     __hash__ = None  # type: ignore[assignment]  # compared by content, like a dict
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value, or the default: without the exception that `Mapping.get` is made of."""
+        """The value, or the default. Faster than `Mapping.get`, which raises and catches `KeyError`."""
         return self[key] if key in self._entries else default
 
-    def having(self, changes: Mapping[str, Value | None]) -> Shelf[Value]:
-        """The shelf with these values on it; None takes one away."""
+    def updated(self, changes: Mapping[str, Value | None]) -> LazyMapping[Value]:
+        """A copy with these changes; None removes an entry."""
         if not changes:
             return self
         entries = {**self._entries, **changes}
         for key in [key for key, value in changes.items() if value is None]:
             del entries[key]
-        return Shelf(self._kind, entries)
+        return LazyMapping(self._type, entries)
 
-    def latest(self, count: int) -> Shelf[Value]:
-        """The shelf with only the values that were put on it last."""
+    def latest(self, count: int) -> LazyMapping[Value]:
+        """A copy with only the entries added last."""
         if len(self._entries) <= count:
             return self
-        return Shelf(self._kind, dict(list(self._entries.items())[-count:]))
+        return LazyMapping(self._type, dict(list(self._entries.items())[-count:]))
 
-    def written(self) -> Written:
-        """Every value as JSON has it."""
+    def encoded(self) -> Encoded:
+        """Every entry as JSON values."""
         return {
             key: entry if type(entry) is dict else converter.unstructure(entry) for key, entry in self._entries.items()
         }
 
 
-def _converter() -> Converter:
+def _make_converter() -> Converter:
     made = make_converter(omit_if_default=True, detailed_validation=False)
     for exact in (Fraction, Decimal):
         made.register_unstructure_hook(exact, str)
@@ -89,8 +89,8 @@ def _converter() -> Converter:
     made.register_unstructure_hook(Currency, lambda currency: f"{currency.code}:{currency.digits}")
     made.register_structure_hook(Currency, lambda value, _: _currency(value))
     made.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)  # metadata: JSON values
-    made.register_unstructure_hook_func(_is_shelf, Shelf.written)
-    made.register_structure_hook_func(_is_shelf, lambda value, kind: Shelf(get_args(kind)[0], value))
+    made.register_unstructure_hook_func(_is_lazy_mapping, LazyMapping.encoded)
+    made.register_structure_hook_func(_is_lazy_mapping, lambda value, kind: LazyMapping(get_args(kind)[0], value))
     return made
 
 
@@ -100,18 +100,18 @@ def _currency(text: str) -> Currency:
     return Currency(code=code, digits=int(digits))
 
 
-def _is_shelf(kind: Any) -> bool:
-    return kind is Shelf or get_origin(kind) is Shelf
+def _is_lazy_mapping(kind: Any) -> bool:
+    return kind is LazyMapping or get_origin(kind) is LazyMapping
 
 
-converter = _converter()
+converter = _make_converter()
 
 
-def text_of(value: Any, *, sort_keys: bool = False) -> str:
+def encode(value: Any, *, sort_keys: bool = False) -> str:
     """A value as JSON text."""
     return json.dumps(converter.unstructure(value), separators=(",", ":"), sort_keys=sort_keys)
 
 
-def value_of(text: str, kind: type[Value]) -> Value:
-    """The value that `text_of` wrote."""
+def decode(text: str, kind: type[Value]) -> Value:
+    """The value of this type from JSON text."""
     return converter.structure(json.loads(text), kind)

@@ -1,0 +1,145 @@
+"""Prices, products, coupons and discounts seen so far, and which of them a settlement needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from bridge.ledger.serialization import decode, encode
+from processors.facts import (
+    CatalogEntry,
+    Coupon,
+    Discount,
+    Fact,
+    Payment,
+    Price,
+    Product,
+    SubscriptionState,
+    Terms,
+)
+
+CatalogKey = tuple[str, str]  # kind and id
+
+KINDS: Mapping[str, type[CatalogEntry]] = {"price": Price, "coupon": Coupon, "discount": Discount, "product": Product}
+_KIND_OF = {kind: name for name, kind in KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """The catalog entries that one settlement may use, by kind and id."""
+
+    entries: Mapping[CatalogKey, CatalogEntry] = field(default_factory=dict)
+
+    def full_price(self, price: Price) -> Price:
+        """The price with its tiers, if an earlier payload had them."""
+        seen = self.entries.get(("price", price.id))
+        if price.tiered and not price.tiers and isinstance(seen, Price) and seen.tiers:
+            return seen
+        return price
+
+    def full_discount(self, discount: Discount) -> Discount:
+        """The discount with its coupon, if an earlier payload had either."""
+        seen = self.entries.get(("discount", discount.id or ""))
+        if discount.coupon is None and discount.coupon_id is None and isinstance(seen, Discount):
+            discount = seen
+        coupon = self.entries.get(("coupon", discount.coupon_id or ""))
+        if discount.coupon is not None or not isinstance(coupon, Coupon):
+            return discount
+        return replace(discount, coupon=coupon)
+
+    def product_name(self, product_id: str | None) -> str | None:
+        """The product's name, or None."""
+        seen = self.entries.get(("product", product_id or ""))
+        return seen.name if isinstance(seen, Product) else None
+
+    def purchase_name(self, payment: Payment) -> str | None:
+        """The item bought by a payment without a subscription: the product's name, else the price's, else its id."""
+        price = self.entries.get(("price", payment.price_id or ""))
+        seen = price if isinstance(price, Price) else None
+        product = self.product_name(payment.product_id or (seen.product_id if seen else None))
+        return product or payment.plan or (seen.name if seen else None) or payment.price_id
+
+    def coupon_name(self, discount: Discount) -> str | None:
+        """The name of the discount's coupon, else its id; None: neither is known."""
+        full = self.full_discount(discount)
+        return (full.coupon.name or full.coupon.id) if full.coupon is not None else full.coupon_id
+
+
+EMPTY_CATALOG = Catalog()
+
+
+def key_of(entry: CatalogEntry) -> CatalogKey | None:
+    """The kind and id under which an entry is stored. None: it has no id."""
+    return (_KIND_OF[type(entry)], entry.id) if entry.id else None
+
+
+def dump_entry(entry: CatalogEntry) -> str:
+    """A catalog entry as JSON text."""
+    return encode(entry, sort_keys=True)
+
+
+def load_entry(kind: str, text: str) -> CatalogEntry:
+    """The catalog entry stored by `dump_entry`."""
+    return decode(text, KINDS[kind])
+
+
+def required_keys(current: Iterable[Terms], facts: Iterable[Fact]) -> frozenset[CatalogKey]:
+    """Every entry that settling these facts may use. `current`: the terms in the stream's state."""
+    found: set[CatalogKey] = set()
+    for terms in _all_terms(current, facts):
+        for item in terms.items:
+            found.add(("price", item.price.id))
+            found.add(("product", item.price.product_id or ""))
+        found.update(_discount_keys(_all_discounts(terms)))
+    for fact in facts:
+        if isinstance(fact, Payment):
+            found.update((("price", fact.price_id or ""), ("product", fact.product_id or "")))
+            for line in fact.lines or ():
+                found.add(("price", line.price_id or ""))
+                found.add(("product", line.product_id or ""))
+            found.update(_discount_keys(fact.discounts))
+    return frozenset(key for key in found if key[1])
+
+
+def coupon_keys(entries: Mapping[CatalogKey, CatalogEntry]) -> frozenset[CatalogKey]:
+    """The coupons that stored discounts refer to: only a second lookup can find them."""
+    ids = {entry.coupon_id for entry in entries.values() if isinstance(entry, Discount) and entry.coupon is None}
+    return frozenset(("coupon", coupon_id) for coupon_id in ids if coupon_id) - entries.keys()
+
+
+def missing_keys(current: Iterable[Terms], facts: Iterable[Fact], catalog: Catalog) -> frozenset[CatalogKey]:
+    """Tiers and coupons that MRR depends on and no payload has contained: only the processor's API has them."""
+    found: set[CatalogKey] = set()
+    for terms in _all_terms(current, facts):
+        for item in terms.items:
+            price = catalog.full_price(item.price)
+            if price.tiered and not price.tiers:
+                found.add(("price", price.id))
+        for discount in _all_discounts(terms):
+            full = catalog.full_discount(discount)
+            if full.coupon is None and full.coupon_id:
+                found.add(("coupon", full.coupon_id))
+            elif full.coupon is None and full.id:
+                found.add(("discount", full.id))
+    return frozenset(found)
+
+
+def _all_terms(current: Iterable[Terms], facts: Iterable[Fact]) -> Iterator[Terms]:
+    yield from current
+    for fact in facts:
+        if isinstance(fact, SubscriptionState):
+            yield fact.now
+            if fact.before is not None:
+                yield fact.before
+
+
+def _all_discounts(terms: Terms) -> Iterator[Discount]:
+    yield from terms.discounts
+    for item in terms.items:
+        yield from item.discounts
+
+
+def _discount_keys(discounts: Iterable[Discount]) -> Iterator[CatalogKey]:
+    for discount in discounts:
+        yield ("discount", discount.id or "")
+        yield ("coupon", discount.coupon_id or "")
