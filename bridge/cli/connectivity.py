@@ -11,6 +11,7 @@ import requests
 from bridge.cli.output import Finding, ok, problem, warning
 from bridge.formatting import duration
 from bridge.settings import Settings
+from processors.http_client import explain_network_error
 
 TIMEOUT_SECONDS = 10
 MAX_SKEW_SECONDS = 30
@@ -23,7 +24,7 @@ def check_endpoints(settings: Settings) -> Iterator[Finding]:
         try:
             response = requests.options(endpoint, timeout=TIMEOUT_SECONDS, allow_redirects=False)
         except requests.RequestException as error:
-            reason = f"{endpoint} is unreachable: {root_cause(error)}"
+            reason = f"{endpoint} is unreachable: {explain_network_error(error)}"
             yield problem("endpoint", f"{reason}. Check PULSORA_ENDPOINT, the network and any proxy")
             continue
         yield _endpoint(endpoint, response)
@@ -36,19 +37,6 @@ def _endpoint(endpoint: str, response: requests.Response) -> Finding:
             "endpoint", f"{endpoint} redirects, and redirects are not followed. Set PULSORA_ENDPOINT to the new address"
         )
     return ok("endpoint", f"{endpoint} is reachable (status {response.status_code} to OPTIONS, sent without the token)")
-
-
-def root_cause(error: requests.RequestException) -> str:
-    """The innermost reason of an error, without the wrappers of requests and urllib3."""
-    inner: BaseException = error
-    while (deeper := _wrapped(inner)) is not None:
-        inner = deeper
-    return str(inner).rpartition(": ")[2] or type(inner).__name__
-
-
-def _wrapped(error: BaseException) -> BaseException | None:
-    candidates = (getattr(error, "reason", None), *error.args)
-    return next((one for one in candidates if isinstance(one, BaseException)), None)
 
 
 def check_clock(date: str | None, now: datetime) -> Finding:

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import click
 import requests
 
-from bridge.cli.connectivity import root_cause
 from bridge.cli.output import fields_of, json_option, print_json, print_table
 from bridge.errors import BridgeError, UsageError
 from bridge.formatting import quantity
 from processors import processors
+from processors.http_client import explain_network_error
 from processors.interface import Processor, SignatureError
 
 TIMEOUT_SECONDS = 10
@@ -105,7 +105,8 @@ def _send(processor: Processor, bodies: Sequence[bytes], route: str, secret: str
             try:
                 response = session.post(route, data=signed.body, headers=dict(signed.headers), timeout=TIMEOUT_SECONDS)
             except requests.RequestException as error:
-                raise BridgeError(f"{route} is unreachable: {root_cause(error)}. Is the bridge running?") from error
+                reason = explain_network_error(error)
+                raise BridgeError(f"{route} is unreachable: {reason}. Is the bridge running?") from error
             sent.append(Sent(type=event.type, event_id=event.id, status=response.status_code, result=_result(response)))
     return sent
 

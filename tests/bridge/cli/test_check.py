@@ -44,8 +44,8 @@ def test_people_get_a_table(cli: Command) -> None:
         ended = cli("check", PULSORA_ENDPOINT=ingest.endpoint)
 
     assert ended.status == 0
-    assert "  ok       source stripe  webhooks at /webhooks/stripe; 1 webhook secret; Pulsora token set;" in ended.out
-    assert "  warning  worker         none has run yet. Start one: pulsora-bridge serve (or worker)" in ended.out
+    assert "  ok       source stripe   webhooks at /webhooks/stripe; 1 webhook secret; Pulsora token set;" in ended.out
+    assert "  warning  worker          none has run yet. Start one: pulsora-bridge serve (or worker)" in ended.out
 
 
 def test_settings_that_cannot_be_used_are_each_a_problem_and_the_status_is_2(bare: Command) -> None:
@@ -161,7 +161,7 @@ def test_an_endpoint_that_nobody_listens_at_is_a_problem(cli: Command) -> None:
     [(grade, text)] = found(ended, "endpoint")
     assert grade == "problem"
     assert text.startswith("http://127.0.0.1:9/api/ingest is unreachable: ")
-    assert text.endswith("Connection refused. Check PULSORA_ENDPOINT, the network and any proxy")
+    assert text.endswith("the connection was refused. Check PULSORA_ENDPOINT, the network and any proxy")
 
 
 def test_the_endpoint_is_asked_options_without_the_token(cli: Command, httpserver: HTTPServer) -> None:

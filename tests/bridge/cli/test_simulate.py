@@ -77,7 +77,7 @@ def test_a_bridge_that_does_not_run_is_one_line(bare: Command) -> None:
 
     assert ended.status == 1
     assert ended.err.startswith("http://127.0.0.1:9/webhooks/stripe is unreachable: ")
-    assert ended.err.endswith("Connection refused. Is the bridge running?\n")
+    assert ended.err.endswith("the connection was refused. Is the bridge running?\n")
 
 
 def test_a_proxy_is_not_asked_for_what_is_on_this_machine(bare: Command, url: str) -> None:
