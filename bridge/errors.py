@@ -2,7 +2,7 @@
 
 BridgeError
 ├── SettingsError      settings are missing or invalid; carries every problem found
-├── StoreUnavailable   nothing was stored; the web answers 503 with Retry-After
+├── StoreUnavailable   nothing was stored; the web application responds 503 with Retry-After
 ├── SchemaMismatch     the database's schema is older or newer than this program
 └── UsageError         a command or setting names something that does not exist or does not fit
 """

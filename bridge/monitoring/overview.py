@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from bridge.formatting import duration, quantity, timestamp
+from bridge.formatting import duration, timestamp
 from bridge.store import Store, inbox, leases, outbox, pauses, streams
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import Backlog, DeliveryStatus
@@ -86,9 +86,9 @@ def _problems(seen: Overview) -> Iterator[str]:
     for pause in seen.pauses:
         yield f"Sending to {pause.destination} is paused until {timestamp(pause.until)} UTC: {pause.reason}"
     if count := _total(seen.outbox, DeliveryStatus.FAILED):
-        yield f"Failed deliveries: {quantity(count, 'revenue event')}. Review the reasons and resend."
+        yield f"Failed deliveries: {count:,}. Review the reasons and retry them."
     if count := _total(seen.inbox, InboxStatus.FAILED):
-        yield f"Failed webhooks: {quantity(count, 'webhook')} could not be processed. They are retried every hour."
+        yield f"Failed webhooks: {count:,}. They are retried every hour; each lists its reason."
 
 
 def _total(counts: Counts, status: str) -> int:
