@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import pytest
 
 from bridge.ledger import Policy, RevenueEvent
-from bridge.ledger.attribution import HELD_KEPT, MARKS_KEPT
-from bridge.ledger.events import Unattributed
+from bridge.ledger.attribution import MAX_HELD, MAX_TOUCHPOINTS
+from bridge.ledger.policy import Unattributed
 from processors.facts import Fact, Place, Reason
-from tests.bridge.ledger.books import rows, settled
+from tests.bridge.ledger.harness import rows, settled
 from tests.builders import (
     VISIT,
-    a_bill,
     a_created,
+    a_paid_invoice,
     a_payment,
     a_purchase,
     a_refund,
@@ -132,11 +132,11 @@ def test_the_names_of_the_keys_are_the_merchants_choice() -> None:
 def test_a_checkout_is_remembered_for_renewals_refunds_and_churn() -> None:
     start = [
         a_created(),
-        *a_bill(4900, reason=Reason.START),
+        *a_paid_invoice(4900, reason=Reason.START),
         an_attribution(subscription_id="sub_1", invoice_id="in_1"),
     ]
     later = [
-        *a_bill(4900, 2, at=after(days=31)),
+        *a_paid_invoice(4900, 2, at=after(days=31)),
         a_refund(4900, of="pi_2", at=after(days=32)),
         an_ended(at=after(days=40)),
     ]
@@ -151,7 +151,7 @@ def test_the_latest_visit_of_a_subscription_is_the_one_that_counts() -> None:
     ledger = settled(
         [a_subscription(metadata=visit("old"))],
         [a_subscription(metadata=visit("new"), at=after(days=9))],
-        a_bill(4900, 2, at=after(days=31)),
+        a_paid_invoice(4900, 2, at=after(days=31)),
     )
 
     assert ledger.events[-1].visitor_fingerprint == "fp_new"
@@ -161,7 +161,7 @@ def test_a_visit_that_is_told_late_does_not_replace_a_later_one() -> None:
     ledger = settled(
         [a_subscription(metadata=visit("new"), at=after(days=9))],
         [a_subscription(metadata=visit("old"))],
-        a_bill(4900, 2, at=after(days=31)),
+        a_paid_invoice(4900, 2, at=after(days=31)),
     )
 
     assert ledger.events[-1].visitor_fingerprint == "fp_new"
@@ -192,7 +192,7 @@ def test_a_refund_is_attributed_by_its_own_metadata_first() -> None:
 def test_a_visit_may_be_registered_for_a_payment_an_invoice_a_charge_or_a_subscription(ids: dict[str, str]) -> None:
     registered = an_attribution(visit("registered"), Place.REGISTERED, **{"customer_id": None, **ids})
 
-    event = renewal([*a_bill(4900), registered])
+    event = renewal([*a_paid_invoice(4900), registered])
 
     assert found(event)[:2] == ("registered", "fp_registered")
 
@@ -201,7 +201,7 @@ def test_a_visit_may_be_registered_for_a_checkout_session_that_is_still_to_come(
     registered = an_attribution(visit("registered"), Place.REGISTERED, customer_id=None, payment_id="cs_1")
     session = an_attribution({}, checkout_id="cs_1", invoice_id="in_1", subscription_id="sub_1")
 
-    event = renewal([registered, session, *a_bill(4900)])
+    event = renewal([registered, session, *a_paid_invoice(4900)])
 
     assert found(event)[:2] == ("registered", "fp_registered")
 
@@ -215,21 +215,23 @@ def test_a_visit_registered_for_one_payment_is_not_anothers() -> None:
 
 
 def test_marks_of_single_payments_are_forgotten_in_the_end_those_of_the_customer_never() -> None:
-    many = [a_purchase(100, f"pi_{n}", at=after(minutes=n), metadata=visit(str(n))) for n in range(MARKS_KEPT + 50)]
+    many = [
+        a_purchase(100, f"pi_{n}", at=after(minutes=n), metadata=visit(str(n))) for n in range(MAX_TOUCHPOINTS + 50)
+    ]
 
-    marks = settled(many).state.marks
+    touchpoints = settled(many).state.touchpoints
 
-    assert len(marks) == MARKS_KEPT + 1
-    assert "customer:" in marks
-    assert "object:pi_49" not in marks
-    assert "object:pi_50" in marks
+    assert len(touchpoints) == MAX_TOUCHPOINTS + 1
+    assert "customer:" in touchpoints
+    assert "object:pi_49" not in touchpoints
+    assert "object:pi_50" in touchpoints
 
 
 # ---- Held until a visit is known ----------------------------------------------------------------------------------
 
 
 def test_a_held_event_is_released_as_soon_as_its_visit_is_known() -> None:
-    ledger = settled([*a_bill(4900, customer_id="cus_1")], [an_attribution(subscription_id="sub_1")])
+    ledger = settled([*a_paid_invoice(4900, customer_id="cus_1")], [an_attribution(subscription_id="sub_1")])
 
     (event,) = ledger.events
     (freed,) = ledger.released
@@ -255,16 +257,16 @@ def test_a_webhook_that_names_a_visit_says_what_it_releases() -> None:
 
     ledger = settled([a_purchase(900)], [visit_told])
 
-    assert ledger.last.remarks == {visit_told.processor_event_id: ("names the visit", "releases pi_1")}
+    assert ledger.last.notes == {visit_told.processor_event_id: ("visit found", "releases pi_1")}
 
 
 def test_a_webhook_that_names_no_visit_says_so() -> None:
     empty, half = an_attribution({}), an_attribution({"source": "ads"})
 
-    remarks = settled([empty, half]).last.remarks
+    notes = settled([empty, half]).last.notes
 
-    assert remarks[empty.processor_event_id] == ("names no visit",)
-    assert remarks[half.processor_event_id] == ("names customer, source or campaign, but no whole visit",)
+    assert notes[empty.processor_event_id] == ("no visit found",)
+    assert notes[half.processor_event_id] == ("customer, source or campaign found, but no complete visit",)
 
 
 def test_a_visit_of_somebody_elses_subscription_releases_nothing() -> None:
@@ -291,12 +293,12 @@ def test_unless_it_is_held_nothing_waits(policy: Policy) -> None:
 
 
 def test_events_of_a_customer_without_a_visit_do_not_pile_up() -> None:
-    many = [a_purchase(100, f"pi_{n}", at=after(minutes=n)) for n in range(HELD_KEPT + 5)]
+    many = [a_purchase(100, f"pi_{n}", at=after(minutes=n)) for n in range(MAX_HELD + 5)]
 
     held = list(settled(many).state.held)
 
-    assert len(held) == HELD_KEPT
-    assert held[-1] == f"payment:pi_{HELD_KEPT + 4}"
+    assert len(held) == MAX_HELD
+    assert held[-1] == f"payment:pi_{MAX_HELD + 4}"
 
 
 # ---- The customer -------------------------------------------------------------------------------------------------

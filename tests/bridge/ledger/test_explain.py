@@ -1,4 +1,4 @@
-"""The story of one webhook, as a person reads it."""
+"""The explanation of one webhook, as a person reads it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import json
 import pytest
 
 from bridge.ledger import EMPTY, Policy, settle
-from bridge.ledger.explain import explain, sentence
+from bridge.ledger.explain import describe_fact, explain
 from processors.facts import Fact, Interval, Place, Reason, Stage, Status, TiersMode
-from tests.bridge.ledger.books import settled
+from tests.bridge.ledger.harness import settled
 from tests.builders import (
     FAILED,
     VISIT,
@@ -48,23 +48,23 @@ def test_the_story_of_an_invoice_reads_like_a_note() -> None:
     note = explain("evt_3", STORY, EMPTY, made)
 
     assert "\n".join(note.lines) == (
-        "evt_3 said:\n"
-        "  2026-01-01 12:00:03 UTC: invoice in_1: 49.00 USD paid on it so far, the first of subscription sub_1\n"
-        "What became of it:\n"
-        "  in_1: told as subscription of 49.00 USD with MRR 49.00 USD\n"
+        "Facts of evt_3:\n"
+        "  2026-01-01 12:00:03 UTC: invoice in_1: 49.00 USD paid so far, the first of subscription sub_1\n"
+        "Effects:\n"
+        "  in_1: reported as subscription of 49.00 USD with MRR 49.00 USD\n"
         "Settled together with:\n"
-        "  evt_1: subscription sub_1 began: incomplete, 1 x Pro at 49.00 USD monthly\n"
-        "  evt_2: payment pi_1: 49.00 USD, without a word on whether an invoice stands behind it\n"
+        "  evt_1: subscription sub_1 created: incomplete, 1 x Pro at 49.00 USD monthly\n"
+        "  evt_2: payment pi_1: 49.00 USD, possibly for an invoice that it does not name\n"
         "  evt_4: payment pi_1: 49.00 USD on invoice in_1\n"
-        "  evt_5: subscription sub_1 went from incomplete, 1 x Pro at 49.00 USD monthly"
+        "  evt_5: subscription sub_1 changed from incomplete, 1 x Pro at 49.00 USD monthly"
         " to active, 1 x Pro at 49.00 USD monthly\n"
-        "The books before:\n"
+        "Ledger before:\n"
         "  sub_1: not known\n"
-        "The books after:\n"
+        "Ledger after:\n"
         "  sub_1: active, Pro monthly, MRR 49.00 USD\n"
-        "  in_1: 49.00 USD paid, told as in_1\n"
+        "  in_1: 49.00 USD paid, reported as in_1\n"
         "Revenue events:\n"
-        "  subscription in_1 of 49.00 USD, MRR +49.00 USD, plan Pro, visit not known"
+        "  subscription in_1 of 49.00 USD, MRR +49.00 USD, plan Pro, no visit found"
     )
 
 
@@ -74,14 +74,14 @@ def test_a_webhook_that_gave_no_event_says_why() -> None:
 
     note = explain("evt_late", late, before, settle(before, late, Policy()))
 
-    assert note.became == ("sub_1: older than, or the same as, what is known: changes nothing",)
+    assert note.notes == ("sub_1: not newer than the known state: changes nothing",)
     assert note.lines[-2:] == ("Revenue events:", "  none")
 
 
 def test_a_webhook_without_facts_has_a_story_too() -> None:
     note = explain("evt_9", [], EMPTY, settle(EMPTY, [], Policy()))
 
-    assert note.lines == ("evt_9 said:", "  nothing that the bridge has a use for", "Revenue events:", "  none")
+    assert note.lines == ("Facts of evt_9:", "  none that the bridge uses", "Revenue events:", "  none")
 
 
 def test_a_story_says_what_was_there_before_the_bridge_and_what_is_a_guess() -> None:
@@ -94,12 +94,12 @@ def test_a_story_says_what_was_there_before_the_bridge_and_what_is_a_guess() -> 
     invoice = explain("evt_1", facts, before, settle(before, facts, Policy()))
     refund = explain("evt_2", paid, before, settle(before, paid, Policy()))
 
-    assert invoice.before == ("sub_1: active, Pro monthly, MRR 0.00 USD, estimated",)
-    assert refund.before == ("pi_1: 49.00 USD paid, told as pi_1",)
-    assert refund.after == ("pi_1: 49.00 USD paid, 9.00 USD given back, told as pi_1",)
+    assert invoice.ledger_before == ("sub_1: active, Pro monthly, MRR 0.00 USD, estimated",)
+    assert refund.ledger_before == ("pi_1: 49.00 USD paid, reported as pi_1",)
+    assert refund.ledger_after == ("pi_1: 49.00 USD paid, 9.00 USD refunded, reported as pi_1",)
     older = settled([a_subscription()]).state
-    assert explain("e", [a_subscription(processor_event_id="e")], older, settle(older, [], Policy())).before == (
-        "sub_1: active, Pro monthly, MRR 49.00 USD, of which 49.00 USD was there before the bridge",
+    assert explain("e", [a_subscription(processor_event_id="e")], older, settle(older, [], Policy())).ledger_before == (
+        "sub_1: active, Pro monthly, MRR 49.00 USD, of which 49.00 USD is its baseline, not reported",
     )
 
 
@@ -110,7 +110,7 @@ def test_a_visit_that_releases_events_is_told_with_them() -> None:
 
     note = explain("evt_1", [a_purchase(processor_event_id="evt_1")], before, made)
 
-    assert note.gave == ("purchase pi_1 of 49.00 USD, visit known by customer",)
+    assert note.revenue_events == ("purchase pi_1 of 49.00 USD, visit found: customer",)
 
 
 def test_the_story_for_programs_is_json() -> None:
@@ -118,8 +118,16 @@ def test_the_story_for_programs_is_json() -> None:
 
     story = explain("evt_5", STORY, EMPTY, made).as_json()
 
-    assert list(story) == ["event_id", "said", "became", "beside", "before", "after", "gave"]
-    assert story["became"] == ["sub_1: MRR 0.00 USD -> 49.00 USD: subscription"]
+    assert list(story) == [
+        "event_id",
+        "facts",
+        "notes",
+        "settled_with",
+        "ledger_before",
+        "ledger_after",
+        "revenue_events",
+    ]
+    assert story["notes"] == ["sub_1: MRR 0.00 USD -> 49.00 USD: subscription"]
     assert json.loads(json.dumps(story)) == story
 
 
@@ -135,14 +143,14 @@ def test_nothing_of_the_metadata_is_told() -> None:
     ("fact", "text"),
     [
         (a_purchase(1500), "payment pi_1: 15.00 USD"),
-        (a_payment(1500), "payment pi_1: 15.00 USD, without a word on whether an invoice stands behind it"),
+        (a_payment(1500), "payment pi_1: 15.00 USD, possibly for an invoice that it does not name"),
         (
             an_invoice(4900, reason=Reason.CYCLE),
-            "invoice in_1: 49.00 USD paid on it so far, for a period of subscription sub_1",
+            "invoice in_1: 49.00 USD paid so far, for a period of subscription sub_1",
         ),
         (
             an_invoice(900, reason=Reason.ONE_OFF),
-            "invoice in_1: 9.00 USD paid on it so far, a one-off on subscription sub_1",
+            "invoice in_1: 9.00 USD paid so far, a one-off on subscription sub_1",
         ),
         (a_refund(500), "refund re_1: 5.00 USD of pi_1, succeeded"),
         (
@@ -150,13 +158,13 @@ def test_nothing_of_the_metadata_is_told() -> None:
             "refund re_1: 5.00 USD of pi_1, failed, because expired_or_canceled_card",
         ),
         (a_refunded_total(700), "refunds: 7.00 USD of pi_1 so far"),
-        (a_dispute(4900), "dispute dp_1:withdrawn: 49.00 USD of pi_1 taken, because fraudulent"),
-        (a_reinstatement(4900), "reversal dp_1:reinstated: 49.00 USD of pi_1 came back"),
-        (a_subscription(), "subscription sub_1 stands at: active, 1 x Pro at 49.00 USD monthly"),
-        (a_subscription(was=terms()), "subscription sub_1 did not change: active, 1 x Pro at 49.00 USD monthly"),
+        (a_dispute(4900), "dispute dp_1:withdrawn: 49.00 USD of pi_1 withdrawn, because fraudulent"),
+        (a_reinstatement(4900), "reversal dp_1:reinstated: 49.00 USD of pi_1 returned"),
+        (a_subscription(), "subscription sub_1 is now: active, 1 x Pro at 49.00 USD monthly"),
+        (a_subscription(was=terms()), "subscription sub_1 unchanged: active, 1 x Pro at 49.00 USD monthly"),
         (
             a_subscription(stage=Stage.IMPORTED, seats="2.5"),
-            "subscription sub_1 was made known: active, 2.5 x Pro at 49.00 USD monthly",
+            "subscription sub_1 imported: active, 2.5 x Pro at 49.00 USD monthly",
         ),
         (
             a_created(
@@ -169,8 +177,8 @@ def test_nothing_of_the_metadata_is_told() -> None:
                     cancels_at=after(days=31),
                 )
             ),
-            "subscription sub_1 began: active, 1 x Pro at 0.00125 USD annual, 20 x Seats by tiers, 1 discount, "
-            "to end on 2026-02-01",
+            "subscription sub_1 created: active, 1 x Pro at 0.00125 USD annual, 20 x Seats by tiers, 1 discount, "
+            "ends on 2026-02-01",
         ),
         (an_attribution(subscription_id="sub_1"), "metadata from a checkout session, for sub_1"),
         (an_attribution(place=Place.CUSTOMER_METADATA), "metadata from the customer, for the customer"),
@@ -181,4 +189,4 @@ def test_nothing_of_the_metadata_is_told() -> None:
     ],
 )
 def test_every_fact_is_a_sentence(fact: Fact, text: str) -> None:
-    assert sentence(fact) == text
+    assert describe_fact(fact) == text

@@ -7,20 +7,21 @@ from itertools import permutations
 import pytest
 
 from bridge.ledger import Policy
-from bridge.ledger.events import ChurnAt, EventType, MovementAmount
+from bridge.ledger.events import EventType
 from bridge.ledger.movements import movement_type
+from bridge.ledger.policy import ChurnAt, MovementAmount
 from processors.facts import Interval, Reason, Stage, Status
 from processors.money import round_minor
-from tests.bridge.ledger.books import Ledger, knowing, rows, settled
+from tests.bridge.ledger.harness import Ledger, catalog_of, rows, settled
 from tests.builders import (
     EUR,
     USD,
-    a_bill,
     a_coupon,
     a_created,
     a_discount,
     a_line,
     a_link,
+    a_paid_invoice,
     a_price,
     a_purchase,
     a_subscription,
@@ -42,7 +43,7 @@ def balance(ledger: Ledger, subscription_id: str = "sub_1") -> tuple[int, int]:
     told = sum(
         int((event.mrr_impact or 0) * 100) for event in ledger.events if event.subscription_id == subscription_id
     )
-    return known.baseline + told, round_minor(known.level)
+    return known.baseline + told, round_minor(known.mrr)
 
 
 # ---- The table ----------------------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ def test_who_comes_back_is_a_subscription_marked_as_reactivation(status: Status)
 
 
 def test_who_comes_back_by_paying_is_told_with_the_payment() -> None:
-    back = [a_subscription(was=terms(UNPAID), at=after(days=40)), *a_bill(4900, 2, at=after(days=40))]
+    back = [a_subscription(was=terms(UNPAID), at=after(days=40)), *a_paid_invoice(4900, 2, at=after(days=40))]
 
     ledger = settled([a_created()], [a_subscription(UNPAID, was=terms(), at=after(days=9))], back)
 
@@ -125,7 +126,7 @@ def test_a_month_that_becomes_a_year_at_the_same_mrr_is_no_event_and_shows_from_
     ledger = settled(
         [a_created()],
         [a_subscription(now=yearly, was=terms(), at=after(days=5))],
-        a_bill(58800, 2, Reason.CHANGE, at=after(days=5, minutes=5)),
+        a_paid_invoice(58800, 2, Reason.CHANGE, at=after(days=5, minutes=5)),
     )
 
     assert rows(ledger.events[1:]) == ["renewal 588.00 0"]
@@ -152,7 +153,9 @@ def test_a_trial_that_ends_without_a_payment_method_is_nothing() -> None:
 def test_movement_amount_may_be_the_size_of_the_movement() -> None:
     policy = Policy(movement_amount=MovementAmount.MRR)
 
-    ledger = settled([a_created(), *a_bill(4900, reason=Reason.START)], [an_ended(at=after(days=9))], policy=policy)
+    ledger = settled(
+        [a_created(), *a_paid_invoice(4900, reason=Reason.START)], [an_ended(at=after(days=9))], policy=policy
+    )
 
     assert rows(ledger.events) == ["subscription 49.00 +49.00", "churn 49.00 -49.00"]
 
@@ -162,7 +165,7 @@ def test_an_unpaid_start_that_comes_back_by_paying_leaves_the_payment_to_the_ret
         a_created(),
         a_subscription(UNPAID, was=terms(), at=after(days=20)),
         a_subscription(was=terms(UNPAID), at=after(days=25)),
-        *a_bill(4900, at=after(days=25)),
+        *a_paid_invoice(4900, at=after(days=25)),
     ]
 
     assert rows(settled(backlog).events) == [
@@ -221,7 +224,7 @@ def test_counted_at_request_who_thinks_better_of_it_comes_back() -> None:
 
 
 def test_first_seen_at_its_renewal_a_subscription_is_nothing_new() -> None:
-    renewal = [a_subscription(was=terms()), *a_bill(4900, 7)]
+    renewal = [a_subscription(was=terms()), *a_paid_invoice(4900, 7)]
 
     ledger = settled(renewal)
 
@@ -354,7 +357,7 @@ def test_a_late_first_payment_tells_a_beginning_too_and_carries_it() -> None:
 
 
 def test_a_first_payment_beside_a_state_that_tells_nothing_of_before_is_a_beginning() -> None:
-    ledger = settled([a_subscription(), *a_bill(4900, reason=Reason.START, at=after(seconds=9))])
+    ledger = settled([a_subscription(), *a_paid_invoice(4900, reason=Reason.START, at=after(seconds=9))])
 
     assert rows(ledger.events) == ["subscription 49.00 +49.00"]
 
@@ -447,7 +450,7 @@ def test_paddles_own_clock_orders_states_whose_events_are_inverted() -> None:
 
 
 def test_a_paid_first_invoice_starts_what_its_state_still_calls_incomplete() -> None:
-    story = [a_created(INCOMPLETE), *a_bill(4900, reason=Reason.START, at=after(seconds=3))]
+    story = [a_created(INCOMPLETE), *a_paid_invoice(4900, reason=Reason.START, at=after(seconds=3))]
 
     ledger = settled(story, [a_subscription(was=terms(INCOMPLETE), at=after(seconds=3))])
 
@@ -458,7 +461,7 @@ def test_a_straggling_state_from_before_the_first_payment_takes_nothing_back() -
     straggler = a_subscription(INCOMPLETE, was=terms(INCOMPLETE, cancels_at=after(days=1)), at=after(seconds=1))
 
     ledger = settled(
-        [a_created(INCOMPLETE), *a_bill(4900, reason=Reason.START, at=after(seconds=3))],
+        [a_created(INCOMPLETE), *a_paid_invoice(4900, reason=Reason.START, at=after(seconds=3))],
         [straggler],
         [a_subscription(was=terms(INCOMPLETE), at=after(seconds=3))],
     )
@@ -478,7 +481,7 @@ def test_a_start_told_by_its_payment_is_not_taken_back_by_the_beginning_that_com
 def test_a_cycle_paid_when_the_trial_is_over_starts_what_its_state_still_calls_a_trial() -> None:
     trial = a_created(TRIALING, trial_ends_at=after(days=14))
 
-    ledger = settled([trial], a_bill(4900, 2, at=after(days=14, hours=1)))
+    ledger = settled([trial], a_paid_invoice(4900, 2, at=after(days=14, hours=1)))
 
     assert rows(ledger.events) == ["subscription 49.00 +49.00"]
 
@@ -517,7 +520,7 @@ def test_what_began_here_is_told_though_it_was_guessed_to_be_worth_nothing() -> 
     free = an_invoice(0, reason=Reason.START, lines=(a_line(4900, discount=4900),))
     begun = Ledger().after([a_created(now=unknown), free], Policy())
 
-    ledger = begun.after([a_link(invoice_id="in_1")], Policy(), knowing(a_discount(a_coupon(25))))
+    ledger = begun.after([a_link(invoice_id="in_1")], Policy(), catalog_of(a_discount(a_coupon(25))))
 
     assert rows(begun.events) == []
     assert rows(ledger.events) == ["subscription 0.00 +36.75"]

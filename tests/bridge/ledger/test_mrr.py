@@ -1,4 +1,4 @@
-"""The level of MRR: exact sums by hand, in minor units a month, and when it is only estimated."""
+"""MRR: exact sums computed by hand, in minor units per month, and when it is only an estimate."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from itertools import pairwise
 import pytest
 
 from bridge.ledger import Policy
-from bridge.ledger.events import ChurnAt, MrrDiscounts
-from bridge.ledger.knowledge import NOTHING_KNOWN, Knowledge
-from bridge.ledger.mrr import Level, View, of_lines, worth
-from bridge.ledger.prices import interval_name
+from bridge.ledger.catalog import EMPTY_CATALOG, Catalog
+from bridge.ledger.mrr import Mrr, ValuationContext, mrr_of, mrr_of_lines
+from bridge.ledger.plan_details import interval_name
+from bridge.ledger.policy import ChurnAt, MrrDiscounts
 from processors.facts import Discount, Duration, Interval, Line, Price, Reason, Status, Terms, Tier, TiersMode
 from processors.money import round_minor
-from tests.bridge.ledger.books import knowing, rows, settled
+from tests.bridge.ledger.harness import catalog_of, rows, settled
 from tests.builders import (
     EUR,
     JPY,
     NOON,
     USD,
-    a_bill,
     a_coupon,
     a_created,
     a_discount,
     a_line,
     a_link,
+    a_paid_invoice,
     a_price,
     a_subscription,
     after,
@@ -43,20 +43,20 @@ def level(
     found: Terms,
     *,
     discounts: MrrDiscounts = FOREVER,
-    knowledge: Knowledge = NOTHING_KNOWN,
+    catalog: Catalog = EMPTY_CATALOG,
     lines: list[Line] | None = None,
-) -> Level:
+) -> Mrr:
     by_price = {line.price_id or "": line for line in lines or []}
-    view = View(at=NOON, policy=Policy(mrr_discounts=discounts), knowledge=knowledge, lines=by_price)
-    return worth(found, view)
+    context = ValuationContext(at=NOON, policy=Policy(mrr_discounts=discounts), catalog=catalog, billed_lines=by_price)
+    return mrr_of(found, context)
 
 
-def sure(exact: Fraction | int) -> Level:
-    return Level(exact=Fraction(exact))
+def sure(exact: Fraction | int) -> Mrr:
+    return Mrr(exact=Fraction(exact))
 
 
-def guess(exact: Fraction | int) -> Level:
-    return Level(exact=Fraction(exact), estimated=True)
+def guess(exact: Fraction | int) -> Mrr:
+    return Mrr(exact=Fraction(exact), estimated=True)
 
 
 def of_price(price: Price, seats: float | str = 1) -> Terms:
@@ -72,10 +72,10 @@ def test_only_active_and_past_due_count(status: Status) -> None:
 
 
 def test_a_scheduled_end_counts_unless_churn_is_counted_at_request() -> None:
-    view = View(at=NOON, policy=Policy(churn_at=ChurnAt.REQUEST), knowledge=NOTHING_KNOWN, lines={})
+    context = ValuationContext(at=NOON, policy=Policy(churn_at=ChurnAt.REQUEST), catalog=EMPTY_CATALOG, billed_lines={})
 
     assert level(terms(cancels_at=after(days=9))) == sure(4900)
-    assert worth(terms(cancels_at=after(days=9)), view) == sure(0)
+    assert mrr_of(terms(cancels_at=after(days=9)), context) == sure(0)
 
 
 # ---- Amounts and intervals ----------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def test_deltas_are_differences_of_rounded_levels_so_rounding_never_drifts() -> 
 
     # 83.33, 83.42, 83.5, 83.58, 166.67 -> 83, 83, 84, 84, 167
     assert rows(ledger.events) == ["subscription 0.00 +0.83", "upgrade 0.00 +0.01", "upgrade 0.00 +0.83"]
-    assert round_minor(ledger.state.subscriptions["sub_1"].level) == 167
+    assert round_minor(ledger.state.subscriptions["sub_1"].mrr) == 167
 
 
 # ---- Tiers --------------------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_volume_tiers_price_all_by_the_one_that_is_reached(seats: int, exact: in
 def test_tiers_that_the_payload_leaves_out_are_taken_from_the_catalogue() -> None:
     known = tiered(TiersMode.GRADUATED)
 
-    assert level(of_price(tiered(TiersMode.GRADUATED, ()), 7), knowledge=knowing(known)) == sure(7100)
+    assert level(of_price(tiered(TiersMode.GRADUATED, ()), 7), catalog=catalog_of(known)) == sure(7100)
 
 
 def test_unknown_tiers_are_worth_what_was_billed_for_as_many_seats() -> None:
@@ -215,7 +215,7 @@ def test_an_estimate_is_corrected_as_soon_as_the_tiers_are_known() -> None:
     started = settled([a_created(now=unknown), an_invoice(7000, lines=(a_line(6000, 6, price_id="price_tiers"),))])
 
     made = started.after(
-        [a_subscription(now=unknown, at=after(days=1))], Policy(), knowing(tiered(TiersMode.GRADUATED))
+        [a_subscription(now=unknown, at=after(days=1))], Policy(), catalog_of(tiered(TiersMode.GRADUATED))
     )
 
     assert rows(made.events) == ["subscription 70.00 +70.00", "upgrade 0.00 +1.00"]
@@ -296,7 +296,7 @@ def test_a_coupon_that_becomes_known_late_is_judged_by_the_day_of_the_state_that
     made = running.after(
         [a_link(customer_id="cus_1", subscription_id="sub_1")],
         Policy(mrr_discounts=RECURRING),
-        knowing(over_by_then),
+        catalog_of(over_by_then),
     )
 
     assert rows(made.events) == ["subscription 36.75 +36.75", "upgrade 0.00 +12.25"]
@@ -358,7 +358,7 @@ def test_a_discount_with_an_end_and_no_word_of_its_duration_repeats() -> None:
     ids=["coupon by id", "discount by id", "discount and coupon by id"],
 )
 def test_a_coupon_known_by_id_is_taken_from_the_catalogue(discount: Discount, known: list[object]) -> None:
-    assert level(terms(discounts=(discount,)), knowledge=knowing(*known)) == sure(3675)  # type: ignore[arg-type]
+    assert level(terms(discounts=(discount,)), catalog=catalog_of(*known)) == sure(3675)  # type: ignore[arg-type]
 
 
 def test_an_unknown_coupon_is_estimated_by_what_the_last_invoice_took_off() -> None:
@@ -394,14 +394,14 @@ def test_an_amount_off_in_another_currency_is_a_guess() -> None:
     ],
 )
 def test_a_line_is_worth_its_amount_a_month(line: Line, exact: Fraction | int) -> None:
-    assert of_lines([line], NOTHING_KNOWN, Policy()) == guess(exact)
+    assert mrr_of_lines([line], EMPTY_CATALOG, Policy()) == guess(exact)
 
 
 def test_a_line_without_an_interval_takes_its_prices() -> None:
     line = a_line(58800, price_id="price_year", interval=None, days=30)
-    known = knowing(a_price(58800, Interval.YEAR, id="price_year"))
+    known = catalog_of(a_price(58800, Interval.YEAR, id="price_year"))
 
-    assert of_lines([line], known, Policy()) == guess(4900)
+    assert mrr_of_lines([line], known, Policy()) == guess(4900)
 
 
 @pytest.mark.parametrize(
@@ -423,9 +423,9 @@ def test_intervals_have_the_names_that_pulsora_knows(every: Interval, number: in
 
 
 def test_the_usual_case_needs_no_fractions_of_a_cent() -> None:
-    ledger = settled([a_created(), *a_bill(4900)])
+    ledger = settled([a_created(), *a_paid_invoice(4900)])
 
-    assert ledger.state.subscriptions["sub_1"].level == 4900
+    assert ledger.state.subscriptions["sub_1"].mrr == 4900
     assert ledger.state.subscriptions["sub_1"].currency == USD
 
 

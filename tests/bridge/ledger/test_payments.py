@@ -7,17 +7,17 @@ from itertools import permutations
 import pytest
 
 from bridge.ledger import Policy
-from bridge.ledger.events import AmountBasis
+from bridge.ledger.policy import AmountBasis
 from processors.facts import Fact, Membership, Reason
-from tests.bridge.ledger.books import Ledger, rows, settled
+from tests.bridge.ledger.harness import Ledger, rows, settled
 from tests.builders import (
     EUR,
-    a_bill,
     a_coupon,
     a_created,
     a_discount,
     a_dispute,
     a_link,
+    a_paid_invoice,
     a_payment,
     a_purchase,
     a_refund,
@@ -58,7 +58,7 @@ def test_a_charge_counted_by_itself_is_its_intents_once_that_is_known() -> None:
 
 
 def test_an_invoice_its_charge_and_their_joint_are_one_payment_in_every_order_and_any_windows() -> None:
-    facts = a_bill(4900)
+    facts = a_paid_invoice(4900)
 
     for first, second, third in permutations(facts):
         for windows in (
@@ -154,7 +154,7 @@ def test_a_match_gives_way_to_a_link_that_names_another_invoice() -> None:
     ledger = settled(guessed, [an_invoice(4900, "in_2", at=after(hours=3))], [an_invoice_payment(4900, "in_2", "pi_1")])
 
     assert rows(ledger.events) == ["renewal 49.00 0", "renewal 49.00 0"]
-    assert ledger.state.bills["in_2"].payments == {"pi_1": 4900}
+    assert ledger.state.receivables["in_2"].payments == {"pi_1": 4900}
 
 
 def test_a_charge_told_as_a_purchase_before_its_link_came_is_not_told_again() -> None:
@@ -190,19 +190,27 @@ def test_what_was_taken_back_is_not_taken_back_again() -> None:
 
 
 def test_a_movement_goes_with_one_payment_at_most() -> None:
-    story = [a_created(), *a_bill(4900, 1, Reason.START), *a_bill(4900, 2, Reason.START, at=after(seconds=9))]
+    story = [
+        a_created(),
+        *a_paid_invoice(4900, 1, Reason.START),
+        *a_paid_invoice(4900, 2, Reason.START, at=after(seconds=9)),
+    ]
 
     assert rows(settled(story).events) == ["subscription 49.00 +49.00", "renewal 49.00 0"]
 
 
 def test_a_start_goes_with_the_payment_that_was_asked_for_it() -> None:
-    story = [a_created(), *a_bill(700, 1, Reason.CYCLE), *a_bill(4900, 2, Reason.START, at=after(days=3))]
+    story = [
+        a_created(),
+        *a_paid_invoice(700, 1, Reason.CYCLE),
+        *a_paid_invoice(4900, 2, Reason.START, at=after(days=3)),
+    ]
 
     assert rows(settled(story).events) == ["subscription 49.00 +49.00", "renewal 7.00 0"]
 
 
 def test_a_payment_carries_no_movement_of_another_subscription() -> None:
-    story = [a_created(), *a_bill(900, reason=Reason.START, subscription_id="sub_2")]
+    story = [a_created(), *a_paid_invoice(900, reason=Reason.START, subscription_id="sub_2")]
 
     assert rows(settled(story).events) == ["subscription 0.00 +49.00", "renewal 9.00 0"]
 

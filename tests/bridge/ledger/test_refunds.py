@@ -8,15 +8,15 @@ from itertools import permutations
 import pytest
 
 from bridge.ledger import Policy
-from bridge.ledger.events import RefundAmount
+from bridge.ledger.policy import RefundAmount
 from processors.facts import Fact, Ids, Reason, RefundStatus
-from tests.bridge.ledger.books import Ledger, rows, settled
+from tests.bridge.ledger.harness import Ledger, rows, settled
 from tests.builders import (
     FAILED,
     PENDING,
-    a_bill,
     a_created,
     a_dispute,
+    a_paid_invoice,
     a_price,
     a_purchase,
     a_refund,
@@ -50,7 +50,8 @@ def total(ledger: Ledger) -> int:
 
 def test_a_refund_is_negative_moves_no_mrr_and_names_what_it_refunds() -> None:
     ledger = settled(
-        [a_created(), *a_bill(4900, reason=Reason.START)], [a_refund(4900, at=after(days=3), reason="duplicate")]
+        [a_created(), *a_paid_invoice(4900, reason=Reason.START)],
+        [a_refund(4900, at=after(days=3), reason="duplicate")],
     )
 
     event = ledger.events[1]
@@ -63,7 +64,7 @@ def test_a_refund_is_negative_moves_no_mrr_and_names_what_it_refunds() -> None:
 
 def test_a_refund_is_told_with_the_plan_of_its_day() -> None:
     team = terms(items=(an_item(price=a_price(9900, name="Team")),))
-    start = [a_created(), *a_bill(4900, reason=Reason.START)]
+    start = [a_created(), *a_paid_invoice(4900, reason=Reason.START)]
     later = [a_refund(1000, at=after(days=3)), a_subscription(now=team, was=terms(), at=after(days=9))]
 
     ledger = settled([*start, *later])
@@ -125,7 +126,7 @@ def test_a_refund_before_its_payment_is_told_all_the_same() -> None:
         ledger = settled(*windows)
 
         assert total(ledger) == 7500
-        assert ledger.state.bills["pi_1"].returned == 2500
+        assert ledger.state.receivables["pi_1"].refunded == 2500
 
 
 def test_a_refund_by_its_charge_alone_finds_the_payment() -> None:
@@ -252,9 +253,15 @@ def test_a_reversal_that_is_not_certain_yet_is_nothing() -> None:
 
 
 def test_a_refund_never_moves_mrr() -> None:
-    story = [a_created(), *a_bill(4900, reason=Reason.START), a_refund(4900), a_dispute(4900), a_reinstatement(4900)]
+    story = [
+        a_created(),
+        *a_paid_invoice(4900, reason=Reason.START),
+        a_refund(4900),
+        a_dispute(4900),
+        a_reinstatement(4900),
+    ]
 
     ledger = settled(story)
 
     assert sum(event.mrr_impact or 0 for event in ledger.events) == 49
-    assert ledger.state.subscriptions["sub_1"].told == 4900
+    assert ledger.state.subscriptions["sub_1"].reported_mrr == 4900

@@ -1,4 +1,4 @@
-"""The state of a stream: the same after it was written down, small, and refused when a newer program wrote it."""
+"""The state of a stream: unchanged by storing it, small, and refused if another version stored it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bridge.ledger.state import dump, load
 from processors.facts import Duration, Interval, Reason, Tier, TiersMode
 from tests.builders import (
     PENDING,
-    a_bill,
     a_coupon,
     a_created,
     a_discount,
     a_dispute,
     a_line,
+    a_paid_invoice,
     a_payment,
     a_price,
     a_purchase,
@@ -41,7 +41,7 @@ RICH = terms(
 
 STORY = [
     a_created(now=RICH, trial_ends_at=after(days=1), changed_at=after(seconds=1)),
-    *a_bill(4900, 1, Reason.START, lines=(a_line(),), tax=100, plan="Pro"),
+    *a_paid_invoice(4900, 1, Reason.START, lines=(a_line(),), tax=100, plan="Pro"),
     a_payment(700, "pi_7"),
     a_purchase(900, "pi_9", at=after(days=2)),
     an_invoice(800, "in_8", at=after(days=3)),
@@ -68,9 +68,9 @@ def test_a_state_is_the_same_after_it_was_written_down() -> None:
 
 
 def test_what_only_stands_there_as_a_default_is_not_written() -> None:
-    assert json.loads(dump(EMPTY)) == {"version": 1, "state": {}}
+    assert json.loads(dump(EMPTY)) == {"version": 2, "state": {}}
 
 
 def test_a_state_of_a_newer_program_is_refused() -> None:
-    with pytest.raises(ValueError, match="layout 2; this program knows 1"):
-        load('{"version":2,"state":{}}')
+    with pytest.raises(ValueError, match="layout 3; this program reads 2"):
+        load('{"version":3,"state":{}}')

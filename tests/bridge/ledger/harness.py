@@ -1,4 +1,4 @@
-"""A ledger for tests: windows of facts in, everything that came out, in rows that a person can add up."""
+"""A ledger for tests: settles windows of facts one after the other, and shows the events as short rows."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bridge.ledger import EMPTY, Policy, RevenueEvent, Settlement, State, settle
-from bridge.ledger.knowledge import NOTHING_KNOWN, Knowledge, key_of
+from bridge.ledger.catalog import EMPTY_CATALOG, Catalog, key_of
 from bridge.ledger.state import dump, load
-from processors.facts import Fact, Known
+from processors.facts import CatalogEntry, Fact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """What several windows, settled one after the other, left behind and gave."""
+    """The state and all events after several settlements."""
 
     state: State = EMPTY
     events: tuple[RevenueEvent, ...] = ()
     released: tuple[RevenueEvent, ...] = ()
     last: Settlement = Settlement(state=EMPTY)  # noqa: RUF009  # frozen
 
-    def after(self, facts: Sequence[Fact], policy: Policy, knowledge: Knowledge = NOTHING_KNOWN) -> Ledger:
-        """The ledger after one more window; its state goes through the store, as it does in life."""
-        made = settle(load(dump(self.state)), facts, policy, knowledge)
+    def after(self, facts: Sequence[Fact], policy: Policy, catalog: Catalog = EMPTY_CATALOG) -> Ledger:
+        """The ledger after one more window. The state is stored and loaded in between, as in production."""
+        made = settle(load(dump(self.state)), facts, policy, catalog)
         return Ledger(
             state=made.state,
             events=(*self.events, *made.events),
@@ -31,17 +31,17 @@ class Ledger:
         )
 
 
-def settled(*windows: Iterable[Fact], policy: Policy | None = None, knowledge: Knowledge = NOTHING_KNOWN) -> Ledger:
+def settled(*windows: Iterable[Fact], policy: Policy | None = None, catalog: Catalog = EMPTY_CATALOG) -> Ledger:
     """The ledger after these windows."""
     ledger = Ledger()
     for window in windows:
-        ledger = ledger.after(list(window), policy or Policy(), knowledge)
+        ledger = ledger.after(list(window), policy or Policy(), catalog)
     return ledger
 
 
-def knowing(*entries: Known) -> Knowledge:
-    """A catalogue of these entries."""
-    return Knowledge(entries={key: entry for entry in entries if (key := key_of(entry)) is not None})
+def catalog_of(*entries: CatalogEntry) -> Catalog:
+    """A catalog of these entries."""
+    return Catalog(entries={key: entry for entry in entries if (key := key_of(entry)) is not None})
 
 
 def rows(events: Iterable[RevenueEvent]) -> list[str]:

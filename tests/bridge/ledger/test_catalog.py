@@ -1,4 +1,4 @@
-"""Knowledge: what a settlement may look up, what is missing, and how an entry is written down."""
+"""Catalog: the entries that a settlement needs, those that are missing, and their stored form."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from decimal import Decimal
 
 import pytest
 
-from bridge.ledger.knowledge import NOTHING_KNOWN, coupons_behind, dump, key_of, load, missing, wanted
+from bridge.ledger.catalog import (
+    EMPTY_CATALOG,
+    coupon_keys,
+    dump_entry,
+    key_of,
+    load_entry,
+    missing_keys,
+    required_keys,
+)
 from bridge.ledger.state import EMPTY
-from processors.facts import Coupon, Discount, Duration, Fact, Known, Product, Tier, TiersMode
-from tests.bridge.ledger.books import knowing, settled
+from processors.facts import CatalogEntry, Coupon, Discount, Duration, Fact, Product, Tier, TiersMode
+from tests.bridge.ledger.harness import catalog_of, settled
 from tests.builders import (
     NOON,
     a_coupon,
@@ -41,11 +49,11 @@ COMPLETE = a_price(
         Product(id="prod_1", name="Acme Pro"),
     ],
 )
-def test_an_entry_is_the_same_after_it_was_written_down(entry: Known) -> None:
+def test_an_entry_is_the_same_after_it_was_written_down(entry: CatalogEntry) -> None:
     key = key_of(entry)
 
     assert key is not None
-    assert load(key[0], dump(entry)) == entry
+    assert load_entry(key[0], dump_entry(entry)) == entry
 
 
 def test_what_has_no_id_is_not_kept() -> None:
@@ -59,7 +67,7 @@ def test_everything_that_terms_and_lines_rest_on_is_wanted() -> None:
         an_invoice(lines=(a_line(product_id="prod_2"),), discounts=(Discount(id="di_invoice"),)),
     ]
 
-    assert wanted(EMPTY, facts) == {
+    assert required_keys(EMPTY.current_terms, facts) == {
         ("price", "price_t"),
         ("product", "prod_1"),
         ("discount", "di_item"),
@@ -74,22 +82,26 @@ def test_what_the_ledger_stands_at_is_wanted_again_until_it_has_ended() -> None:
     running = settled([a_created(now=terms(items=(an_item(price=TIERED),)))]).state
     ended = settled([an_ended()]).state
 
-    assert ("price", "price_t") in wanted(running, [a_purchase()])
-    assert wanted(ended, [a_purchase()]) == frozenset()
+    assert ("price", "price_t") in required_keys(running.current_terms, [a_purchase()])
+    assert required_keys(ended.current_terms, [a_purchase()]) == frozenset()
 
 
 def test_tiers_and_coupons_that_nobody_told_are_missing() -> None:
     found = terms(items=(an_item(price=TIERED),), discounts=(Discount(coupon_id="SAVE"), Discount(id="di_1")))
     facts = [a_created(now=found)]
 
-    assert missing(EMPTY, facts, NOTHING_KNOWN) == {("price", "price_t"), ("coupon", "SAVE"), ("discount", "di_1")}
-    told = knowing(COMPLETE, a_coupon(10), a_discount(a_coupon(10)))
-    assert missing(EMPTY, facts, told) == frozenset()
+    assert missing_keys(EMPTY.current_terms, facts, EMPTY_CATALOG) == {
+        ("price", "price_t"),
+        ("coupon", "SAVE"),
+        ("discount", "di_1"),
+    }
+    known = catalog_of(COMPLETE, a_coupon(10), a_discount(a_coupon(10)))
+    assert missing_keys(EMPTY.current_terms, facts, known) == frozenset()
 
 
 def test_a_discount_that_was_seen_leads_to_its_coupon() -> None:
-    seen = knowing(
+    seen = catalog_of(
         Discount(id="di_1", coupon_id="SAVE"), Discount(id="di_2", coupon_id="KNOWN"), a_coupon(10, id="KNOWN")
     )
 
-    assert coupons_behind(seen.entries) == {("coupon", "SAVE")}
+    assert coupon_keys(seen.entries) == {("coupon", "SAVE")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
-from bridge.ledger.order import facts_in_order, states_in_order
+from bridge.ledger.ordering import facts_in_order, states_in_order
 from processors.facts import Stage, Status
 from tests.builders import (
     a_created,

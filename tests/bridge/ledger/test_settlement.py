@@ -9,11 +9,11 @@ import pytest
 from bridge.ledger import EMPTY, Policy, settle
 from bridge.ledger.state import dump
 from processors.facts import Membership, Reason, Status
-from tests.bridge.ledger.books import rows, settled
+from tests.bridge.ledger.harness import rows, settled
 from tests.builders import (
-    a_bill,
     a_created,
     a_line,
+    a_paid_invoice,
     a_payment,
     a_purchase,
     a_refund,
@@ -51,7 +51,7 @@ def test_a_one_off_charge_on_a_subscription_is_a_purchase_that_names_it() -> Non
 def test_the_first_payment_carries_the_start_of_its_subscription() -> None:
     story = [
         a_created(INCOMPLETE),
-        *a_bill(4900, reason=Reason.START, at=after(seconds=3)),
+        *a_paid_invoice(4900, reason=Reason.START, at=after(seconds=3)),
         a_subscription(ACTIVE, was=terms(INCOMPLETE), at=after(seconds=3)),
     ]
 
@@ -66,7 +66,7 @@ def test_the_first_payment_after_a_trial_carries_the_start() -> None:
     trial = [a_created(TRIALING), an_invoice(0, reason=Reason.START)]
     conversion = [
         a_subscription(ACTIVE, was=terms(TRIALING), at=after(days=14)),
-        *a_bill(4900, 2, at=after(days=14, seconds=5)),
+        *a_paid_invoice(4900, 2, at=after(days=14, seconds=5)),
     ]
 
     ledger = settled(trial, conversion)
@@ -80,7 +80,7 @@ def test_the_first_payment_after_a_trial_carries_the_start() -> None:
 def test_a_change_billed_at_once_is_one_event_with_the_money_and_the_delta(minor: int, row: str) -> None:
     change = [
         a_subscription(minor=minor, was=terms(), at=after(days=10)),
-        *a_bill(2500, 2, Reason.CHANGE, at=after(days=10, seconds=2)),
+        *a_paid_invoice(2500, 2, Reason.CHANGE, at=after(days=10, seconds=2)),
     ]
 
     ledger = settled([a_created()], change)
@@ -89,8 +89,8 @@ def test_a_change_billed_at_once_is_one_event_with_the_money_and_the_delta(minor
 
 
 def test_a_later_cycle_at_the_same_mrr_is_a_renewal() -> None:
-    start = [a_created(), *a_bill(4900, reason=Reason.START)]
-    renewal = [a_subscription(was=terms(), at=after(days=31)), *a_bill(4900, 2, at=after(days=31))]
+    start = [a_created(), *a_paid_invoice(4900, reason=Reason.START)]
+    renewal = [a_subscription(was=terms(), at=after(days=31)), *a_paid_invoice(4900, 2, at=after(days=31))]
 
     ledger = settled(start, renewal)
 
@@ -99,8 +99,11 @@ def test_a_later_cycle_at_the_same_mrr_is_a_renewal() -> None:
 
 
 def test_a_cycle_whose_mrr_also_changed_is_two_events() -> None:
-    start = [a_created(), *a_bill(4900, reason=Reason.START)]
-    renewal = [a_subscription(seats=2, was=terms(), at=after(days=31)), *a_bill(9800, 2, at=after(days=31, hours=1))]
+    start = [a_created(), *a_paid_invoice(4900, reason=Reason.START)]
+    renewal = [
+        a_subscription(seats=2, was=terms(), at=after(days=31)),
+        *a_paid_invoice(9800, 2, at=after(days=31, hours=1)),
+    ]
 
     ledger = settled(start, renewal)
 
@@ -108,8 +111,11 @@ def test_a_cycle_whose_mrr_also_changed_is_two_events() -> None:
 
 
 def test_a_renewal_beside_seats_added_for_the_next_bill_is_two_events() -> None:
-    start = [a_created(), *a_bill(4900, reason=Reason.START)]
-    renewal = [*a_bill(4900, 2, at=after(days=31)), a_subscription(seats=2, was=terms(), at=after(days=31, seconds=40))]
+    start = [a_created(), *a_paid_invoice(4900, reason=Reason.START)]
+    renewal = [
+        *a_paid_invoice(4900, 2, at=after(days=31)),
+        a_subscription(seats=2, was=terms(), at=after(days=31, seconds=40)),
+    ]
 
     ledger = settled(start, renewal)
 
@@ -117,7 +123,7 @@ def test_a_renewal_beside_seats_added_for_the_next_bill_is_two_events() -> None:
 
 
 def test_an_invoice_paid_weeks_after_its_start_was_told_is_a_renewal() -> None:
-    ledger = settled([a_created()], a_bill(4900, reason=Reason.START, at=after(days=21)))
+    ledger = settled([a_created()], a_paid_invoice(4900, reason=Reason.START, at=after(days=21)))
 
     assert rows(ledger.events) == ["subscription 0.00 +49.00", "renewal 49.00 0"]
 
@@ -125,7 +131,7 @@ def test_an_invoice_paid_weeks_after_its_start_was_told_is_a_renewal() -> None:
 def test_a_trial_that_ends_an_hour_before_its_invoice_is_paid_starts_alone() -> None:
     trial = [a_created(TRIALING)]
     end = [a_subscription(ACTIVE, was=terms(TRIALING), at=after(days=14))]
-    paid = a_bill(4900, 2, at=after(days=14, hours=1))
+    paid = a_paid_invoice(4900, 2, at=after(days=14, hours=1))
 
     ledger = settled(trial, end, paid)
 
@@ -188,7 +194,7 @@ def test_an_incomplete_subscription_that_expires_gives_nothing() -> None:
 def test_every_order_of_a_window_gives_the_same_events_the_same_state_and_the_same_remarks() -> None:
     story = [
         a_created(INCOMPLETE),
-        *a_bill(4900, reason=Reason.START, at=after(seconds=3)),
+        *a_paid_invoice(4900, reason=Reason.START, at=after(seconds=3)),
         a_subscription(ACTIVE, was=terms(INCOMPLETE), at=after(seconds=3)),
         a_refund(500, at=after(days=1)),
     ]
@@ -199,11 +205,11 @@ def test_every_order_of_a_window_gives_the_same_events_the_same_state_and_the_sa
 
         assert made.events == expected.events
         assert dump(made.state) == dump(expected.state)
-        assert made.remarks == expected.remarks
+        assert made.notes == expected.notes
 
 
 def test_what_is_told_again_changes_nothing() -> None:
-    story = [a_created(), *a_bill(4900, reason=Reason.START), a_refund(500, at=after(days=1)), an_attribution()]
+    story = [a_created(), *a_paid_invoice(4900, reason=Reason.START), a_refund(500, at=after(days=1)), an_attribution()]
     first = settle(EMPTY, story, Policy())
 
     again_told = settle(first.state, [*story, *map(again, story)], Policy())
@@ -232,8 +238,8 @@ def test_events_come_in_the_order_in_which_the_customer_lived_them() -> None:
         an_ended(at=after(days=40)),
         a_refund(500, at=after(days=41)),
         a_created(),
-        *a_bill(4900, 2, at=after(days=31)),
-        *a_bill(4900, reason=Reason.START),
+        *a_paid_invoice(4900, 2, at=after(days=31)),
+        *a_paid_invoice(4900, reason=Reason.START),
     ]
 
     assert rows(settled(story).events) == [
@@ -247,9 +253,9 @@ def test_events_come_in_the_order_in_which_the_customer_lived_them() -> None:
 def test_two_subscriptions_of_one_customer_are_counted_apart() -> None:
     story = [
         a_created(),
-        *a_bill(4900, 1, Reason.START),
+        *a_paid_invoice(4900, 1, Reason.START),
         a_created(minor=900, subscription_id="sub_2", at=after(days=1)),
-        *a_bill(900, 2, Reason.START, at=after(days=1), subscription_id="sub_2"),
+        *a_paid_invoice(900, 2, Reason.START, at=after(days=1), subscription_id="sub_2"),
         an_ended(minor=900, subscription_id="sub_2", at=after(days=2)),
     ]
 
@@ -270,10 +276,10 @@ def test_every_webhook_gets_a_remark_also_when_it_gave_no_event() -> None:
 
     made = settle(state, [free, late, paid], Policy())
 
-    assert made.remarks == {
-        "evt_free": ("in_1: nothing was paid with it: no money has moved",),
-        "evt_late": ("sub_1: it began here: 49.00 USD of MRR that was taken for old is new",),
-        "evt_paid": ("pi_1: told as purchase of 15.00 USD",),
+    assert made.notes == {
+        "evt_free": ("in_1: amount 0: no money has moved",),
+        "evt_late": ("sub_1: started here: 49.00 USD of assumed baseline MRR is new",),
+        "evt_paid": ("pi_1: reported as purchase of 15.00 USD",),
     }
 
 
@@ -282,4 +288,4 @@ def test_a_payment_told_twice_says_that_it_is_counted_already() -> None:
 
     made = settle(state, [a_purchase(1500, processor_event_id="evt_again")], Policy())
 
-    assert made.remarks == {"evt_again": ("pi_1: counted already",)}
+    assert made.notes == {"evt_again": ("pi_1: already counted",)}

@@ -1,22 +1,22 @@
-"""Remarks: one sentence once, in order, and amounts as people write them."""
+"""Audit notes: each sentence once, in order, and amounts as people read them."""
 
 from __future__ import annotations
 
 import pytest
 
-from bridge.ledger.remarks import Remarks, shown
+from bridge.ledger.audit_notes import AuditNotes, format_amount
 from processors.money import Currency
 from tests.builders import JPY, USD
 
 
 def test_a_sentence_is_said_once_of_each_event() -> None:
-    remarks = Remarks()
+    notes = AuditNotes()
 
-    remarks.add(("evt_1", "evt_2"), "paid")
-    remarks.add(("evt_1",), "paid")
-    remarks.add(("evt_1",), "told")
+    notes.add(("evt_1", "evt_2"), "paid")
+    notes.add(("evt_1",), "paid")
+    notes.add(("evt_1",), "reported")
 
-    assert remarks.written() == {"evt_1": ("paid", "told"), "evt_2": ("paid",)}
+    assert notes.collected() == {"evt_1": ("paid", "reported"), "evt_2": ("paid",)}
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_a_sentence_is_said_once_of_each_event() -> None:
     ],
 )
 def test_an_amount_is_shown_with_its_currency(minor: int, currency: Currency, text: str) -> None:
-    assert shown(minor, currency) == text
+    assert format_amount(minor, currency) == text

@@ -1,6 +1,6 @@
 """What holds of every life of a customer, in whatever order and windows its webhooks arrive (invariants 2, 3 and 4).
 
-LEDGER_LIVES=5000 python -m pytest tests/bridge/ledger/test_fold_properties.py     a long campaign, other every time
+LEDGER_LIVES=5000 python -m pytest tests/bridge/ledger/test_settlement_properties.py     a long random campaign
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from bridge.ledger import EMPTY, Policy, settle
-from bridge.ledger.events import AmountBasis, EventType
+from bridge.ledger.events import EventType
+from bridge.ledger.policy import AmountBasis
 from bridge.ledger.state import dump, load
 from processors.facts import Fact
 from processors.money import round_minor
-from tests.bridge.ledger.books import Ledger, settled
-from tests.bridge.ledger.truth import Life, lives
+from tests.bridge.ledger.harness import Ledger, settled
+from tests.bridge.ledger.random_lifecycles import Life, lives
 
 NET = Policy(amount_basis=AmountBasis.NET_OF_TAX)
 LIVES = int(os.environ.get("LEDGER_LIVES", "100"))
@@ -68,7 +69,9 @@ def assert_mrr_is_true(ledger: Ledger, life: Life) -> None:
     note(repr(life))
     for sub in life.subs:
         known = ledger.state.subscriptions[sub.id]
-        assert known.baseline + movement(ledger, sub.id) == known.told == round_minor(known.level) == life.level(sub)
+        assert (
+            known.baseline + movement(ledger, sub.id) == known.reported_mrr == round_minor(known.mrr) == life.level(sub)
+        )
 
 
 @thorough
