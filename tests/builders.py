@@ -1,7 +1,7 @@
-"""Values for tests, each valid by default: a test states only what it is about.
+"""Values for tests, valid by default, so that a test states only the relevant fields.
 
 One customer, `cus_1`, pays 49.00 USD a month for `Pro` by subscription `sub_1`; everything happens at noon of 1 January
-2026 unless said otherwise. Every fact comes from a webhook of its own (`evt_1`, `evt_2`, …).
+2026 by default. Every fact comes from a new webhook (`evt_1`, `evt_2`, …).
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ _numbers = count(1)
 
 
 def after(**parts: float) -> datetime:
-    """An instant so long after noon: `after(days=30, seconds=2)`."""
+    """A time after noon: `after(days=30, seconds=2)`."""
     return NOON + timedelta(**parts)
 
 
 def event_id() -> str:
-    """The id of one more webhook."""
+    """The id of a new webhook."""
     return f"evt_{next(_numbers)}"
 
 
-# ---- What is sold -------------------------------------------------------------------------------------------------
+# ---- Prices and terms -----------------------------------------------------------------------------------------------
 
 
 def a_price(minor: float | str | None = 4900, every: Interval | None = Interval.MONTH, **more: Any) -> Price:
@@ -76,29 +76,29 @@ def an_item(minor: float | str | None = 4900, seats: float | str = 1, **more: An
 def terms(
     status: Status = Status.ACTIVE, minor: float | str | None = 4900, seats: float | str = 1, **more: Any
 ) -> Terms:
-    """What a subscription is worth: one item, unless `items` says otherwise."""
+    """The terms of a subscription: one item by default."""
     items = more.pop("items", None) or (an_item(minor, seats),)
     return Terms(status=status, items=items, **{"currency": USD, **more})
 
 
 def a_coupon(percent: float | None = None, off: Mapping[str, int] | None = None, **more: Any) -> Coupon:
-    """A coupon without end, of a percentage or of an amount by currency."""
+    """A permanent coupon: a percentage, or an amount by currency."""
     share = None if percent is None else Decimal(str(percent))
     return Coupon(percent=share, amount_off=off or {}, **{"id": "SAVE", "duration": Duration.FOREVER, **more})
 
 
 def a_discount(coupon: Coupon | None = None, **more: Any) -> Discount:
-    """A coupon at work; without one, a discount of which only the id is known."""
+    """An applied coupon; without `coupon`, a discount with only its id."""
     return Discount(coupon=coupon, coupon_id=coupon.id if coupon else None, **{"id": "di_1", **more})
 
 
 def a_line(minor: float = 4900, seats: float = 1, **more: Any) -> Line:
-    """What an invoice billed for one period of a price."""
+    """An invoice line for one period of a price."""
     named = {"price_id": f"price_{minor}", "name": "Pro", "interval": Interval.MONTH}
     return Line(amount=Decimal(str(minor)), quantity=Decimal(str(seats)), **{**named, **more})
 
 
-# ---- What happened ------------------------------------------------------------------------------------------------
+# ---- Facts ----------------------------------------------------------------------------------------------------------
 
 
 def a_subscription(
@@ -113,7 +113,7 @@ def a_subscription(
     now: Terms | None = None,
     **more: Any,
 ) -> SubscriptionState:
-    """A subscription as it stands now; `was`: what it was before this change."""
+    """The current state of a subscription; `was`: the terms before this change."""
     return SubscriptionState(
         at=at,
         ids=Ids(customer_id=customer_id, subscription_id=subscription_id),
@@ -124,7 +124,7 @@ def a_subscription(
 
 
 def a_created(status: Status = Status.ACTIVE, minor: float | str = 4900, **more: Any) -> SubscriptionState:
-    """A subscription that begins."""
+    """A subscription that starts."""
     return a_subscription(status, minor, stage=Stage.CREATED, **more)
 
 
@@ -143,7 +143,7 @@ def a_payment(
     charge_id: str | None = None,
     **more: Any,
 ) -> Payment:
-    """A charge: money of which the payload does not say whether an invoice stands behind it."""
+    """A charge, whose payload does not show whether it pays an invoice."""
     ids = Ids(
         customer_id=customer_id,
         payment_id=payment_id,
@@ -152,12 +152,12 @@ def a_payment(
         subscription_id=more.pop("subscription_id", None),
         guest=customer_id is None,
     )
-    told = {"processor_event_id": event_id(), **more}
-    return Payment(key=payment_id, at=at, ids=ids, amount=Money(minor=minor, currency=currency), **told)
+    fields = {"processor_event_id": event_id(), **more}
+    return Payment(key=payment_id, at=at, ids=ids, amount=Money(minor=minor, currency=currency), **fields)
 
 
 def a_purchase(minor: int = 4900, payment_id: str = "pi_1", **more: Any) -> Payment:
-    """A payment that says itself that it belongs to no invoice."""
+    """A payment that states that it belongs to no invoice."""
     return a_payment(minor, payment_id, **{"membership": Membership.NONE, "reason": Reason.ONE_OFF, **more})
 
 
@@ -173,16 +173,18 @@ def an_invoice(
     payment_id: str | None = None,
     **more: Any,
 ) -> Payment:
-    """All that was paid on an invoice so far."""
+    """The total paid on an invoice so far."""
     ids = Ids(customer_id=customer_id, subscription_id=subscription_id, invoice_id=invoice_id, payment_id=payment_id)
-    told = {"processor_event_id": event_id(), "membership": Membership.INVOICE, "is_total": True, **more}
-    return Payment(key=invoice_id, at=at, ids=ids, amount=Money(minor=minor, currency=currency), reason=reason, **told)
+    fields = {"processor_event_id": event_id(), "membership": Membership.INVOICE, "is_total": True, **more}
+    return Payment(
+        key=invoice_id, at=at, ids=ids, amount=Money(minor=minor, currency=currency), reason=reason, **fields
+    )
 
 
 def an_invoice_payment(
     minor: int = 4900, invoice_id: str = "in_1", payment_id: str = "pi_1", *, at: datetime = NOON, **more: Any
 ) -> Payment:
-    """One payment on an invoice, that names both."""
+    """One payment on an invoice, with the ids of both."""
     return a_payment(
         minor,
         payment_id,
@@ -192,10 +194,10 @@ def an_invoice_payment(
     )
 
 
-def a_bill(
+def a_paid_invoice(
     minor: int = 4900, number: int = 1, reason: Reason = Reason.CYCLE, *, at: datetime = NOON, **more: Any
 ) -> Sequence[Payment]:
-    """The three webhooks of one paid invoice: its charge, the invoice, and the payment that joins them."""
+    """The three webhooks of one paid invoice: the charge, the invoice, and the invoice payment that links them."""
     invoice_id, payment_id = f"in_{number}", f"pi_{number}"
     return (
         a_payment(minor, payment_id, at=at, charge_id=f"ch_{number}"),
@@ -215,31 +217,31 @@ def a_refund(
 ) -> Refund:
     """A refund that succeeded."""
     ids = more.pop("ids", None) or Ids(payment_id=of)
-    told = {"processor_event_id": event_id(), "transaction_id": refund_id, **more}
-    return Refund(key=refund_id, at=at, ids=ids, amount=Money(minor=minor, currency=currency), **told)
+    fields = {"processor_event_id": event_id(), "transaction_id": refund_id, **more}
+    return Refund(key=refund_id, at=at, ids=ids, amount=Money(minor=minor, currency=currency), **fields)
 
 
 def a_refunded_total(minor: int, *, of: str = "pi_1", **more: Any) -> Refund:
-    """All that was refunded on a payment so far."""
+    """The total refunded on a payment so far."""
     return a_refund(minor, f"{of}:refunded", of=of, **{"is_total": True, "transaction_id": of, **more})
 
 
 def a_dispute(minor: int = 4900, dispute_id: str = "dp_1", **more: Any) -> Refund:
-    """The money that a dispute took."""
-    told = {"kind": RefundKind.DISPUTE, "transaction_id": dispute_id, "reason": "fraudulent", **more}
-    return a_refund(minor, f"{dispute_id}:withdrawn", **told)
+    """The money withdrawn for a dispute."""
+    fields = {"kind": RefundKind.DISPUTE, "transaction_id": dispute_id, "reason": "fraudulent", **more}
+    return a_refund(minor, f"{dispute_id}:withdrawn", **fields)
 
 
 def a_reinstatement(minor: int = 4900, dispute_id: str = "dp_1", **more: Any) -> Refund:
-    """The money of a dispute that came back."""
-    told = {"kind": RefundKind.REVERSAL, "transaction_id": dispute_id, "reverses": f"{dispute_id}:withdrawn", **more}
-    return a_refund(minor, f"{dispute_id}:reinstated", **told)
+    """The money returned after a dispute."""
+    fields = {"kind": RefundKind.REVERSAL, "transaction_id": dispute_id, "reverses": f"{dispute_id}:withdrawn", **more}
+    return a_refund(minor, f"{dispute_id}:reinstated", **fields)
 
 
 def an_attribution(
     metadata: Mapping[str, str] | None = None, place: Place = Place.CHECKOUT, *, at: datetime = NOON, **ids: Any
 ) -> Attribution:
-    """A visit, told by a checkout session unless `place` says otherwise."""
+    """The attribution from a checkout session, or from `place`."""
     named = Ids(**{"customer_id": "cus_1", **ids})
     return Attribution(
         place=place, at=at, ids=named, metadata=VISIT if metadata is None else metadata, processor_event_id=event_id()
@@ -252,7 +254,7 @@ def a_link(*, at: datetime = NOON, **ids: Any) -> Link:
 
 
 def again(fact: Any) -> Any:
-    """The same told by another webhook."""
+    """The same fact from another webhook."""
     return replace(fact, processor_event_id=event_id())
 
 

@@ -1,4 +1,4 @@
-"""Resources of the tests: the store, on SQLite and on PostgreSQL. And a watch over what they print and log."""
+"""Fixtures for a store on SQLite and PostgreSQL, and the scan of test output for secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL, Connection, create_engine, make_url
 
 from bridge.store import Store, open_store
-from bridge.store.tables import metadata
+from bridge.store.schema import metadata
 from tests import secrets_scan
 from tests.postgres import postgres_server
 
@@ -19,19 +19,19 @@ DIALECTS = ("sqlite", "postgresql")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Sets up the watch."""
+    """Registers the scan for secrets."""
     config.pluginmanager.register(secrets_scan)
 
 
 @pytest.fixture(params=DIALECTS)
 def database_url(request: pytest.FixtureRequest) -> str:
-    """The URL of an empty database with this program's tables, of each kind."""
+    """The URL of an empty, migrated database of each kind."""
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    """A migrated store, on SQLite and on PostgreSQL."""
+    """A migrated store on SQLite and on PostgreSQL."""
     store = open_store(database_url)
     yield store
     store.close()
@@ -39,7 +39,7 @@ def store(database_url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def sqlite_store(sqlite_url: str) -> Iterator[Store]:
-    """A migrated store on SQLite, for tests that are not about the store."""
+    """A migrated store on SQLite, for tests of something else."""
     store = open_store(sqlite_url)
     yield store
     store.close()
@@ -47,19 +47,19 @@ def sqlite_store(sqlite_url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
-    """The URL of an SQLite file with this program's tables."""
+    """The URL of a migrated SQLite file."""
     return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'bridge.db')}"
 
 
 @pytest.fixture
 def postgresql_url(postgres: Postgres) -> str:
-    """The URL of a PostgreSQL database with this program's tables, the same for all tests, but empty."""
-    return postgres.emptied()
+    """The URL of a migrated PostgreSQL database, shared by all tests and emptied before each."""
+    return postgres.empty()
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file to copy: quicker than to migrate each."""
+    """A migrated SQLite file to copy, which is faster than a migration per test."""
     path = tmp_path_factory.mktemp("template") / "bridge.db"
     _migrate(f"sqlite:///{path}")
     return path
@@ -67,7 +67,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server of this session."""
+    """A PostgreSQL server for the session."""
     with postgres_server() as server:
         postgres = Postgres(make_url(server.get_uri()))
         yield postgres
@@ -75,7 +75,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 class Postgres:
-    """A server on which databases are made."""
+    """A server that creates databases."""
 
     def __init__(self, url: URL) -> None:
         self._url = url
@@ -91,7 +91,7 @@ class Postgres:
         self._cleaner = create_engine(own, pool_pre_ping=True)  # tests may kill connections
 
     def admin(self) -> Connection:
-        """A connection that may do everything."""
+        """A connection as superuser."""
         return self._engine.connect()
 
     def new(self) -> str:
@@ -101,15 +101,15 @@ class Postgres:
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
         return self._url.set(database=name).render_as_string(hide_password=False)
 
-    def emptied(self) -> str:
-        """The URL of the one migrated database, after everything in it was deleted."""
+    def empty(self) -> str:
+        """Empties the shared, migrated database. Returns its URL."""
         with self._cleaner.begin() as connection:
             for table in metadata.sorted_tables:
                 connection.execute(table.delete())
         return self._shared
 
     def close(self) -> None:
-        """Lets go of the server."""
+        """Closes the connections."""
         self._cleaner.dispose()
         self._engine.dispose()
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: nothing to install, and gone afterwards."""
+"""A temporary PostgreSQL server from a Python package."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 
 @contextmanager
 def postgres_server() -> Iterator[Any]:
-    """A running server; where none can run, the test is skipped. Root starts it as another user."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # pytest's own folders are too deep for a socket's name
+    """Runs a server, or skips the test where none can run. As root, it runs as another user."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # pytest's temporary paths are too long for a socket
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

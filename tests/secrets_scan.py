@@ -1,7 +1,7 @@
-"""A watch over the whole run: a test that prints or logs a secret fails, and so does a run whose log files hold one.
+"""A pytest plugin: a test that prints or logs a secret fails, and so does a run that leaves one in a log file.
 
-Secrets are known by their shape, so those of tests to come are known too. Tests that failed are left alone: pytest
-itself shows their values.
+Secrets are recognised by their shape, so new tests are covered. Failed tests are ignored, because pytest shows their
+values.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 SECRETS = re.compile(
     r"\b(?:whsec|pdl_ntfset|pdl_ntf|pdl_(?:live|sdbx)_apikey|[srp]k_(?:live|test)|sec)_\w{4,}"  # keys and tokens
     r"|fake-admin[\w-]*"
-    r"|hunter2"  # every password of a database here
+    r"|hunter2"  # the database password of the tests
     r"|\b(?:v1|h1)=[0-9a-f]{32,}"  # signatures
     r"|MIIEv[A-Za-z0-9+/]{30,}"  # private keys
 )
@@ -22,13 +22,13 @@ PASSED = pytest.StashKey[bool]()
 
 
 def leaks(text: str) -> list[str]:
-    """The lines that hold a secret."""
+    """The lines that contain a secret."""
     return [line for line in text.splitlines() if SECRETS.search(line)] if SECRETS.search(text) else []
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Looks at what a test that passed has printed and logged, once it is torn down."""
+    """Checks the output and logs of a passed test after its teardown."""
     report = yield
     if report.when == "call":
         item.stash[PASSED] = report.passed
@@ -42,10 +42,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_secret_in_log_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Looks at every log file that the run has left; the folder's name tells the test."""
+    """Checks every log file of the run; the folder is named after the test."""
     yield
     folder = tmp_path_factory.getbasetemp()
     logs = {path: path.read_text(errors="replace") for path in sorted(folder.rglob("*.log")) if path.is_file()}
     found = [f"{path.relative_to(folder)}: {line}" for path, text in logs.items() for line in leaks(text)]
     if found:
-        pytest.fail("\n".join(["A log file holds a secret:", *found[:10]]), pytrace=False)
+        pytest.fail("\n".join(["A log file contains a secret:", *found[:10]]), pytrace=False)

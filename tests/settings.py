@@ -1,4 +1,4 @@
-"""Settings for tests: obviously fake secrets, no waiting."""
+"""Settings for tests: obviously fake secrets, no settle delay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ADMIN_TOKEN = "fake-admin-token-of-the-tests"
 
 
 def some_settings(database_url: str, **more: str) -> Settings:
-    """Stripe and Paddle configured, events settled at once."""
+    """Settings with Stripe and Paddle, and no settle delay."""
     environ = {
         "STRIPE_WEBHOOK_SECRET": STRIPE_SECRET,
         "PADDLE_WEBHOOK_SECRET": PADDLE_SECRET,

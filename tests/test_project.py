@@ -1,4 +1,4 @@
-"""The house rules that a reader relies on: every room says what it is for, and what is documented exists."""
+"""Rules for the whole project: complete documentation, layered imports, packaging, plain wording."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import click
 import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
-from bridge.monitoring import metrics
 from bridge.cli import commands
+from bridge.monitoring import metrics
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.web import errors
@@ -21,6 +21,7 @@ from bridge.web import errors
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(path for folder in ("bridge", "processors") for path in (ROOT / folder).rglob("*.py"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = README + "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
 
 
 def every(group: click.Group) -> Iterator[tuple[str, click.Command]]:
@@ -46,25 +47,23 @@ def test_a_module_begins_with_its_purpose(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", names(commands))
-def test_every_command_stands_in_the_readme(name: str) -> None:
-    assert f"`{name}`" in README or f"pulsora-bridge {name}" in README
+def test_every_command_is_documented(name: str) -> None:
+    assert f"`{name}`" in DOCS or f"pulsora-bridge {name}" in DOCS
 
 
-@pytest.mark.parametrize("name", sorted(re.findall(r"pulsora-bridge ([a-z]+)", README)))
-def test_every_command_of_the_readme_exists(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"pulsora-bridge ([a-z]+)", DOCS))))
+def test_every_documented_command_exists(name: str) -> None:
     assert name in dict(every(commands))
 
 
 @pytest.mark.parametrize("status", [*InboxStatus, *DeliveryStatus])
 def test_every_status_is_explained(status: str) -> None:
-    told = README + (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
-
-    assert f"`{status}`" in told
+    assert f"`{status}`" in DOCS
 
 
 @pytest.mark.parametrize("name", [name for name, _ in metrics.ALL])
 def test_every_metric_is_documented(name: str) -> None:
-    assert f"`{name}`" in (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    assert f"`{name}`" in DOCS
 
 
 CODES = sorted(
@@ -75,11 +74,11 @@ CODES = sorted(
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_every_error_that_a_route_answers_is_documented(code: str) -> None:
-    assert f"`{code}`" in (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+def test_every_error_code_of_a_route_is_documented(code: str) -> None:
+    assert f"`{code}`" in DOCS
 
 
-def test_imports_go_downstairs() -> None:
+def test_the_import_contracts_hold() -> None:
     assert lint_imports(config_filename=str(ROOT / "setup.cfg"), no_cache=True) == EXIT_STATUS_SUCCESS
 
 
@@ -109,3 +108,33 @@ def test_nothing_promises_what_no_wire_can() -> None:
     texts = [path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *MODULES]]
 
     assert not [text for text in texts if re.search(r"exactly[- ]once", text, re.IGNORECASE)]
+
+
+# Words that the project once used for something else, or that standard English has a better word for.
+RETIRED_WORDS = (
+    "told|tell|tells|telling|lest|whoever|beside|besides|stands|crown|crowned|headless|door|doorway|downstairs|house"
+    "|burnt|learnt|lives|story|stories|lane|crew|shelf|desk|remarks|ruling|halt|doubts|standin|stand-in|handed_back|mend"
+    "|mends|mended|books|anchored|touched|beats|intake|throng|reckon|reckoning|comes to|goes on|so many|by itself"
+    "|by themselves|of (?:its|their|his|her|one's) own|revenue_to_come|mrr_to_come|not_told"
+)
+RETIRED = re.compile(rf"(?<!\w)(?:{RETIRED_WORDS})(?!\w)", re.IGNORECASE)
+OPENING = re.compile(r'"""(?:What|Who|Whose)\b|^\s*# (?:What|Who|Whose)\b[^?]*$')  # a question as a subject
+SHIPPED = [
+    path
+    for pattern in ("bridge/**/*", "processors/**/*", "config/**/*", "docs/*", "*.md", "*.py")
+    for path in sorted(ROOT.glob(pattern))
+    if path.suffix in (".py", ".html", ".css", ".js", ".md", ".yaml", ".toml", ".example", ".service", ".conf")
+    and "versions" not in path.parts  # migrations name the tables of their time
+]
+
+
+def test_no_retired_word_is_in_shipped_code_or_docs() -> None:
+    hits = [
+        f"{path.relative_to(ROOT)}:{number}: {found[0].strip()}: {line.strip()[:90]}"
+        for path in SHIPPED
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for found in [*RETIRED.finditer(line), *OPENING.finditer(line)]
+    ]
+
+    if hits:
+        pytest.fail(f"{len(hits)} retired words:\n" + "\n".join(hits), pytrace=False)

@@ -1,4 +1,4 @@
-"""The watch over what tests print and log: it sees each way out, names the test, and leaves the rest alone."""
+"""The scan for secrets: it covers every output, names the test, and ignores other text."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ import logging, sys
 SECRET = {secret!r}
 
 def test_prints():
-    print("told", SECRET)
+    print("leaked", SECRET)
 
 def test_prints_an_error():
-    print("told", SECRET, file=sys.stderr)
+    print("leaked", SECRET, file=sys.stderr)
 
 def test_logs():
-    logging.getLogger().warning("told %s", SECRET)
+    logging.getLogger().warning("leaked %s", SECRET)
 
 def test_leaves_a_log_file(tmp_path):
-    (tmp_path / "service.log").write_text(f"told {{SECRET}}")
+    (tmp_path / "service.log").write_text(f"leaked {{SECRET}}")
 
 def test_keeps_it():
-    print("told nothing")
+    print("nothing")
 
 def test_fails_and_shows_it():
     print(SECRET)
@@ -42,8 +42,8 @@ def test_fails_and_shows_it():
 
 
 @pytest.mark.parametrize("processes", ["0", "2"])
-def test_a_secret_that_is_told_fails_the_run_and_names_the_test(processes: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:  # not among the tests' own, where the watch would find it
+def test_a_leaked_secret_fails_the_run_and_names_the_test(processes: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # outside pytest's own folder, which the scan covers
         Path(folder, "conftest.py").write_text(CONFTEST.format(here=str(HERE)))
         Path(folder, "test_program.py").write_text(PROGRAM.format(secret=STRIPE_SECRET))
 
@@ -64,9 +64,9 @@ def test_a_secret_that_is_told_fails_the_run_and_names_the_test(processes: str) 
     errors = {line.split(" - ")[0] for line in ended.stdout.splitlines() if line.startswith("ERROR ")}
     assert ended.returncode == 1
     assert "5 passed" in ended.stdout
-    assert f"test_leaves_a_log_file0/service.log: told {STRIPE_SECRET}" in ended.stdout
+    assert f"test_leaves_a_log_file0/service.log: leaked {STRIPE_SECRET}" in ended.stdout
     assert errors >= {f"ERROR test_program.py::{name}" for name in ("test_prints", "test_prints_an_error", "test_logs")}
-    assert len(errors) == 4  # and the one that came last, for the file
+    assert len(errors) == 4  # the fourth is the last test's, for the log file
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from bridge.ledger import Policy
 from bridge.ledger.policy import ChurnAt
-from processors.paddle_classic.plans import OPTION
 from processors.paddle_classic.simulation.customer import PLANS, PRO, STARTER, TEAM, YEARLY, Customer
 from tests.lifecycles.paddle_lifecycle import DEFAULT, START, Lifecycle, make_lifecycle
 
-TABLE = {OPTION: PLANS}
+TABLE = {"PADDLE_CLASSIC_PLANS": PLANS}
 
 
 def lifecycle(

@@ -46,7 +46,7 @@ def webhooks_of(title: str, name: str) -> tuple[TranslatedWebhook, ...]:
     return translated(lifecycle, processor)
 
 
-@pytest.mark.parametrize(("life", "processor"), CASES)
+@pytest.mark.parametrize(("lifecycle", "processor"), CASES)
 def test_in_every_order_a_life_yields_the_same_events(lifecycle: Lifecycle, processor: Processor) -> None:
     webhooks = webhooks_of(lifecycle.title, processor.name)
 
@@ -58,7 +58,7 @@ def test_in_every_order_a_life_yields_the_same_events(lifecycle: Lifecycle, proc
         assert Ledger(policy=lifecycle.policy).after(order).events == first.events
 
 
-@pytest.mark.parametrize(("life", "processor"), CASES)
+@pytest.mark.parametrize(("lifecycle", "processor"), CASES)
 def test_as_it_happens_a_life_yields_its_events_one_after_the_other(lifecycle: Lifecycle, processor: Processor) -> None:
     ledger = Ledger(policy=lifecycle.policy)
 
@@ -69,7 +69,7 @@ def test_as_it_happens_a_life_yields_its_events_one_after_the_other(lifecycle: L
     assert imbalances(ledger) == []
 
 
-@pytest.mark.parametrize(("life", "processor"), CASES)
+@pytest.mark.parametrize(("lifecycle", "processor"), CASES)
 def test_cut_into_windows_anywhere_a_life_adds_up(lifecycle: Lifecycle, processor: Processor) -> None:
     webhooks = webhooks_of(lifecycle.title, processor.name)
     whole = Ledger(policy=lifecycle.policy).after(webhooks)

@@ -284,7 +284,7 @@ MOVES = frozenset(
 def test_the_ledger_keeps_the_books_of_a_random_customer_of_paddle() -> None:
     Customer.all_steps = 0
     campaign = settings(
-        max_examples=max(1, STEPS // 30),
+        max_examples=max(1, STEPS // 25),
         stateful_step_count=40,
         derandomize=not IS_CAMPAIGN,
         deadline=None,

@@ -55,7 +55,7 @@ def fresh(lifecycle: Lifecycle) -> Ledger:
     )
 
 
-@pytest.mark.parametrize(("life", "shape"), CASES)
+@pytest.mark.parametrize(("lifecycle", "shape"), CASES)
 def test_in_every_order_a_life_yields_the_same_events(lifecycle: Lifecycle, shape: Shape) -> None:
     webhooks = webhooks_of(lifecycle.title, shape)
 
@@ -67,7 +67,7 @@ def test_in_every_order_a_life_yields_the_same_events(lifecycle: Lifecycle, shap
         assert fresh(lifecycle).after(order).events == first.events
 
 
-@pytest.mark.parametrize(("life", "shape"), CASES)
+@pytest.mark.parametrize(("lifecycle", "shape"), CASES)
 def test_as_it_happens_a_life_yields_its_events_one_after_the_other(lifecycle: Lifecycle, shape: Shape) -> None:
     ledger = fresh(lifecycle)
 
@@ -78,7 +78,7 @@ def test_as_it_happens_a_life_yields_its_events_one_after_the_other(lifecycle: L
     assert imbalances(ledger) == []
 
 
-@pytest.mark.parametrize(("life", "shape"), CASES)
+@pytest.mark.parametrize(("lifecycle", "shape"), CASES)
 def test_cut_into_windows_anywhere_a_life_adds_up(lifecycle: Lifecycle, shape: Shape) -> None:
     webhooks = webhooks_of(lifecycle.title, shape)
     whole = fresh(lifecycle).after(webhooks)
