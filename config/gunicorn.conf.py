@@ -1,9 +1,12 @@
-"""gunicorn's configuration: the bridge's own options, then yours."""
+"""gunicorn's configuration: gunicorn -c config/gunicorn.conf.py "bridge:create_app()"
 
-from bridge.serving import gunicorn_options
+The options come from the bridge's settings (environment and .env). Options set below take precedence.
+"""
 
-globals().update(gunicorn_options())
+from bridge.server.gunicorn_config import options_from_environment
 
-# Your own lines go below, for example:
+globals().update(options_from_environment())
+
+# For example:
 # bind = "unix:/run/pulsora-bridge.sock"
-# workers = 2
+# workers = 4

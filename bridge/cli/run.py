@@ -31,7 +31,7 @@ def worker() -> None:
     store = open_store(settings.database_url)
     store.migrate()
     store.close()
-    supervisor.work(settings)
+    supervisor.run_worker(settings)
 
 
 @click.command(short_help="Migrate the database schema, or copy everything to another database.")

@@ -67,7 +67,7 @@ def _posted(app: str, folder: Path, events: int, connections: int, web: int, **e
 def _durable(dialect: str, url: str, folder: Path, events: int, connections: int, web: int) -> Row:
     store = open_store(url)
     store.migrate()
-    found, sizes = _posted("wsgi:app", folder, events, connections, web, DATABASE_URL=url)
+    found, sizes = _posted("bridge:create_app()", folder, events, connections, web, DATABASE_URL=url)
     with store.reading() as tx:
         stored = sum(inbox.counts(tx).values())
     store.close()

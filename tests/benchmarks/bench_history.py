@@ -26,7 +26,7 @@ from table import Row, print_table
 from bridge.store import Store, open_store, outbox
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 
-GUNICORN = ("gunicorn", "-c", str(ROOT / "config" / "gunicorn.conf.py"), "wsgi:app")
+GUNICORN = ("gunicorn", "-c", str(ROOT / "config" / "gunicorn.conf.py"), "bridge:create_app()")
 SHORT = 10_000
 SEEDED = 1000  # events that are processed for real; a longer history repeats them under other ids
 WARM = 500

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import SettingsError
-from bridge.ledger.events import ChurnAt
+from bridge.ledger.policy import ChurnAt
 from bridge.settings import known_names, load
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
 
@@ -198,7 +198,7 @@ def test_a_sources_secrets_may_be_a_list_or_stand_in_a_file(tmp_path: Path) -> N
     [
         ("[source.shop]\nprocessor = 'stripe'\n", "BRIDGE_CONFIG: source has no meaning here"),
         ("sources = 3\n", "BRIDGE_CONFIG: sources. must be a table"),
-        ("[sources.'a|b']\nprocessor = 'stripe'\n", "[sources.a|b]: a name is of a-z, 0-9, - and _"),
+        ("[sources.'a|b']\nprocessor = 'stripe'\n", "[sources.a|b]: a name may contain a-z, 0-9, - and _"),
         ("[sources.stripe]\nprocessor = 'stripe'\n", "STRIPE_WEBHOOK_SECRET already makes a source of this name"),
         ("[sources.shop]\nprocessor = 'stripe'\n", "[sources.shop] webhook_secret: is missing"),
         ("[sources.shop\n", "BRIDGE_CONFIG: cannot be read"),
@@ -217,14 +217,14 @@ def test_a_name_that_was_probably_meant_is_asked_for() -> None:
 
     assert caught.value.problems == (
         "PULSORA_SECRET_TOKEN: is missing. Example: PULSORA_SECRET_TOKEN=sec_…",
-        "PULSORA_TOKEN is set, but is no setting. Is PULSORA_SECRET_TOKEN meant?",
+        "PULSORA_TOKEN is set, but is not a setting. Did you mean PULSORA_SECRET_TOKEN?",
     )
 
 
 def test_a_slip_of_the_pen_does_not_stop_the_start_but_is_told() -> None:
     settings = load({**GOOD, "SETTLE_SECOND": "5", "STRIPE_SECRET_KEY": "sk_fake", "LOG_LEVELS_OF_SOMETHING": "x"})
 
-    assert settings.doubts == ("SETTLE_SECOND is set, but is no setting. Is SETTLE_SECONDS meant?",)
+    assert settings.warnings == ("SETTLE_SECOND is set, but is not a setting. Did you mean SETTLE_SECONDS?",)
 
 
 def test_an_env_file_is_taken_as_it_stands(tmp_path: Path) -> None:

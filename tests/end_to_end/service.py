@@ -24,7 +24,7 @@ Command = Sequence[str]
 
 SERVE: Command = ("-m", "bridge.cli", "serve")
 WORKER: Command = ("-m", "bridge.cli", "worker")
-GUNICORN: Command = ("-m", "gunicorn", "-c", str(ROOT / "config" / "gunicorn.conf.py"), "wsgi:app")
+GUNICORN: Command = ("-m", "gunicorn", "-c", str(ROOT / "config" / "gunicorn.conf.py"), "bridge:create_app()")
 
 
 @dataclass(kw_only=True)

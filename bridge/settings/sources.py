@@ -1,4 +1,4 @@
-"""What the operator gave: environment, `.env`, `NAME_FILE` secrets and the TOML file, as plain texts by name."""
+"""Where settings come from: the environment, `.env`, `NAME_FILE` secrets and a TOML file, as plain texts by name."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dotenv import dotenv_values
 
 CONFIG = "BRIDGE_CONFIG"
 SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-CLOSE = 0.85  # how alike a name must be to be taken for a slip of the pen
-MISTAKEN = {  # what people write, and what they mean
+MIN_SIMILARITY = 0.85  # of a name to a setting's, to be reported as its misspelling
+COMMON_MISTAKES = {
     "PULSORA_TOKEN": "PULSORA_SECRET_TOKEN",
     "PULSORA_SECRET": "PULSORA_SECRET_TOKEN",
     "PULSORA_API_KEY": "PULSORA_SECRET_TOKEN",
@@ -24,8 +24,8 @@ MISTAKEN = {  # what people write, and what they mean
 }
 
 
-def dotenv(path: Path | None, problems: list[str]) -> dict[str, str]:
-    """What a `.env` file holds, taken as it stands: `$` means nothing in it. No file, no values."""
+def read_dotenv(path: Path | None, problems: list[str]) -> dict[str, str]:
+    """The values of a `.env` file, without interpolation: secrets may contain `$`. Empty if there is no file."""
     if path is None or not path.is_file():
         return {}
     try:
@@ -36,8 +36,8 @@ def dotenv(path: Path | None, problems: list[str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def with_files(values: Mapping[str, str], known: Collection[str], where: str, problems: list[str]) -> dict[str, str]:
-    """The values with every `NAME_FILE` read into NAME, trimmed; empty ones count as not set."""
+def read_files(values: Mapping[str, str], known: Collection[str], where: str, problems: list[str]) -> dict[str, str]:
+    """The values with every `NAME_FILE` read into NAME, stripped. Empty values count as not set."""
     found = {name: value.strip() for name, value in values.items() if value.strip()}
     for name in sorted(known):
         path = found.get(f"{name}_FILE")
@@ -54,8 +54,8 @@ def with_files(values: Mapping[str, str], known: Collection[str], where: str, pr
     return found
 
 
-def tables(path: str, problems: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The `[sources.NAME]` tables of the TOML file. Whatever else stands there is a problem: it has no effect."""
+def read_toml(path: str, problems: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The `[sources.NAME]` tables of the TOML file. Anything else in it is a problem: it would have no effect."""
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -69,13 +69,15 @@ def tables(path: str, problems: list[str]) -> Iterator[tuple[str, Mapping[str, A
         if not isinstance(table, dict):
             problems.append(f"{CONFIG}: sources.{name} must be a table. Example: [sources.shop]")
         elif not SOURCE_NAME.fullmatch(name):
-            problems.append(f"[sources.{name}]: a name is of a-z, 0-9, - and _, as in /webhooks/NAME. Example: shop")
+            problems.append(
+                f"[sources.{name}]: a name may contain a-z, 0-9, - and _, as in /webhooks/NAME. Example: shop"
+            )
         else:
             yield name, table
 
 
-def text(value: object) -> str | None:
-    """A value of the TOML file as the environment would give it; None for what it could not."""
+def text_of(value: object) -> str | None:
+    """A TOML value as the environment would hold it; None if it has no such form."""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
@@ -83,16 +85,12 @@ def text(value: object) -> str | None:
     return str(value) if isinstance(value, str | int | float) else None
 
 
-def meant(name: str, known: Collection[str]) -> str | None:
-    """The setting that a name was probably meant for."""
-    plain = name.removesuffix("_FILE")
-    return MISTAKEN.get(plain) or next(iter(get_close_matches(plain, known, 1, CLOSE)), None)
-
-
-def doubts(environ: Mapping[str, str], known: Collection[str]) -> Iterator[str]:
-    """Names in the environment that are none of the settings and look like one that is not set."""
+def misspelled(environ: Mapping[str, str], known: Collection[str]) -> Iterator[str]:
+    """A warning for each name that is no setting but resembles one that is not set."""
     for name in sorted(environ):
         plain = name.removesuffix("_FILE")
-        setting = None if plain in known else meant(name, known)
-        if setting is not None and setting not in environ and f"{setting}_FILE" not in environ:
-            yield f"{name} is set, but is no setting. Is {setting} meant?"
+        if plain in known:
+            continue
+        meant = COMMON_MISTAKES.get(plain) or next(iter(get_close_matches(plain, known, 1, MIN_SIMILARITY)), None)
+        if meant is not None and meant not in environ and f"{meant}_FILE" not in environ:
+            yield f"{name} is set, but is not a setting. Did you mean {meant}?"

@@ -1,4 +1,4 @@
-"""A machine's uptime: one clock for all of its processes."""
+"""The uptime of the machine is the same clock in all processes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from bridge import uptime
+from bridge import clock
 
-pytestmark = pytest.mark.skipif(not uptime.boot_name(), reason="this system does not name its boots")
+pytestmark = pytest.mark.skipif(not clock.boot_name(), reason="this system does not identify its boots")
 
 
 def test_every_process_of_a_boot_reads_the_same_clock() -> None:
-    code = "from bridge.uptime import read; print(read().boot, read().seconds)"
-    before = uptime.read()
+    code = "from bridge.clock import uptime; print(uptime().boot, uptime().seconds)"
+    before = clock.uptime()
     out = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
-    after = uptime.read()
+    after = clock.uptime()
 
     boot, seconds = out.stdout.split()
 

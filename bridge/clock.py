@@ -1,4 +1,4 @@
-"""How long this machine has been up: a clock that nobody sets, the same for all processes of one boot."""
+"""The uptime of the machine: a clock that cannot be set, common to all processes since one boot."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uptime:
-    """Seconds since the boot of that name."""
+    """Seconds since a boot, which `boot` identifies."""
 
     boot: str
     seconds: float
 
 
-def read() -> Uptime | None:
-    """The uptime now; None where the system names no boot."""
+def uptime() -> Uptime | None:
+    """The current uptime; None where the system does not identify its boots."""
     boot = boot_name()
     return Uptime(boot=boot, seconds=time.clock_gettime(time.CLOCK_BOOTTIME)) if boot else None
 
 
 @cache
 def boot_name() -> str:
-    """What Linux calls this boot of this machine; nothing elsewhere."""
+    """Linux's identifier of this boot; empty on other systems."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

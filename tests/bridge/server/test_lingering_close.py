@@ -1,4 +1,4 @@
-"""Who was answered and does not hang up is waited for by nobody, and for a short while only."""
+"""A client that does not hang up after its response delays nobody, and is disconnected soon."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge import leaving
-from bridge.leaving import MOST, MOST_BYTES, Leaving
+from bridge.server import lingering_close
+from bridge.server.lingering_close import MAX_CONNECTIONS, MAX_DISCARDED_BYTES, LingeringCloser
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def poller() -> Iterator[selectors.BaseSelector]:
         yield poller
 
 
-def heard(poller: selectors.BaseSelector) -> None:
+def handle_input(poller: selectors.BaseSelector) -> None:
     for key, _ in poller.select(0):
         key.data(key.fileobj)
 
@@ -27,29 +27,29 @@ def is_open(sock: socket.socket) -> bool:
     return sock.fileno() >= 0
 
 
-def test_the_answer_is_read_although_more_was_sent(poller: selectors.BaseSelector) -> None:
+def test_the_response_is_read_although_more_was_sent(poller: selectors.BaseSelector) -> None:
     ours, theirs = socket.socketpair()
-    theirs.sendall(b"much more than was wanted")
-    ours.sendall(b"the answer")
+    theirs.sendall(b"much more than expected")
+    ours.sendall(b"the response")
 
-    Leaving().see_off(ours, poller)
+    LingeringCloser().close(ours, poller)
 
-    assert theirs.recv(100) == b"the answer"
+    assert theirs.recv(100) == b"the response"
     assert theirs.recv(100) == b""
     assert is_open(ours)
     theirs.close()
-    heard(poller)  # what was sent
-    heard(poller)  # and that nothing follows
+    handle_input(poller)  # the data
+    handle_input(poller)  # end of file
 
 
 def test_it_is_closed_when_the_other_side_hangs_up(poller: selectors.BaseSelector) -> None:
     ours, theirs = socket.socketpair()
-    Leaving().see_off(ours, poller)
-    theirs.sendall(b"a last word")
-    heard(poller)
+    LingeringCloser().close(ours, poller)
+    theirs.sendall(b"more")
+    handle_input(poller)
 
     theirs.close()
-    heard(poller)
+    handle_input(poller)
 
     assert not is_open(ours)
     assert not poller.get_map()
@@ -57,13 +57,13 @@ def test_it_is_closed_when_the_other_side_hangs_up(poller: selectors.BaseSelecto
 
 def test_it_is_closed_when_it_stays_too_long(poller: selectors.BaseSelector, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = socket.socketpair()
-    guests = Leaving()
-    guests.see_off(ours, poller)
-    guests.close_late(poller)
+    closer = LingeringCloser()
+    closer.close(ours, poller)
+    closer.close_expired(poller)
     was_open = is_open(ours)
 
-    monkeypatch.setattr(leaving.time, "monotonic", lambda: float("inf"))
-    guests.close_late(poller)
+    monkeypatch.setattr(lingering_close.time, "monotonic", lambda: float("inf"))
+    closer.close_expired(poller)
 
     assert (was_open, is_open(ours)) == (True, False)
     theirs.close()
@@ -71,24 +71,24 @@ def test_it_is_closed_when_it_stays_too_long(poller: selectors.BaseSelector, mon
 
 def test_it_is_closed_when_it_sends_too_much(poller: selectors.BaseSelector) -> None:
     ours, theirs = socket.socketpair()
-    Leaving().see_off(ours, poller)
+    LingeringCloser().close(ours, poller)
     sent = 0
 
     while is_open(ours):
         sent += theirs.send(b"x" * 10_000)
-        heard(poller)
+        handle_input(poller)
 
-    assert MOST_BYTES < sent < 2 * MOST_BYTES
+    assert MAX_DISCARDED_BYTES < sent < 2 * MAX_DISCARDED_BYTES
     theirs.close()
 
 
 def test_the_first_goes_when_there_are_too_many(poller: selectors.BaseSelector) -> None:
-    guests, pairs = Leaving(), [socket.socketpair() for _ in range(MOST + 1)]
+    closer, pairs = LingeringCloser(), [socket.socketpair() for _ in range(MAX_CONNECTIONS + 1)]
 
     for ours, _ in pairs:
-        guests.see_off(ours, poller)
+        closer.close(ours, poller)
 
-    assert [is_open(ours) for ours, _ in pairs] == [False] + [True] * MOST
+    assert [is_open(ours) for ours, _ in pairs] == [False] + [True] * MAX_CONNECTIONS
     for pair in pairs:
         for sock in pair:
             sock.close()
@@ -100,6 +100,6 @@ def test_one_that_is_gone_already_is_closed(poller: selectors.BaseSelector) -> N
     theirs.close()
     ours.close()
 
-    Leaving().see_off(ours, poller)
+    LingeringCloser().close(ours, poller)
 
     assert not poller.get_map()

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.chunks import MOST_CHUNKS, Chunks, Malformed
+from bridge.server.chunked_body import MAX_CHUNKS, MAX_FRAMING_BYTES, ChunkedBody, MalformedRequest
 
 HEAD = b"whatever stands before"
 
 
-def read(*pieces: bytes) -> tuple[Chunks, bytearray]:
-    chunks, data = Chunks(), bytearray(HEAD)
+def read(*pieces: bytes) -> tuple[ChunkedBody, bytearray]:
+    chunks, data = ChunkedBody(), bytearray(HEAD)
     for piece in pieces:
         data += piece
-        chunks.read_on(data, len(HEAD))
+        chunks.parse(data, len(HEAD))
     return chunks, data
 
 
@@ -30,7 +30,7 @@ def test_what_the_chunks_hold_is_read_in_whatever_pieces_it_comes(parts: list[by
 
     chunks, data = read(*early, last + after)
 
-    assert chunks.joined(data, len(HEAD)) == b"".join(parts)
+    assert chunks.content(data, len(HEAD)) == b"".join(parts)
     assert chunks.end == len(sent)
 
 
@@ -47,7 +47,7 @@ def test_without_its_end_it_is_not_complete(parts: list[bytes], cut: int) -> Non
 def test_whatever_comes_is_chunks_or_malformed(data: bytes) -> None:
     try:
         read(data)
-    except Malformed:
+    except MalformedRequest:
         return
 
 
@@ -66,10 +66,11 @@ def test_whatever_comes_is_chunks_or_malformed(data: bytes) -> None:
         b"5" * 2000,
         b"5;" + b"x" * 2000,
         b"0\r\n" + b"x" * 9000,
-        b"1\r\nx\r\n" * (MOST_CHUNKS + 1),
+        b"1\r\nx\r\n" * (MAX_CHUNKS + 1),
+        (b"1;" + b"x" * 1000 + b"\r\nx\r\n") * (MAX_FRAMING_BYTES // 1000),
     ],
     ids=lambda sent: repr(sent[:12]),
 )
 def test_what_is_no_chunk_is_refused(sent: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedRequest):
         read(sent)

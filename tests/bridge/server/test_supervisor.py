@@ -1,0 +1,165 @@
+"""`serve`: child processes that are restarted, and one signal that stops them all."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bridge.server.supervisor import Child
+from tests.faults.clients import charge, signed
+from tests.faults.service import Service, running
+
+NOBODY = "http://127.0.0.1:9/nobody-listens-here"
+
+
+@pytest.fixture
+def service(sqlite_url: str, tmp_path: Path) -> Iterator[Service]:
+    with running(tmp_path, database_url=sqlite_url, endpoint=NOBODY) as service:
+        yield service
+
+
+# ---- Restarts ------------------------------------------------------------------------------------------------
+
+
+class Process:
+    """A stand-in for a child process."""
+
+    exitcode = 1
+
+    def __init__(self) -> None:
+        self.is_running = True
+
+    def is_alive(self) -> bool:
+        return self.is_running
+
+
+class Clock:
+    """Checks on one child, tick by tick, and records its starts."""
+
+    def __init__(self) -> None:
+        self.child = Child("worker", lambda settings, parent: None)
+        self.now = 1000.0
+        self.started: list[float] = []
+
+    def start(self, child: Child) -> Any:
+        self.started.append(self.now)
+        return Process()
+
+    def tick(self, seconds: float = 0.0) -> None:
+        self.now += seconds
+        self.child.keep_alive(self.start, self.now)
+
+    def die(self) -> None:
+        self.child.process.is_running = False  # type: ignore[union-attr]  # our own Process
+
+
+def test_what_dies_again_and_again_is_started_ever_more_slowly() -> None:
+    clock = Clock()
+    clock.tick()
+
+    for _ in range(8):
+        clock.die()
+        while not clock.child.process or not clock.child.process.is_alive():
+            clock.tick(0.5)
+
+    latencies = [later - earlier for earlier, later in zip(clock.started, clock.started[1:], strict=False)]
+    assert [wait - 0.5 for wait in latencies] == [0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 30.0, 30.0]
+
+
+def test_what_lived_long_is_started_again_at_once() -> None:
+    clock = Clock()
+    clock.tick()
+    for _ in range(3):
+        clock.die()
+        clock.tick(0.5)
+        clock.tick(30)
+
+    clock.tick(61)
+    clock.die()
+    clock.tick()
+    clock.tick(0.5)
+
+    assert clock.started[-1] == clock.now
+
+
+def test_what_runs_is_left_alone() -> None:
+    clock = Clock()
+
+    for _ in range(5):
+        clock.tick(1)
+
+    assert clock.started == [1001.0]
+
+
+# ---- One command -----------------------------------------------------------------------------------------------
+
+
+def everything(service: Service) -> list[psutil.Process]:
+    return [process for group in service.processes().values() for process in group]
+
+
+def gone(processes: list[psutil.Process], seconds: float = 5) -> bool:
+    return not psutil.wait_procs(processes, timeout=seconds)[1]
+
+
+def test_one_signal_ends_everything_in_order(service: Service) -> None:
+    processes = everything(service)
+
+    statuses = service.stop()
+
+    assert len(processes) >= 4
+    assert statuses == [0]
+    assert gone(processes)
+
+
+def test_a_request_that_is_under_way_is_finished_before_the_end(service: Service) -> None:
+    webhook = signed(charge(1))
+    fields = "".join(f"{name}: {value}\r\n" for name, value in webhook.headers.items())
+    head = f"POST /webhooks/stripe HTTP/1.1\r\nHost: b\r\n{fields}Content-Length: {len(webhook.body)}\r\n\r\n".encode()
+
+    top = service.processes()["serve"][0]
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        connection.sendall(head + webhook.body[:10])
+        time.sleep(0.3)  # it has to arrive before the signal
+        top.terminate()
+        time.sleep(0.3)
+        connection.sendall(webhook.body[10:])
+        response = connection.recv(4096)
+
+    assert response.startswith(b"HTTP/1.1 200")
+    assert gone([top], 20)
+
+
+def test_a_second_signal_stops_at_once(service: Service) -> None:
+    processes = everything(service)
+    top = service.processes()["serve"][0]
+    worker = service.processes()["worker"][0]
+    worker.suspend()  # so that it cannot finish
+
+    top.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert top.is_running()
+    started = time.monotonic()
+    top.send_signal(signal.SIGTERM)
+
+    assert gone(processes, 10)
+    assert time.monotonic() - started < 5
+
+
+def test_an_occupied_address_is_reported_in_one_line(sqlite_url: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        service = Service(
+            tmp_path, database_url=sqlite_url, endpoint=NOBODY, BIND=f"127.0.0.1:{other.getsockname()[1]}"
+        )
+        status = service.start().wait(30)
+
+    assert status == 2
+    assert "BIND: cannot listen on 127.0.0.1:" in service.logged()
+    assert "Traceback" not in service.logged()
