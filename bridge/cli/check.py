@@ -29,6 +29,7 @@ from bridge.formatting import duration, quantity, timestamp
 from bridge.ledger.policy import Unattributed
 from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
 from bridge.sender.destinations import Destination
+from bridge.server.installation import import_conflicts
 from bridge.settings import Settings, Source
 from bridge.store import Store, inbox, open_store, outbox, pauses
 from bridge.store.inbox import InboxStatus
@@ -52,7 +53,7 @@ def check(as_json: bool) -> None:
     except SettingsError as error:
         _report([_invalid(message) for message in error.problems], as_json)
         raise click.exceptions.Exit(2) from error
-    findings = [*_settings(settings), *_database(settings), *check_endpoints(settings)]
+    findings = [*_settings(settings), *_installation(), *_database(settings), *check_endpoints(settings)]
     _report(findings, as_json)
     if any(one.grade is Grade.PROBLEM for one in findings):
         raise click.exceptions.Exit(1)
@@ -121,6 +122,14 @@ def _policy(source: Source) -> Iterator[Finding]:
         yield warning(
             about, "UNATTRIBUTED=drop: revenue without attribution is never sent, so Pulsora's totals are too low"
         )
+
+
+# ---- Installation ----------------------------------------------------------------------------------------------
+
+
+def _installation() -> Iterator[Finding]:
+    for conflict in import_conflicts():
+        yield problem("installation", f"{conflict}. Install the bridge into a virtual environment of its own")
 
 
 # ---- Database --------------------------------------------------------------------------------------------------

@@ -124,9 +124,7 @@ class Child:
             self.failures = 1 if now - self.started_at > STABLE_SECONDS else self.failures + 1
             wait = RESTART_SECONDS[min(self.failures, len(RESTART_SECONDS)) - 1]
             with suppress(OSError):  # stderr on a full disk
-                sys.stderr.write(
-                    f"{self.name} ended with {self.process.exitcode}; restarting in {wait:g} s\n"
-                )
+                sys.stderr.write(f"{self.name} ended with {self.process.exitcode}; restarting in {wait:g} s\n")
             self.process, self.restart_at = None, now + wait
         if now >= self.restart_at:
             self.process, self.started_at = start(self), now
