@@ -1,6 +1,6 @@
-"""The Pulsora bridge: payments and recurring revenue from Stripe and Paddle, told to Pulsora once.
+"""The Pulsora bridge: sends payments and recurring revenue from Stripe and Paddle to Pulsora, each change once.
 
-Public names: `create_app`, and `blueprint` for those who mount the bridge in a Flask application of their own.
+Public names: `create_app`, and `blueprint` for mounting the routes in another Flask application.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["__version__", "blueprint", "create_app"]
 
 
 def __getattr__(name: str) -> object:
-    """Loads the public names when they are first asked for: gunicorn's master reads its options without Flask."""
+    """Imports the public names on first use, so that gunicorn's master can read its options without Flask."""
     if name in ("blueprint", "create_app"):
         import bridge.web
 

@@ -16,7 +16,7 @@ from processors.interface import SignatureError, SignatureProblem
 log = structlog.get_logger()
 
 CODES = {
-    400: ("bad_request", "The request cannot be parsed."),
+    400: ("bad_request", "The request is malformed."),
     401: ("unauthorized", "The admin token is required: Authorization: Bearer …"),
     404: ("not_found", "No such resource."),
     405: ("method_not_allowed", "This method is not allowed here."),
