@@ -1,4 +1,4 @@
-"""The processors there are: those built in, and those that other distributions register by entry point."""
+"""The registry: built-in processors, and those that other distributions register by entry point."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BUILT_IN: Mapping[str, str] = {
 
 @cache
 def processors() -> Mapping[str, Processor]:
-    """Every processor by its name. A name that is built in cannot be taken by another distribution."""
+    """Every processor by name. Another distribution cannot replace a built-in one."""
     found = {name: _load(import_module(module).processor, name) for name, module in BUILT_IN.items()}
     for entry in entry_points(group=GROUP):
         if entry.name not in found:

@@ -1,7 +1,7 @@
-"""The neutral vocabulary: what happened, in words that know no processor. The ledger folds these values.
+"""Facts: the meaning of payloads in terms that are the same for every processor. The ledger settles these values.
 
-Money facts (`Payment`, `Refund`), state (`SubscriptionState`), origin (`Attribution`), identity (`Link`), and what
-is known of prices and discounts whoever the customer is (`Price`, `Coupon`, `Discount`, `Product`).
+Money (`Payment`, `Refund`), state (`SubscriptionState`), attribution (`Attribution`), identity (`Link`); and the
+entries of the catalog, which belong to no customer (`Price`, `Coupon`, `Discount`, `Product`).
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ Metadata = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ids:
-    """The ids that one fact names together. Each is unique within its source; None: not said.
+    """The ids that one fact names together. Each is unique within its source; None: not stated.
 
-    `guest` is True only when the object itself says that there is no customer (Stripe: `customer` present and null).
+    `guest` is True only when the object itself states that it has no customer (Stripe: `customer` present and null).
     """
 
     customer_id: str | None = None
     subscription_id: str | None = None
     invoice_id: str | None = None
-    payment_id: str | None = None  # the economic key of a payment: pi_…, ch_… without an intent, txn_…
+    payment_id: str | None = None  # the payment's key: pi_…, ch_… without an intent, txn_…
     charge_id: str | None = None
     checkout_id: str | None = None
     guest: bool = False
 
     def refs(self) -> tuple[str, ...]:
-        """Every id but the customer's, for joining facts to their stream."""
+        """Every id except the customer's, to find the stream of a fact."""
         named = (self.payment_id, self.charge_id, self.invoice_id, self.subscription_id, self.checkout_id)
         return tuple(ref for ref in named if ref is not None)
 
 
-# ---- Prices and discounts: what is known whoever the customer is ----------------------------------------------
+# ---- The catalog: prices and discounts ----------------------------------------------------------------------------
 
 
 class Interval(StrEnum):
@@ -51,7 +51,7 @@ class Interval(StrEnum):
 
 
 class TiersMode(StrEnum):
-    """How tiers price a quantity: each part by its own tier, or all of it by the tier that it reaches."""
+    """How tiers price a quantity: each part by its own tier, or all of it by the highest tier it reaches."""
 
     GRADUATED = "graduated"
     VOLUME = "volume"
@@ -59,7 +59,7 @@ class TiersMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """One tier. `up_to` None: without end. Amounts in minor units, exact."""
+    """One tier. `up_to` None: no limit. Amounts in minor units, exact."""
 
     up_to: int | None
     unit_amount: Decimal = Decimal(0)
@@ -68,10 +68,10 @@ class Tier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """A recurring or one-time price. `unit_amount` in minor units, exact (12 places); None: not said, or tiered.
+    """A recurring or one-time price. `unit_amount` in minor units, exact (12 places); None: not stated, or tiered.
 
-    `interval` None: one-time. `tiered` with empty `tiers`: tiers exist, but the payload leaves them out.
-    `divide_by`: Stripe's `transform_quantity`. `tax_inclusive`: the amount contains a tax that is not known here.
+    `interval` None: one-time. `tiered` with empty `tiers`: tiers exist, but the payload omits them.
+    `divide_by`: Stripe's `transform_quantity`. `tax_inclusive`: the amount contains a tax of unknown size.
     """
 
     id: str
@@ -110,7 +110,7 @@ class Duration(StrEnum):
 class Coupon:
     """A coupon: a `percent` (25 is a quarter off), or an `amount_off` in minor units by upper-case currency code.
 
-    `duration` None: not said. `name`: what `metadata.coupon` shows, else the id.
+    `duration` None: not stated. `name`: shown in `metadata.coupon`; None: the id is shown.
     """
 
     id: str
@@ -122,9 +122,9 @@ class Coupon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discount:
-    """A coupon at work on a subscription or an item. `coupon` None: only its id is in the payload, look it up.
+    """A coupon applied to a subscription or an item. `coupon` None: the payload has only its id, look it up.
 
-    `id` and `coupon_id` may each be None, not both. Ends at `ends_at`, exclusive; None: not said.
+    `id` and `coupon_id` may each be None, not both. `ends_at` is exclusive; None: not stated.
     """
 
     id: str | None = None
@@ -136,7 +136,7 @@ class Discount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One recurring item of a subscription. `counts` False: this item is on trial or inactive, so it earns 0 now."""
+    """One recurring item of a subscription. `counts` False: the item is on trial or inactive, its MRR is 0."""
 
     price: Price
     quantity: Decimal = Decimal(1)
@@ -146,11 +146,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A recurring line of an invoice or a transaction: what was really billed for one price, tax excluded.
+    """A recurring line of an invoice or a transaction: the amount billed for one price, without tax.
 
-    `amount` is for one billing period of the price, in minor units, before discounts; `discount` what came off it.
+    `amount` is for one billing period of the price, in minor units, before discounts; `discount` is subtracted.
     `interval` None: not in the payload; the ledger takes it from the price, else from `days`, the line's period.
-    `proration`: a part of a period, no measure of a level.
+    `proration`: a part of a period, which does not measure MRR.
     """
 
     price_id: str | None
@@ -170,7 +170,7 @@ class Line:
 
 
 class Reason(StrEnum):
-    """Why a payment was asked for, as the processor says."""
+    """The processor's reason for a payment."""
 
     START = "start"  # the first of a subscription
     CYCLE = "cycle"  # a later period
@@ -182,20 +182,20 @@ class Reason(StrEnum):
 class Membership(StrEnum):
     """Whether a payment belongs to an invoice (or transaction that classifies it)."""
 
-    INVOICE = "invoice"  # yes: `ids.invoice_id`
-    NONE = "none"  # no, the payload says so
-    UNKNOWN = "unknown"  # the payload cannot say: wait for the link
+    INVOICE = "invoice"  # yes, to `ids.invoice_id`
+    NONE = "none"  # no, as the payload states
+    UNKNOWN = "unknown"  # not in the payload: wait for a link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """Money that a customer paid: one payment, or (`is_total`) all that has been paid on one invoice so far.
+    """Money that a customer paid: one payment, or (`is_total`) the total paid on one invoice so far.
 
-    `key` is the economic key (payment intent, else charge; transaction), or the invoice's id for a total: however
-    many webhooks tell of one key, it counts once. The amount is gross and never negative; `tax` its part in minor
-    units. An amount of 0 moves no money, and still tells reason, lines and subscription. `lines`: the recurring lines,
-    None: not in this payload.
-    `metadata` is the object's own; `subscription_metadata` the subscription's as the invoice remembers it.
+    `key` identifies the payment (payment intent, else charge; transaction), or the invoice for a total: a key counts
+    once, whatever the number of webhooks. The amount is gross and never negative; `tax` is the part of it that is tax,
+    in minor units. An amount of 0 moves no money, but still carries reason, lines and subscription.
+    `lines`: the recurring lines; None: not in this payload.
+    `metadata` is the object's own; `subscription_metadata` is the subscription's, as stored on the invoice.
     """
 
     key: str
@@ -208,8 +208,8 @@ class Payment:
     reason: Reason = Reason.UNKNOWN
     lines: tuple[Line, ...] | None = None
     discounts: tuple[Discount, ...] = ()
-    plan: str | None = None  # what was bought, where the payload names it and no subscription does
-    price_id: str | None = None  # of the same
+    plan: str | None = None  # the product's name, for payments without a subscription
+    price_id: str | None = None  # of the same product
     product_id: str | None = None
     metadata: Metadata = field(default_factory=dict)
     subscription_metadata: Metadata = field(default_factory=dict)
@@ -217,7 +217,7 @@ class Payment:
 
 
 class RefundStatus(StrEnum):
-    """Where a refund stands. `FAILED` covers cancelled and rejected too."""
+    """The status of a refund. `FAILED` includes cancelled and rejected."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -225,7 +225,7 @@ class RefundStatus(StrEnum):
 
 
 class RefundKind(StrEnum):
-    """What gave the money back, and which way it moved. The `*_REVERSAL` kinds bring money in again."""
+    """The cause of a refund. A `REVERSAL` returns refunded or disputed money to the merchant."""
 
     REFUND = "refund"
     DISPUTE = "dispute"
@@ -234,12 +234,11 @@ class RefundKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
-    """Money given back (REFUND, DISPUTE), or money that came back after all (REVERSAL). `amount` is positive.
+    """Money returned to the customer (REFUND, DISPUTE) or to the merchant again (REVERSAL). `amount` is positive.
 
-    `key`: re_…, adj_…, `dp_…:withdrawn`, `dp_…:reinstated`. `transaction_id` is what Pulsora shows (re_…, dp_…, adj_…).
-    `reverses`: the key of the refund that a REVERSAL compensates. `is_total`: `amount` is all that has been given
-    back on the payment so far (Stripe's `charge.refunded` before refunds had events of their own), and `key` is the
-    charge's.
+    `key`: re_…, adj_…, `dp_…:withdrawn`, `dp_…:reinstated`. `transaction_id` is shown in Pulsora (re_…, dp_…, adj_…).
+    `reverses`: the key of the refund that a REVERSAL compensates. `is_total`: `amount` is the total refunded on the
+    payment so far (Stripe's `charge.refunded` before refunds had their own events), and `key` is the charge's.
     """
 
     key: str
@@ -269,33 +268,33 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """What the event says of the subscription's life: it begins now, it is being changed, or it is being imported."""
+    """The stage of a subscription's lifecycle that an event reports."""
 
     CREATED = "created"
     CHANGED = "changed"
-    IMPORTED = "imported"  # an older subscription made known: a baseline, whatever else is seen
+    IMPORTED = "imported"  # an existing subscription: a baseline, whatever else is seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a subscription is worth at one moment: everything its level of MRR is computed from."""
+    """Everything that a subscription's MRR is computed from, at one time."""
 
     status: Status
     currency: Currency
     items: tuple[Item, ...] = ()
-    items_complete: bool = True  # False: the payload holds only the first of a longer list
+    items_complete: bool = True  # False: the payload has only the first of a longer list
     discounts: tuple[Discount, ...] = ()
-    cancels_at: datetime | None = None  # a scheduled end, for `CHURN_AT=request`
+    cancels_at: datetime | None = None  # the scheduled end, for `CHURN_AT=request`
     stopped_collecting: bool = False  # Stripe's pause_collection with void or mark_uncollectible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionState:
-    """A subscription as it stood at one moment. `ids.subscription_id` is always set.
+    """The state of a subscription at one time. `ids.subscription_id` is always set.
 
-    `before`: its terms before this change, when the event says them (Stripe's `previous_attributes`), else None.
-    `changed_at`: the processor's own clock of the object (Paddle's `updated_at`), the finer order where `at` ties.
-    `ended_reason`: why it ended or paused, in the processor's word.
+    `before`: its terms before this change, when the event states them (Stripe's `previous_attributes`), else None.
+    `changed_at`: the processor's own time of the change (Paddle's `updated_at`), which orders states of equal `at`.
+    `ended_reason`: the processor's word for why it ended or paused.
     """
 
     at: datetime
@@ -307,13 +306,13 @@ class SubscriptionState:
     started_at: datetime | None = None
     trial_ends_at: datetime | None = None
     ended_reason: str | None = None
-    estimated: bool = False  # the terms rest on a guess (Classic without a plan table)
+    estimated: bool = False  # the terms are a guess (Classic without a plan table)
     metadata: Metadata = field(default_factory=dict)
     processor_event_id: str = ""
 
 
 class Place(StrEnum):
-    """Where an attribution was found, best first: the order in which the ledger looks."""
+    """Where an attribution was found, in the ledger's order of preference."""
 
     OBJECT = "object"
     INVOICE = "invoice_subscription_metadata"
@@ -327,10 +326,10 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
-    """Metadata that may name the visit, told by an object that is no money and no subscription.
+    """Metadata that may contain an attribution, from an object that is neither payment nor subscription.
 
-    CHECKOUT: by a checkout session, for the payment, invoice, subscription and customer in `ids`.
-    CUSTOMER_METADATA: by the customer object. REGISTERED: by the merchant through `POST /attributions`.
+    CHECKOUT: from a checkout session, for the payment, invoice, subscription and customer in `ids`.
+    CUSTOMER_METADATA: from the customer object. REGISTERED: by the merchant through `POST /attributions`.
     """
 
     place: Place
@@ -342,7 +341,7 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """These ids belong together; nothing else is said."""
+    """These ids belong together; nothing else is known."""
 
     at: datetime
     ids: Ids

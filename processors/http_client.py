@@ -1,29 +1,56 @@
-"""A processor's JSON API, asked over HTTP with a key: bounded in time and tries. Only its `api` module uses this."""
+"""A client for a processor's JSON API, bounded in time and attempts. Only `api` modules use it."""
 
 from __future__ import annotations
 
+import http.client
+import re
+import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 import requests
+import urllib3
 
 from processors.interface import ApiError
 from processors.payload import NOTHING, Json, Unreadable, parse, table, text
 
 TIMEOUT_SECONDS = (5.0, 20.0)  # to connect, to read
 ATTEMPTS = 4
-LONGEST_WAIT_SECONDS = 20.0
-TRY_AGAIN = frozenset({409, 429, 500, 502, 503, 504})
+MAX_WAIT_SECONDS = 20.0
+RETRIED = frozenset({409, 429, 500, 502, 503, 504})
+
+INVALID_ADDRESS = "the address is invalid"
+
+# From the most to the least specific: the first that occurs anywhere in the chain of causes names the error.
+NETWORK_ERRORS: tuple[tuple[type[BaseException], str], ...] = (
+    (urllib3.exceptions.NameResolutionError, "the host name cannot be resolved"),
+    (ssl.SSLCertVerificationError, "the TLS certificate is not trusted"),
+    (ssl.SSLError, "the TLS handshake failed"),
+    (requests.exceptions.ProxyError, "the proxy failed"),
+    (requests.exceptions.ConnectTimeout, "the connection timed out"),
+    (ConnectionRefusedError, "the connection was refused"),
+    (TimeoutError, "the response timed out"),
+    (urllib3.exceptions.ReadTimeoutError, "the response timed out"),
+    (http.client.RemoteDisconnected, "the connection was closed without a response"),
+    (ConnectionError, "the connection was reset"),
+    (http.client.HTTPException, "the response is not HTTP"),
+    (requests.exceptions.InvalidHeader, "a header contains invalid characters"),
+    (ValueError, INVALID_ADDRESS),
+)
+
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 
 Params = Mapping[str, Any]
 
 
 class Refusal(ApiError):
-    """An API did not give what was asked for. `status` None: there was no answer at all.
+    """An API refused a request. `status` None: there was no response. `retry_after`: seconds.
 
-    A processor names its own: whose API it is, which fields of an error may be shown, what to do about a status.
+    Each processor has a subclass: the API's owner, the error fields that may be shown, advice by status.
     """
 
     whose: ClassVar[str]
@@ -37,12 +64,12 @@ class Refusal(ApiError):
 
     @property
     def permanent(self) -> bool:
-        """Whether asking again will not help: the key may not read this, or the question is wrong."""
-        return self.status is not None and self.status not in TRY_AGAIN
+        """Whether a retry cannot help: the key has no permission, or the request is wrong."""
+        return self.status is not None and self.status not in RETRIED
 
 
 class JsonApi:
-    """One host's API. Where it is busy, this waits a little and asks again, a few times at most."""
+    """The API of one host. Retries a few times, with short waits, where that may help."""
 
     def __init__(
         self,
@@ -63,18 +90,18 @@ class JsonApi:
         return f"JsonApi({self.base_url})"
 
     def get(self, path: str, params: Params = NOTHING) -> Json:
-        """One answer. Raises its `refusal`, after a few tries where trying again may help."""
+        """The JSON object at a path. Raises its `refusal`, after a few attempts where a retry may help."""
         for attempt in range(1, ATTEMPTS):
             try:
-                return self._asked(path, params)
+                return self._request(path, params)
             except Refusal as refused:
                 if refused.permanent:
                     raise
                 self._wait(_pause(refused, attempt))
-        return self._asked(path, params)
+        return self._request(path, params)
 
     def find(self, path: str, params: Params = NOTHING) -> Json | None:
-        """One answer, or None: there is nothing at this path. Raises like `get`."""
+        """The JSON object at a path, or None: 404. Raises like `get`."""
         try:
             return self.get(path, params)
         except Refusal as refused:
@@ -82,46 +109,75 @@ class JsonApi:
                 return None
             raise
 
-    def _asked(self, path: str, params: Params) -> Json:
+    def _request(self, path: str, params: Params) -> Json:
         try:
-            answer = self._session.get(
+            response = self._session.get(
                 self.base_url + path,
                 params=params,
                 headers=self._headers,
                 timeout=self._timeout,
-                allow_redirects=False,  # the key is for this host alone
+                allow_redirects=False,  # never send the key to another host
             )
         except (requests.RequestException, UnicodeError) as error:
-            raise self._refusal(path, f"no answer ({type(error).__name__})") from None  # its text may hold the address
-        if answer.status_code != 200:
-            raise self._refusal(path, self._complaint(answer), answer.status_code, _retry_after(answer))
+            # `from None`: the error's own text may contain the address.
+            raise self._refusal(path, f"no response: {explain_network_error(error)}") from None
+        if response.status_code != 200:
+            wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
+            raise self._refusal(path, self._problem(response), response.status_code, wait)
         try:
-            return parse(answer.content)
+            return parse(response.content)
         except Unreadable as unreadable:
-            raise self._refusal(path, f"an answer that cannot be read: {unreadable}") from None
+            raise self._refusal(path, f"a response that cannot be read: {unreadable}") from None
 
-    def _complaint(self, answer: requests.Response) -> str:
-        """What the API complains of: its type and code, never its sentence, which may show parts of the key."""
+    def _problem(self, response: requests.Response) -> str:
+        """Status, type and code of an error, never its message, which may contain parts of the key."""
         try:
-            error = table(parse(answer.content), "error")
+            error = table(parse(response.content), "error")
         except Unreadable:
             error = NOTHING
         named = [text(error.get(name), 60) for name in self._refusal.shown]
-        told = " ".join(["answered", str(answer.status_code), *(word for word in named if word)])
-        return told + self._refusal.advice.get(answer.status_code, "")
+        problem = " ".join(["responded", str(response.status_code), *(word for word in named if word)])
+        return problem + self._refusal.advice.get(response.status_code, "")
 
 
 def segment(value: str) -> str:
-    """An id as one segment of a path, whatever stands in it."""
+    """An id as one segment of a path, with everything else escaped."""
     return quote(value, safe="")
 
 
 def _pause(refused: Refusal, attempt: int) -> float:
-    """How long to wait: as long as the API asks, within bounds, else half a second, one, two."""
+    """Seconds to wait: what the API asks for, within bounds, else 0.5, 1, 2."""
     asked = refused.retry_after if refused.retry_after is not None else 0.25 * 2**attempt
-    return min(max(asked, 0.0), LONGEST_WAIT_SECONDS)
+    return min(max(asked, 0.0), MAX_WAIT_SECONDS)
 
 
-def _retry_after(answer: requests.Response) -> float | None:
-    stated = answer.headers.get("Retry-After", "")
-    return float(stated) if stated.isdecimal() and stated.isascii() and len(stated) < 10 else None
+def retry_after_seconds(header: str | None, now: datetime) -> float | None:
+    """The wait that a `Retry-After` header asks for: seconds or an HTTP date (RFC 9110, 10.2.3). None: not readable.
+
+    Negative when the date has passed. Not bounded: that is for the caller.
+    """
+    value = (header or "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+
+
+def explain_network_error(error: BaseException) -> str:
+    """One sentence without address or secret for an error of requests, urllib3, `ssl` or a socket."""
+    causes = tuple(causes_of(error))
+    for kind, sentence in NETWORK_ERRORS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return sentence
+    return f"the network failed ({type(causes[-1]).__name__})"
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it wraps: requests and urllib3 keep causes in `args`, `reason` and `__cause__`."""
+    yield error
+    for inner in (*error.args, getattr(error, "reason", None), error.__cause__):
+        if isinstance(inner, BaseException):
+            yield from causes_of(inner)

@@ -1,4 +1,4 @@
-"""The interface of a processor: how its webhooks are verified and what they mean. Everything here is a value or pure."""
+"""The interface of a processor: verifying its webhooks and translating them. Everything here is a value or pure."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def scenario(
     steps: Callable[[SomeTimeline], SomeTimeline],
     note: str = "",
 ) -> Scenario:
-    """The scenario that applies `steps` to what `begin(tag, start)` returns. The docstring of `steps` is its summary."""
+    """The scenario that applies `steps` to `begin(tag, start)`. The docstring of `steps` is its summary."""
 
     def events(tag: str, start: datetime) -> Sequence[bytes]:
         return steps(begin(tag, start)).webhooks

@@ -1,4 +1,4 @@
-"""Amounts as processors state them: whole minor units, exact decimals, and how many digits a currency has."""
+"""Amounts in whole minor units, exact decimals, and the number of digits of each currency."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ THREE_DIGITS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Currency:
-    """A currency as one processor counts it. `digits`: how many decimals its minor unit has (USD 2, JPY 0)."""
+    """A currency as one processor uses it. `digits`: decimals of its minor unit (USD 2, JPY 0)."""
 
     code: str
     digits: int
@@ -42,21 +42,21 @@ class Currency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
-    """An amount in the currency's minor unit, as the processor stated it: 4900 USD is 49.00. May be negative."""
+    """An amount in the currency's minor unit: 4900 USD is 49.00. May be negative."""
 
     minor: int
     currency: Currency
 
 
 def iso_digits(code: str) -> int:
-    """Digits of a currency after ISO 4217; two where it is not known to be otherwise."""
+    """Digits of a currency by ISO 4217; two for an unknown code."""
     if code in ZERO_DIGITS:
         return 0
     return 3 if code in THREE_DIGITS else 2
 
 
 def major(money: Money) -> Decimal:
-    """The amount as people write it: 4900 USD is Decimal("49.00")."""
+    """The amount in major units: 4900 USD is Decimal("49.00")."""
     return Decimal(money.minor).scaleb(-money.currency.digits)
 
 
@@ -67,7 +67,7 @@ def round_minor(exact: Fraction) -> int:
 
 
 def whole_minor(value: Any) -> int | None:
-    """A count of minor units out of a payload's int or string of digits, or None: it is neither."""
+    """Whole minor units from a payload's int or string of digits, or None: it is neither."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -77,9 +77,9 @@ def whole_minor(value: Any) -> int | None:
 
 
 def exact_decimal(value: Any) -> Decimal | None:
-    """An exact number out of a payload's int or decimal string, or None: it is neither, or not finite.
+    """An exact number from a payload's int or decimal string, or None: it is neither, or not finite.
 
-    Floats are read through their shortest text, so 0.1 is one tenth.
+    A float is read as its shortest text, so 0.1 is one tenth.
     """
     if isinstance(value, bool) or not isinstance(value, int | str | float | Decimal):
         return None
@@ -95,7 +95,7 @@ def exact_decimal(value: Any) -> Decimal | None:
 
 
 def minor_of_major(value: Any, currency: Currency) -> int | None:
-    """Minor units of an amount written in major units ("215.16"), rounded half up; None: it is no number."""
+    """Minor units of an amount in major units ("215.16"), rounded half up; None: not a number."""
     number = exact_decimal(value)
     if number is None:
         return None

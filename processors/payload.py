@@ -1,4 +1,4 @@
-"""Reading payloads by presence: every path may be absent, null, or of another type than the documents say."""
+"""Reading untrusted payloads: every path may be absent, null, or of another type than documented."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ Json = Mapping[str, Any]
 
 NOTHING: Json = {}
 LONGEST_ID = 255
-YEARS = range(1970, 2200)  # what lies beyond is a slip, and sums with it would overflow
+YEARS = range(1970, 2200)  # anything else is an error, and date arithmetic with it may overflow
 
 
 class Unreadable(ValueError):
-    """The body is not one JSON object that two readers would understand alike."""
+    """The body is not an unambiguous JSON object, or not an event of its processor."""
 
 
 def parse(body: bytes) -> Json:
-    """The JSON object in `body`. Raises `Unreadable` for anything else: NaN, a key twice, a lone surrogate, depth."""
+    """The JSON object in `body`. Raises `Unreadable` for anything else: NaN, repeated keys, lone surrogates, depth."""
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_twins)
+        value = json.loads(body.decode("utf-8"), parse_constant=_reject_constant, object_pairs_hook=_unique_keys)
         if b"\\u" in body:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")  # an escaped half of a character is no text
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails for an escaped lone surrogate
     except RecursionError:
         raise Unreadable("nested too deeply") from None
     except Unreadable:
@@ -36,16 +36,16 @@ def parse(body: bytes) -> Json:
 
 
 def at(value: Any, path: str) -> Any:
-    """What stands at a dotted path ("parent.subscription_details.metadata"), or None."""
+    """The value at a dotted path ("parent.subscription_details.metadata"), or None."""
     for key in path.split("."):
-        if not isinstance(value, dict):  # as json.loads makes them: asking for a Mapping takes ten times as long
+        if not isinstance(value, dict):  # not Mapping: that check takes ten times as long
             return None
         value = value.get(key)
     return value
 
 
 def first(value: Any, *paths: str) -> Any:
-    """What stands at the first of the paths that is there and not null, or None. New paths go before old ones."""
+    """The first value that is present and not null, or None. List new paths before old ones."""
     for path in paths:
         found = at(value, path)
         if found is not None:
@@ -54,7 +54,7 @@ def first(value: Any, *paths: str) -> Any:
 
 
 def has(value: Any, key: str) -> bool:
-    """Whether the object states this key at all, be it as null."""
+    """Whether the object has this key, even with the value null."""
     return isinstance(value, dict) and key in value
 
 
@@ -65,7 +65,7 @@ def table(value: Any, path: str = "") -> Json:
 
 
 def rows(value: Any, path: str = "") -> Iterator[Json]:
-    """The objects of the list at the path; a Stripe list object (`{"data": […]}`) counts as its list."""
+    """The objects in the list at the path; a Stripe list object (`{"data": […]}`) counts as its list."""
     found = at(value, path) if path else value
     if isinstance(found, dict):
         found = found.get("data")
@@ -77,7 +77,7 @@ def rows(value: Any, path: str = "") -> Iterator[Json]:
 
 
 def text(value: Any, longest: int = 500) -> str | None:
-    """A trimmed string of at most `longest` characters, or None: it is empty, longer, holds a NUL, or is no string."""
+    """A trimmed string of at most `longest` characters; None for anything else, an empty one, or one with a NUL."""
     if not isinstance(value, str) or "\x00" in value:
         return None
     trimmed = value.strip()
@@ -85,7 +85,7 @@ def text(value: Any, longest: int = 500) -> str | None:
 
 
 def ident(value: Any) -> str | None:
-    """An id, whether it stands there bare or as an expanded object with an `id`. Numbers become their digits."""
+    """An id, given bare or as an expanded object with an `id`. Numbers become their digits."""
     if isinstance(value, dict):
         value = value.get("id")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -94,7 +94,7 @@ def ident(value: Any) -> str | None:
 
 
 def instant(value: Any) -> datetime | None:
-    """An aware UTC instant from Unix seconds or ISO 8601 (any precision), or None; also when no billing can mean it."""
+    """An aware UTC instant from Unix seconds or ISO 8601 (any precision); None for anything else or outside `YEARS`."""
     try:
         found = _instant(value)
     except (ValueError, OverflowError, OSError):
@@ -103,9 +103,9 @@ def instant(value: Any) -> datetime | None:
 
 
 def strings(value: Any) -> dict[str, str]:
-    """The entries of a metadata object whose values are strings or whole numbers, trimmed; others are left out.
+    """The entries of a metadata object whose values are strings or whole numbers, trimmed; others are omitted.
 
-    Attribution ids come from a browser: what is empty, or longer than 255 characters, counts as absent.
+    Attribution ids come from a browser: an empty value, or one of more than 255 characters, counts as absent.
     """
     found: dict[str, str] = {}
     for key, entry in table(value).items():
@@ -128,12 +128,12 @@ def _iso(value: str) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _no_constant(name: str) -> None:
-    raise Unreadable(f"{name} is no JSON number")
+def _reject_constant(name: str) -> None:
+    raise Unreadable(f"{name} is not a JSON number")
 
 
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Unreadable("a key stands twice in one object")
+        raise Unreadable("a repeated key in one object")
     return found

@@ -1,4 +1,4 @@
-"""Adjustments: refunds once approved, chargebacks at once, and what brings the money back. Credit is no money."""
+"""Adjustments: refunds count once approved, chargebacks and reversals at once. Credit is not money."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ KINDS: Mapping[str, RefundKind] = {
 STATUSES: Mapping[str, RefundStatus] = {
     "pending_approval": RefundStatus.PENDING,
     "approved": RefundStatus.SUCCEEDED,
-    "reversed": RefundStatus.SUCCEEDED,  # it was approved first; what brings the money back is an adjustment of its own
+    "reversed": RefundStatus.SUCCEEDED,  # approved before; the reversal is an adjustment of its own
     "rejected": RefundStatus.FAILED,
 }
 
 
 def from_adjustment(notification: Notification) -> Translation:
-    """`adjustment.*`: money that went back, or came back after all."""
+    """`adjustment.*`: a refund, a chargeback, or the reversal of one."""
     found = notification.entity
     action = text(found.get("action")) or ""
     kind = KINDS.get(action)
@@ -53,7 +53,7 @@ def from_adjustment(notification: Notification) -> Translation:
 
 
 def _status(found: Json, kind: RefundKind) -> RefundStatus:
-    """Chargebacks and reversals move their money at once, whatever their status is called."""
+    """Chargebacks and reversals move their money at once, in any status."""
     status = STATUSES.get(text(found.get("status")) or "", RefundStatus.PENDING)
     return status if kind is RefundKind.REFUND else RefundStatus.SUCCEEDED
 

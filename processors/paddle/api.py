@@ -1,6 +1,6 @@
-"""Reading Paddle's API: what webhooks leave out, and what happened before the bridge was there.
+"""Reading Paddle's API: data that webhooks leave out, and past events.
 
-Answers are JSON values as Paddle gave them. Only the worker and the command line import this.
+Returns Paddle's own JSON values. Only the worker and the command line import this.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RUNNING = "active,trialing,past_due,paused"
 
 
 class PaddleApiError(Refusal):
-    """Paddle's API did not give what was asked for."""
+    """Paddle's API refused a request."""
 
     whose = "Paddle's"
     shown = ("type", "code")
@@ -32,7 +32,7 @@ class PaddleApiError(Refusal):
 
 
 def host_of(key: str, environment: str | None) -> str:
-    """Where a key is good: newer keys say it themselves, older ones need PADDLE_ENVIRONMENT."""
+    """The host for a key: newer keys name their environment, older ones need PADDLE_ENVIRONMENT."""
     if key.startswith("pdl_sdbx_"):
         return SANDBOX
     if key.startswith("pdl_live_"):
@@ -41,7 +41,7 @@ def host_of(key: str, environment: str | None) -> str:
 
 
 class PaddleApi:
-    """One account's API. Where Paddle is busy it waits a little and asks again, a few times at most."""
+    """The API of one account."""
 
     def __init__(
         self,
@@ -57,10 +57,10 @@ class PaddleApi:
         return f"PaddleApi({self._json.base_url})"
 
     def now(self) -> datetime:
-        """The present, which its answers are of."""
+        """The current time, for the state of entities."""
         return datetime.now(UTC)
 
-    # ---- What webhooks leave out ----
+    # ---- Data that webhooks leave out ----
 
     def price(self, price_id: str) -> Json | None:
         """A price; None: there is no such price."""
@@ -75,14 +75,14 @@ class PaddleApi:
         return self._one(f"/discounts/{segment(discount_id)}")
 
     def subscription(self, subscription_id: str) -> Json | None:
-        """A subscription with what its next periods will cost; None: there is no such subscription."""
+        """A subscription with the cost of its next periods; None: there is no such subscription."""
         asked = {"include": "recurring_transaction_details"}
         return self._one(f"/subscriptions/{segment(subscription_id)}", asked)
 
-    # ---- What happened before ----
+    # ---- Past events and current subscriptions ----
 
     def events(self, since: datetime, types: Sequence[str]) -> Iterator[Json]:
-        """The events of these types since then (Paddle keeps 90 days), the newest first."""
+        """The events of these types since then (Paddle keeps 90 days), newest first."""
         asked = {"event_type": ",".join(types), "order_by": "id[DESC]"}
         for found in self._pages("/events", asked, "event_id"):
             occurred_at = instant(found.get("occurred_at"))
@@ -94,14 +94,14 @@ class PaddleApi:
         """Every subscription that has not ended."""
         yield from self._pages("/subscriptions", {"status": RUNNING, "order_by": "id[ASC]"}, "id")
 
-    # ---- Asking ----
+    # ---- Requests ----
 
     def _one(self, path: str, params: Params = NOTHING) -> Json | None:
         found = self._json.find(path, params)
         return None if found is None else table(found, "data")
 
     def _pages(self, path: str, params: Params, key: str) -> Iterator[Json]:
-        """All rows, page by page: each page begins after the last row of the one before, by its id."""
+        """All rows, page by page: each page begins after the id of the last row of the previous one."""
         asked = {**params, "per_page": PAGE}
         while True:
             page = self._json.get(path, asked)

@@ -33,7 +33,7 @@ class Notification:
 def envelope(body: bytes, options: Mapping[str, str]) -> Event:
     """The envelope for the inbox. Raises `Unreadable`: this is not an event of Paddle.
 
-    Paddle marks neither sandbox nor live in a payload, so the setting decides; its simulator's ids tell themselves.
+    No payload states sandbox or live, so the setting decides. Events of its simulator have recognisable ids.
     """
     found = parse(body)
     event_id, kind = text(found.get("event_id"), 255), text(found.get("event_type"), 255)

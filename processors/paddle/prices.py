@@ -1,4 +1,4 @@
-"""Prices, products and discounts, as entities of their own and as snapshots inside others."""
+"""Prices, products and discounts, as entities and inside other entities."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from processors.money import Currency, exact_decimal, whole_minor
 from processors.paddle.envelope import Notification, currency, ignored
 from processors.payload import Json, at, first, ident, instant, rows, table, text
 
-REMEMBERED = "remembered for later: it tells of no customer"
-# The amount holds the tax, or may: what the account's setting is, no payload tells. Lines of transactions are net.
+REMEMBERED = "remembered for later: it belongs to no customer"
+# The amount may contain tax: the account's setting is in no payload. Lines of transactions are without tax.
 TAX_MAYBE_INSIDE = frozenset({"internal", "location", "account_setting"})
 
 
 def price(found: Json, product: Json, other: Currency | None = None) -> Price | None:
-    """A price as it stands in an item. `other`: the currency to assume where the price states none."""
+    """The price in an item. `other`: the currency to assume where the price states none."""
     price_id = ident(found.get("id"))
     stated = currency(at(found, "unit_price.currency_code")) or other
     if price_id is None or stated is None:
@@ -35,7 +35,7 @@ def price(found: Json, product: Json, other: Currency | None = None) -> Price | 
 
 
 def _differs_by_country(found: Json, stated: Currency) -> bool:
-    """Whether some countries pay another amount in the same currency: which one applies, no payload tells."""
+    """Whether some countries pay another amount in the same currency. No payload states which one applies."""
     usual = exact_decimal(at(found, "unit_price.amount"))
     others = (table(row, "unit_price") for row in rows(found, "unit_price_overrides"))
     return any(
@@ -44,7 +44,7 @@ def _differs_by_country(found: Json, stated: Currency) -> bool:
 
 
 def cycle(found: Json) -> tuple[Interval | None, int]:
-    """The billing cycle of a price: unit and count; None: it is charged once."""
+    """The billing cycle of a price: unit and count; None: one-time."""
     unit = text(at(found, "billing_cycle.interval"))
     count = whole_minor(at(found, "billing_cycle.frequency")) or 1
     return (Interval(unit), max(count, 1)) if unit in list(Interval) else (None, 1)
@@ -69,9 +69,9 @@ def from_discount(notification: Notification) -> Translation:
 
 
 def coupon(found: Json) -> Coupon | None:
-    """A discount's terms. One that recurs a given number of times repeats; one that does not recur is for once.
+    """The terms of a discount.
 
-    One for some products only, or per seat, tells neither percent nor amount: what it takes off, the lines billed say.
+    One that is restricted to some products has neither percent nor amount here: the lines of transactions state it.
     """
     coupon_id, amount = ident(found.get("id")), exact_decimal(found.get("amount"))
     if coupon_id is None or amount is None:
@@ -87,7 +87,7 @@ def coupon(found: Json) -> Coupon | None:
 
 
 def discounts(subscription: Json) -> tuple[Discount, ...]:
-    """The discount at work on a subscription: only its id, its dates and (since 2026) its type are told."""
+    """The discount on a subscription: payloads have only its id, its dates and (since 2026) its type."""
     found = table(subscription, "discount")
     coupon_id = ident(first(found, "id", "discount_id"))
     if coupon_id is None:

@@ -35,7 +35,7 @@ def verify(
     tolerance: timedelta,
     options: Mapping[str, str] = NOTHING,
 ) -> Event:
-    """The envelope of a signed webhook. Raises only `SignatureError`: MISSING, MALFORMED, MISMATCH, STALE, UNREADABLE."""
+    """The envelope of a signed webhook. Raises `SignatureError` and nothing else, with any of its problems."""
     stamp, digests = STATED.read(headers)
     keys = usable(secrets)
     if not any(_fits(stamp, body, key, digests) for key in keys):

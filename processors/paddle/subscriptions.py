@@ -1,4 +1,4 @@
-"""Subscriptions as they stand. Payloads carry no earlier values: what moved is the ledger's to say."""
+"""Subscriptions in their current state. Payloads have no earlier values: the ledger finds the changes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ REASONS: Mapping[Status, str] = {Status.ENDED: "canceled", Status.PAUSED: "pause
 
 
 def from_subscription(notification: Notification) -> Translation:
-    """`subscription.*`: the whole entity. Its status comes first: items of a cancelled one still say active."""
+    """`subscription.*`: the whole entity. Its status has precedence: items of a cancelled one are still active."""
     found = notification.entity
     subscription_id, paid_in = ident(found.get("id")), currency(found.get("currency_code"))
     status = STATUSES.get(text(found.get("status")) or "")
     if subscription_id is None or paid_in is None:
         return ignored("the subscription has no id or no currency")
     if status is None:
-        return ignored("the subscription has a status that is not known yet")
+        return ignored("the subscription has an unknown status")
     fact = SubscriptionState(
         at=notification.at,
         ids=ids_of(found, ident(found.get("transaction_id")), subscription_id),
@@ -60,11 +60,11 @@ def from_subscription(notification: Notification) -> Translation:
 
 def _items(found: Json, paid_in: Currency) -> Iterator[Item]:
     for row in rows(found, "items"):
-        told = price(table(row, "price"), table(row, "product"), paid_in)
-        if told is None or told.interval is None or row.get("recurring") is False:
+        found_price = price(table(row, "price"), table(row, "product"), paid_in)
+        if found_price is None or found_price.interval is None or row.get("recurring") is False:
             continue
         yield Item(
-            price=told,
+            price=found_price,
             quantity=exact_decimal(row.get("quantity")) or Decimal(1),
             counts=text(row.get("status")) in (None, "active"),
         )

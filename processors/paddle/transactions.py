@@ -1,4 +1,4 @@
-"""Transactions: money counts when one is completed, at its grand total (developer.paddle.com)."""
+"""Transactions: money counts once one is completed, at its grand total (developer.paddle.com)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REASONS: Mapping[str, Reason] = {
 
 
 def from_transaction(notification: Notification) -> Translation:
-    """`transaction.completed`: the one event that proves the money, with subscription and period filled in."""
+    """`transaction.completed`: the only event that proves the payment, with subscription and period."""
     found = notification.entity
     key, money = ident(found.get("id")), _paid(found)
     if key is None or money is None:
@@ -51,14 +51,14 @@ def from_transaction(notification: Notification) -> Translation:
 
 
 def _paid(found: Json) -> Money | None:
-    """What the buyer paid, credit taken off and tax included. A negative total moves no money."""
+    """The paid amount, without credit and with tax. A negative total moves no money."""
     code = currency(first(found, "currency_code", "details.totals.currency_code"))
     total = whole_minor(first(found, "details.totals.grand_total", "details.totals.total"))
     return None if code is None or total is None else Money(minor=max(total, 0), currency=code)
 
 
 def _tax(found: Json) -> int | None:
-    """The tax in the grand total. Before 2026 Paddle told the whole tax, also where credit had covered a part of it."""
+    """The tax in the grand total. Before 2026 payloads have only the whole tax, even where credit covered a part."""
     totals = table(found, "details.totals")
     tax, stated = whole_minor(totals.get("tax")), whole_minor(totals.get("grand_total_tax"))
     if tax is None or stated not in (None, tax):
@@ -74,14 +74,15 @@ def _reason(found: Json, subscription_id: str | None, lines: tuple[Line, ...]) -
         return Reason.ONE_OFF
     reason = REASONS.get(text(found.get("origin")) or "", Reason.UNKNOWN)
     if reason is Reason.START and all(line.proration for line in lines):
-        return Reason.ONE_OFF  # nothing recurs (yet): a purchase, or what a paid trial costs
+        return Reason.ONE_OFF  # nothing recurs (yet): a purchase, or a paid trial
     return reason
 
 
 def _lines(found: Json) -> tuple[Line, ...]:
-    """What was billed for each recurring price, tax excluded; what is prorated is no measure of a level.
+    """The lines of recurring prices, without tax.
 
-    Nor is what a checkout bills for a price that begins with a trial: that is the price of the trial, often nothing.
+    A checkout's line for a price with a trial is the price of the trial, often 0: marked as a proration, since it does
+    not measure MRR.
     """
     trials = {ident(table(row, "price")) for row in rows(found, "items") if at(row, "price.trial_period") is not None}
     begins = REASONS.get(text(found.get("origin")) or "") is Reason.START
@@ -110,7 +111,7 @@ def _line_items(found: Json) -> Iterator[Line]:
             quantity=exact_decimal(row.get("quantity")) or Decimal(1),
             interval=interval,
             interval_count=count,
-            proration=rate not in (None, 1) or amount < 0,  # what is taken back of a price was billed before
+            proration=rate not in (None, 1) or amount < 0,  # a negative line credits a price billed before
         )
 
 
@@ -129,12 +130,12 @@ def _plan(found: Json) -> str | None:
 
 
 def _catalog(found: Json, paid_in: Currency) -> Iterator[CatalogEntry]:
-    """The names of products, and prices as sold: later events may call them by id."""
+    """The names of products, and the prices: later events may have only their ids."""
     for row in rows(found, "details.line_items"):
         product_id, name = ident(at(row, "product.id")), text(at(row, "product.name"))
         if product_id is not None and name is not None:
             yield Product(id=product_id, name=name)
     for row in rows(found, "items"):
-        told: Price | None = price(table(row, "price"), {}, paid_in)
-        if told is not None:
-            yield told
+        found_price: Price | None = price(table(row, "price"), {}, paid_in)
+        if found_price is not None:
+            yield found_price

@@ -1,4 +1,4 @@
-"""What each of Paddle's events says: the table of contents of this processor."""
+"""The Paddle events that the bridge understands, and the reader of each (developer.paddle.com/webhooks)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "customer.imported": from_customer,
 }
 
-# What is known and tells nothing, with the reason that the operator reads.
+# Events without facts, with the reason that the operator reads.
 SILENT: Mapping[str, str] = {
     "transaction.paid": "paid, not yet processed by Paddle: transaction.completed counts",
     "transaction.billed": "an invoice was issued: no money yet",
@@ -47,8 +47,8 @@ SILENT: Mapping[str, str] = {
     "transaction.past_due": "the payment is late: no money yet",
     "transaction.payment_failed": "the payment failed: no money",
     "transaction.ready": "a draft: no money yet",
-    "transaction.revised": "customer details were revised; money that goes back is an adjustment of its own",
-    "transaction.updated": "no money by itself: transaction.completed counts",
+    "transaction.revised": "customer details were revised; a refund is an adjustment",
+    "transaction.updated": "moves no money: transaction.completed counts",
 }
 
 EVENTS: tuple[str, ...] = tuple(TRANSLATORS)
@@ -64,5 +64,7 @@ def translate(body: bytes, options: Mapping[str, str]) -> Translation:
         return Translation(reason=notification)
     translator = TRANSLATORS.get(notification.type)
     if translator is None:
-        return Translation(reason=SILENT.get(notification.type, f"{notification.type} tells nothing of revenue"))
+        return Translation(
+            reason=SILENT.get(notification.type, f"{notification.type} is not an event that the bridge uses")
+        )
     return translator(notification)

@@ -76,8 +76,8 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sold:
-    """What a subscription costs by an alert: plan, unit price in major units, quantity, and how long a period is."""
+class SoldPlan:
+    """The plan of a subscription in an alert: unit price in major units, quantity and billing period."""
 
     plan_id: str
     unit_price: Decimal
@@ -86,7 +86,7 @@ class Sold:
 
 
 def ids_of(alert: Alert, subscription_id: str | None) -> Ids:
-    """The ids of an alert. Classic's are bare numbers, each kind counted by itself, so a word stands before them."""
+    """The ids of an alert. Classic numbers orders and payments separately, so a prefix keeps them apart."""
     customer_id = ident(alert.fields.get("user_id"))
     order_id, payment_id = ident(alert.fields.get("order_id")), ident(alert.fields.get("subscription_payment_id"))
     paid = None if payment_id is None else f"payment:{payment_id}"
@@ -101,8 +101,8 @@ def ids_of(alert: Alert, subscription_id: str | None) -> Ids:
     )
 
 
-def sold_in(alert: Alert, prefix: str, guess: Period) -> Sold | None:
-    """What is sold, by fields of this prefix, for the period guessed unless the table tells it. None: no amount."""
+def sold_plan_in(alert: Alert, prefix: str, guess: Period) -> SoldPlan | None:
+    """The plan in the fields with this prefix; `guess` is used if the table has no period. None: no amount."""
     found = alert.fields
     plan_id = ident(found.get("old_subscription_plan_id" if prefix == "old_" else "subscription_plan_id"))
     unit_price = exact_decimal(found.get(f"{prefix}unit_price"))
@@ -114,7 +114,7 @@ def sold_in(alert: Alert, prefix: str, guess: Period) -> Sold | None:
         unit_price = None if total is None else total / quantity
     if unit_price is None or unit_price < 0:
         return None
-    return Sold(
+    return SoldPlan(
         plan_id=plan_id,
         unit_price=unit_price,
         quantity=quantity,
@@ -123,7 +123,7 @@ def sold_in(alert: Alert, prefix: str, guess: Period) -> Sold | None:
 
 
 def days_left(alert: Alert, field: str = "next_bill_date") -> int | None:
-    """Days from the alert to the next bill, or to another date that it names."""
+    """Days from the alert to the next bill, or to the date in another field."""
     named = instant(alert.fields.get(field))
     return None if named is None else (named.date() - alert.at.date()).days
 
@@ -140,7 +140,7 @@ def currency_of(fields: Fields) -> Currency | None:
 
 
 def metadata_of(alert: Alert) -> dict[str, str]:
-    """The merchant's own data, which stands as JSON in `passthrough`, and since 2022 in `custom_data`."""
+    """The merchant's own data: JSON in `passthrough`, and since 2022 in `custom_data`."""
     return {**strings(_json(alert.fields.get("passthrough"))), **strings(_json(alert.fields.get("custom_data")))}
 
 
@@ -151,14 +151,14 @@ def _json(written: str | None) -> Json:
         return NOTHING
 
 
-def standing_in(alert: Alert) -> tuple[Status | None, Currency | None, str | None]:
-    """Status, currency and id of the subscription that an alert is about."""
+def subscription_in(alert: Alert) -> tuple[Status | None, Currency | None, str | None]:
+    """Status, currency and id of the subscription of an alert."""
     found = alert.fields
     return STATUSES.get(found.get("status", "")), currency_of(found), ident(found.get("subscription_id"))
 
 
-def terms_of(status: Status, currency: Currency, sold: Sold, cancels_at: datetime | None = None) -> Terms:
-    """What the subscription is worth. Its plan stands for its product too: alerts know no other."""
+def terms_of(status: Status, currency: Currency, sold: SoldPlan, cancels_at: datetime | None = None) -> Terms:
+    """The terms of the subscription. Its plan is also used as its product: alerts have no other."""
     price = Price(
         id=sold.plan_id,
         currency=currency,
@@ -166,7 +166,7 @@ def terms_of(status: Status, currency: Currency, sold: Sold, cancels_at: datetim
         product_id=sold.plan_id,
         interval=sold.period.interval,
         interval_count=sold.period.count,
-        tax_inclusive=True,  # it may be: what the account's setting is, no alert tells. Payments are measured net
+        tax_inclusive=True,  # possibly: the account's setting is in no alert. Lines of payments are without tax
     )
     return Terms(
         status=status, currency=currency, items=(Item(price=price, quantity=sold.quantity),), cancels_at=cancels_at

@@ -1,4 +1,4 @@
-"""Alerts of money: payments, refunds and disputes."""
+"""Alerts of payments, refunds and disputes."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ from processors.paddle_classic.alerts import (
     ids_of,
     metadata_of,
     money_in,
-    sold_in,
-    standing_in,
+    sold_plan_in,
+    subscription_in,
     terms_of,
 )
 from processors.paddle_classic.plans import period_of_days
 from processors.payload import ident, text
 
-NO_MONEY = "the alert names no order, no amount or no currency"
+NO_MONEY = "the alert has no order, amount or currency"
 
 
 def subscription_paid(alert: Alert) -> Translation:
-    """`subscription_payment_succeeded`: the first payment of a subscription, or a later one; and how it stands."""
+    """`subscription_payment_succeeded`: the first or a later payment of a subscription, and its current state."""
     subscription_id = ident(alert.fields.get("subscription_id"))
     is_first = alert.fields.get("initial_payment", "").strip().lower() in ("1", "true")
     reason = Reason.START if is_first else Reason.CYCLE
-    told = _paid(alert, subscription_id, reason if subscription_id else Reason.ONE_OFF)
-    standing = _standing(alert, Stage.CREATED if is_first else Stage.CHANGED)
-    if standing is None or not told.facts:
-        return told
-    return Translation(facts=(standing, *told.facts), catalog=_named(alert))
+    translation = _paid(alert, subscription_id, reason if subscription_id else Reason.ONE_OFF)
+    state = _state(alert, Stage.CREATED if is_first else Stage.CHANGED)
+    if state is None or not translation.facts:
+        return translation
+    return Translation(facts=(state, *translation.facts), catalog=_product(alert))
 
 
 def paid(alert: Alert) -> Translation:
-    """`payment_succeeded`: a one-time purchase. It names no customer but by address, so it is a guest's."""
+    """`payment_succeeded`: a one-time purchase. It identifies the customer only by e-mail address: a guest's."""
     return _paid(alert, None, Reason.ONE_OFF)
 
 
 def refunded(alert: Alert) -> Translation:
-    """`subscription_payment_refunded`, `payment_refunded`: each alert is a refund of its own; none has another id."""
+    """`subscription_payment_refunded`, `payment_refunded`: each alert is one refund, identified by the alert's id."""
     kind = text(alert.fields.get("refund_type"), 20)
     reason = text(alert.fields.get("refund_reason"), 100)
-    told = "tax_only" if kind == "vat" else reason
-    return _back(alert, f"refund:{alert.id}", "gross_refund", RefundKind.REFUND, told)
+    stated = "tax_only" if kind == "vat" else reason
+    return _refund(alert, f"refund:{alert.id}", "gross_refund", RefundKind.REFUND, stated)
 
 
 def disputed(alert: Alert) -> Translation:
-    """`payment_dispute_created`: the bank takes the money back. What comes of it, no alert tells."""
-    return _back(alert, f"dispute:{alert.fields.get('order_id', '')}", "amount", RefundKind.DISPUTE, "dispute")
+    """`payment_dispute_created`: a chargeback. No alert states its outcome."""
+    return _refund(alert, f"dispute:{alert.fields.get('order_id', '')}", "amount", RefundKind.DISPUTE, "dispute")
 
 
 def _paid(alert: Alert, subscription_id: str | None, reason: Reason) -> Translation:
@@ -88,10 +88,10 @@ def _paid(alert: Alert, subscription_id: str | None, reason: Reason) -> Translat
     return Translation(facts=(fact,))
 
 
-def _standing(alert: Alert, stage: Stage) -> SubscriptionState | None:
-    """How the subscription stands once it is paid: the one alert that tells when a trial has turned into more."""
-    status, currency, subscription_id = standing_in(alert)
-    sold = sold_in(alert, "", period_of_days(days_left(alert)))
+def _state(alert: Alert, stage: Stage) -> SubscriptionState | None:
+    """The state after a payment: no other alert reports the end of a trial."""
+    status, currency, subscription_id = subscription_in(alert)
+    sold = sold_plan_in(alert, "", period_of_days(days_left(alert)))
     if subscription_id is None or currency is None or status is None or sold is None:
         return None
     return SubscriptionState(
@@ -105,14 +105,14 @@ def _standing(alert: Alert, stage: Stage) -> SubscriptionState | None:
     )
 
 
-def _named(alert: Alert) -> tuple[Product, ...]:
+def _product(alert: Alert) -> tuple[Product, ...]:
     plan_id, name = ident(alert.fields.get("subscription_plan_id")), text(alert.fields.get("plan_name"))
     return () if plan_id is None or name is None else (Product(id=plan_id, name=name),)
 
 
 def _lines(alert: Alert, money: Money) -> tuple[Line, ...]:
-    """What was billed for a whole period at the plan's price, tax excluded. A coupon or a fee: it measures nothing."""
-    sold = sold_in(alert, "", period_of_days(days_left(alert)))
+    """The line of a whole period, without tax; none where a coupon or a fee makes it no measure of MRR."""
+    sold = sold_plan_in(alert, "", period_of_days(days_left(alert)))
     if sold is None:
         return ()
     tax = minor_of_major(alert.fields.get("payment_tax"), money.currency) or 0
@@ -130,7 +130,7 @@ def _lines(alert: Alert, money: Money) -> tuple[Line, ...]:
     return (line,)
 
 
-def _back(alert: Alert, key: str, amount: str, kind: RefundKind, reason: str | None) -> Translation:
+def _refund(alert: Alert, key: str, amount: str, kind: RefundKind, reason: str | None) -> Translation:
     ids = ids_of(alert, ident(alert.fields.get("subscription_id")))
     money = money_in(alert, amount)
     if ids.payment_id is None or money is None:

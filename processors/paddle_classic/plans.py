@@ -1,4 +1,4 @@
-"""How long a plan's period is: alerts do not say. From PADDLE_CLASSIC_PLANS, else estimated from bill dates."""
+"""Billing periods of plans, which alerts do not state: from PADDLE_CLASSIC_PLANS, else estimated from bill dates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PERIOD = re.compile(r"([1-9][0-9]{0,2})?\s*(day|week|month|year)s?")
 
 LONGEST_MONTH = 31  # days
 
-# Days from one bill to the next: the most that still make the period.
+# The period for a number of days between two bills: upper limit, unit, count.
 BY_DAYS: tuple[tuple[int, Interval, int], ...] = (
     (1, Interval.DAY, 1),
     (8, Interval.WEEK, 1),
@@ -29,7 +29,7 @@ BY_DAYS: tuple[tuple[int, Interval, int], ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """A billing period. `estimated`: no table tells it."""
+    """A billing period. `estimated`: not from the table."""
 
     interval: Interval
     count: int = 1
@@ -37,7 +37,7 @@ class Period:
 
 
 def plans_of(options: Mapping[str, str]) -> Mapping[str, Period]:
-    """The periods of plans by their ids, as configured."""
+    """The configured periods by plan id."""
     found = _read(options.get(PLANS.name, ""))
     return {} if isinstance(found, str) else found
 
@@ -49,7 +49,7 @@ def plans_problem(value: str) -> str | None:
 
 
 def period_of_days(days: int | None) -> Period:
-    """The period that so many days are about; a month when nothing is known."""
+    """The period that a number of days between two bills is closest to; a month if unknown."""
     if days is None or days < 1:
         return Period(interval=Interval.MONTH, estimated=True)
     for most, interval, count in BY_DAYS:
@@ -59,14 +59,14 @@ def period_of_days(days: int | None) -> Period:
 
 
 def period_reaching(days: int | None) -> Period:
-    """The period of which so many days are left: a month, or a year where they are more than a month's."""
+    """The shortest plausible period with this many days left: a month, else one or more years."""
     if days is None or days <= LONGEST_MONTH:
         return Period(interval=Interval.MONTH, estimated=True)
     return Period(interval=Interval.YEAR, count=-(-days // 366), estimated=True)
 
 
 def _read(value: str) -> Mapping[str, Period] | str:
-    """The table, or what is wrong with it."""
+    """The table, or the problem with it."""
     entries = _entries(value)
     if entries is None:
         return "must be plan=interval pairs or a JSON object"

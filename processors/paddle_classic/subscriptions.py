@@ -1,4 +1,4 @@
-"""Alerts of subscriptions: how they begin, change and end."""
+"""Alerts of subscriptions: start, change and end."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from processors.paddle_classic.alerts import (
     days_left,
     ids_of,
     metadata_of,
-    sold_in,
-    standing_in,
+    sold_plan_in,
+    subscription_in,
     terms_of,
 )
 from processors.paddle_classic.plans import Period, period_of_days, period_reaching
 from processors.payload import instant
 
-NO_SUBSCRIPTION = "the alert names no subscription, plan, status, price or currency"
+NO_SUBSCRIPTION = "the alert has no subscription, plan, status, price or currency"
 
 
 def created(alert: Alert) -> Translation:
-    """`subscription_created`: it begins. The money comes with an alert of its own."""
-    status, currency, subscription_id = standing_in(alert)
+    """`subscription_created`: the start. The payment has its own alert."""
+    status, currency, subscription_id = subscription_in(alert)
     trial = status is Status.TRIALING
-    sold = sold_in(alert, "", period_of_days(None if trial else days_left(alert)))
+    sold = sold_plan_in(alert, "", period_of_days(None if trial else days_left(alert)))
     if subscription_id is None or currency is None or status is None or sold is None:
         return Translation(reason=NO_SUBSCRIPTION)
     fact = SubscriptionState(
@@ -42,17 +42,17 @@ def created(alert: Alert) -> Translation:
 
 
 def updated(alert: Alert) -> Translation:
-    """`subscription_updated`: how it stands now, and how it stood before."""
-    status, currency, subscription_id = standing_in(alert)
-    now, before = sold_in(alert, "new_", _period(alert)), sold_in(alert, "old_", _period_before(alert))
+    """`subscription_updated`: the terms now and before."""
+    status, currency, subscription_id = subscription_in(alert)
+    now, before = sold_plan_in(alert, "new_", _period(alert)), sold_plan_in(alert, "old_", _period_before(alert))
     if subscription_id is None or currency is None or status is None or now is None:
         return Translation(reason=NO_SUBSCRIPTION)
-    stood = STATUSES.get(alert.fields.get("old_status", "")) or status
+    old_status = STATUSES.get(alert.fields.get("old_status", "")) or status
     fact = SubscriptionState(
         at=alert.at,
         ids=ids_of(alert, subscription_id),
         now=terms_of(status, currency, now),
-        before=None if before is None else terms_of(stood, currency, before),
+        before=None if before is None else terms_of(old_status, currency, before),
         ended_reason="paused" if status is Status.PAUSED else None,
         estimated=now.period.estimated,
         metadata=metadata_of(alert),
@@ -62,13 +62,13 @@ def updated(alert: Alert) -> Translation:
 
 
 def cancelled(alert: Alert) -> Translation:
-    """`subscription_cancelled` comes at the request: the end is a second state, dated when it takes effect.
+    """`subscription_cancelled` arrives at the request: the end is a second state, dated when it takes effect.
 
-    That the end is scheduled is only told of plans whose period is known: a guess would move MRR until then. It ends
-    whatever it was sold for, so an alert whose price cannot be read is an end too.
+    The scheduled end is reported only for plans of known period: an estimated one would move MRR until then. An alert
+    whose price cannot be read is still an end.
     """
-    _, currency, subscription_id = standing_in(alert)
-    sold = sold_in(alert, "", period_reaching(days_left(alert, "cancellation_effective_date")))
+    _, currency, subscription_id = subscription_in(alert)
+    sold = sold_plan_in(alert, "", period_reaching(days_left(alert, "cancellation_effective_date")))
     if subscription_id is None or currency is None:
         return Translation(reason=NO_SUBSCRIPTION)
     ends_at = max(instant(alert.fields.get("cancellation_effective_date")) or alert.at, alert.at)
@@ -94,7 +94,7 @@ def cancelled(alert: Alert) -> Translation:
 
 
 def _period(alert: Alert) -> Period:
-    """How long a period is after a change: the next bill tells it where a new period began, else only a part of it."""
+    """The period after a change, by the next bill date if a new period began, else by the days left of the old one."""
     days, before = days_left(alert), days_left(alert, "old_next_bill_date")
     is_new = days is not None and before is not None and days != before
     return period_of_days(days) if is_new else period_reaching(days)

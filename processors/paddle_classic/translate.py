@@ -1,4 +1,4 @@
-"""What each of Paddle Classic's alerts says: the table of contents of this processor."""
+"""The Paddle Classic alerts that the bridge understands, and the reader of each."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ TRANSLATORS: Mapping[str, Translator] = {
     "payment_dispute_created": payments.disputed,
 }
 
-# What is known and tells nothing, with the reason that the operator reads.
+# Alerts without facts, with the reason that the operator reads.
 SILENT: Mapping[str, str] = {
-    "subscription_payment_failed": "the payment failed: no money, and the subscription goes on until it is given up",
-    "payment_dispute_closed": "the dispute is closed: the alert does not tell for whom",
-    "high_risk_transaction_created": "a transaction that is looked into: no money yet",
-    "high_risk_transaction_updated": "a transaction that was looked into: its payment has an alert of its own",
+    "subscription_payment_failed": "the payment failed: no money, and Paddle retries or cancels the subscription",
+    "payment_dispute_closed": "the dispute is closed: the alert does not state who won",
+    "high_risk_transaction_created": "a transaction under review: no money yet",
+    "high_risk_transaction_updated": "a reviewed transaction: its payment has its own alert",
 }
 
 EVENTS: tuple[str, ...] = tuple(TRANSLATORS)
@@ -46,5 +46,5 @@ def translate(body: bytes, options: Mapping[str, str]) -> Translation:
         return Translation(reason="no alert: alert_id, alert_name or event_time is missing")
     translator = TRANSLATORS.get(name)
     if translator is None:
-        return Translation(reason=SILENT.get(name, f"{name} tells nothing of revenue"))
+        return Translation(reason=SILENT.get(name, f"{name} is not an alert that the bridge uses"))
     return translator(Alert(id=alert_id, at=at, fields=fields, plans=plans_of(options)))

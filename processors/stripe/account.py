@@ -1,4 +1,4 @@
-"""A merchant's account at Stripe, as the worker asks it: the API's answers as knowledge, facts and event bodies."""
+"""A merchant's Stripe account: API resources as catalog entries, facts and event bodies."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from processors.stripe.api import StripeApi
 from processors.stripe.envelope import Snapshot, ignored, linked, with_facts
 from processors.stripe.translate import EVENTS
 
-SLICE = timedelta(hours=6)  # so much of the past is held in memory at once, to be turned round
+SLICE = timedelta(hours=6)  # the API lists the newest event first, so a slice is held in memory to reverse it
 
 
 def connect(key: str, options: Mapping[str, str]) -> Account:
-    """The account that a key reads."""
+    """The account that a key can read."""
     return Account(api=StripeApi(key))
 
 
@@ -27,30 +27,30 @@ def connect(key: str, options: Mapping[str, str]) -> Account:
 class Account:
     """Implements `processors.interface.Api`.
 
-    `carriers`: by the id of a discount, the subscription it was seen on, since Stripe gives a discount no address.
+    `carriers`: the subscription of each discount seen, by the discount's id, since the API has no path for a discount.
     """
 
     api: StripeApi
     carriers: dict[str, str] = field(default_factory=dict)
 
     def for_account(self, account: str | None) -> Account:
-        """A connected account, as the platform's key reads it (docs.stripe.com/connect/authentication)."""
+        """A connected account, read with the platform's key (docs.stripe.com/connect/authentication)."""
         return self if account is None else Account(api=self.api.on_behalf_of(account))
 
-    def lookup(self, wanted: Iterable[tuple[str, str]]) -> list[CatalogEntry]:
-        """What Stripe says of these prices, coupons, discounts and products."""
-        return [known for kind, sought in sorted(wanted) for known in self._known(kind, sought)]
+    def lookup(self, keys: Iterable[tuple[str, str]]) -> list[CatalogEntry]:
+        """The catalog entries of these prices, coupons, discounts and products."""
+        return [entry for kind, object_id in sorted(keys) for entry in self._entries(kind, object_id)]
 
     def related_facts(self, facts: Sequence[Fact], seen: Collection[str]) -> list[Fact]:
-        """The invoices of payments that cannot name them, and the subscriptions that only payments have named."""
+        """The invoices of payments that cannot name them, and the subscriptions known from payments alone."""
         self._note_discounts(facts)
-        joined = [fact for key, at in _lonely(facts, seen).items() for fact in self._invoice(key, at)]
+        joined = [fact for key, at in _payments_without_invoice(facts, seen).items() for fact in self._invoice(key, at)]
         found = [*facts, *joined]
-        states = [self._subscription(payment) for payment in _unseen(found, seen).values()]
+        states = [self._subscription(payment) for payment in _payments_of_unseen_subscriptions(found, seen).values()]
         return [*joined, *(state for state in states if state is not None)]
 
     def subscriptions(self) -> Iterator[SubscriptionState]:
-        """Every subscription that has not ended, as it stands now."""
+        """Every subscription that has not ended, in its current state."""
         now = self.api.now()
         for resource in self.api.subscriptions():
             state = subscriptions.subscription_state(resource, now)
@@ -58,7 +58,7 @@ class Account:
                 yield state
 
     def events(self, since: datetime) -> Iterator[bytes]:
-        """The bodies of all events since then that the bridge understands, the oldest first."""
+        """The bodies of all understood events since then, oldest first."""
         end = self.api.now()
         while since < end:
             until = min(since + SLICE, end)
@@ -69,24 +69,24 @@ class Account:
         """The resource that a thin event points at."""
         return _body(self.api.event(path))
 
-    def _known(self, kind: str, sought: str) -> tuple[CatalogEntry, ...]:
+    def _entries(self, kind: str, object_id: str) -> tuple[CatalogEntry, ...]:
         if kind == "price":
-            return of_price(self.api.price(sought) or {})
+            return of_price(self.api.price(object_id) or {})
         if kind == "coupon":
-            return of_coupon(self.api.coupon(sought) or {})
+            return of_coupon(self.api.coupon(object_id) or {})
         if kind == "product":
-            return prices.products_of({"product": self.api.product(sought)})
-        carrier = self.carriers.get(sought) if kind == "discount" else None
+            return prices.products_of({"product": self.api.product(object_id)})
+        carrier = self.carriers.get(object_id) if kind == "discount" else None
         found = self.api.subscription(carrier) if carrier else None
         return subscriptions.catalog_of(found) if found else ()
 
     def _invoice(self, payment_id: str, at: datetime) -> tuple[Fact, ...]:
-        """The invoice behind a payment. None found proves nothing: Stripe may join the two a little later."""
+        """The invoice of a payment. An empty result is not final: Stripe may join the two a little later."""
         found = self.api.invoice_of_payment(payment_id)
         return of_invoice_payment(found, at).facts if found else ()
 
     def _subscription(self, payment: Payment) -> SubscriptionState | None:
-        """The subscription of a payment: begun by it, or an older one. What has ended by now tells its own end."""
+        """The subscription of a payment: started by it, or an older one. Its end, if any, arrives as an event."""
         found = self.api.subscription(payment.ids.subscription_id or "")
         state = _state(of_subscription(found, payment.at)) if found else None
         if state is None or state.now.status is Status.ENDED:
@@ -102,19 +102,19 @@ class Account:
             self.carriers.update(dict.fromkeys(bare, state.ids.subscription_id))
 
 
-def _lonely(facts: Sequence[Fact], seen: Collection[str]) -> dict[str, datetime]:
-    """Payments whose invoice, if they have one, nobody has named, and when they were made."""
+def _payments_without_invoice(facts: Sequence[Fact], seen: Collection[str]) -> dict[str, datetime]:
+    """The time of each payment, by key, whose membership in an invoice is unknown."""
     payments = [fact for fact in facts if isinstance(fact, Payment) and not fact.is_total]
-    placed = {payment.key for payment in payments if payment.membership is not Membership.UNKNOWN}
-    return {one.key: one.at for one in reversed(payments) if one.key not in placed and one.key not in seen}
+    known = {payment.key for payment in payments if payment.membership is not Membership.UNKNOWN}
+    return {one.key: one.at for one in reversed(payments) if one.key not in known and one.key not in seen}
 
 
-def _unseen(facts: Sequence[Fact], seen: Collection[str]) -> dict[str, Payment]:
-    """By subscription that no state has told of, the payment that best says how it came about: its start, if any."""
-    told = {fact.ids.subscription_id for fact in facts if isinstance(fact, SubscriptionState)}
+def _payments_of_unseen_subscriptions(facts: Sequence[Fact], seen: Collection[str]) -> dict[str, Payment]:
+    """A payment of each subscription without a state, by subscription: the one that started it, if present."""
+    known = {fact.ids.subscription_id for fact in facts if isinstance(fact, SubscriptionState)}
     found: dict[str, Payment] = {}
     for payment in facts:
-        if not isinstance(payment, Payment) or payment.ids.subscription_id in told | set(seen) | {None}:
+        if not isinstance(payment, Payment) or payment.ids.subscription_id in known | set(seen) | {None}:
             continue
         named = payment.ids.subscription_id or ""
         if named not in found or payment.reason is Reason.START:
@@ -139,31 +139,31 @@ def _body(value: Json) -> bytes:
 
 
 def of_price(resource: Json) -> tuple[CatalogEntry, ...]:
-    """What a price teaches: itself, tiers and all, and its product's name."""
+    """A price with its tiers, and its product's name."""
     price = prices.price_of(resource)
     return () if price is None else (price, *prices.products_of(resource))
 
 
 def of_coupon(resource: Json) -> tuple[CatalogEntry, ...]:
-    """What a coupon teaches."""
+    """A coupon."""
     coupon = discounts.coupon_of(resource)
     return () if coupon is None else (coupon,)
 
 
 def of_subscription(resource: Json, at: datetime) -> Translation:
-    """A subscription as it stands: a baseline, and the prices and coupons in it."""
+    """A subscription in its current state as a baseline, and the prices and coupons in it."""
     state = subscriptions.subscription_state(resource, at)
     return ignored(state) if isinstance(state, str) else with_facts(state, catalog=subscriptions.catalog_of(resource))
 
 
 def of_invoice(resource: Json, at: datetime) -> Translation:
-    """An invoice: what was paid on it, or what it belongs to while it is not paid."""
+    """An invoice: its payment, or while it is unpaid the ids that belong together."""
     event = Snapshot(id="", type="", at=at, object=resource)
     return invoices.from_paid_invoice(event) if resource.get("status") == "paid" else invoices.from_invoice(event)
 
 
 def of_invoice_payment(resource: Json, at: datetime) -> Translation:
-    """Which invoice a payment belongs to; and the invoice itself, where the API expanded it."""
+    """The link between a payment and its invoice, and the invoice itself where the API expanded it."""
     invoice = table(resource, "invoice")
     ids = Ids(
         customer_id=invoices.invoice_ids(invoice).customer_id,

@@ -1,6 +1,6 @@
-"""Reading Stripe's API with a restricted key: what webhooks leave out, and what happened before the bridge was there.
+"""Reading Stripe's API with a restricted key: data that webhooks leave out, and past events.
 
-Answers are JSON values as Stripe gave them, for `resources` to read. Only the worker and the command line import this.
+Returns Stripe's own JSON values, which `account` translates. Only the worker and the command line import this.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from processors.http_client import TIMEOUT_SECONDS, JsonApi, Params, Refusal, se
 from processors.payload import NOTHING, Json, at, ident, rows, table
 
 BASE_URL = "https://api.stripe.com"
-VERSION = "2026-09-30.endive"  # pinned, so that answers keep the shape that `expand` asks for
+VERSION = "2026-09-30.endive"  # pinned, so that responses keep the format that `expand` expects
 ADVICE = {
     401: ". Is the API key right, and of the same mode?",
     403: ". Give the restricted key read access to this resource.",
@@ -32,7 +32,7 @@ LISTED_SUBSCRIPTION = ("data.discounts.source.coupon", "data.items.data.discount
 
 
 class StripeApiError(Refusal):
-    """Stripe's API did not give what was asked for."""
+    """Stripe's API refused a request."""
 
     whose = "Stripe's"
     shown = ("type", "code", "param")
@@ -40,7 +40,7 @@ class StripeApiError(Refusal):
 
 
 class StripeApi:
-    """One account's API. Where Stripe is busy it waits a little and asks again, a few times at most."""
+    """The API of one account."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class StripeApi:
             headers["Stripe-Account"] = account
         self._made_of = (key, base_url, timeout, wait)
         self._json = JsonApi(base_url, headers, StripeApiError, timeout, wait)
-        self._tiered: dict[str, Json] = {}  # prices read for their tiers, each once
+        self._tiered: dict[str, Json] = {}  # prices with tiers that were read already
 
     def on_behalf_of(self, account: str) -> StripeApi:
         """The API of an account that is connected to this one."""
@@ -65,10 +65,10 @@ class StripeApi:
         return f"StripeApi({self._json.base_url})"
 
     def now(self) -> datetime:
-        """The present, which its answers are of."""
+        """The current time, for the state of resources."""
         return datetime.now(UTC)
 
-    # ---- What webhooks leave out ----
+    # ---- Data that webhooks leave out ----
 
     def price(self, price_id: str) -> Json | None:
         """A price with its tiers, its options in other currencies and its product; None: there is no such price."""
@@ -88,21 +88,21 @@ class StripeApi:
         return self._one(f"/v1/products/{segment(product_id)}", ())
 
     def invoice_of_payment(self, payment_id: str) -> Json | None:
-        """The invoice payment of an intent or a charge, its invoice in it; None: no invoice stands behind it (yet)."""
+        """The invoice payment of an intent or a charge, its invoice in it; None: it has none (yet)."""
         kind = "charge" if payment_id.startswith(("ch_", "py_")) else "payment_intent"
         asked = {"payment[type]": kind, f"payment[{kind}]": payment_id, "limit": 1, "expand[]": ["data.invoice"]}
         return next(rows(self._json.get("/v1/invoice_payments", asked)), None)
 
     def event(self, path: str) -> Json:
-        """The object that a thin event points at, by the path that stands in it."""
+        """The object that a thin event points at, by the path in the event."""
         if not path.startswith(("/v1/", "/v2/")):
-            raise StripeApiError("a thin event", "points at something that is no path of the API", status=400)
+            raise StripeApiError("a thin event", "points at something that is not a path of the API", status=400)
         return self._json.get(path)
 
-    # ---- What happened before ----
+    # ---- Past events and current subscriptions ----
 
     def events(self, since: datetime, until: datetime, types: Sequence[str]) -> Iterator[Json]:
-        """Events of a span of time (Stripe keeps 30 days), of each batch of types the newest first."""
+        """Events of a time span (Stripe keeps 30 days): newest first within each batch of types."""
         for start in range(0, len(types), TYPES_PER_QUERY):
             asked = {
                 "created[gte]": int(since.timestamp()),
@@ -117,7 +117,7 @@ class StripeApi:
         for found in self._pages("/v1/subscriptions", asked):
             yield self._completed(found)
 
-    # ---- Asking ----
+    # ---- Requests ----
 
     def _one(self, path: str, expand: Sequence[str]) -> Json | None:
         return self._json.find(path, {"expand[]": list(expand)} if expand else NOTHING)
@@ -135,7 +135,7 @@ class StripeApi:
             asked["starting_after"] = last
 
     def _completed(self, subscription: Json) -> Json:
-        """The subscription with the items that a page leaves out, and the tiers that four levels do not reach."""
+        """The subscription with all items (a page has ten), and with tiers (too deep to expand in a list)."""
         items = list(rows(subscription, "items"))
         if at(subscription, "items.has_more") is True:
             asked = {"subscription": ident(subscription), "expand[]": ["data.price.tiers", "data.discounts"]}

@@ -1,4 +1,4 @@
-"""Checkout sessions: where the visit is named, and the money of a session that no invoice stands behind."""
+"""Checkout sessions and customers: attributions, and the money of sessions without an invoice."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from processors.money import whole_minor
 from processors.payload import Json, at, ident, strings
 from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, money_of, with_facts
 
-REFERENCE = "client_reference_id"  # the site's own word: FINGERPRINT_KEY or CUSTOMER_ID_KEY may name it
+REFERENCE = "client_reference_id"  # the merchant's own value; FINGERPRINT_KEY or CUSTOMER_ID_KEY may name it
 
 
 def from_session(event: Snapshot) -> Translation:
-    """What a session that was completed says: which visit it came from, what it belongs to, and what was paid."""
+    """A completed session: its attribution, the ids that belong together, and its payment."""
     ids = _ids(event.object)
     if ids.checkout_id is None:
         return ignored("a checkout session without an id")
@@ -59,7 +59,7 @@ def _metadata(found: Json) -> dict[str, str]:
 
 
 def _payment(event: Snapshot, ids: Ids) -> Payment | None:
-    """The money of a session in payment mode; a subscription's is told by its invoice."""
+    """The payment of a session in payment mode. A subscription's payment is reported by its invoice."""
     found = event.object
     amount = money_of(found.get("amount_total"), found.get("currency"))
     if found.get("mode") != "payment" or found.get("payment_status") != "paid":

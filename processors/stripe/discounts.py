@@ -1,4 +1,4 @@
-"""Discounts, coupons and promotion codes, in the forms of old, basil and clover."""
+"""Discounts, coupons and promotion codes, in the formats of old, basil and clover API versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DURATIONS: Mapping[str, Duration] = {duration.value: duration for duration in Du
 
 
 def from_discount(event: Snapshot) -> Translation:
-    """What customer.discount.* makes known, and whose subscription it touches."""
+    """`customer.discount.*`: the discount, and the link to its customer and subscription."""
     discount = discount_of(event.object)
     if discount is None:
         return ignored("a discount without id or coupon")
@@ -25,12 +25,12 @@ def from_discount(event: Snapshot) -> Translation:
     entries = catalog_of((discount,))
     ids = Ids(customer_id=customer_of(event.object), subscription_id=ident(event.object.get("subscription")))
     if ids.customer_id is None and ids.subscription_id is None:
-        return ignored("a discount of nobody, remembered", catalog=entries)
+        return ignored("a discount without a customer, remembered", catalog=entries)
     return with_facts(Link(at=event.at, ids=ids, processor_event_id=event.id), catalog=entries)
 
 
 def from_coupon(event: Snapshot) -> Translation:
-    """What coupon.* makes known."""
+    """`coupon.*`: the coupon."""
     coupon = coupon_of(event.object)
     if coupon is None:
         return ignored("a coupon without percent or amount")
@@ -38,7 +38,7 @@ def from_coupon(event: Snapshot) -> Translation:
 
 
 def from_promotion_code(event: Snapshot) -> Translation:
-    """What promotion_code.* makes known: its coupon, where it stands there as an object."""
+    """`promotion_code.*`: its coupon, where the payload contains it as an object."""
     coupon = coupon_of(first(event.object, "promotion.coupon", "coupon"))
     if coupon is None:
         return ignored("a promotion code that only names its coupon")
@@ -48,7 +48,7 @@ def from_promotion_code(event: Snapshot) -> Translation:
 def discounts_on(holder: Json) -> tuple[Discount, ...]:
     """The discounts on a subscription, an item or an invoice, each once.
 
-    `discounts` holds ids or objects (since 2020-08); `discount` (gone with basil) an object, often beside its own id.
+    `discounts` contains ids or objects (since 2020-08); `discount` (removed in basil) an object, often the same one.
     """
     listed = holder.get("discounts")
     entries = listed if isinstance(listed, list) else []
@@ -58,7 +58,7 @@ def discounts_on(holder: Json) -> tuple[Discount, ...]:
 
 
 def discount_of(value: Any) -> Discount | None:
-    """One discount from its id or its object; None: it is neither."""
+    """One discount from its id or its object; None: neither."""
     if not isinstance(value, Mapping):
         bare = ident(value)
         return Discount(id=bare) if bare else None
@@ -76,7 +76,7 @@ def discount_of(value: Any) -> Discount | None:
 
 
 def coupon_of(value: Any) -> Coupon | None:
-    """The coupon of an object that says what comes off; None: an id, or nothing."""
+    """The coupon of an object that states percent or amount; None: a bare id, or nothing."""
     coupon_id = ident(value)
     if coupon_id is None or not isinstance(value, Mapping):
         return None
@@ -93,13 +93,13 @@ def coupon_of(value: Any) -> Coupon | None:
 
 
 def catalog_of(discounts: tuple[Discount, ...]) -> tuple[CatalogEntry, ...]:
-    """What these discounts teach: those that name their coupon, and the coupons that stand there whole."""
+    """The catalog entries in these discounts: complete coupons, and discounts that name their coupon."""
     coupons = [discount.coupon for discount in discounts if discount.coupon]
     return (*coupons, *(discount for discount in discounts if discount.id and discount.coupon_id))
 
 
 def _once(found: list[Discount], whole: Mapping[str | None, Discount]) -> tuple[Discount, ...]:
-    """Each discount once, its object in place of its bare id."""
+    """Each discount once, as its object rather than its bare id."""
     kept: dict[str | None, Discount] = {}
     for discount in found:
         kept.setdefault(discount.id or discount.coupon_id, whole.get(discount.id, discount))
@@ -107,7 +107,7 @@ def _once(found: list[Discount], whole: Mapping[str | None, Discount]) -> tuple[
 
 
 def _amounts_off(coupon: Json) -> dict[str, int]:
-    """Minor units off by upper-case currency code, the coupon's own currency and its options."""
+    """Minor units off by upper-case currency code: the coupon's own currency and its options."""
     stated = {word(coupon.get("currency")): coupon.get("amount_off")}
     stated |= {code: table(option).get("amount_off") for code, option in table(coupon, "currency_options").items()}
     amounts = ((code, whole_minor(amount)) for code, amount in stated.items())

@@ -16,8 +16,8 @@ THIN = "v2.core.event"
 ENVELOPES = frozenset({"event", THIN})
 
 # Digits of minor units: docs.stripe.com/currencies.
-# ISK and UGX have no minor unit in reality, but the API counts them in hundredths: "to charge 5 ISK, provide 500".
-# HUF and TWD are whole only in payouts. MGA is whole for Stripe, though ISO 4217 knows an ariary of five iraimbilanja.
+# ISK and UGX have no minor unit in reality, but the API uses hundredths: "to charge 5 ISK, provide 500".
+# HUF and TWD are whole only in payouts. MGA is whole for Stripe, though in ISO 4217 an ariary has five iraimbilanja.
 ZERO_DECIMAL = frozenset(
     ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF")
 )
@@ -119,7 +119,7 @@ def word(value: Any) -> str:
 
 
 def currency_of(code: Any) -> Currency | None:
-    """The currency of a three-letter code in any case, as Stripe counts it, or None: it is no such code."""
+    """The currency of a three-letter code in any case, with Stripe's digits, or None: not such a code."""
     if not isinstance(code, str) or len(code) != 3 or not (code.isascii() and code.isalpha()):
         return None
     upper = code.upper()
@@ -127,7 +127,7 @@ def currency_of(code: Any) -> Currency | None:
 
 
 def money_of(minor: Any, code: Any) -> Money | None:
-    """The amount, or None: it is no whole number of minor units in a currency."""
+    """The amount, or None: not a whole number of minor units in a currency."""
     whole, currency = whole_minor(minor), currency_of(code)
     if whole is None or currency is None:
         return None

@@ -1,4 +1,4 @@
-"""Invoices and their payments: what was billed, why, and how much of it was paid, in old and basil shapes."""
+"""Invoices and their payments: lines, reason and paid amount, in old and basil formats."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAY = 86_400
 
 
 def from_paid_invoice(event: Snapshot) -> Translation:
-    """All that was paid on an invoice so far, and what it was for. Also for invoices of 0."""
+    """The total paid on an invoice so far, with reason and lines. Also for invoices of 0."""
     found = event.object
     amount, ids = money_of(_amount_paid(found), found.get("currency")), invoice_ids(found)
     if ids.invoice_id is None or amount is None or amount.minor < 0:
@@ -41,7 +41,7 @@ def from_paid_invoice(event: Snapshot) -> Translation:
         reason=_reason(found, ids.subscription_id),
         lines=_lines(found),
         discounts=discounts.discounts_on(found),
-        **({} if ids.subscription_id else _bought(found)),
+        **({} if ids.subscription_id else _product(found)),
         metadata=strings(found.get("metadata")),
         subscription_metadata=_subscription_metadata(found),
         processor_event_id=event.id,
@@ -50,12 +50,12 @@ def from_paid_invoice(event: Snapshot) -> Translation:
 
 
 def from_invoice(event: Snapshot) -> Translation:
-    """Which customer, subscription and payment an unpaid or changed invoice belongs to."""
-    return linked(event, invoice_ids(event.object), "an invoice that names nothing else")
+    """The customer, subscription and payment of an unpaid or changed invoice."""
+    return linked(event, invoice_ids(event.object), "an invoice without other ids")
 
 
 def from_invoice_payment(event: Snapshot) -> Translation:
-    """One payment on an invoice (since basil), by intent, by charge, or recorded from elsewhere."""
+    """One payment on an invoice (since basil): an intent, a charge, or one recorded from outside Stripe."""
     found = event.object
     charge_id = ident(at(found, "payment.charge"))
     ids = Ids(
@@ -80,7 +80,7 @@ def from_invoice_payment(event: Snapshot) -> Translation:
 
 
 def invoice_ids(found: Json) -> Ids:
-    """What an invoice names; the payment only in the old shape, or where the API expanded `payments`."""
+    """The ids of an invoice; the payment only in the old format, or where the API expanded `payments`."""
     charge_id = ident(first(found, "charge"))
     payments = [payment for payment in rows(found, "payments") if payment.get("status") == "paid"]
     expanded = economic_key(payments[0]) if len(payments) == 1 else None
@@ -95,7 +95,7 @@ def invoice_ids(found: Json) -> Ids:
 
 
 def subscription_of(found: Json) -> str | None:
-    """The invoice's subscription, under `parent` since basil; else the one that all its recurring lines name."""
+    """The invoice's subscription, under `parent` since basil; else the one that all recurring lines name."""
     stated = ident(first(found, "parent.subscription_details.subscription", "subscription"))
     if stated is not None:
         return stated
@@ -107,7 +107,7 @@ def subscription_of(found: Json) -> str | None:
 
 
 def _amount_paid(found: Json) -> Any:
-    """What was paid. Before basil an invoice paid out of band showed 0 here: then all that was due."""
+    """The paid amount. Before basil it was 0 for an invoice paid out of band: then the amount due."""
     stated = found.get("amount_paid")
     if found.get("paid_out_of_band") is True and not whole_minor(stated):
         return first(found, "amount_due", "amount_paid")
@@ -128,13 +128,13 @@ def _reason(found: Json, subscription_id: str | None) -> Reason:
 
 
 def _tax_in(found: Json, paid_minor: int) -> int | None:
-    """The tax in what was paid: its share of the total, where the rest came from the balance or is still owed."""
+    """The tax in the paid amount: proportional where the rest came from the balance or is still due."""
     tax, total = _tax(found), whole_minor(found.get("total"))
     return tax if not tax or not total or total < 0 else round_minor(Fraction(tax * paid_minor, total))
 
 
 def _tax(found: Json) -> int | None:
-    """The tax in the invoice's total: `total_taxes` since basil, else `total_tax_amounts` or `tax`; None: not said."""
+    """The tax in the invoice's total: `total_taxes` since basil, else `total_tax_amounts` or `tax`. None: unknown."""
     for key in ("total_taxes", "total_tax_amounts"):
         if isinstance(found.get(key), list):
             return sum(whole_minor(part.get("amount")) or 0 for part in rows(found, key))
@@ -144,7 +144,7 @@ def _tax(found: Json) -> int | None:
 
 
 def _subscription_metadata(found: Json) -> dict[str, str]:
-    """The subscription's metadata as the invoice froze it: under `parent` since basil; before 2023-06 on lines only."""
+    """The subscription's metadata as stored on the invoice: under `parent` since basil, on lines before 2023-06."""
     frozen = strings(first(found, "parent.subscription_details.metadata", "subscription_details.metadata"))
     if frozen:
         return frozen
@@ -152,8 +152,8 @@ def _subscription_metadata(found: Json) -> dict[str, str]:
     return next(filter(None, (strings(line.get("metadata")) for line in own_lines)), {})
 
 
-def _bought(found: Json) -> dict[str, str | None]:
-    """What was bought, by the first line's price. Descriptions may name people: never those."""
+def _product(found: Json) -> dict[str, str | None]:
+    """The product, by the first line's price. Never from descriptions, which may contain names of people."""
     for line in rows(found, "lines"):
         price = prices.price_of(line.get("price"), line.get("plan"))
         return {
@@ -173,11 +173,11 @@ def _catalog(found: Json) -> tuple[CatalogEntry, ...]:
     return tuple(entries)
 
 
-# ---- Its lines ----------------------------------------------------------------------------------------------------
+# ---- Lines --------------------------------------------------------------------------------------------------------
 
 
 def _lines(found: Json) -> tuple[Line, ...] | None:
-    """The recurring lines; None: the payload has no lines at all. Of long invoices only the first ten are there."""
+    """The recurring lines; None: the payload has no lines. Long invoices contain only the first ten."""
     listed = list(rows(found, "lines"))
     return tuple(_line(line) for line in listed if _is_recurring(line)) if listed else None
 
@@ -205,7 +205,7 @@ def _kind(line: Json) -> str:
 
 
 def _is_recurring(line: Json) -> bool:
-    """Whether a line bills a subscription's price: for a period, or for a part of one."""
+    """Whether a line bills a subscription's price, for a period or a part of one."""
     if _kind(line) in SUBSCRIPTION_LINES or _is_proration(line):
         return True
     return first(line, "price.recurring", "plan") is not None
@@ -226,7 +226,7 @@ def _subscription_of_line(line: Json) -> str | None:
 
 
 def _inclusive_tax(line: Json) -> int:
-    """The tax inside the line's amount; `subtotal` would not do, since the discount comes off before this tax."""
+    """The tax inside the line's amount. Not from `subtotal`: discounts are subtracted before this tax."""
     taxes = [tax for tax in rows(line, "taxes") if tax.get("tax_behavior") == "inclusive"]
     if isinstance(line.get("taxes"), list):
         return _total(taxes)
@@ -245,6 +245,6 @@ def _days(line: Json) -> int | None:
 
 
 def economic_key(invoice_payment: Json) -> str | None:
-    """The intent, else the charge, else the payment recorded from elsewhere, else the invoice payment itself."""
+    """The intent, else the charge, else the externally recorded payment, else the invoice payment itself."""
     payment = table(invoice_payment, "payment")
     return ident(first(payment, "payment_intent", "charge", "payment_record")) or ident(invoice_payment.get("id"))

@@ -1,4 +1,4 @@
-"""Charges and payment intents: one payment told by both counts once, under the intent's id, else the charge's."""
+"""Charges and payment intents. A payment reported by both counts once, under the intent's id, else the charge's."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ YOUNG = timedelta(days=1)
 
 
 def from_charge(event: Snapshot) -> Translation:
-    """The money of a charge that succeeded and is captured; of one that was only authorised, none.
+    """The payment of a captured charge, or a payment of 0 for one that is only authorised.
 
-    That none is told matters: released, an authorisation becomes a refund, and no money goes back with it.
+    The 0 matters: Stripe reports a released authorisation as a refund, which must not exceed what was paid.
     """
     found = event.object
     if is_authorised(found):
@@ -29,16 +29,16 @@ def from_charge(event: Snapshot) -> Translation:
 
 
 def from_updated_charge(event: Snapshot) -> Translation:
-    """The money of a charge captured later; a charge of long ago whose description changed is no news."""
+    """The payment of a charge that was captured later. Other changes of older charges are ignored."""
     created_at = instant(event.object.get("created"))
-    is_news = any(key in (event.previous or {}) for key in CAPTURE)
-    if not is_news and created_at is not None and event.at - created_at > YOUNG:
+    is_capture = any(key in (event.previous or {}) for key in CAPTURE)
+    if not is_capture and created_at is not None and event.at - created_at > YOUNG:
         return ignored("an older charge whose capture did not change")
     return from_charge(event)
 
 
 def from_intent(event: Snapshot) -> Translation:
-    """The money of a payment intent that succeeded: the same as its charge's."""
+    """The payment of an intent that succeeded: the same money as its charge's."""
     found = event.object
     ids = Ids(
         customer_id=customer_of(found),
@@ -57,12 +57,12 @@ def is_captured(found: Json) -> bool:
 
 
 def is_authorised(found: Json) -> bool:
-    """Whether a charge holds money that it has not moved."""
+    """Whether a charge is authorised and not captured."""
     return found.get("captured") is False and is_captured({**found, "captured": True})
 
 
 def charge_ids(found: Json) -> Ids:
-    """What a charge names, its economic key as `payment_id`."""
+    """The ids of a charge, with the payment's key as `payment_id`."""
     charge_id = ident(found.get("id"))
     return Ids(
         customer_id=customer_of(found),
@@ -74,7 +74,7 @@ def charge_ids(found: Json) -> Ids:
 
 
 def membership_of(found: Json) -> Membership:
-    """Whether the payment belongs to an invoice. The key is gone since basil; then nothing here can tell."""
+    """Whether the payment belongs to an invoice. Unknown since basil, which removed the field."""
     if not has(found, "invoice"):
         return Membership.UNKNOWN
     return Membership.INVOICE if ident(found["invoice"]) else Membership.NONE

@@ -1,4 +1,4 @@
-"""Prices, plans and products: what one unit costs, how often, and what it is called."""
+"""Prices, plans and products (docs.stripe.com/api/prices)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ TIERS_MODES: Mapping[str, TiersMode] = {mode.value: mode for mode in TiersMode}
 
 
 def from_price(event: Snapshot) -> Translation:
-    """What price.* and plan.* make known."""
+    """`price.*` and `plan.*`: the price, and its product's name."""
     price = price_of(event.object)
     if price is None:
         return ignored("a price without id or currency")
     if event.type.endswith(".updated") and not is_complete(price):
-        return ignored("a tiered price, whose tiers webhooks leave out")  # must not replace tiers that are known
+        # An incomplete entry must not replace a complete one.
+        return ignored("a tiered price, whose tiers webhooks leave out")
     return ignored("a price, remembered for later", catalog=(price, *products_of(event.object)))
 
 
 def from_product(event: Snapshot) -> Translation:
-    """What product.* makes known."""
+    """`product.*`: the product's name."""
     product_id, name = ident(event.object.get("id")), text(event.object.get("name"))
     if product_id is None or name is None:
         return ignored("a product without a name")
@@ -35,9 +36,9 @@ def from_product(event: Snapshot) -> Translation:
 
 
 def price_of(price: Any, plan: Any = None, currency: Currency | None = None) -> Price | None:
-    """The price of a `price` object, an older `plan`, or the two side by side; None: it has no id or no currency.
+    """The price of a `price` object, a legacy `plan`, or both together; None: it has no id or no currency.
 
-    `currency`: what the subscription is billed in; the price's option for it is taken where the payload has one.
+    `currency`: the currency of the subscription; the price's option for it is used where the payload has one.
     """
     price, plan = _sides(price, plan)
     price_id = ident(first(price, "id") or first(plan, "id"))
@@ -69,12 +70,12 @@ def price_of(price: Any, plan: Any = None, currency: Currency | None = None) -> 
 
 
 def is_complete(price: Price) -> bool:
-    """Whether the price says all that a level of MRR is computed from."""
+    """Whether the price has everything that MRR is computed from."""
     return bool(price.tiers) if price.tiered else price.unit_amount is not None
 
 
 def products_of(price: Any) -> tuple[CatalogEntry, ...]:
-    """The product inside a price, where it stands there as an object."""
+    """The product of a price, where the payload contains it as an object."""
     product_id, name = ident(at(price, "product")), text(at(price, "product.name"))
     if product_id is None or name is None:
         return ()
@@ -82,7 +83,7 @@ def products_of(price: Any) -> tuple[CatalogEntry, ...]:
 
 
 def _sides(price: Any, plan: Any) -> tuple[Json, Json]:
-    """The price and the plan as objects; a plan in the price's place counts as both."""
+    """The price and the plan as objects; a single one counts as both."""
     price, plan = table(price), table(plan)
     if price and not plan:
         return price, price
@@ -101,14 +102,14 @@ def _is_metered(price: Json, plan: Json) -> bool:
 
 
 def _unit_amount(price: Json, plan: Json) -> Decimal | None:
-    """Minor units, exact. Plans call it `amount`; the decimal has up to twelve places."""
+    """Minor units, exact, with up to twelve decimals. Plans name it `amount`."""
     names = ("unit_amount_decimal", "unit_amount", "amount_decimal", "amount")
     stated = first(price, *names)
     return exact_decimal(first(plan, *names) if stated is None else stated)
 
 
 def _tiers(holder: Json) -> tuple[Tier, ...]:
-    """The tiers: inline in plans before 2020-08-27, later only where the API was asked to expand them."""
+    """The tiers: inline in plans before 2020-08-27, later only where an API request expanded them."""
     return tuple(
         Tier(
             up_to=whole_minor(first(tier, "up_to")),
@@ -127,7 +128,7 @@ def _division(price: Json, plan: Json) -> tuple[int | None, bool]:
 
 
 def _name(price: Json, plan: Json) -> str | None:
-    """What people call it. Plans had a name of their own before products (2018-02-05)."""
+    """The name for people. Plans had their own before products (2018-02-05)."""
     candidates = (
         at(price, "product.name"),
         at(plan, "product.name"),

@@ -1,4 +1,4 @@
-"""Refunds and disputes: money given back, and money that came back after all."""
+"""Refunds and disputes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ STATUSES: Mapping[str, RefundStatus] = {
 
 
 def from_refund(event: Snapshot) -> Translation:
-    """One refund as it stands, of a refund.* or charge.refund.updated event."""
+    """One refund in its current state, from `refund.*` or `charge.refund.updated`."""
     if event.object.get("reason") == "expired_uncaptured_charge":
-        return ignored("an authorisation that ran out: no money had moved")
+        return ignored("an expired authorisation: no money had moved")
     fact = _refund(event, event.object, None)
     if fact is None:
         return ignored("a refund without id, amount or currency")
@@ -31,9 +31,9 @@ def from_refund(event: Snapshot) -> Translation:
 
 
 def from_refunded_charge(event: Snapshot) -> Translation:
-    """What was given back on a charge: refund by refund where they are in the payload, else as a total.
+    """The refunds of a charge: each one where the payload contains them, else as a total.
 
-    Refunds are included before 2022-11-15 only; since 2024-10-28 each has an event of its own besides.
+    Payloads contain refunds only before 2022-11-15; since 2024-10-28 each refund also has its own event.
     """
     found = event.object
     if found.get("captured") is False:
@@ -50,17 +50,17 @@ def from_refunded_charge(event: Snapshot) -> Translation:
 
 
 def from_withdrawal(event: Snapshot) -> Translation:
-    """The money that a dispute took."""
+    """The money withdrawn by a dispute."""
     return _dispute_leg(event, "withdrawn", RefundKind.DISPUTE, money_of(event.object.get("amount"), _code(event)))
 
 
 def from_reinstatement(event: Snapshot) -> Translation:
-    """The money that a dispute gave back: all of it, or the part that the balance transaction tells."""
+    """The money reinstated after a dispute: all of it, or the part stated by the balance transactions."""
     return _dispute_leg(event, "reinstated", RefundKind.REVERSAL, _reinstated_amount(event))
 
 
 def from_dispute(event: Snapshot) -> Translation:
-    """Which payment a dispute is about; opened, changed or closed, it moves no money by itself."""
+    """The payment of a dispute. Opening, changing or closing it moves no money: withdrawal and reinstatement do."""
     return linked(event, _dispute_ids(event.object), "a dispute that moved no money with this event")
 
 
@@ -94,7 +94,7 @@ def _refund_ids(found: Json) -> Ids:
 
 
 def _status(event: Snapshot, found: Json) -> RefundStatus:
-    """By the refund's own word; before 2016 there was none, and every refund had succeeded."""
+    """The refund's status. Before 2016 it had none, and every refund had succeeded."""
     if event.type == "refund.failed":
         return RefundStatus.FAILED
     stated = found.get("status")
@@ -102,7 +102,7 @@ def _status(event: Snapshot, found: Json) -> RefundStatus:
 
 
 def _new_refunds(event: Snapshot) -> list[Json]:
-    """The refunds in the charge that were not there before this event."""
+    """The refunds in the charge that this event added."""
     earlier = {ident(row) for row in rows(event.previous, "refunds")}
     return [row for row in rows(event.object, "refunds") if ident(row) not in earlier]
 
@@ -123,7 +123,7 @@ def _total(event: Snapshot, ids: Ids) -> Refund | None:
 
 
 def _refunded(found: Json) -> int | None:
-    """All that was given back of what had been captured; the part of an authorisation never captured was not money."""
+    """The refund of captured money: Stripe also counts the released part of an authorisation as refunded."""
     refunded = whole_minor(found.get("amount_refunded"))
     return None if refunded is None else max(0, refunded - _released_part(found))
 
@@ -134,7 +134,7 @@ def _released_part(found: Json) -> int:
 
 
 def _has_released_part(found: Json) -> bool:
-    return _released_part(found) > 0  # then one of its refunds is the released rest, and does not say which
+    return _released_part(found) > 0  # then one of its refunds is the released part, and nothing marks it
 
 
 # ---- Disputes -----------------------------------------------------------------------------------------------------
@@ -170,13 +170,13 @@ def _dispute_ids(found: Json) -> Ids:
 
 
 def _reinstated_amount(event: Snapshot) -> Money | None:
-    """What came back. Balance transactions are in the merchant's currency: of use only where that is the dispute's."""
+    """The reinstated amount, by balance transactions only if these are in the dispute's currency."""
     whole = money_of(event.object.get("amount"), _code(event))
     credits = [money_of(row.get("amount"), row.get("currency")) for row in rows(event.object, "balance_transactions")]
-    back = [credit for credit in credits if credit is not None and credit.minor > 0]
-    if whole is None or not back or any(credit.currency != whole.currency for credit in back):
+    positive = [credit for credit in credits if credit is not None and credit.minor > 0]
+    if whole is None or not positive or any(credit.currency != whole.currency for credit in positive):
         return whole
-    return Money(minor=min(whole.minor, sum(credit.minor for credit in back)), currency=whole.currency)
+    return Money(minor=min(whole.minor, sum(credit.minor for credit in positive)), currency=whole.currency)
 
 
 def _code(event: Snapshot) -> object:

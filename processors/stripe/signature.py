@@ -34,7 +34,7 @@ def verify(
     tolerance: timedelta,
     options: Mapping[str, str] = NOTHING,
 ) -> Event:
-    """The envelope of a signed webhook. Raises only `SignatureError`: MISSING, MALFORMED, MISMATCH, STALE, UNREADABLE."""
+    """The envelope of a signed webhook. Raises `SignatureError` and nothing else, with any of its problems."""
     stated_at, digests = _stated(headers)
     _check(body, stated_at, digests, usable(secrets))
     check_age(stated_at, now, tolerance)  # last, so that STALE is only reported of a body that Stripe did sign

@@ -1,4 +1,4 @@
-"""Subscriptions: their terms now and before a change, whatever the age of the payload."""
+"""Subscriptions: their terms now and before a change, in payloads of every API version."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ STATUSES: Mapping[str, Status] = {
     "paused": Status.PAUSED,
     "canceled": Status.ENDED,
 }
-WITHOUT_PAYMENT = frozenset({"void", "mark_uncollectible"})  # pause_collection that forgives what falls due
+WITHOUT_PAYMENT = frozenset({"void", "mark_uncollectible"})  # kinds of pause_collection that waive invoices
 
 
 def from_subscription(event: Snapshot) -> Translation:
-    """The subscription's state of a customer.subscription.* event."""
+    """The state in a `customer.subscription.*` event."""
     found = event.object
     if event.type == "customer.subscription.deleted":
         found = {**found, "status": "canceled"}
@@ -40,7 +40,7 @@ def from_subscription(event: Snapshot) -> Translation:
 def subscription_state(
     found: Json, at: datetime, *, stage: Stage = Stage.IMPORTED, previous: Json | None = None, event_id: str = ""
 ) -> SubscriptionState | str:
-    """The state that a subscription resource tells, or why it tells none; without an event, one that is imported."""
+    """The state of a subscription resource, or the reason why it has none. Without an event: an imported one."""
     subscription_id, terms = ident(found.get("id")), terms_of(found)
     if subscription_id is None:
         return "a subscription without an id"
@@ -66,7 +66,7 @@ def subscription_state(
 
 
 def terms_of(found: Json) -> Terms | None:
-    """What the subscription is worth now; None: its status or its currency is not known."""
+    """The terms that MRR is computed from; None: unknown status or currency."""
     status, currency = STATUSES.get(word(found.get("status"))), _currency(found)
     if status is None or currency is None:
         return None
@@ -82,7 +82,7 @@ def terms_of(found: Json) -> Terms | None:
 
 
 def catalog_of(found: Json) -> tuple[CatalogEntry, ...]:
-    """The prices, products, coupons and discounts that stand in a subscription whole."""
+    """The complete prices, products, coupons and discounts in a subscription."""
     entries: list[CatalogEntry] = list(discounts.catalog_of(discounts.discounts_on(found)))
     for row in _item_rows(found):
         price = prices.price_of(row.get("price"), row.get("plan"))
@@ -97,19 +97,19 @@ def _stage(kind: str) -> Stage:
 
 
 def _before(found: Json, previous: Json) -> Terms | None:
-    """The terms before the change, out of the old values."""
+    """The terms before the change, from the old values."""
     before = dict(merged(found, previous))
     if "items" not in previous and ("plan" in previous or "quantity" in previous):
         before["items"] = _items_of_old_plan(found, before)
     if "discount" in previous and "discounts" not in previous:
-        before["discounts"] = None  # the list, where there is one, is of now
+        before["discounts"] = None  # a list, if present, is the current one
     if "discounts" in previous and "discount" not in previous:
         before["discount"] = None
     return terms_of(before)
 
 
 def _items_of_old_plan(found: Json, before: Json) -> Json:
-    """The one item as it was, where only the subscription's own plan and quantity tell it (before 2018)."""
+    """The old item, where only the subscription's own plan and quantity changed (before 2018)."""
     old = {"plan": before.get("plan"), "quantity": before.get("quantity"), "price": None}
     present = list(rows(found, "items"))
     if len(present) != 1:
@@ -135,13 +135,13 @@ def _item(row: Json, currency: Currency) -> Item | None:
     return Item(
         price=price,
         quantity=Decimal(1) if quantity is None else quantity,
-        counts=not table(row, "current_trial"),  # since endive: a trial of one item while the rest is paid for
+        counts=not table(row, "current_trial"),  # since endive: a trial of one item while the others are paid
         discounts=discounts.discounts_on(row),
     )
 
 
 def _currency(found: Json) -> Currency | None:
-    """What it is billed in: said by the subscription since 2022, before that by its plan or items."""
+    """The billing currency: on the subscription since 2022, before that on its plan or items."""
     stated = [found.get("currency")]
     for row in _item_rows(found):
         stated += [at(row, "price.currency"), at(row, "plan.currency")]
@@ -149,7 +149,7 @@ def _currency(found: Json) -> Currency | None:
 
 
 def _cancels_at(found: Json) -> datetime | None:
-    """The instant of a scheduled end, or None. Periods stand on the items since basil."""
+    """The time of a scheduled end, or None. Periods are on the items since basil."""
     fixed = instant(found.get("cancel_at"))
     if fixed is not None or found.get("cancel_at_period_end") is not True:
         return fixed
@@ -159,7 +159,7 @@ def _cancels_at(found: Json) -> datetime | None:
 
 
 def _ended_reason(found: Json) -> str | None:
-    """Why it ended or paused, in Stripe's word."""
+    """Stripe's word for why it ended or paused."""
     if found.get("status") == "incomplete_expired":
         return "incomplete_expired"
     return text(first(found, "cancellation_details.reason", "status_details.paused.type"))

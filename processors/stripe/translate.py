@@ -1,4 +1,4 @@
-"""Which of Stripe's events the bridge understands, and who reads each: the table of contents of this processor."""
+"""The Stripe events that the bridge understands, and the reader of each (docs.stripe.com/api/events/types)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READERS: Mapping[str, Reader] = {
     "invoice_payment.paid": invoices.from_invoice_payment,
     "checkout.session.completed": checkout.from_session,
     "checkout.session.async_payment_succeeded": checkout.from_session,
-    # money given back
+    # refunds and disputes
     "refund.created": refunds.from_refund,
     "refund.updated": refunds.from_refund,
     "refund.failed": refunds.from_refund,
@@ -40,7 +40,7 @@ READERS: Mapping[str, Reader] = {
     "customer.subscription.deleted": subscriptions.from_subscription,
     "customer.subscription.paused": subscriptions.from_subscription,
     "customer.subscription.resumed": subscriptions.from_subscription,
-    # what belongs together, and who came from where
+    # ids that belong together, and attributions
     "invoice.created": invoices.from_invoice,
     "invoice.finalized": invoices.from_invoice,
     "invoice.updated": invoices.from_invoice,
@@ -54,7 +54,7 @@ READERS: Mapping[str, Reader] = {
     "checkout.session.async_payment_failed": checkout.from_session,
     "customer.created": checkout.from_customer,
     "customer.updated": checkout.from_customer,
-    # prices and discounts, whoever the customer is
+    # the catalog
     "price.created": prices.from_price,
     "price.updated": prices.from_price,
     "plan.created": prices.from_price,
@@ -71,7 +71,7 @@ READERS: Mapping[str, Reader] = {
     "promotion_code.updated": discounts.from_promotion_code,
 }
 
-# What an endpoint should subscribe to; the rest of what is understood says nothing more.
+# The types an endpoint should subscribe to; the others in READERS add nothing to them.
 EVENTS = (
     "charge.captured",
     "charge.dispute.funds_reinstated",
@@ -106,7 +106,7 @@ EVENTS = (
     "refund.updated",
 )
 
-# Understood, and no news: the first prefix that fits gives the reason.
+# Types without facts: the first matching prefix gives the reason.
 SILENT: Mapping[str, str] = {
     "charge.pending": "a charge that is not paid yet",
     "charge.failed": "a charge that failed",
@@ -117,17 +117,17 @@ SILENT: Mapping[str, str] = {
     "invoiceitem.": "an item for a later invoice",
     "invoice_payment.": "an invoice payment that is not paid",
     "checkout.session.": "a checkout session that was not completed",
-    "credit_note.": "a credit note is no money: refunds from it have events of their own",
+    "credit_note.": "a credit note is not money: its refunds have their own events",
     "customer.subscription.trial_will_end": "a trial that ends in three days",
-    "customer.subscription.pending_update_": "the change itself comes as customer.subscription.updated",
-    "subscription_schedule.": "the change itself comes as customer.subscription.updated",
-    "customer.deleted": "its subscriptions end with events of their own",
-    "price.deleted": "what it cost stays known",
-    "plan.deleted": "what it cost stays known",
-    "product.deleted": "its name stays known",
+    "customer.subscription.pending_update_": "the change itself arrives as customer.subscription.updated",
+    "subscription_schedule.": "the change itself arrives as customer.subscription.updated",
+    "customer.deleted": "its subscriptions end with their own events",
+    "price.deleted": "the price stays in the catalog",
+    "plan.deleted": "the price stays in the catalog",
+    "product.deleted": "the name stays in the catalog",
 }
 
-# What a thin event may point at, and the snapshot event that says as much. `url` is the path to read.
+# The objects that a thin event may point at, and the snapshot type with the same meaning.
 THIN_OBJECTS: Mapping[str, str] = {
     "subscription": "customer.subscription.updated",
     "invoice": "invoice.updated",
@@ -145,7 +145,7 @@ MAKE_A_SNAPSHOT_ENDPOINT = "a thin event without its object: create an endpoint 
 
 
 def translate(body: bytes, options: Mapping[str, str]) -> Translation:
-    """What one stored event says. Never raises for an odd event: then there is a reason and no fact."""
+    """The facts of one stored event. Never raises for an odd event: returns a reason and no fact."""
     try:
         envelope = parse(body)
     except Unreadable as unreadable:
@@ -160,10 +160,10 @@ def translate(body: bytes, options: Mapping[str, str]) -> Translation:
 
 
 def as_snapshot(thin: bytes, resource: bytes) -> bytes:
-    """The snapshot event that a thin event and the resource it points at amount to, for `translate`."""
+    """The snapshot event made of a thin event and the resource it points at, for `translate`."""
     envelope = parse(thin)
     kind = _snapshot_type(envelope)
-    event_id = f"{text(envelope.get('id'), 240)}:snapshot"  # an event of its own beside the thin one
+    event_id = f"{text(envelope.get('id'), 240)}:snapshot"  # not the thin one's id, under which that is stored
     event = {**envelope, "id": event_id, "object": "event", "type": kind, "data": {"object": parse(resource)}}
     return json.dumps(event, separators=(",", ":")).encode()
 
@@ -176,7 +176,7 @@ def _thin(envelope: Json) -> Translation:
 
 
 def _snapshot_type(envelope: Json) -> str | None:
-    """The type without its "v1.", where snapshots have it; granular ones go by the object they are about."""
+    """The snapshot type of a thin event: its own without "v1.", else that of the object it is about."""
     kind = (text(envelope.get("type")) or "").removeprefix("v1.")
     return kind if kind in READERS else THIN_OBJECTS.get(ident(at(envelope, "related_object.type")) or "")
 

@@ -1,4 +1,4 @@
-"""A private key for simulation and tests. It is published here, belongs to nobody and proves nothing."""
+"""The private key that signs simulated alerts. It is public, so it must never be configured for real ones."""
 
 DEMO_KEY = """\
 -----BEGIN PRIVATE KEY-----

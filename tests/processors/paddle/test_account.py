@@ -155,5 +155,5 @@ def test_events_come_oldest_first_as_webhooks_would_bring_them(account: Account,
 
 
 def test_there_is_nothing_to_fetch(account: Account) -> None:
-    with pytest.raises(ApiError, match="no events that only point"):
+    with pytest.raises(ApiError, match="no thin events"):
         account.fetch("/v2/anything")

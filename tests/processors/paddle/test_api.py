@@ -182,7 +182,7 @@ def test_an_answer_that_cannot_be_read_is_an_error(api: PaddleApi, httpserver: H
 def test_without_any_answer_it_tries_again_and_says_so(waits: Waits) -> None:
     api = PaddleApi(KEY, "http://127.0.0.1:9", timeout=(0.2, 0.2), wait=waits)
 
-    with pytest.raises(PaddleApiError, match="no answer"):
+    with pytest.raises(PaddleApiError, match="no response"):
         api.price("pri_1")
 
     assert waits == [0.5, 1.0, 2.0]
@@ -191,7 +191,7 @@ def test_without_any_answer_it_tries_again_and_says_so(waits: Waits) -> None:
 def test_a_redirect_is_not_followed(api: PaddleApi, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/prices/pri_1").respond_with_response(Response("", 302, {"Location": "/elsewhere"}))
 
-    with pytest.raises(PaddleApiError, match="answered 302"):
+    with pytest.raises(PaddleApiError, match="responded 302"):
         api.price("pri_1")
 
 

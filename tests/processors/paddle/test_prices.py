@@ -20,7 +20,7 @@ TEN_OFF = {"id": "dsc_1", "type": "percentage", "amount": "10", "recur": True, "
 def learned(kind: str, entity: Any) -> Any:
     translation = translated(kind, entity)
     assert translation.facts == ()
-    assert translation.reason == "remembered for later: it tells of no customer"
+    assert translation.reason == "remembered for later: it belongs to no customer"
     return translation.catalog
 
 

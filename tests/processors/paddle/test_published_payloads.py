@@ -21,7 +21,7 @@ FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "paddle"
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 FOLDERS = ("notifications", "simulations")
 DRAFT = "a draft: no money yet"
-REMEMBERED = "remembered for later: it tells of no customer"
+REMEMBERED = "remembered for later: it belongs to no customer"
 NO_DATA = "the customer has no custom data"
 
 # status, stage, and per item: minor units, quantity, whether it counts
@@ -59,8 +59,8 @@ REASONS = {
     "transaction.past_due": "the payment is late: no money yet",
     "transaction.payment_failed": "the payment failed: no money",
     "transaction.ready": DRAFT,
-    "transaction.revised": "customer details were revised; money that goes back is an adjustment of its own",
-    "transaction.updated": "no money by itself: transaction.completed counts",
+    "transaction.revised": "customer details were revised; a refund is an adjustment",
+    "transaction.updated": "moves no money: transaction.completed counts",
 }
 
 
@@ -99,7 +99,7 @@ def test_what_is_neither_state_nor_money_gives_the_reason_that_is_written_here()
         translation = translated(folder, kind)
 
         assert translation.facts == ()
-        assert translation.reason == REASONS.get(kind, f"{kind} tells nothing of revenue")
+        assert translation.reason == REASONS.get(kind, f"{kind} is not an event that the bridge uses")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -58,7 +58,7 @@ def test_each_of_paddles_statuses_has_its_meaning(word: str, status: Status, rea
 
 def test_a_status_of_the_future_gives_a_reason() -> None:
     assert translated("subscription.updated", a_subscription(status="frozen")).reason == (
-        "the subscription has a status that is not known yet"
+        "the subscription has an unknown status"
     )
 
 

@@ -64,7 +64,7 @@ def test_what_tells_nothing_of_revenue_says_so(kind: str) -> None:
     translation = translated(kind, {"id": "x_1"})
 
     assert translation.facts == ()
-    assert translation.reason == f"{kind} tells nothing of revenue"
+    assert translation.reason == f"{kind} is not an event that the bridge uses"
 
 
 @pytest.mark.parametrize("kind", SILENT)

@@ -107,7 +107,7 @@ def test_a_payment_without_an_order_goes_by_its_own_number() -> None:
 def test_a_payment_that_names_too_little_gives_a_reason(more: dict[str, str]) -> None:
     translation = translated("subscription_payment_succeeded", {**PAID, **more})
 
-    assert (translation.facts, translation.reason) == ((), "the alert names no order, no amount or no currency")
+    assert (translation.facts, translation.reason) == ((), "the alert has no order, amount or currency")
 
 
 # ---- Money that goes back -----------------------------------------------------------------------------------------
@@ -136,5 +136,5 @@ def test_a_dispute_takes_the_money_back() -> None:
 @pytest.mark.parametrize("more", [{"gross_refund": ""}, {"order_id": "", "subscription_payment_id": ""}])
 def test_a_refund_that_names_too_little_gives_a_reason(more: dict[str, str]) -> None:
     assert translated("payment_refunded", {**REFUNDED, **more}).reason == (
-        "the alert names no order, no amount or no currency"
+        "the alert has no order, amount or currency"
     )

@@ -188,7 +188,7 @@ def test_what_names_too_little_gives_a_reason(name: str, fields: dict[str, str],
     translation = translated(name, {**fields, key: ""})
 
     assert translation.facts == ()
-    assert translation.reason == "the alert names no subscription, plan, status, price or currency"
+    assert translation.reason == "the alert has no subscription, plan, status, price or currency"
 
 
 @pytest.mark.parametrize("key", ["subscription_id", "currency"])

@@ -45,7 +45,7 @@ FULL = {
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_tells_nothing_of_revenue_says_so(name: str) -> None:
-    assert translated(name, {}) == Translation(reason=f"{name} tells nothing of revenue")
+    assert translated(name, {}) == Translation(reason=f"{name} is not an alert that the bridge uses")
 
 
 @pytest.mark.parametrize("name", SILENT)
@@ -98,7 +98,7 @@ def published(name: str, **more: Any) -> Translation:
 
 def test_published_alerts_with_names_for_numbers_give_reasons() -> None:
     for name in ("subscription_created", "subscription_updated"):
-        assert published(name).reason == "the alert names no subscription, plan, status, price or currency"
+        assert published(name).reason == "the alert has no subscription, plan, status, price or currency"
 
 
 def test_published_alerts_with_their_numbers_filled_in_tell_their_facts() -> None:
