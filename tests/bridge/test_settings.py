@@ -1,4 +1,4 @@
-"""The settings are checked at start, all at once, and say how to mend what is wrong."""
+"""The settings are checked at start; every problem is reported at once, with its remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from bridge.errors import SettingsError
 from bridge.ledger.policy import ChurnAt
-from bridge.settings import known_names, load
+from bridge.settings import SERVICE_SETTINGS, SOURCE_SETTINGS, Setting, known_names, load
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
 
 GOOD = {"STRIPE_WEBHOOK_SECRET": STRIPE_SECRET, "PULSORA_SECRET_TOKEN": TOKEN}
@@ -44,7 +44,7 @@ def test_a_public_token_is_refused_with_the_reason() -> None:
     )
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     found = problems(STRIPE_WEBHOOK_SECRET="sk_live_fake", UNATTRIBUTED="maybe", RATE_LIMIT_PER_HOUR="many")
 
     assert [problem.partition(":")[0] for problem in found] == [
@@ -56,7 +56,7 @@ def test_every_problem_is_told_at_once() -> None:
     assert "Signing secrets begin with whsec_" in found[2]
 
 
-def test_nothing_configured_names_what_could_be() -> None:
+def test_without_a_source_the_possible_settings_are_named() -> None:
     with pytest.raises(SettingsError) as caught:
         load({})
 
@@ -64,7 +64,7 @@ def test_nothing_configured_names_what_could_be() -> None:
     assert "PADDLE_WEBHOOK_SECRET" in caught.value.problems[0]
 
 
-def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+def test_a_secret_may_be_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"{STRIPE_SECRET}\n")
 
     settings = load({"STRIPE_WEBHOOK_SECRET_FILE": str(tmp_path / "secret"), "PULSORA_SECRET_TOKEN": TOKEN})
@@ -120,7 +120,7 @@ def test_a_toml_file_names_more_sources_with_their_own_settings(tmp_path: Path) 
     assert settings.sources["stripe"].policy.churn_at is ChurnAt.END
 
 
-def test_a_source_of_an_unknown_processor_is_told_with_its_place(tmp_path: Path) -> None:
+def test_a_source_of_an_unknown_processor_is_reported_with_its_table(tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").write_text('[sources.shop]\nprocessor = "cash"\n')
 
     found = problems(BRIDGE_CONFIG=str(tmp_path / "bridge.toml"))
@@ -128,7 +128,7 @@ def test_a_source_of_an_unknown_processor_is_told_with_its_place(tmp_path: Path)
     assert found[0].startswith("[sources.shop] processor: must be one of stripe, paddle")
 
 
-def test_an_unknown_key_of_a_source_is_told_not_passed_over(tmp_path: Path) -> None:
+def test_an_unknown_key_of_a_source_is_reported(tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").write_text(
         f'[sources.shop]\nprocessor = "stripe"\nwebhook_secret = "{STRIPE_SECRET}"\nhold_hour = 3\n'
     )
@@ -161,7 +161,7 @@ def test_an_api_key_must_not_be_a_webhook_secret() -> None:
     )
 
 
-def test_one_wrong_value_is_told_once_however_many_sources_share_it(tmp_path: Path) -> None:
+def test_a_wrong_value_that_several_sources_share_is_reported_once(tmp_path: Path) -> None:
     config = a_config(tmp_path, f'[sources.shop]\nprocessor = "stripe"\nwebhook_secret = "{STRIPE_SECRET}"\n')
 
     found = problems(PADDLE_WEBHOOK_SECRET=PADDLE_SECRET, HOLD_HOURS="long", BRIDGE_CONFIG=config)
@@ -169,7 +169,7 @@ def test_one_wrong_value_is_told_once_however_many_sources_share_it(tmp_path: Pa
     assert found == ("HOLD_HOURS: must be a number from 0 to 720. Example: HOLD_HOURS=1",)
 
 
-def test_a_sources_own_wrong_value_is_told_with_its_place(tmp_path: Path) -> None:
+def test_a_wrong_value_in_a_sources_table_is_reported_with_the_table(tmp_path: Path) -> None:
     shop = f'[sources.shop]\nprocessor = "stripe"\nwebhook_secret = "{STRIPE_SECRET}"\nhold_hours = -1\n'
 
     found = problems(BRIDGE_CONFIG=a_config(tmp_path, shop))
@@ -177,7 +177,7 @@ def test_a_sources_own_wrong_value_is_told_with_its_place(tmp_path: Path) -> Non
     assert found == ("[sources.shop] HOLD_HOURS: must be a number from 0 to 720. Example: HOLD_HOURS=1",)
 
 
-def test_a_sources_secrets_may_be_a_list_or_stand_in_a_file(tmp_path: Path) -> None:
+def test_a_sources_secrets_may_be_a_list_or_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("sec_fake_from_a_file\n")
     shop = f"""
         [sources.shop]
@@ -205,13 +205,13 @@ def test_a_sources_secrets_may_be_a_list_or_stand_in_a_file(tmp_path: Path) -> N
         ("[sources.shop]\nprocessor = 'stripe'\nwebhook_secret = {a = 1}\n", "must be a text, a number, or true or"),
     ],
 )
-def test_nothing_of_the_toml_file_is_passed_over_in_silence(tmp_path: Path, text: str, problem: str) -> None:
+def test_no_part_of_the_toml_file_is_ignored_silently(tmp_path: Path, text: str, problem: str) -> None:
     found = problems(BRIDGE_CONFIG=a_config(tmp_path, text))
 
     assert problem in found[0]
 
 
-def test_a_name_that_was_probably_meant_is_asked_for() -> None:
+def test_a_common_mistake_in_a_name_is_recognised() -> None:
     with pytest.raises(SettingsError) as caught:
         load({"STRIPE_WEBHOOK_SECRET": STRIPE_SECRET, "PULSORA_TOKEN": TOKEN})
 
@@ -221,13 +221,13 @@ def test_a_name_that_was_probably_meant_is_asked_for() -> None:
     )
 
 
-def test_a_slip_of_the_pen_does_not_stop_the_start_but_is_told() -> None:
+def test_a_misspelled_name_is_a_warning() -> None:
     settings = load({**GOOD, "SETTLE_SECOND": "5", "STRIPE_SECRET_KEY": "sk_fake", "LOG_LEVELS_OF_SOMETHING": "x"})
 
     assert settings.warnings == ("SETTLE_SECOND is set, but is not a setting. Did you mean SETTLE_SECONDS?",)
 
 
-def test_an_env_file_is_taken_as_it_stands(tmp_path: Path) -> None:
+def test_an_env_file_is_not_interpolated(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("ADMIN_TOKEN='fake-${HOME}-token'\n")
 
     assert load(GOOD, dotenv=tmp_path / ".env").admin_token == "fake-${HOME}-token"
@@ -243,12 +243,12 @@ def test_an_env_file_that_is_no_text_is_a_problem_and_not_a_crash(tmp_path: Path
 @pytest.mark.parametrize(
     "bind", ["127.0.0.1:8000", "0.0.0.0:80", ":8000", "[::1]:8000", "bridge:8000", "unix:/run/b.sock"]
 )
-def test_an_address_to_listen_on_is_taken(bind: str) -> None:
+def test_an_address_to_listen_on_is_accepted(bind: str) -> None:
     assert load({**GOOD, "BIND": bind}).bind == bind
 
 
 @pytest.mark.parametrize("bind", ["8000", "127.0.0.1", "127.0.0.1:80000", "http://127.0.0.1:80", "host:port", "::1:80"])
-def test_an_address_that_nobody_can_listen_on_is_refused(bind: str) -> None:
+def test_an_invalid_address_to_listen_on_is_refused(bind: str) -> None:
     assert problems(BIND=bind) == ("BIND: must be host:port, or unix:/path of a socket. Example: BIND=127.0.0.1:8000",)
 
 
@@ -257,18 +257,28 @@ def test_a_database_in_memory_is_refused_because_two_processes_share_it() -> Non
 
 
 @pytest.mark.parametrize("name", known_names())
-def test_every_setting_stands_in_the_readme_and_in_the_sample(name: str) -> None:
+def test_every_setting_is_in_the_readme_and_in_the_sample(name: str) -> None:
     assert f"| `{name}` |" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"# {name}=" in (ROOT / "config" / "env.example").read_text(encoding="utf-8")
 
 
-def test_the_sample_names_nothing_else() -> None:
+def test_the_sample_has_no_other_settings() -> None:
     sample = (ROOT / "config" / "env.example").read_text(encoding="utf-8")
 
     assert set(re.findall(r"^# ([A-Z_]+)=", sample, re.MULTILINE)) == set(known_names())
 
 
-def test_the_sample_of_a_toml_file_is_right() -> None:
+@pytest.mark.parametrize("setting", [*SOURCE_SETTINGS, *SERVICE_SETTINGS], ids=lambda one: one.name)
+def test_the_sample_shows_each_setting_as_it_is_declared(setting: Setting) -> None:
+    sample = (ROOT / "config" / "env.example").read_text(encoding="utf-8")
+
+    [(description, value)] = re.findall(rf"^# (.+)\.\n# {setting.name}=(.*)$", sample, re.MULTILINE)
+
+    assert description.lower() == setting.help.lower()
+    assert setting.check(value) == setting.default if setting.default not in (None, "") else value == setting.example
+
+
+def test_the_sample_of_a_toml_file_is_valid() -> None:
     settings = load({"BRIDGE_CONFIG": str(ROOT / "config" / "bridge.example.toml")})
 
     assert sorted(settings.sources) == ["academy", "shop"]
