@@ -18,7 +18,7 @@ from bridge.settings import Settings
 from bridge.store import outbox, streams
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
-from bridge.worker.translation import Untranslatable, translation
+from bridge.worker.translation import TranslationError, translate
 
 MAX_SETTLED_WITH = 12  # webhooks of the same window that are listed for people
 
@@ -93,8 +93,8 @@ def explain_webhook(tx: Connection, row: InboxRow, settings: Settings) -> Webhoo
     stream = streams.find(tx, [row.stream_id]).get(row.stream_id) if row.stream_id else None
     state = load(streams.state_of(tx, row.stream_id)) if row.stream_id else load(None)
     try:
-        translated, problem = translation(row, settings), None
-    except Untranslatable as error:
+        translated, problem = translate(row, settings), None
+    except TranslationError as error:
         translated, problem = None, str(error)
     return WebhookExplanation(
         row=row,

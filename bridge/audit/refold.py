@@ -9,15 +9,13 @@ from itertools import groupby
 from sqlalchemy import Connection
 
 from bridge.ledger import EMPTY, settle
-from bridge.ledger.catalog import Catalog, coupon_keys, required_keys
+from bridge.ledger.catalog import required_keys
 from bridge.ledger.explain import Explanation, explain
-from bridge.ledger.state import State
 from bridge.settings import Settings
 from bridge.store import inbox
 from bridge.store.inbox import InboxRow, InboxStatus
-from bridge.worker.settling import recalled
-from bridge.worker.translation import Untranslatable, translation
-from processors.facts import Fact
+from bridge.worker.batch import load_catalog
+from bridge.worker.translation import TranslationError, translate
 
 
 def refold(tx: Connection, row: InboxRow, settings: Settings) -> Explanation | None:
@@ -32,13 +30,14 @@ def refold(tx: Connection, row: InboxRow, settings: Settings) -> Explanation | N
     policy = settings.sources[row.source].policy
     try:
         for window in _windows(inbox.of_stream(tx, row.stream_id, (InboxStatus.SETTLED,))):
-            facts = [fact for one in window for fact in translation(one, settings).facts]
-            settlement = settle(state, facts, policy, _catalog(tx, row.scope, state, facts))
+            facts = [fact for one in window for fact in translate(one, settings).facts]
+            keys = required_keys(state.current_terms, facts)
+            settlement = settle(state, facts, policy, load_catalog(tx, row.scope, keys))
             if any(one.id == row.id for one in window):
                 found = explain(row.event_id, facts, state, settlement)
                 return found if found.notes == row.notes else None
             state = settlement.state
-    except Untranslatable:
+    except TranslationError:
         return None
     return None
 
@@ -51,9 +50,3 @@ def _windows(rows: Iterable[InboxRow]) -> Iterable[Sequence[InboxRow]]:
 
 def _settled_at(row: InboxRow) -> datetime:
     return row.settled_at or row.received_at
-
-
-def _catalog(tx: Connection, scope: str, state: State, facts: Sequence[Fact]) -> Catalog:
-    """The catalog entries that these facts refer to, as stored today."""
-    entries = recalled(tx, scope, required_keys(state.current_terms, facts))
-    return Catalog(entries={**entries, **recalled(tx, scope, coupon_keys(entries))})

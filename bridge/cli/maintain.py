@@ -11,10 +11,10 @@ from bridge.cli.environment import load_settings, opened_store, source_named
 from bridge.cli.output import json_option, print_json, progress
 from bridge.errors import UsageError
 from bridge.formatting import quantity
+from bridge.internal_events import attributions
 from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
-from bridge.web.attributions import registration
 
 MAX_ROWS = 10_000  # for one --failed
 BATCH = 500
@@ -76,10 +76,10 @@ def attribute(source: str | None, test: bool, **options: str | None) -> None:
     settings = load_settings()
     chosen = source_named(settings.sources, source)
     values = {name: value for name, value in options.items() if value}
-    if not values.keys() & {"customer_id", "subscription_id", "transaction_id"}:
+    if values.keys().isdisjoint(attributions.REFERENCES):
         raise UsageError("give at least one of --customer, --subscription, --transaction")
     with opened_store(settings) as store:
-        webhook = registration(chosen, values, livemode=not test, now=datetime.now(UTC))
+        webhook = attributions.encode(chosen, values, livemode=not test, now=datetime.now(UTC))
         is_new = store.accept(webhook)
     click.echo(f"{webhook.event_id}: " + ("registered." if is_new else "was already registered."))
 

@@ -63,7 +63,7 @@ def import_subscriptions(source: str | None, send: bool, test: bool) -> None:
             task = bar.add_task("subscriptions", total=None)
             for state in api.subscriptions():
                 imported = replace(state, stage=Stage.CREATED) if send else state
-                new += store.accept(imports.arrival(chosen, imported, livemode=not test, now=datetime.now(UTC)))
+                new += store.accept(imports.encode(chosen, imported, livemode=not test, now=datetime.now(UTC)))
                 count += 1
                 bar.update(task, completed=count)
     except ApiError as error:

@@ -1,1 +1,1 @@
-"""Everything that knows Pulsora: the contract, the schedule, one POST, and the drain of the outbox."""
+"""Everything that knows Pulsora: the payload, the retry policy, the HTTP client, and the dispatcher of the outbox."""

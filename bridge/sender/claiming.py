@@ -1,4 +1,4 @@
-"""What may go out now: due events of open destinations, within the rate_limit. Inside the caller's transaction."""
+"""Claims due deliveries of destinations that are not paused, within the rate limit. In the caller's transaction."""
 
 from __future__ import annotations
 
@@ -8,129 +8,143 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from bridge.sender.destinations import Routes
-from bridge.sender.outcomes import Trial, handed_back, unrouted
-from bridge.sender.retry_policy import next_probe
+from bridge.clock import Uptime
+from bridge.sender.destinations import Destinations
+from bridge.sender.outcomes import Attempt, no_destination, unclaim
+from bridge.sender.retry_policy import probe_delay
 from bridge.store import leases, outbox, pauses, rate_limit
 from bridge.store.pauses import Pause
-from bridge.clock import Uptime
 
-# Longer than a claimed event can take: it stays fresh for 10 s, and a post with all its waits takes less than a minute.
+# Longer than a claimed event can take: it is sent within 10 s or unclaimed, and a POST with all its time-outs takes
+# less than a minute. A shorter lease would let another worker send the same event while this one waits.
 LEASE = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Where events go, in whose name they are claimed, and the most requests an hour to an origin (0: any number)."""
+class ClaimPlan:
+    """Where events go, the owner of the claims, and the most requests an hour to an origin (0: no limit)."""
 
-    routes: Routes
+    destinations: Destinations
     owner: str
     per_hour: int
 
     def origins(self) -> list[str]:
         """Every origin that events go to."""
-        return sorted({destination.origin for destination in self.routes.values()})
+        return sorted({destination.origin for destination in self.destinations.values()})
 
 
 @dataclass(slots=True, kw_only=True)
 class Claimed:
-    """What a claim found. `halted`: the names that nothing goes to just now. `spent`: the origins without rate_limit."""
+    """A claim's result. `paused`: destinations and origins. `exhausted`: origins without rate limit left."""
 
-    trials: list[Trial] = field(default_factory=list)
-    halted: set[str] = field(default_factory=set)
-    spent: set[str] = field(default_factory=set)
+    attempts: list[Attempt] = field(default_factory=list)
+    paused: set[str] = field(default_factory=set)
+    exhausted: set[str] = field(default_factory=set)
 
 
 def claim(
     tx: Connection,
-    plan: Plan,
+    plan: ClaimPlan,
     now: datetime,
-    room: Mapping[str, int],
-    shut: Collection[str],
+    capacity: Mapping[str, int],
+    closed: Collection[str],
     uptime: Uptime | None = None,
 ) -> Claimed:
-    """Claim what may go out, at most `room` events for each origin.
+    """Claims due deliveries, at most `capacity` for each origin.
 
-    `shut`: destinations and origins that have just been found closed, before the store knows.
+    `closed`: destinations and origins that were just found to refuse, before the store knows of the pause.
     """
-    standing = {pause.destination: pause for pause in pauses.active(tx, now)}
-    halted = {name for name, pause in standing.items() if pause.probing or pause.until > now}
-    found = Claimed(halted=halted | set(shut))
+    active = {pause.destination: pause for pause in pauses.active(tx, now)}
+    paused = {name for name, pause in active.items() if pause.probing or pause.until > now}
+    claimed = Claimed(paused=paused | set(closed))
     for origin in plan.origins():
-        left = _left(tx, plan, origin, now, room[origin], uptime)
-        if left == 0 < room[origin]:
-            found.spent.add(origin)
-        if left > 0 and origin not in found.halted:
-            trials = _probes(tx, plan, origin, now, standing, shut)
-            trials += _open(tx, plan, origin, now, left - len(trials), found.halted)
-            found.trials += _granted(tx, plan, origin, now, trials, uptime)
-    return found
+        left = _rate_left(tx, plan, origin, now, capacity[origin], uptime)
+        if left == 0 < capacity[origin]:
+            claimed.exhausted.add(origin)
+        if left > 0 and origin not in claimed.paused:
+            attempts = _probes(tx, plan, origin, now, active, closed)
+            attempts += _unpaused(tx, plan, origin, now, left - len(attempts), claimed.paused)
+            claimed.attempts += _reserved(tx, plan, origin, now, attempts, uptime)
+    return claimed
 
 
-def _left(tx: Connection, plan: Plan, origin: str, now: datetime, room: int, uptime: Uptime | None) -> int:
-    """How many requests the origin's budget leaves of those there is room for."""
+def _rate_left(
+    tx: Connection, plan: ClaimPlan, origin: str, now: datetime, capacity: int, uptime: Uptime | None
+) -> int:
+    """How many requests the origin's rate limit leaves, at most `capacity`."""
     if not plan.per_hour:
-        return room
-    return max(0, min(room, plan.per_hour - rate_limit.used(tx, origin, now, uptime)))
+        return capacity
+    return max(0, min(capacity, plan.per_hour - rate_limit.used(tx, origin, now, uptime)))
 
 
-def _open(tx: Connection, plan: Plan, origin: str, now: datetime, limit: int, halted: Collection[str]) -> list[Trial]:
-    """Due events of the destinations at the origin that are not halted."""
-    sources = [name for name, place in plan.routes.items() if place.origin == origin and place.id not in halted]
-    return _claimed(tx, plan, now, limit, sources) if sources and limit > 0 else []
+def _unpaused(
+    tx: Connection, plan: ClaimPlan, origin: str, now: datetime, limit: int, paused: Collection[str]
+) -> list[Attempt]:
+    """Due deliveries to the destinations at the origin that are not paused."""
+    sources = [name for name, one in plan.destinations.items() if one.origin == origin and one.id not in paused]
+    return _claim_sources(tx, plan, now, limit, sources) if sources and limit > 0 else []
 
 
 def _probes(
-    tx: Connection, plan: Plan, origin: str, now: datetime, standing: Mapping[str, Pause], shut: Collection[str]
-) -> list[Trial]:
-    """One event for each destination at the origin whose pause is over. Until it is answered the pause goes on."""
-    trials: list[Trial] = []
-    for name in sorted({place.id for place in plan.routes.values() if place.origin == origin} - set(shut)):
-        pause = standing.get(name)
+    tx: Connection,
+    plan: ClaimPlan,
+    origin: str,
+    now: datetime,
+    active: Mapping[str, Pause],
+    closed: Collection[str],
+) -> list[Attempt]:
+    """One delivery to each destination at the origin whose pause has ended. It stays paused until the response."""
+    attempts: list[Attempt] = []
+    for name in sorted({one.id for one in plan.destinations.values() if one.origin == origin} - set(closed)):
+        pause = active.get(name)
         if pause is not None and pause.probing and pause.until <= now:
-            trials += _probe(tx, plan, now, pause)
-    return trials
+            attempts += _probe(tx, plan, now, pause)
+    return attempts
 
 
-def _probe(tx: Connection, plan: Plan, now: datetime, pause: Pause) -> list[Trial]:
+def _probe(tx: Connection, plan: ClaimPlan, now: datetime, pause: Pause) -> list[Attempt]:
     # On PostgreSQL another worker may be here at the same moment: the lease lets one of them through.
     if not leases.acquire(tx, f"probe {pause.destination}", plan.owner, now, now + LEASE):
         return []
-    sources = [source for source, place in plan.routes.items() if place.id == pause.destination]
-    probe = _claimed(tx, plan, now, 1, sources, refused_since=pause.since)
+    sources = [source for source, one in plan.destinations.items() if one.id == pause.destination]
+    probe = _claim_sources(tx, plan, now, 1, sources, refused_since=pause.since)
     if probe:
-        until = now + max(next_probe(pause.since, now), LEASE)
+        # The pause is extended for as long as the probe may take: after a crash another probe follows.
+        until = now + max(probe_delay(pause.since, now), LEASE)
         pauses.pause(tx, pause.destination, until, pause.reason, probing=True, now=now)
     return probe
 
 
-def _claimed(
+def _claim_sources(
     tx: Connection,
-    plan: Plan,
+    plan: ClaimPlan,
     now: datetime,
     limit: int,
     sources: Collection[str],
     refused_since: datetime | None = None,
-) -> list[Trial]:
-    others = sorted(set(plan.routes) - set(sources))
+) -> list[Attempt]:
+    # The other configured sources are excluded, instead of these included, so that deliveries of sources that are not
+    # configured any more are claimed too: they get an error that the operator can see.
+    others = sorted(set(plan.destinations) - set(sources))
     deliveries = outbox.claim(tx, now, limit, plan.owner, now + LEASE, others)
-    strangers = [delivery for delivery in deliveries if delivery.source not in plan.routes]
-    if strangers:
-        outbox.record(tx, [unrouted(delivery, now).outcome for delivery in strangers])
+    unknown = [delivery for delivery in deliveries if delivery.source not in plan.destinations]
+    if unknown:
+        outbox.record(tx, [no_destination(delivery, now).outcome for delivery in unknown])
     return [
-        Trial(delivery=delivery, destination=plan.routes[delivery.source], refused_since=refused_since)
+        Attempt(delivery=delivery, destination=plan.destinations[delivery.source], refused_since=refused_since)
         for delivery in deliveries
-        if delivery.source in plan.routes
+        if delivery.source in plan.destinations
     ]
 
 
-def _granted(
-    tx: Connection, plan: Plan, origin: str, now: datetime, trials: Sequence[Trial], uptime: Uptime | None
-) -> Sequence[Trial]:
-    """As many as the budget grants; the others, when another process was quicker, are put back."""
-    if not trials or not plan.per_hour:
-        return trials
-    granted = rate_limit.reserve(tx, origin, now, len(trials), plan.per_hour, uptime)
-    if granted < len(trials):
-        outbox.record(tx, [handed_back(trial.delivery, now).outcome for trial in trials[granted:]])
-    return trials[:granted]
+def _reserved(
+    tx: Connection, plan: ClaimPlan, origin: str, now: datetime, attempts: Sequence[Attempt], uptime: Uptime | None
+) -> Sequence[Attempt]:
+    """The attempts that the rate limit grants. The others are unclaimed."""
+    if not attempts or not plan.per_hour:
+        return attempts
+    # Another process may have reserved since `used` was read: only this call decides.
+    granted = rate_limit.reserve(tx, origin, now, len(attempts), plan.per_hour, uptime)
+    if granted < len(attempts):
+        outbox.record(tx, [unclaim(attempt.delivery, now).outcome for attempt in attempts[granted:]])
+    return attempts[:granted]

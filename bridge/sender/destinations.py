@@ -1,4 +1,4 @@
-"""Where a source's events go: an endpoint with the token that it wants."""
+"""Destinations: the endpoint and token that a source's revenue events are sent to."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ PORTS: Mapping[str, int] = {"https": 443, "http": 80}
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """One Pulsora project at one endpoint. The token is in no `repr`. (Without slots, for the two cached names.)"""
+    """One Pulsora project at one endpoint. The token is in no `repr`. (No slots: two properties are cached.)"""
 
     endpoint: str
     token: str = field(repr=False)
 
     @cached_property
     def origin(self) -> str:
-        """Scheme, host and port: what the ingest counts its rate limit by."""
+        """Scheme, host and port: the rate limit is counted per origin."""
         parts = urlsplit(self.endpoint)
         scheme = parts.scheme.lower()
         return f"{scheme}://{(parts.hostname or '').lower()}:{parts.port or PORTS.get(scheme, 0)}"
 
     @cached_property
     def id(self) -> str:
-        """The name under which it is paused. A new token makes a new name, so a mended setting starts unpaused."""
+        """The name under which it is paused. A new token makes a new name, so a corrected setting starts unpaused."""
         secret = f"{self.endpoint}\n{self.token}".encode("utf-8", "surrogatepass")
         return f"{self.origin}#{sha256(secret).hexdigest()[:8]}"
 
 
-Routes = Mapping[str, Destination]
+Destinations = Mapping[str, Destination]  # by source

@@ -1,10 +1,10 @@
-"""The outbox's way out: claim, post, record. No transaction is open while a network is waited for."""
+"""The dispatcher of the outbox: claim, send, record. No transaction is open while it waits for the network."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -12,207 +12,207 @@ from threading import Event
 import structlog
 from sqlalchemy import Connection
 
-from bridge.sender.claims import Claimed, Plan, claim
-from bridge.sender.client import Answer, Client
-from bridge.sender.crew import Crew, Done, Job
-from bridge.sender.destinations import Routes
-from bridge.sender.rulings import Trial, told
-from bridge.sender.schedule import Verdict, is_expected
-from bridge.store import Store, budget, outbox, pauses
-from bridge.store.outbox import Delivery, DeliveryStatus
-from bridge.uptime import Uptime
+from bridge.clock import Uptime
+from bridge.sender.claiming import Claimed, ClaimPlan, claim
+from bridge.sender.destinations import Destinations
+from bridge.sender.http_client import HttpClient
+from bridge.sender.outcomes import Attempt, describe
+from bridge.sender.pool import Job, Result, SenderPool
+from bridge.sender.retry_policy import is_expected
+from bridge.store import Store, outbox, pauses, rate_limit
+from bridge.store.outbox import DeliveryStatus
 
 log = structlog.get_logger()
 
-# A turn waits so long for answers; what is still on its way then is looked at in the next.
-TURN_SECONDS = 0.25
-CLOSING_SECONDS = 20.0
-# What is in hand when a process dies is sent again, so it is little. Eight times as much sends no faster (measured).
-MOST_A_THREAD = 8
-
-OnAnswer = Callable[[Delivery, Answer, Verdict], None]
+ROUND_SECONDS = 0.25  # a round waits this long for responses; later ones belong to the next round
+CLOSE_SECONDS = 20.0
+# What is in flight when a process is killed is sent again, so it is kept small. Eight times as much was not faster
+# (measured).
+MAX_IN_FLIGHT_PER_THREAD = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrainReport:
-    """What one turn did. `sent`: posted and recorded, and so `delivered`, `retried`, `dead` or `stopped` by a pause.
+class RoundReport:
+    """The result of one round. `sent`: sent and recorded, so one of `delivered`, `retried`, `failed` or `paused`.
 
-    `unfit`: dead without a post, for breaking the contract. `in_hand`: claimed and still on the way.
-    `halted`: the destinations and origins that nothing goes to just now. `spent`: the origins whose budget is.
+    `invalid`: failed without being sent. `in_flight`: claimed and not recorded yet. `paused_targets`: destinations and
+    origins that are paused. `exhausted`: origins whose rate limit is used up.
     """
 
     claimed: int
     sent: int
     delivered: int
     retried: int
-    dead: int
-    stopped: int
-    unfit: int
-    in_hand: int
-    halted: tuple[str, ...]
-    spent: tuple[str, ...]
+    failed: int
+    paused: int
+    invalid: int
+    in_flight: int
+    paused_targets: tuple[str, ...]
+    exhausted: tuple[str, ...]
 
 
-class Drain:
+class Dispatcher:
     """Delivers the outbox of a store, as one of any number of processes. For one calling thread.
 
-    `routes`: the destination of each source. `per_hour`: the most requests to an origin in any hour, 0 for no bound.
-    `on_answer` is called, by the calling thread, after an answer is on disk.
+    `destinations`: by source. `per_hour`: the most requests to an origin in any hour, 0 for no limit.
     """
 
     def __init__(
         self,
         store: Store,
-        routes: Routes,
+        destinations: Destinations,
         *,
         owner: str,
         threads: int = 8,
         per_hour: int = 2000,
-        client: Client | None = None,
+        client: HttpClient | None = None,
         stop: Event | None = None,
-        on_answer: OnAnswer | None = None,
     ) -> None:
         self._store = store
-        self._plan = Plan(routes=dict(routes), owner=owner, per_hour=per_hour)
-        self._client = client or Client()
+        self._plan = ClaimPlan(destinations=dict(destinations), owner=owner, per_hour=per_hour)
+        self._client = client or HttpClient()
         self._stop = stop or Event()
-        self._on_answer = on_answer
-        self._crew = Crew(self._client, threads, self._stop)
-        self._gates: dict[str, Event] = {}
-        self._done: list[Done] = []  # not on disk yet
-        self._in_hand: Counter[str] = Counter()  # by origin
-        self._least, self._most = threads * 2, threads * MOST_A_THREAD
-        self._reach = threads * 4
-        self._clock = (datetime.min.replace(tzinfo=UTC), time.monotonic())  # the caller's, and ours beside it
+        self._pool = SenderPool(self._client, threads, self._stop)
+        self._closed: dict[str, Event] = {}  # by destination and origin: set while a pause is not on disk yet
+        self._results: list[Result] = []  # not on disk yet
+        self._in_flight: Counter[str] = Counter()  # by origin
+        self._min_capacity, self._max_capacity = threads * 2, threads * MAX_IN_FLIGHT_PER_THREAD
+        self._capacity = threads * 4
+        self._clock = (
+            datetime.min.replace(tzinfo=UTC),
+            time.monotonic(),
+        )  # the caller's time, and ours at that instant
         self._uptime: Uptime | None = None
 
-    def drain_once(self, now: datetime, uptime: Uptime | None = None) -> DrainReport:
-        """Claims, posts for a quarter of a second, and records. To be called again and again.
+    def run_round(self, now: datetime, uptime: Uptime | None = None) -> RoundReport:
+        """Claims, sends for a quarter of a second, and records. To be called repeatedly.
 
-        With the machine's `uptime` the budget holds although a clock is set.
-
-        When the store fails it raises what the store raises; what was answered is then recorded by a later call.
+        With the machine's `uptime` the rate limit holds although the clock is set. Raises what the store raises;
+        responses that could not be recorded are recorded by a later call.
         """
         self._clock = (now, time.monotonic())
         self._uptime = uptime
-        self._done += self._crew.finished(0, 0)
+        self._results += self._pool.results(0, 0)
         with self._store.transaction() as tx:
+            # Recording before claiming, in one transaction: the head of a stream is never claimed while the one before
+            # it is still in flight, and its next event can be claimed at once.
             self._record(tx, now)
-            claimed = claim(tx, self._plan, now, self._room(), self._shut(), uptime)
-        recorded = self._recorded()
-        self._give(claimed.trials, now)
-        self._done += self._crew.finished(self._wanted(claimed), TURN_SECONDS)
-        recorded += self._record_alone()
-        self._adapt(recorded)
-        return _report(claimed, recorded, self._in_hand.total())
+            claimed = claim(tx, self._plan, now, self._free_capacity(), self._closed_targets(), uptime)
+        recorded = self._take_recorded()
+        self._submit(claimed.attempts, now)
+        self._results += self._pool.results(self._results_to_wait_for(len(claimed.attempts)), ROUND_SECONDS)
+        recorded += self._record_rest()
+        self._adapt_capacity(recorded)
+        return _report(claimed, recorded, self._in_flight.total())
 
-    def close(self, seconds: float = CLOSING_SECONDS) -> None:
-        """Stops sending, waits for what is on its way, and records it. What is not answered by then is sent again."""
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Stops sending, waits for responses, and records them. What has no response by then is sent again."""
         self._stop.set()
-        self._done += self._crew.finished(self._in_hand.total() - len(self._done), seconds)
-        self._crew.dismiss()
+        self._results += self._pool.results(self._in_flight.total() - len(self._results), seconds)
+        self._pool.shut_down()
         self._client.close()
-        self._record_alone()
+        self._record_rest()
 
-    def _record_alone(self) -> list[Done]:
-        if not self._done:
+    # ---- Record ------------------------------------------------------------------------------------------------
+
+    def _record_rest(self) -> list[Result]:
+        if not self._results:
             return []
         now, since = self._clock
         with self._store.transaction() as tx:
             self._record(tx, now + timedelta(seconds=time.monotonic() - since))
-        return self._recorded()
+        return self._take_recorded()
 
     def _record(self, tx: Connection, now: datetime) -> None:
-        """Writes down what was answered, which destinations stop or go on, and the requests that were not needed."""
-        outbox.record(tx, [done.ruling.outcome for done in self._done])
-        for done in self._done:
-            if done.ruling.halt:
-                halt = done.ruling.halt
-                pauses.pause(tx, halt.name, halt.until, halt.reason, probing=halt.probing, now=now)
-            if done.ruling.resumes:
-                pauses.resume(tx, done.job.trial.destination.id)
-        unused = Counter(done.job.trial.destination.origin for done in self._done if done.answer is None)
-        for origin, count in unused.items():
+        """Records outcomes and pauses, and releases the rate limit of what was not sent."""
+        outbox.record(tx, [result.decision.outcome for result in self._results])
+        for result in self._results:
+            if pause := result.decision.pause:
+                pauses.pause(tx, pause.target, pause.until, pause.reason, probing=pause.probing, now=now)
+            if result.decision.resumes:
+                pauses.resume(tx, result.attempt.destination.id)
+        unsent = Counter(result.attempt.origin for result in self._results if result.response is None)
+        for origin, count in unsent.items():
             if self._plan.per_hour:
-                budget.give_back(tx, origin, now, count, self._uptime)
+                rate_limit.release(tx, origin, now, count, self._uptime)
 
-    def _recorded(self) -> list[Done]:
-        """What the transaction that just ended has put on disk: no longer in hand, and told."""
-        recorded, self._done = self._done, []
-        self._in_hand.subtract(done.job.trial.destination.origin for done in recorded)
-        for done in recorded:
-            halt = done.ruling.halt
-            if halt and self._gates.pop(halt.name, None):  # from here on the pause on disk holds
-                say = log.error if halt.probing else log.warning
-                say("paused", destination=halt.name, until=halt.until.isoformat(), reason=halt.reason)
-            self._tell(done)
+    def _take_recorded(self) -> list[Result]:
+        """The results that the last transaction put on disk. They are logged, and no longer in flight."""
+        recorded, self._results = self._results, []
+        self._in_flight.subtract(result.attempt.origin for result in recorded)
+        for result in recorded:
+            pause = result.decision.pause
+            if pause and self._closed.pop(pause.target, None):  # from here on the pause on disk holds
+                write = log.error if pause.probing else log.warning
+                write("paused", destination=pause.target, until=pause.until.isoformat(), reason=pause.reason)
+            _log(result)
         return recorded
 
-    def _tell(self, done: Done) -> None:
-        _log(done)
-        if done.answer and done.ruling.verdict and self._on_answer:
-            self._on_answer(done.job.trial.delivery, done.answer, done.ruling.verdict)
+    # ---- Send --------------------------------------------------------------------------------------------------
 
-    def _give(self, trials: Sequence[Trial], now: datetime) -> None:
+    def _submit(self, attempts: Sequence[Attempt], now: datetime) -> None:
         clock = time.monotonic()
-        for trial in trials:
-            names = (trial.destination.id, trial.destination.origin)
-            gates = {name: self._gates.setdefault(name, Event()) for name in names}
-            self._in_hand[trial.destination.origin] += 1
-            self._crew.give(Job(trial=trial, gates=gates, claimed_at=now, claimed_clock=clock))
+        for attempt in attempts:
+            names = (attempt.destination.id, attempt.origin)
+            closed = {name: self._closed.setdefault(name, Event()) for name in names}
+            self._in_flight[attempt.origin] += 1
+            self._pool.submit(Job(attempt=attempt, closed=closed, claimed_at=now, claimed_clock=clock))
 
-    def _shut(self) -> list[str]:
-        return [name for name, gate in self._gates.items() if gate.is_set()]
+    def _closed_targets(self) -> list[str]:
+        return [name for name, event in self._closed.items() if event.is_set()]
 
-    def _room(self) -> dict[str, int]:
-        return {origin: max(0, self._reach - self._in_hand[origin]) for origin in self._plan.origins()}
+    def _free_capacity(self) -> dict[str, int]:
+        return {origin: max(0, self._capacity - self._in_flight[origin]) for origin in self._plan.origins()}
 
-    def _wanted(self, claimed: Claimed) -> int:
-        """How many answers to wait for: as many as were claimed, or half of all when there is probably more to claim.
+    def _results_to_wait_for(self, claimed: int) -> int:
+        """As many as were claimed, or half of those in flight when there is probably more to claim.
 
-        Never for all in hand: one of them may be waiting for a server that says nothing.
+        Never all in flight: one of them may be waiting for a server that does not respond.
         """
-        in_hand, new = self._in_hand.total(), len(claimed.trials)
-        return min(in_hand, max(1, new)) if new < self._reach // 2 else in_hand // 2
+        in_flight = self._in_flight.total()
+        return min(in_flight, max(1, claimed)) if claimed < self._capacity // 2 else in_flight // 2
 
-    def _adapt(self, recorded: Sequence[Done]) -> None:
-        """Reach as far ahead as is sent in a second: enough to keep every thread busy, little enough to stay fresh."""
-        posted = sum(done.answer is not None for done in recorded)
-        if not posted and not self._in_hand.total():
+    def _adapt_capacity(self, recorded: Sequence[Result]) -> None:
+        """Claims ahead what is sent in a second: enough to keep every thread busy, not so much that it waits long."""
+        sent = sum(result.response is not None for result in recorded)
+        if not sent and not self._in_flight.total():
             return
-        pace = posted / max(time.monotonic() - self._clock[1], 0.001)
-        self._reach = min(max(int(pace), self._least), self._most)
+        per_second = sent / max(time.monotonic() - self._clock[1], 0.001)
+        self._capacity = min(max(int(per_second), self._min_capacity), self._max_capacity)
 
 
-def _report(claimed: Claimed, recorded: Sequence[Done], in_hand: int) -> DrainReport:
-    statuses = Counter(done.ruling.outcome.status for done in recorded if done.answer)
-    stopped = sum(done.ruling.halt is not None for done in recorded)
-    return DrainReport(
-        claimed=len(claimed.trials),
+def _report(claimed: Claimed, recorded: Sequence[Result], in_flight: int) -> RoundReport:
+    statuses = Counter(result.decision.outcome.status for result in recorded if result.response)
+    paused = sum(result.decision.pause is not None for result in recorded)
+    unsent = Counter(result.decision.outcome.status for result in recorded if not result.response)
+    return RoundReport(
+        claimed=len(claimed.attempts),
         sent=statuses.total(),
         delivered=statuses[DeliveryStatus.DELIVERED],
-        retried=statuses[DeliveryStatus.PENDING] - stopped,
-        dead=statuses[DeliveryStatus.DEAD],
-        stopped=stopped,
-        unfit=sum(not done.answer and done.ruling.outcome.status is DeliveryStatus.DEAD for done in recorded),
-        in_hand=in_hand,
-        halted=tuple(sorted(claimed.halted)),
-        spent=tuple(sorted(claimed.spent)),
+        retried=statuses[DeliveryStatus.PENDING] - paused,
+        failed=statuses[DeliveryStatus.FAILED],
+        paused=paused,
+        invalid=unsent[DeliveryStatus.FAILED],
+        in_flight=in_flight,
+        paused_targets=tuple(sorted(claimed.paused)),
+        exhausted=tuple(sorted(claimed.exhausted)),
     )
 
 
-def _log(done: Done) -> None:
-    delivery, outcome, answer = done.job.trial.delivery, done.ruling.outcome, done.answer
-    about = log.bind(source=delivery.source, stream=delivery.stream_id, delivery_id=delivery.id)
-    if done.ruling.resumes:
-        log.info("resumed", destination=done.job.trial.destination.id)
-    if answer:
-        about = about.bind(attempt=outcome.attempts, took_ms=answer.took_ms)
-    if outcome.status is DeliveryStatus.DEAD:
-        about.error("dead", reason=outcome.last_error)
-    elif answer and outcome.status is DeliveryStatus.DELIVERED:
-        about.info("delivered") if is_expected(answer.status) else about.warning("delivered", reason=told(answer))
-    elif answer and not done.ruling.halt:
-        about.warning(
+def _log(result: Result) -> None:
+    delivery, outcome, response = result.attempt.delivery, result.decision.outcome, result.response
+    bound = log.bind(source=delivery.source, stream=delivery.stream_id, delivery_id=delivery.id)
+    if result.decision.resumes:
+        log.info("resumed", destination=result.attempt.destination.id)
+    if response:
+        bound = bound.bind(attempt=outcome.attempts, took_ms=response.took_ms)
+    if outcome.status is DeliveryStatus.FAILED:
+        bound.error("delivery_failed", reason=outcome.last_error)
+    elif response and outcome.status is DeliveryStatus.DELIVERED:
+        bound.info("delivered") if is_expected(response.status) else bound.warning(
+            "delivered", reason=describe(response)
+        )
+    elif response and not result.decision.pause:
+        bound.warning(
             "not_delivered", reason=outcome.last_error, next_at=outcome.next_at and outcome.next_at.isoformat()
         )

@@ -1,55 +1,43 @@
-"""One POST to the ingest: every answer and every fault of the network comes out as a value."""
+"""One POST to the ingest. Every response and every network error is returned as a value."""
 
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import re
-import ssl
+import socket
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from bridge.sender.session import Session
+from bridge.log import HIDDEN, scrub
+from processors.http_client import INVALID_ADDRESS, explain_network_error
 
 CONNECT_SECONDS = 5.0  # also for sending the body
-SILENCE_SECONDS = 15.0  # without a byte of the answer
-ANSWER_SECONDS = 30.0  # for all of the answer, however it drips
-LARGEST_ANSWER = 32 * 1024
-LONGEST_REASON = 300
+READ_SECONDS = 15.0  # without a byte of the response
+RESPONSE_SECONDS = 30.0  # for the whole response, however slowly it arrives
+MAX_RESPONSE_BYTES = 32 * 1024
+MAX_REASON_LENGTH = 300
 
-# What of an answer may be shown: no token, no e-mail address, nothing that moves a terminal's cursor.
-_SECRET = re.compile(r"\b(?:sec|pub)_\w+|[^\s\"'<>]+@[^\s\"'<>]+")
+# A reason is shown on terminals: no control character, and nothing invisible that could hide or reorder text.
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa1-\u1fff\u2010-\u2027\u2030-\ud7ff]+")
-
-# From what says most to what says least: the first that stands anywhere in the chain of causes.
-_FAULTS: tuple[tuple[type[BaseException], str], ...] = (
-    (urllib3.exceptions.NameResolutionError, "the host name cannot be resolved"),
-    (ssl.SSLCertVerificationError, "the TLS certificate is not trusted"),
-    (ssl.SSLError, "TLS failed"),
-    (requests.exceptions.ProxyError, "the proxy failed"),
-    (requests.exceptions.ConnectTimeout, "no connection in time"),
-    (ConnectionRefusedError, "the connection was refused"),
-    (TimeoutError, "no whole answer in time"),
-    (urllib3.exceptions.ReadTimeoutError, "no whole answer in time"),
-    (http.client.RemoteDisconnected, "the connection was closed without an answer"),
-    (ConnectionError, "the connection was reset"),
-    (http.client.HTTPException, "what came back is not HTTP"),
-    (requests.exceptions.InvalidHeader, "the token cannot stand in a header; see PULSORA_SECRET_TOKEN"),
-    (ValueError, "the address cannot be used; see PULSORA_ENDPOINT"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came of one POST. `status` None: no answer. `reason` is for people and holds no secret; may be empty.
+class Response:
+    """The result of one POST. `status` None: no response. `reason` is for people, contains no secret, may be empty.
 
-    `retry_after` is the header as it came. `is_page`: the body is a web page, so something else than the ingest spoke.
+    `retry_after`: the header as received. `is_page`: the body is a web page, so it does not come from the ingest.
     """
 
     status: int | None
@@ -59,104 +47,94 @@ class Answer:
     is_page: bool = False
 
 
-class Client:
-    """Posts to the ingest from any number of threads, each on a kept connection of its own. Sends nothing twice."""
+class HttpClient:
+    """Posts to the ingest from any number of threads, each on its own kept connection. Sends nothing twice."""
 
     def __init__(
         self,
         *,
         connect_seconds: float = CONNECT_SECONDS,
-        silence_seconds: float = SILENCE_SECONDS,
-        answer_seconds: float = ANSWER_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        response_seconds: float = RESPONSE_SECONDS,
     ) -> None:
-        self._timeout = (connect_seconds, silence_seconds)
-        self._answer_seconds = answer_seconds
+        self._timeout = (connect_seconds, read_seconds)
+        self._response_seconds = response_seconds
         self._user_agent = f"pulsora-bridge/{_version()}"
         self._of_thread = threading.local()
-        self._sessions: list[Session] = []
+        self._sessions: list[_Session] = []
 
-    def post(self, endpoint: str, token: str, body: bytes) -> Answer:
-        """Post one body and say what came of it. Raises nothing for what network, server or settings do."""
+    def post(self, endpoint: str, token: str, body: bytes) -> Response:
+        """Posts one body. Raises nothing for errors of network, server or settings."""
         started = time.monotonic()
         headers = {"X-API-Token": token.encode()}
         try:
             session = self._session()
             with session.post(endpoint, data=body, headers=headers, timeout=self._timeout, stream=True) as response:
-                said = _said(response)
+                content = _read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            return Answer(status=None, reason=_fault(error), took_ms=_since(started))
-        return Answer(
+            return Response(status=None, reason=_explain(error), took_ms=_milliseconds_since(started))
+        return Response(
             status=response.status_code,
-            reason=_reason(said, token),
-            took_ms=_since(started),
+            reason=_reason(content, token),
+            took_ms=_milliseconds_since(started),
             retry_after=response.headers.get("Retry-After"),
-            is_page=said.lstrip().startswith(b"<"),
+            is_page=content.lstrip().startswith(b"<"),
         )
 
     def close(self) -> None:
-        """Close every connection; a post that is under way ends as it can."""
+        """Closes every connection. A running POST ends with a response or an error."""
         while self._sessions:
             self._sessions.pop().close()
 
-    def _session(self) -> Session:
-        session: Session | None = getattr(self._of_thread, "session", None)
+    def _session(self) -> _Session:
+        session: _Session | None = getattr(self._of_thread, "session", None)
         if session is None:
-            session = Session(
-                user_agent=self._user_agent,
-                silence_seconds=self._timeout[1],
-                answer_seconds=self._answer_seconds,
-            )
+            session = _Session(self._user_agent, read_seconds=self._timeout[1], response_seconds=self._response_seconds)
             self._of_thread.session = session
             self._sessions.append(session)
         return session
 
 
-def _said(response: requests.Response) -> bytes:
-    """The beginning of an answer's body. What follows is not read, and a body cut short changes no status."""
-    said = b""
+# ---- The response ----------------------------------------------------------------------------------------------
+
+
+def _read(response: requests.Response) -> bytes:
+    """The beginning of a response's body. The rest is not read, and a truncated body changes no status."""
+    content = b""
     try:
         for piece in response.raw.stream(4096, decode_content=False):
-            said += piece
-            if len(said) >= LARGEST_ANSWER:
-                response.raw.close()  # else the rest would be taken for the next answer
+            content += piece
+            if len(content) >= MAX_RESPONSE_BYTES:
+                response.raw.close()  # a kept connection would take the rest for the next response
                 break
     except (urllib3.exceptions.HTTPError, OSError):
         response.raw.close()
-    return said
+    return content
 
 
-def _reason(said: bytes, token: str) -> str:
-    """The ingest's own sentence out of `{"message": …}` or `{"error": …}`, fit to be shown; empty without one."""
+def _reason(content: bytes, token: str) -> str:
+    """The ingest's message, from `{"message": …}` or `{"error": …}`, safe to be shown; empty without one."""
     try:
-        answer = json.loads(said)
+        parsed = json.loads(content)
     except (ValueError, RecursionError):
         return ""
-    if not isinstance(answer, dict):
+    if not isinstance(parsed, dict):
         return ""
-    sentence = answer.get("message") or answer.get("error")
-    if not isinstance(sentence, str):
+    message = parsed.get("message") or parsed.get("error")
+    if not isinstance(message, str):
         return ""
-    hidden = _SECRET.sub("***", sentence.replace(token, "***") if token else sentence)
-    return _UNPRINTABLE.sub(" ", hidden).strip()[:LONGEST_REASON]
+    hidden = scrub(message.replace(token, HIDDEN) if token else message)
+    return _UNPRINTABLE.sub(" ", hidden).strip()[:MAX_REASON_LENGTH]
 
 
-def _fault(error: BaseException) -> str:
-    causes = tuple(_chain(error))
-    for kind, sentence in _FAULTS:
-        if any(isinstance(cause, kind) for cause in causes):
-            return sentence
-    return f"the network failed ({type(causes[-1]).__name__})"
+def _explain(error: BaseException) -> str:
+    if isinstance(error, requests.exceptions.InvalidHeader):
+        return "the token contains characters that a header cannot; see PULSORA_SECRET_TOKEN"
+    explanation = explain_network_error(error)
+    return f"{explanation}; see PULSORA_ENDPOINT" if explanation == INVALID_ADDRESS else explanation
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it wraps: requests and urllib3 keep causes in `args`, `reason` and `__cause__`."""
-    yield error
-    for inner in (*error.args, getattr(error, "reason", None), error.__cause__):
-        if isinstance(inner, BaseException):
-            yield from _chain(inner)
-
-
-def _since(started: float) -> int:
+def _milliseconds_since(started: float) -> int:
     return round((time.monotonic() - started) * 1000)
 
 
@@ -165,3 +143,104 @@ def _version() -> str:
         return version("pulsora-bridge")
     except PackageNotFoundError:  # a checkout that was not installed
         return "unreleased"
+
+
+# ---- The session -----------------------------------------------------------------------------------------------
+
+
+class _Session(requests.Session):
+    """A session with limits: no redirects, no cookies, no netrc, and a deadline for every response. For one thread.
+
+    TLS is verified; proxies and CA bundles come from the environment. `read_seconds` limits the wait for each byte of a
+    response, `response_seconds` that for the whole.
+    """
+
+    def __init__(self, user_agent: str, *, read_seconds: float, response_seconds: float) -> None:
+        super().__init__()
+        self.headers.clear()
+        self.headers["User-Agent"] = user_agent
+        self.headers["Content-Type"] = self.headers["Accept"] = "application/json"
+        self.headers["Accept-Encoding"] = "identity"  # no gain for a short response, and no decompression bomb
+        self.auth = _unchanged  # without it requests looks for the host in ~/.netrc
+        self._environment: dict[object, Any] = {}
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _Adapter(read_seconds, response_seconds))
+
+    def merge_environment_settings(self, url: Any, *settings: Any) -> Any:
+        """Proxies and CA bundle for an address, looked up once: walking the environment costs as much as a POST."""
+        if url not in self._environment:
+            self._environment[url] = super().merge_environment_settings(url, *settings)
+        return self._environment[url]
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None. With `allow_redirects=False` requests would still read a redirect's whole body and parse its target."""
+
+
+class _Adapter(HTTPAdapter):
+    """Opens connections whose responses have a deadline; the time-outs of requests limit each read, not their sum."""
+
+    def __init__(self, read_seconds: float, response_seconds: float) -> None:
+        self._pools = _pools(read_seconds, response_seconds)
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):  # that manager has its own pools; only single reads are limited
+            manager.pool_classes_by_scheme = self._pools
+        return manager
+
+
+def _pools(read_seconds: float, response_seconds: float) -> dict[str, type[HTTPConnectionPool]]:
+    class TimedResponse(http.client.HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+            super().__init__(sock, *args, **kwargs)
+            deadline = time.monotonic() + response_seconds
+            self.fp = io.BufferedReader(_Timed(self.fp.detach(), sock, read_seconds, deadline))
+
+    class Plain(HTTPConnection):
+        response_class = TimedResponse
+
+    class Secure(HTTPSConnection):
+        response_class = TimedResponse
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+class _Timed(io.RawIOBase):
+    """Reads a socket until a deadline of the monotonic clock."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, read_seconds: float, deadline: float) -> None:
+        super().__init__()
+        self._raw = raw
+        self._sock = sock
+        self._read_seconds = read_seconds
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the response takes too long")
+        self._sock.settimeout(min(left, self._read_seconds))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request

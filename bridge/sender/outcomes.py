@@ -1,4 +1,4 @@
-"""What follows from one answer: for the event, and for all that goes the same way. Clock and chance are arguments."""
+"""The outcome of an attempt: what follows for the delivery and for its destination. Clock and chance are arguments."""
 
 from __future__ import annotations
 
@@ -6,76 +6,85 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bridge.sender.client import Answer
 from bridge.sender.destinations import Destination
-from bridge.sender.schedule import Verdict, longer_of, next_probe, next_try, retry_after, verdict
+from bridge.sender.http_client import Response
+from bridge.sender.retry_policy import Verdict, at_earliest, next_attempt, pause_length, probe_delay, verdict
 from bridge.store.outbox import Delivery, DeliveryStatus, Outcome
 
-# What was refused steps behind the others, so that the next probe is another event: perhaps only this one displeases.
-BEHIND = timedelta(seconds=30)
-UNROUTED = timedelta(hours=1)
+# A refused event is due this much after the end of the pause, so that the next probe is another event: this event may
+# be the only one rejected.
+AFTER_PROBE = timedelta(seconds=30)
+NO_DESTINATION_RETRY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """A delivery on its way. `refused_since`: it is the probe of a destination that has been refusing since then."""
+class Attempt:
+    """A claimed delivery and where it is sent.
+
+    `refused_since`: this attempt is the probe of a destination that has been refusing since then.
+    """
 
     delivery: Delivery
     destination: Destination
     refused_since: datetime | None = None
 
+    @property
+    def origin(self) -> str:
+        """The destination's origin, whose rate limit the attempt counts against."""
+        return self.destination.origin
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
-    """Nothing goes to `name`, a destination's id or an origin, until then. `probing`: after it one event goes ahead."""
+class PauseRequest:
+    """Send nothing to `target`, a destination's id or an origin, until then. `probing`: then send one event first."""
 
-    name: str
+    target: str
     until: datetime
     reason: str
     probing: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
-    """What becomes of a delivery. `verdict` None: it was not sent. `resumes`: its destination takes events again."""
+class Decision:
+    """What follows from an attempt. `verdict` None: it was not sent. `resumes`: the destination's pause ends."""
 
     verdict: Verdict | None
     outcome: Outcome
-    halt: Halt | None = None
+    pause: PauseRequest | None = None
     resumes: bool = False
 
 
-def ruling(trial: Trial, answer: Answer, now: datetime, chance: float) -> Ruling:
-    """What follows from the answer that a delivery got. `chance` is in [0, 1)."""
-    match _meaning(trial, answer):
+def decide(attempt: Attempt, response: Response, now: datetime, chance: float) -> Decision:
+    """What follows from the response to an attempt. `chance` is in [0, 1)."""
+    match _verdict(attempt, response):
         case Verdict.DELIVERED:
-            return _delivered(trial, answer, now)
+            return _delivered(attempt, response, now)
         case Verdict.GIVE_UP:
-            return _given_up(Verdict.GIVE_UP, trial, answer, now)
+            return _failed(Verdict.GIVE_UP, attempt, response, now)
         case Verdict.BUSY:
-            return _put_off(trial, answer, now)
+            return _busy(attempt, response, now)
         case Verdict.REFUSED:
-            return _refused(trial, answer, now)
+            return _refused(attempt, response, now)
         case _:
-            return _tried_again(trial, answer, now, chance)
+            return _retried(attempt, response, now, chance)
 
 
-def broken(delivery: Delivery, problems: Sequence[str], now: datetime) -> Ruling:
-    """For an event that the contract forbids to send: dead, with what is wrong."""
+def invalid(delivery: Delivery, problems: Sequence[str], now: datetime) -> Decision:
+    """An event that breaks Pulsora's schema: failed without being sent."""
     error = f"not sent: {' '.join(problems)}"
-    return Ruling(verdict=None, outcome=_outcome(delivery, DeliveryStatus.DEAD, now, error=error))
+    return Decision(verdict=None, outcome=_outcome(delivery, DeliveryStatus.FAILED, now, error=error))
 
 
-def unrouted(delivery: Delivery, now: datetime) -> Ruling:
-    """For an event whose source is configured no more: it waits, and is looked at every hour."""
+def no_destination(delivery: Delivery, now: datetime) -> Decision:
+    """An event whose source is not configured any more: looked at again every hour."""
     error = f"not sent: no source {delivery.source} is configured"
-    waiting = _outcome(delivery, DeliveryStatus.PENDING, now, next_at=now + UNROUTED, error=error)
-    return Ruling(verdict=None, outcome=waiting)
+    next_at = now + NO_DESTINATION_RETRY
+    return Decision(verdict=None, outcome=_outcome(delivery, DeliveryStatus.PENDING, now, next_at=next_at, error=error))
 
 
-def handed_back(delivery: Delivery, now: datetime) -> Ruling:
-    """For an event that was claimed and not sent: as if nothing had been."""
-    waiting = Outcome(
+def unclaim(delivery: Delivery, now: datetime) -> Decision:
+    """An event that was claimed and not sent: as if it had not been claimed."""
+    outcome = Outcome(
         id=delivery.id,
         status=DeliveryStatus.PENDING,
         next_at=now,  # it was due when it was claimed
@@ -84,83 +93,86 @@ def handed_back(delivery: Delivery, now: datetime) -> Ruling:
         last_error=delivery.last_error,
         at=now,
     )
-    return Ruling(verdict=None, outcome=waiting)
+    return Decision(verdict=None, outcome=outcome)
 
 
-def told(answer: Answer) -> str:
-    """An answer in a line for the operator."""
-    if answer.status is None:
-        return f"no answer: {answer.reason}"
-    if answer.is_page:
-        return f"{answer.status}: a web page answered, not the ingest; see PULSORA_ENDPOINT"
-    if 300 <= answer.status < 400:
-        return f"{answer.status}: a redirect, which is not followed; see PULSORA_ENDPOINT"
-    return f"{answer.status}: {answer.reason}" if answer.reason else str(answer.status)
+def describe(response: Response) -> str:
+    """A response in one line, for the operator."""
+    if response.status is None:
+        return f"no response: {response.reason}"
+    if response.is_page:
+        return f"{response.status}: the response is a web page, not the ingest's; see PULSORA_ENDPOINT"
+    if 300 <= response.status < 400:
+        return f"{response.status}: a redirect, which is not followed; see PULSORA_ENDPOINT"
+    return f"{response.status}: {response.reason}" if response.reason else str(response.status)
 
 
-def _meaning(trial: Trial, answer: Answer) -> Verdict:
-    """The verdict, but for a second 403 after the destination has taken others: that speaks of this event alone.
-
-    It comes of a firewall that dislikes a text, and must not stop everybody again and again.
-    """
-    twice = answer.status == 403 and trial.delivery.last_status == 403
-    if twice and trial.refused_since is None:
-        return Verdict.TRY_AGAIN
-    return verdict(answer.status, is_page=answer.is_page)
+def _verdict(attempt: Attempt, response: Response) -> Verdict:
+    # A second 403 after the destination has accepted other events is about this event alone (a firewall that rejects
+    # a text), and must not pause the destination again and again.
+    is_repeated = response.status == 403 and attempt.delivery.last_status == 403
+    if is_repeated and attempt.refused_since is None:
+        return Verdict.RETRY
+    return verdict(response.status, is_page=response.is_page)
 
 
-def _delivered(trial: Trial, answer: Answer, now: datetime) -> Ruling:
-    outcome = _outcome(trial.delivery, DeliveryStatus.DELIVERED, now, answer, burnt=1)
-    return Ruling(verdict=Verdict.DELIVERED, outcome=outcome, resumes=trial.refused_since is not None)
+def _delivered(attempt: Attempt, response: Response, now: datetime) -> Decision:
+    outcome = _outcome(attempt.delivery, DeliveryStatus.DELIVERED, now, response, attempts_used=1)
+    return Decision(verdict=Verdict.DELIVERED, outcome=outcome, resumes=attempt.refused_since is not None)
 
 
-def _given_up(meaning: Verdict, trial: Trial, answer: Answer, now: datetime) -> Ruling:
-    outcome = _outcome(trial.delivery, DeliveryStatus.DEAD, now, answer, error=told(answer), burnt=1)
-    return Ruling(verdict=meaning, outcome=outcome)
+def _failed(meaning: Verdict, attempt: Attempt, response: Response, now: datetime) -> Decision:
+    error = describe(response)
+    outcome = _outcome(attempt.delivery, DeliveryStatus.FAILED, now, response, error=error, attempts_used=1)
+    return Decision(verdict=meaning, outcome=outcome)
 
 
-def _tried_again(trial: Trial, answer: Answer, now: datetime, chance: float) -> Ruling:
-    scheduled = next_try(trial.delivery.attempts + 1, now, chance)
+def _retried(attempt: Attempt, response: Response, now: datetime, chance: float) -> Decision:
+    scheduled = next_attempt(attempt.delivery.attempts + 1, now, chance)
     if scheduled is None:
-        return _given_up(Verdict.TRY_AGAIN, trial, answer, now)
-    next_at = longer_of(scheduled, answer.retry_after, now)
-    error = told(answer)
-    outcome = _outcome(trial.delivery, DeliveryStatus.PENDING, now, answer, next_at=next_at, error=error, burnt=1)
-    return Ruling(verdict=Verdict.TRY_AGAIN, outcome=outcome)
+        return _failed(Verdict.RETRY, attempt, response, now)
+    next_at = at_earliest(scheduled, response.retry_after, now)
+    outcome = _pending(attempt, response, now, next_at, attempts_used=1)
+    return Decision(verdict=Verdict.RETRY, outcome=outcome)
 
 
-def _put_off(trial: Trial, answer: Answer, now: datetime) -> Ruling:
-    until = now + retry_after(answer.retry_after, now)
-    error = told(answer)
-    outcome = _outcome(trial.delivery, DeliveryStatus.PENDING, now, answer, next_at=until, error=error)
-    halt = Halt(name=trial.destination.origin, until=until, reason=error, probing=False)
-    return Ruling(verdict=Verdict.BUSY, outcome=outcome, halt=halt)
+def _busy(attempt: Attempt, response: Response, now: datetime) -> Decision:
+    until = now + pause_length(response.retry_after, now)
+    pause = PauseRequest(target=attempt.origin, until=until, reason=describe(response), probing=False)
+    return Decision(verdict=Verdict.BUSY, outcome=_pending(attempt, response, now, until), pause=pause)
 
 
-def _refused(trial: Trial, answer: Answer, now: datetime) -> Ruling:
-    until = now + next_probe(trial.refused_since or now, now)
-    error = told(answer)
-    outcome = _outcome(trial.delivery, DeliveryStatus.PENDING, now, answer, next_at=until + BEHIND, error=error)
-    halt = Halt(name=trial.destination.id, until=until, reason=error, probing=True)
-    return Ruling(verdict=Verdict.REFUSED, outcome=outcome, halt=halt)
+def _refused(attempt: Attempt, response: Response, now: datetime) -> Decision:
+    until = now + probe_delay(attempt.refused_since or now, now)
+    pause = PauseRequest(target=attempt.destination.id, until=until, reason=describe(response), probing=True)
+    return Decision(verdict=Verdict.REFUSED, outcome=_pending(attempt, response, now, until + AFTER_PROBE), pause=pause)
+
+
+def _pending(
+    attempt: Attempt, response: Response, now: datetime, next_at: datetime, *, attempts_used: int = 0
+) -> Outcome:
+    return _outcome(
+        attempt.delivery, DeliveryStatus.PENDING, now, response,
+        next_at=next_at, error=describe(response), attempts_used=attempts_used,
+    )  # fmt: skip
 
 
 def _outcome(
     delivery: Delivery,
     status: DeliveryStatus,
     now: datetime,
-    answer: Answer | None = None,
+    response: Response | None = None,
     *,
     next_at: datetime | None = None,
     error: str | None = None,
-    burnt: int = 0,
+    attempts_used: int = 0,
 ) -> Outcome:
     return Outcome(
         id=delivery.id,
         status=status,
         next_at=next_at,
-        attempts=delivery.attempts + burnt,
-        last_status=answer.status if answer else None,
+        attempts=delivery.attempts + attempts_used,
+        last_status=response.status if response else None,
         last_error=error,
         at=now,
     )

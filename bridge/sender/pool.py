@@ -1,4 +1,4 @@
-"""The threads that post: each takes a claimed event, sends it if it still may, and says what follows."""
+"""The sender threads: each takes a claimed delivery, sends it if that is still allowed, and decides what follows."""
 
 from __future__ import annotations
 
@@ -13,97 +13,99 @@ from threading import Event, Thread
 
 import structlog
 
-from bridge.sender import contract
-from bridge.sender.client import Answer, Client
-from bridge.sender.rulings import Ruling, Trial, broken, handed_back, ruling
+from bridge.sender import payload
+from bridge.sender.http_client import HttpClient, Response
+from bridge.sender.outcomes import Attempt, Decision, decide, invalid, unclaim
 
 log = structlog.get_logger()
 
-# Longer after its claim than this an event is handed back: its lease and its place in the budget are for now.
-FRESH = timedelta(seconds=10)
+# A delivery that waited longer than this for a thread is unclaimed: its lease and its rate limit reservation are for
+# now, and a POST that starts late could outlive the lease.
+MAX_WAIT = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A claimed event. A gate that is set stops it; `gates` has those of its destination and its origin, by name."""
+    """An attempt to be made. `closed`: by destination and origin, set by the first thread that finds it refusing."""
 
-    trial: Trial
-    gates: Mapping[str, Event]
+    attempt: Attempt
+    closed: Mapping[str, Event]
     claimed_at: datetime
-    claimed_clock: float  # of time.monotonic()
+    claimed_clock: float  # time.monotonic() at the same instant
 
     def now(self) -> datetime:
-        """The instant, by the clock that the claim was made by."""
+        """The time, by the clock of the claim."""
         return self.claimed_at + timedelta(seconds=time.monotonic() - self.claimed_clock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """A job, what follows for it, and the answer that it got. None: it was not sent."""
+class Result:
+    """An attempt and what follows from it. `response` None: nothing was sent."""
 
-    job: Job
-    ruling: Ruling
-    answer: Answer | None = None
+    attempt: Attempt
+    decision: Decision
+    response: Response | None = None
 
 
-class Crew:
-    """So many posting threads. They are daemons: one that waits for a silent server does not keep the process alive."""
+class SenderPool:
+    """A fixed number of sender threads. Daemons: a server that never responds does not keep the process alive."""
 
-    def __init__(self, client: Client, threads: int, stop: Event) -> None:
+    def __init__(self, client: HttpClient, threads: int, stop: Event) -> None:
         self._client = client
         self._stop = stop
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._done: SimpleQueue[Done] = SimpleQueue()
+        self._results: SimpleQueue[Result] = SimpleQueue()
         self._threads = [Thread(target=self._work, name=f"sender-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
             thread.start()
 
-    def give(self, job: Job) -> None:
-        """Have a job done when a thread is free."""
+    def submit(self, job: Job) -> None:
+        """Queues a job for the next free thread."""
         self._jobs.put(job)
 
-    def finished(self, wanted: int, seconds: float) -> list[Done]:
-        """What has been done since: waits for so many, but no longer than that."""
-        until = time.monotonic() + seconds
-        done: list[Done] = []
+    def results(self, wanted: int, seconds: float) -> list[Result]:
+        """The results since the last call. Waits until there are `wanted`, at most that long."""
+        deadline = time.monotonic() + seconds
+        results: list[Result] = []
         while True:
             try:
-                if len(done) < wanted:
-                    done.append(self._done.get(timeout=max(until - time.monotonic(), 0)))
+                if len(results) < wanted:
+                    results.append(self._results.get(timeout=max(deadline - time.monotonic(), 0)))
                 else:
-                    done.append(self._done.get_nowait())
+                    results.append(self._results.get_nowait())
             except Empty:
-                return done
+                return results
 
-    def dismiss(self) -> None:
-        """Let every thread end after what it is doing."""
+    def shut_down(self) -> None:
+        """Lets every thread end after its present job."""
         for _ in self._threads:
             self._jobs.put(None)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            self._done.put(self._do(job))
+            self._results.put(self._run(job))
 
-    def _do(self, job: Job) -> Done:
-        delivery = job.trial.delivery
-        now = job.now()
-        if self._stop.is_set() or now - job.claimed_at > FRESH or any(gate.is_set() for gate in job.gates.values()):
-            return Done(job=job, ruling=handed_back(delivery, now))
-        problems = contract.problems(contract.load(delivery.body))
+    def _run(self, job: Job) -> Result:
+        attempt, now = job.attempt, job.now()
+        is_closed = self._stop.is_set() or any(event.is_set() for event in job.closed.values())
+        if is_closed or now - job.claimed_at > MAX_WAIT:
+            return Result(attempt=attempt, decision=unclaim(attempt.delivery, now))
+        problems = payload.problems(payload.load(attempt.delivery.body))
         if problems:
-            return Done(job=job, ruling=broken(delivery, problems, now))
-        answer = self._post(job)
-        follows = ruling(job.trial, answer, job.now(), random.random())
-        if follows.halt:
-            job.gates[follows.halt.name].set()
-        return Done(job=job, ruling=follows, answer=answer)
+            return Result(attempt=attempt, decision=invalid(attempt.delivery, problems, now))
+        response = self._post(attempt)
+        decision = decide(attempt, response, job.now(), random.random())
+        if decision.pause:
+            # Before the pause is on disk: the other threads must not send the rest of the batch into a refusal.
+            job.closed[decision.pause.target].set()
+        return Result(attempt=attempt, decision=decision, response=response)
 
-    def _post(self, job: Job) -> Answer:
-        destination = job.trial.destination
+    def _post(self, attempt: Attempt) -> Response:
+        token = attempt.destination.token
         try:
-            body = contract.body(job.trial.delivery.body, destination.token)
-            return self._client.post(destination.endpoint, destination.token, body)
-        except Exception as error:  # a fault of ours must lose neither the claimed event nor the thread
+            body = payload.body(attempt.delivery.body, token)
+            return self._client.post(attempt.destination.endpoint, token, body)
+        except Exception as error:  # a bug must lose neither the claimed delivery nor the thread
             frames = "".join(traceback.format_tb(error.__traceback__))  # without the message, which may hold the token
-            log.error("post_failed", delivery_id=job.trial.delivery.id, reason=type(error).__name__, frames=frames)
-            return Answer(status=None, reason=f"unexpected {type(error).__name__}", took_ms=0)
+            log.error("post_failed", delivery_id=attempt.delivery.id, reason=type(error).__name__, frames=frames)
+            return Response(status=None, reason=f"unexpected {type(error).__name__}", took_ms=0)

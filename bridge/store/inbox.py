@@ -75,9 +75,6 @@ class NewWebhook:
         return str(Scope(self.source, self.account, self.livemode))
 
 
-REGISTERED = "bridge.attribution"  # the type of an attribution registered by the merchant, stored like a webhook
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purged:
     """How many bodies were deleted. `after`: the row to continue after; None: all others are younger."""

@@ -6,20 +6,17 @@ held deliveries.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from marshmallow import ValidationError
 
+from bridge.internal_events import attributions
 from bridge.settings import Source
-from bridge.store.inbox import REGISTERED, NewWebhook
 from bridge.web.auth import require_admin
 from bridge.web.context import context
 from bridge.web.errors import error
-from bridge.web.schemas import REFERENCES, AttributionSchema
+from bridge.web.schemas import AttributionSchema
 from bridge.web.webhooks import read_body
 
 MAX_BODY_BYTES = 16 * 1024
@@ -41,30 +38,9 @@ def register() -> Response:
     if source is None:
         names = ", ".join(sorted(context().settings.sources))
         return error(400, "invalid", f"source: name one of {names}")
-    webhook = registration(source, data, livemode=request.args.get("test") != "1", now=datetime.now(UTC))
+    webhook = attributions.encode(source, data, livemode=request.args.get("test") != "1", now=datetime.now(UTC))
     is_new = context().store.accept(webhook)
     return jsonify(received=webhook.event_id, duplicate=not is_new)
-
-
-def registration(source: Source, told: dict[str, Any], *, livemode: bool, now: datetime) -> NewWebhook:
-    """The inbox row of a registered attribution. The same told twice has the same id."""
-    metadata = {
-        source.policy.fingerprint_key: told["visitor_fingerprint"],
-        source.policy.session_key: told["session_id"],
-    }
-    data = {name: told[name] for name in REFERENCES if name in told} | {"metadata": metadata}
-    mark = hashlib.sha256(json.dumps([source.name, livemode, data], sort_keys=True).encode()).hexdigest()[:24]
-    event = {"id": f"attribution_{mark}", "type": REGISTERED, "created": now.isoformat(), "data": data}
-    return NewWebhook(
-        source=source.name,
-        account=None,
-        livemode=livemode,
-        event_id=f"attribution_{mark}",
-        type=REGISTERED,
-        created_at=now,
-        received_at=now,
-        body=json.dumps(event).encode(),
-    )
 
 
 def _source(name: str | None) -> Source | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
 
-REFERENCES = ("customer_id", "subscription_id", "transaction_id")
+from bridge.internal_events.attributions import REFERENCES
+
 LONGEST = 255
 
 

@@ -1,4 +1,4 @@
-"""The worker: takes what the inbox holds through translate, settle and send, until it is told to stop."""
+"""The worker: routes and settles what is in the inbox, and sends what is in the outbox, until it is stopped."""
 
 from __future__ import annotations
 

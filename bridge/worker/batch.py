@@ -1,44 +1,117 @@
-"""One claimed stream on its way from waiting rows to revenue events."""
+"""The batch of one claimed stream: its waiting rows, their facts, the ledger state, and the result of settling."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from bridge.ledger import EMPTY, Settlement, State
-from bridge.ledger.knowledge import NOTHING_KNOWN, Knowledge
-from bridge.settings import Source
+from bridge.ledger.catalog import EMPTY_CATALOG, Catalog, CatalogKey, coupon_keys, load_entry, required_keys
+from bridge.ledger.state import load
+from bridge.scope import Scope
+from bridge.settings import Settings, Source
+from bridge.store import catalog, inbox
 from bridge.store.inbox import InboxRow
 from bridge.store.streams import Claim
-from processors.facts import Fact
+from bridge.worker.translation import TranslationError, translate
+from processors.facts import CatalogEntry, Fact
+
+MAX_CLOCK_SKEW = timedelta(minutes=5)  # facts dated further ahead than this wait until their date
 
 
 @dataclass(slots=True, kw_only=True)
-class Work:
-    """A stream, its rows, what they say, and what came of it.
+class StreamBatch:
+    """A claimed stream while it is settled.
 
-    `later`: rows with facts dated ahead, by the instant at which these are due. `failed`: rows that could not be read
-    or folded, with what was wrong. `extra`: facts that the processor's API told, which no row holds.
+    `unreadable`: why the stored state cannot be read, else None. `api_facts`: facts from the processor's API, which no
+    row contains. `future`: rows with facts dated ahead, with the time when these are due. `failed`: rows that could not
+    be translated or settled, with the error.
     """
 
     claim: Claim
     source: Source
     rows: Sequence[InboxRow] = ()
     state: State = EMPTY
+    unreadable: str | None = None
     facts: dict[int, tuple[Fact, ...]] = field(default_factory=dict)
-    extra: list[Fact] = field(default_factory=list)
-    later: dict[int, datetime] = field(default_factory=dict)
+    api_facts: list[Fact] = field(default_factory=list)
+    future: dict[int, datetime] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
-    knowledge: Knowledge = NOTHING_KNOWN
+    catalog: Catalog = EMPTY_CATALOG
     settlement: Settlement | None = None
 
     @property
     def scope(self) -> str:
-        """The ledger it belongs to."""
+        """The ledger that the stream belongs to."""
         return self.claim.scope
 
     @property
     def all_facts(self) -> list[Fact]:
-        """The facts of all its rows that could be read, and what the API added."""
-        return [fact for facts in self.facts.values() for fact in facts] + self.extra
+        """The facts of all rows that could be translated, and those of the API."""
+        return [fact for facts in self.facts.values() for fact in facts] + self.api_facts
+
+
+def source_of(scope: str, settings: Settings) -> Source | None:
+    """The source of a ledger. None: it is not configured any more."""
+    return settings.sources.get(Scope.parse(scope).source)
+
+
+def open_batches(tx: Connection, claims: Sequence[Claim], settings: Settings, now: datetime) -> list[StreamBatch]:
+    """The batches of the claimed streams whose source is configured, with facts and catalog."""
+    by_stream: dict[str, list[InboxRow]] = {}
+    for row in inbox.of_streams(tx, [claim.stream_id for claim in claims]):
+        by_stream.setdefault(row.stream_id or "", []).append(row)
+    batches = []
+    for claim in claims:
+        source = source_of(claim.scope, settings)
+        if source is not None:
+            batch = StreamBatch(claim=claim, source=source, rows=by_stream.get(claim.stream_id, []))
+            _translate_rows(batch, settings, now)
+            batches.append(batch)
+    _add_catalogs(tx, batches)
+    return batches
+
+
+def _translate_rows(batch: StreamBatch, settings: Settings, now: datetime) -> None:
+    try:
+        batch.state = load(batch.claim.state)
+    except ValueError as error:
+        batch.unreadable = f"the ledger state cannot be read: {error}"
+        batch.failed = {row.id: batch.unreadable for row in batch.rows}
+        return
+    latest = now + MAX_CLOCK_SKEW
+    for row in batch.rows:
+        try:
+            facts = translate(row, settings).facts
+        except TranslationError as error:
+            batch.failed[row.id] = str(error)
+            continue
+        future = [fact.at for fact in facts if fact.at > latest]
+        if future:
+            batch.future[row.id] = min(future)
+        batch.facts[row.id] = tuple(fact for fact in facts if fact.at <= latest)
+
+
+def _add_catalogs(tx: Connection, batches: Sequence[StreamBatch]) -> None:
+    """Gives each batch the catalog entries that its facts refer to, with one lookup per ledger."""
+    by_scope: dict[str, list[StreamBatch]] = {}
+    for batch in batches:
+        by_scope.setdefault(batch.scope, []).append(batch)
+    for scope, group in by_scope.items():
+        keys = {key for batch in group for key in required_keys(batch.state.current_terms, batch.all_facts)}
+        found = load_catalog(tx, scope, keys)
+        for batch in group:
+            batch.catalog = found
+
+
+def load_catalog(tx: Connection, scope: str, keys: Collection[CatalogKey]) -> Catalog:
+    """The stored catalog entries of these keys, and the coupons that discounts among them refer to."""
+    entries = _entries(tx, scope, keys)
+    return Catalog(entries={**entries, **_entries(tx, scope, coupon_keys(entries))})
+
+
+def _entries(tx: Connection, scope: str, keys: Collection[CatalogKey]) -> dict[CatalogKey, CatalogEntry]:
+    return {key: load_entry(key[0], text) for key, text in catalog.lookup(tx, scope, sorted(keys)).items()}

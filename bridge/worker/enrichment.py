@@ -1,12 +1,11 @@
 """Asks the processor's API for what webhooks leave out: tiers, coupons, a charge's invoice, an unseen subscription.
 
-Only where a read key is configured. An outage delays nothing but this: what is not known is estimated and marked, and
-corrected when it becomes known.
+Only with an API key. If the API fails, settling continues with estimates, which are marked and corrected later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -16,94 +15,88 @@ from bridge.ledger.catalog import Catalog, CatalogKey, coupon_keys, dump_entry, 
 from bridge.scope import Scope
 from bridge.settings import Settings, Source
 from bridge.store import Store, catalog
-from bridge.worker.batch import Work
+from bridge.worker.batch import StreamBatch
 from processors import processors
 from processors.facts import CatalogEntry, Fact
 from processors.interface import Api, ApiError
 
 log = structlog.get_logger()
 
-ASK_AGAIN = timedelta(minutes=10)  # after a refusal or an answer that did not help
-REST_AFTER_ERROR = timedelta(seconds=60)
+REPEAT_AFTER = timedelta(minutes=10)  # the same question, after a refusal or a response that did not help
+PAUSE_AFTER_ERROR = timedelta(seconds=60)
 
 
-def connected(settings: Settings) -> dict[str, Api]:
+def connect(source: Source) -> Api | None:
+    """The API of a source's processor. None: it has no key, or its processor has no API."""
+    return None if source.api_key is None else processors()[source.processor].connect(source.api_key, source.options)
+
+
+def connect_all(settings: Settings) -> dict[str, Api]:
     """The APIs of all sources that have a key."""
     return {source.name: api for source in settings.sources.values() if (api := connect(source)) is not None}
 
 
-def hydrator(store: Store, apis: dict[str, Api]) -> Callable[[Sequence[Work]], None] | None:
-    """The step between reading and settling, or None: no source has an API key."""
-    if not apis:
-        return None
-    return Hydrator(store=store, apis=apis).hydrate
-
-
-def connect(source: Source) -> Api | None:
-    """The API of a source's processor, or None: it has no key, or its processor has no API."""
-    return None if source.api_key is None else processors()[source.processor].connect(source.api_key, source.options)
-
-
 @dataclass(kw_only=True)
-class Hydrator:
-    """Completes what is known, and remembers what it asked for lately: a gap costs one call, not one a stream."""
+class Enricher:
+    """Completes facts and catalog. It remembers recent questions: a gap costs one call, not one per stream."""
 
     store: Store
     apis: dict[str, Api]
-    asked: dict[tuple[str, str], datetime] = field(default_factory=dict)
-    theirs: dict[str, Api] = field(default_factory=dict)  # by ledger: each connected account has one of its own
-    resting: dict[str, datetime] = field(default_factory=dict)  # by ledger
+    recent_questions: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    scope_apis: dict[str, Api] = field(default_factory=dict)  # each connected account has its own
+    paused_until: dict[str, datetime] = field(default_factory=dict)  # by scope
 
-    def hydrate(self, works: Sequence[Work]) -> None:
-        """Adds to each stream's knowledge and facts what its source's API can tell."""
-        for work in works:
-            api = self._api_of(work)
-            if api is None or self._rests(work.scope):
+    def enrich(self, batches: Sequence[StreamBatch]) -> None:
+        """Adds to each batch the facts and catalog entries that its source's API has."""
+        for batch in batches:
+            api = self._api_of(batch)
+            if api is None or self._is_paused(batch.scope):
                 continue
             try:
-                self._complete(work, api)
+                self._complete(batch, api)
             except ApiError as error:
-                self.resting[work.scope] = datetime.now(UTC) + REST_AFTER_ERROR
-                log.warning("api_unavailable", source=work.source.name, reason=str(error))
+                self.paused_until[batch.scope] = datetime.now(UTC) + PAUSE_AFTER_ERROR
+                log.warning("api_unavailable", source=batch.source.name, reason=str(error))
 
-    def _api_of(self, work: Work) -> Api | None:
-        api = self.apis.get(work.source.name)
+    def _api_of(self, batch: StreamBatch) -> Api | None:
+        api = self.apis.get(batch.source.name)
         if api is None:
             return None
-        if work.scope not in self.theirs:
-            self.theirs[work.scope] = api.for_account(Scope.parse(work.scope).account)
-        return self.theirs[work.scope]
+        if batch.scope not in self.scope_apis:
+            self.scope_apis[batch.scope] = api.for_account(Scope.parse(batch.scope).account)
+        return self.scope_apis[batch.scope]
 
-    def _complete(self, work: Work, api: Api) -> None:
-        seen = set(work.state.subscriptions) | set(work.state.references.invoice_of) | set(work.state.receivables)
-        work.extra += self._fresh_context(work, api, seen)
-        wanted = missing_keys(work.state, work.all_facts, work.catalog)
-        self._learn(work, api.lookup(self._unasked(work.scope, wanted)))
-        coupons = coupon_keys(work.catalog.entries)
-        self._learn(work, api.lookup(self._unasked(work.scope, coupons)))
+    def _is_paused(self, scope: str) -> bool:
+        until = self.paused_until.get(scope)
+        return until is not None and datetime.now(UTC) < until
 
-    def _fresh_context(self, work: Work, api: Api, seen: set[str]) -> list[Fact]:
-        refs = {ref for fact in work.all_facts for ref in fact.ids.refs()}
-        unasked = self._unasked(work.scope, (("context", ref) for ref in refs))
-        return api.related_facts(work.all_facts, seen) if unasked else []
+    def _complete(self, batch: StreamBatch, api: Api) -> None:
+        state = batch.state
+        seen = set(state.subscriptions) | set(state.references.invoice_of) | set(state.receivables)
+        batch.api_facts += self._related_facts(batch, api, seen)
+        missing = missing_keys(state.current_terms, batch.all_facts, batch.catalog)
+        self._add_entries(batch, api.lookup(self._new_questions(batch.scope, missing)))
+        coupons = coupon_keys(batch.catalog.entries)  # of the discounts that were just found
+        self._add_entries(batch, api.lookup(self._new_questions(batch.scope, coupons)))
 
-    def _unasked(self, scope: str, wanted: Iterable[CatalogKey]) -> list[CatalogKey]:
-        """What was not asked for within the last minutes; from now on it was."""
+    def _related_facts(self, batch: StreamBatch, api: Api, seen: set[str]) -> list[Fact]:
+        refs = {ref for fact in batch.all_facts for ref in fact.ids.refs()}
+        is_new = self._new_questions(batch.scope, (("context", ref) for ref in refs))
+        return api.related_facts(batch.all_facts, seen) if is_new else []
+
+    def _new_questions(self, scope: str, keys: Iterable[CatalogKey]) -> list[CatalogKey]:
+        """The keys that were not asked for in the last minutes, now recorded as asked."""
         now = datetime.now(UTC)
-        self.asked = {key: at for key, at in self.asked.items() if now - at < ASK_AGAIN}
-        fresh = [key for key in wanted if (scope, "|".join(key)) not in self.asked]
-        self.asked |= {(scope, "|".join(key)): now for key in fresh}
-        return fresh
+        self.recent_questions = {key: at for key, at in self.recent_questions.items() if now - at < REPEAT_AFTER}
+        new = [key for key in keys if (scope, "|".join(key)) not in self.recent_questions]
+        self.recent_questions |= {(scope, "|".join(key)): now for key in new}
+        return new
 
-    def _learn(self, work: Work, told: Iterable[CatalogEntry]) -> None:
-        entries = {key: known for known in told if (key := key_of(known)) is not None}
+    def _add_entries(self, batch: StreamBatch, found: Iterable[CatalogEntry]) -> None:
+        entries = {key: entry for entry in found if (key := key_of(entry)) is not None}
         if not entries:
             return
-        work.catalog = Catalog(entries={**work.catalog.entries, **entries})
+        batch.catalog = Catalog(entries={**batch.catalog.entries, **entries})
         with self.store.transaction() as tx:
-            rows = [(kind, ident, dump_entry(known)) for (kind, ident), known in entries.items()]
-            catalog.upsert(tx, work.scope, rows)
-
-    def _rests(self, scope: str) -> bool:
-        until = self.resting.get(scope)
-        return until is not None and datetime.now(UTC) < until
+            rows = [(kind, entry_id, dump_entry(entry)) for (kind, entry_id), entry in entries.items()]
+            catalog.upsert(tx, batch.scope, rows)

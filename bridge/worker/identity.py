@@ -1,4 +1,4 @@
-"""Who a worker is, in leases and heartbeats, and whether another one of this machine has ended."""
+"""The identity of a worker process in leases and heartbeats, and whether another process of this machine has ended."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from functools import cache
 from hashlib import blake2s
 from pathlib import Path
 
-from bridge import uptime
+from bridge import clock
 
 
-def this() -> str:
-    """This process: host, process id, and a mark of where that id means something."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_place()}"
+def own_name() -> str:
+    """The name of this process: host, process id, and a digest of where that id is valid."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_pid_space()}"
 
 
 def has_ended(owner: str) -> bool:
-    """Whether that process is surely gone. Nothing is known of another machine's, or another container's."""
+    """Whether that process has certainly ended. False for processes of another machine or container."""
     host, _, rest = owner.partition(":")
-    pid, _, place = rest.partition(":")
-    if host != socket.gethostname() or not place or place != _place() or not pid.isdecimal():
+    pid, _, space = rest.partition(":")
+    if host != socket.gethostname() or not space or space != _pid_space() or not pid.isdecimal():
         return False
     try:
         os.kill(int(pid), 0)
@@ -32,7 +32,7 @@ def has_ended(owner: str) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Whether a process has ended and only waits to be struck off by the one that began it."""
+    """Whether a process has ended and its parent has not read its exit status yet: signal 0 still reaches it."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -41,10 +41,13 @@ def _is_zombie(pid: int) -> bool:
 
 
 @cache
-def _place() -> str:
-    """A mark of this boot of this machine and this space of process ids; nothing where the system does not tell."""
+def _pid_space() -> str:
+    """A digest of this boot and this process id namespace; empty where the system does not have them.
+
+    After a reboot, or in another container with the same host name, a process id belongs to another process.
+    """
     try:
-        space = os.readlink("/proc/self/ns/pid")
+        namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
-    return blake2s(f"{uptime.boot_name()} {space}".encode(), digest_size=4).hexdigest()
+    return blake2s(f"{clock.boot_name()} {namespace}".encode(), digest_size=4).hexdigest()

@@ -1,4 +1,4 @@
-"""The worker's loop: route, settle, send, tidy up; wait when there is nothing to do; stop when told to."""
+"""The worker's loops: one routes, settles and purges, the other sends. Idle loops wait; errors do not end them."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from threading import Event, Thread
 import structlog
 from sqlalchemy import Connection
 
-from bridge import uptime
+from bridge import clock
 from bridge.errors import BridgeError
 from bridge.sender.destinations import Destination
-from bridge.sender.drain import Drain, DrainReport
+from bridge.sender.dispatcher import Dispatcher, RoundReport
 from bridge.settings import Settings
 from bridge.store import Store, leases, open_store, outbox, streams
-from bridge.worker import owners
-from bridge.worker.hydrate import connected, hydrator
-from bridge.worker.route import BATCH as ROUTED
-from bridge.worker.route import route
-from bridge.worker.settle import BATCH as SETTLED
-from bridge.worker.settle import Hydrate, settle_due
-from bridge.worker.thin import complete
-from bridge.worker.upkeep import Upkeep
+from bridge.worker import identity
+from bridge.worker.enrichment import Enricher, connect_all
+from bridge.worker.retention import Retention
+from bridge.worker.routing import BATCH as ROUTING_BATCH
+from bridge.worker.routing import route
+from bridge.worker.settling import BATCH as SETTLING_BATCH
+from bridge.worker.settling import Enrich, settle_due
 
 log = structlog.get_logger()
 
 IDLE_SECONDS = 0.25
-AFTER_ERROR_SECONDS = 2.0
-SHARE_SECONDS = 1.0  # of a turn, for routing and for settling each: a flood of the one never starves the other
-BEAT = timedelta(seconds=10)
-LONGEST_LEASE = timedelta(minutes=5)
+ERROR_SECONDS = 2.0
+SHARE_SECONDS = 1.0  # of one pass, for routing and settling each, so that a backlog of one never starves the other
+HEARTBEAT_INTERVAL = timedelta(seconds=10)
+MAX_LEASE = timedelta(minutes=5)  # longer than every lease of a worker
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def run(settings: Settings, stop: Event, store: Store | None = None) -> None:
-    """Works until `stop` is set. Sending has a thread of its own, so that a slow ingest never delays settling."""
+    """Works until `stop` is set. Sending has its own thread, so that a slow ingest never delays settling."""
     own = store if store is not None else open_store(settings.database_url)
-    worker = Worker(store=own, settings=settings, owner=owners.this())
+    worker = Worker(store=own, settings=settings, owner=identity.own_name())
     sender = Thread(target=worker.send, args=(stop,), name="sender", daemon=True)
     log.info("worker_started", owner=worker.owner, sources=sorted(settings.sources))
-    with suppress(BridgeError):  # known before anything is claimed in its name
-        worker.beat(datetime.now(UTC))
+    with suppress(BridgeError):
+        # Before the first claim: only workers with a heartbeat are found by `_rescue_orphaned` after a kill.
+        worker.heartbeat(datetime.now(UTC))
     sender.start()
-    worker.fold(stop)
+    worker.process(stop)
     sender.join(timeout=30)
-    if not sender.is_alive():
-        worker.leave()
+    if not sender.is_alive():  # else it may still be sending what it has claimed: its leases must expire
+        worker.release()
     if store is None:
         own.close()
     log.info("worker_stopped", owner=worker.owner)
@@ -57,35 +57,40 @@ def run(settings: Settings, stop: Event, store: Store | None = None) -> None:
 
 @dataclass(kw_only=True)
 class Worker:
-    """A worker process's two loops over one store."""
+    """The two loops of a worker process over one store."""
 
     store: Store
     settings: Settings
     owner: str
-    _last_beat: datetime = field(default=LONG_AGO, init=False)
-    _broke_off: bool = field(default=False, init=False)
+    _last_heartbeat: datetime = field(default=LONG_AGO, init=False)
+    _has_abandoned_claims: bool = field(default=False, init=False)
 
-    def fold(self, stop: Event) -> None:
-        """Routes and settles until stopped."""
-        apis = connected(self.settings)
-        hydrate = hydrator(self.store, apis)
-        upkeep = Upkeep(store=self.store, settings=self.settings)
+    def process(self, stop: Event) -> None:
+        """Routes, settles and purges until stopped."""
+        apis = connect_all(self.settings)
+        enrich = Enricher(store=self.store, apis=apis).enrich if apis else None
+        retention = Retention(store=self.store, settings=self.settings)
 
-        def turn() -> bool:
+        def route_batch() -> int:
+            return route(self.store, self.settings, self.owner, datetime.now(UTC), apis)
+
+        def settle_batch() -> int:
+            return self.settle(datetime.now(UTC), enrich)
+
+        def run_pass() -> bool:
             now = datetime.now(UTC)
-            self.beat(now)
-            busy = complete(self.store, self.settings, apis, now)
-            busy += _for_a_while(lambda: route(self.store, self.settings, self.owner, datetime.now(UTC)), ROUTED, stop)
-            busy += _for_a_while(lambda: self.settle(datetime.now(UTC), hydrate), SETTLED, stop)
-            upkeep.run(now)
-            return busy > 0
+            self.heartbeat(now)
+            count = _repeat(route_batch, ROUTING_BATCH, stop)
+            count += _repeat(settle_batch, SETTLING_BATCH, stop)
+            retention.run(now)
+            return count > 0
 
-        _keep_turning(turn, stop)
+        _loop(run_pass, stop)
 
     def send(self, stop: Event) -> None:
         """Delivers until stopped."""
         settings = self.settings
-        drain = Drain(
+        dispatcher = Dispatcher(
             self.store,
             {
                 name: Destination(endpoint=source.endpoint, token=source.token)
@@ -97,80 +102,82 @@ class Worker:
             per_hour=settings.rate_limit_per_hour,
             stop=stop,
         )
-        _keep_turning(lambda: _is_busy(drain.drain_once(datetime.now(UTC), uptime.read())), stop)
-        drain.close()
+        _loop(lambda: _is_busy(dispatcher.run_round(datetime.now(UTC), clock.uptime())), stop)
+        dispatcher.close()
 
-    def leave(self) -> None:
-        """Gives back what is still under lease, so that whoever comes next need not wait for it."""
-        with suppress(BridgeError), self.store.transaction() as tx:
-            _release(tx, self.owner)
-            leases.forget(tx, self.owner)
-
-    def settle(self, now: datetime, hydrate: Hydrate | None = None) -> int:
-        """Settles one batch; how many streams. Those that a failing store left in hand go back first, and are due."""
-        if self._broke_off:
+    def settle(self, now: datetime, enrich: Enrich | None = None) -> int:
+        """Settles one batch; returns how many streams. Streams of a batch that failed before are released first."""
+        if self._has_abandoned_claims:
+            # The store failed after the claim. Without this the streams would wait for their leases to expire.
             with self.store.transaction() as tx:
                 streams.release_all(tx, self.owner)
-            self._broke_off = False
+            self._has_abandoned_claims = False
         try:
-            return settle_due(self.store, self.settings, self.owner, now, hydrate)
+            return settle_due(self.store, self.settings, self.owner, now, enrich)
         except BridgeError:
-            self._broke_off = True
+            self._has_abandoned_claims = True
             raise
 
-    def beat(self, now: datetime) -> None:
-        """Says every ten seconds that this worker is alive, and takes over from those that are not."""
-        if not self._last_beat <= now < self._last_beat + BEAT:  # also when the clock was put back
-            with self.store.transaction() as tx:
-                leases.beat(tx, self.owner, now)
-                _inherit(tx, now)
-            self._last_beat = now
+    def heartbeat(self, now: datetime) -> None:
+        """Records every ten seconds that this worker is alive, and rescues the claims of workers that are not."""
+        # A last heartbeat in the future means that the clock was set back: then a new one is due at once.
+        if self._last_heartbeat <= now < self._last_heartbeat + HEARTBEAT_INTERVAL:
+            return
+        with self.store.transaction() as tx:
+            leases.heartbeat(tx, self.owner, now)
+            _rescue_orphaned(tx, now)
+        self._last_heartbeat = now
+
+    def release(self) -> None:
+        """Releases all leases of this worker and deletes its heartbeat, so that the next worker need not wait."""
+        with suppress(BridgeError), self.store.transaction() as tx:
+            _release_all(tx, self.owner)
+            leases.delete_heartbeat(tx, self.owner)
 
 
-def _inherit(tx: Connection, now: datetime) -> None:
-    """What a worker of this machine had in hand when it was killed goes on at once, not when its leases run out.
-
-    Looked at again until no lease of its can be left: a database may end what it began after it is gone.
-    """
-    for owner, at in leases.beats(tx).items():
-        if not owners.has_ended(owner):
+def _rescue_orphaned(tx: Connection, now: datetime) -> None:
+    """Releases the claims of killed workers of this machine, so that they continue at once, not when leases expire."""
+    for owner, at in leases.heartbeats(tx).items():
+        if not identity.has_ended(owner):
             continue
-        if count := _release(tx, owner):
-            log.info("took_over", owner=owner, count=count)
-        if now - at > LONGEST_LEASE:
-            leases.forget(tx, owner)
+        if count := _release_all(tx, owner):
+            log.info("rescued", owner=owner, count=count)
+        # The heartbeat is kept until no lease of that worker can be left: PostgreSQL may commit a transaction that the
+        # worker had begun after the worker itself is gone.
+        if now - at > MAX_LEASE:
+            leases.delete_heartbeat(tx, owner)
 
 
-def _release(tx: Connection, owner: str) -> int:
-    leases.give_up_all(tx, owner)
+def _release_all(tx: Connection, owner: str) -> int:
+    leases.release_all(tx, owner)
     return streams.release_all(tx, owner) + outbox.release_all(tx, owner)
 
 
-def _for_a_while(step: Callable[[], int], full: int, stop: Event) -> int:
-    """Takes steps while they find as much as one can hold, for its share of the turn; what they did in all."""
+def _repeat(step: Callable[[], int], full: int, stop: Event) -> int:
+    """Repeats a step while it returns a full batch, at most for its share of the pass; returns the sum."""
     total, until = 0, time.monotonic() + SHARE_SECONDS
     while True:
-        done = step()
-        total += done
-        if done < full or stop.is_set() or time.monotonic() >= until:
+        count = step()
+        total += count
+        if count < full or stop.is_set() or time.monotonic() >= until:
             return total
 
 
-def _is_busy(report: DrainReport) -> bool:
-    return report.claimed > 0 or report.sent > 0 or report.in_hand > 0
+def _is_busy(report: RoundReport) -> bool:
+    return report.claimed > 0 or report.sent > 0 or report.in_flight > 0
 
 
-def _keep_turning(turn: Callable[[], bool], stop: Event) -> None:
-    """Turns at once while there is work, waits where there is none, and survives whatever the store or network does."""
+def _loop(step: Callable[[], bool], stop: Event) -> None:
+    """Repeats a step until stopped: at once while it is busy, after a wait when it is idle or has failed."""
     while not stop.is_set():
         try:
-            busy = turn()
+            busy = step()
         except BridgeError as error:
             log.warning("worker_waits", reason=str(error))
-            stop.wait(AFTER_ERROR_SECONDS)
-        except Exception:
+            stop.wait(ERROR_SECONDS)
+        except Exception:  # a bug must not end the worker: the other webhooks are to be processed
             log.exception("worker_failed")
-            stop.wait(AFTER_ERROR_SECONDS)
+            stop.wait(ERROR_SECONDS)
         else:
             if not busy:
                 stop.wait(IDLE_SECONDS)

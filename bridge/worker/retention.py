@@ -1,4 +1,4 @@
-"""What a year of running needs: raw bodies purged once they have served, a little at a time."""
+"""Deletes the bodies of old webhooks, a few at a time."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from bridge.store import Store, inbox
 
 log = structlog.get_logger()
 
-EVERY = timedelta(minutes=10)
-WHILE_THERE_ARE_MORE = timedelta(seconds=5)
-AT_ONCE = 500
+INTERVAL = timedelta(minutes=10)
+INTERVAL_WITH_BACKLOG = timedelta(seconds=5)
+BATCH = 500  # small, because SQLite's write lock is held for one batch, and webhooks wait for it
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(kw_only=True)
-class Upkeep:
-    """Runs the upkeep at most every ten minutes, more often only while there is a lot to purge."""
+class Retention:
+    """Purges at most every ten minutes, more often only while there is a backlog."""
 
     store: Store
     settings: Settings
@@ -28,12 +28,12 @@ class Upkeep:
     after: int = 0
 
     def run(self, now: datetime) -> None:
-        """Purges, of the next oldest bodies, those that were settled longer ago than `RETENTION_DAYS`."""
+        """Purges, among the next oldest bodies, those that were settled longer ago than `RETENTION_DAYS`."""
         if now < self.next_at:
             return
         with self.store.transaction() as tx:
-            purged = inbox.purge(tx, now - timedelta(days=self.settings.retention_days), AT_ONCE, self.after)
+            purged = inbox.purge(tx, now - timedelta(days=self.settings.retention_days), BATCH, self.after)
         if purged.count:
             log.info("purged", count=purged.count)
         self.after = purged.after or 0
-        self.next_at = now + (EVERY if purged.after is None else WHILE_THERE_ARE_MORE)
+        self.next_at = now + (INTERVAL if purged.after is None else INTERVAL_WITH_BACKLOG)

@@ -1,4 +1,4 @@
-"""From the inbox to the streams: every fresh event is translated, what it teaches is kept, and its stream is found."""
+"""Routes received webhooks: translates each, stores its catalog entries, and assigns it to its customer's stream."""
 
 from __future__ import annotations
 
@@ -10,145 +10,160 @@ from itertools import groupby
 import structlog
 from sqlalchemy import Connection
 
-from bridge.ledger import knowledge
-from bridge.ledger.routing import Arrived, Routes, routes
+from bridge.ledger.catalog import CatalogKey, dump_entry, key_of
+from bridge.ledger.routing import RoutableWebhook, Routes, route_webhooks
 from bridge.settings import Settings, Source
 from bridge.store import Store, catalog, inbox, leases, streams
 from bridge.store.inbox import InboxRow
-from bridge.worker.translating import Untranslatable, translation
-from processors.base import Translation
+from bridge.worker import thin_events
+from bridge.worker.translation import TranslationError, translate
+from processors.interface import Api, Translation
 
 log = structlog.get_logger()
 
 BATCH = 400
+MAX_FETCHES = 50  # thin events completed at a time
 ROUTER = "router"
 LEASE = timedelta(seconds=30)
-TRY_AGAIN = timedelta(hours=1)
-LONGEST_WINDOW = 4  # quiet windows: a stream that never falls quiet is settled all the same
-WAIT_FOR_MONEY = timedelta(days=30)  # how long what tells no money waits for a customer to be told of
-REMEMBERED = "remembered for later: it tells of no customer"
+RETRY_AFTER = timedelta(hours=1)
+MAX_WINDOWS = 4  # a stream that never becomes quiet is settled after this many quiet windows
+MAX_WAIT_WITHOUT_MONEY = timedelta(days=30)  # for the customer of facts that report no money
+NOTHING = Translation()
+NO_FACTS = "remembered for later: it names no customer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """A fresh row and what it says, or why it says nothing."""
+class Translated:
+    """A received row with its translation, or the error of translating it."""
 
     row: InboxRow
-    said: Translation | None = None
-    problem: str | None = None
+    translation: Translation = NOTHING
+    error: str | None = None
 
 
-def route(store: Store, settings: Settings, owner: str, now: datetime) -> int:
-    """Routes one batch of fresh events; how many there were. One worker at a time does this, under a lease."""
+def route(store: Store, settings: Settings, owner: str, now: datetime, apis: Mapping[str, Api] | None = None) -> int:
+    """Routes one batch of received webhooks; returns how many there were. Thin events are completed by `apis`."""
     with store.reading() as tx:
-        if not inbox.fresh(tx, 1, now):
+        if not inbox.unrouted(tx, 1, now):
             return 0
-    if not _is_mine(store, owner, now):
+    # One worker at a time routes, under a lease. Two at once would read the same links, and could assign one customer's
+    # webhooks to two streams that neither knows of.
+    if not _acquire(store, owner, now):
         return 0
     with store.reading() as tx:
-        rows = inbox.fresh(tx, BATCH, now)
-    read = [_read(row, settings) for row in rows]  # before the transaction, so that nobody waits for it
+        rows = inbox.unrouted(tx, BATCH, now)
+    translated = [_translate(row, settings) for row in rows]  # before the transaction: the write lock is held shortly
+    thin = [(one.row, path) for one in translated if (path := one.translation.fetch) and one.row.source in (apis or {})]
+    thin_ids = {row.id for row, _ in thin}
+    whole = [one for one in translated if one.row.id not in thin_ids]
     with store.transaction() as tx:
+        # The lease again: if translating took longer than it lasts, another worker has routed these rows by now.
         if not leases.acquire(tx, ROUTER, owner, now, now + LEASE):
             return 0
-        _refuse(tx, read, now)
-        _learn(tx, read)
-        for scope, own in groupby(sorted(read, key=lambda one: one.row.scope), key=lambda one: one.row.scope):
-            _send_on(tx, scope, [one for one in own if one.said is not None and one.said.facts], settings, now)
+        _mark_unusable(tx, whole, now)
+        _store_catalog(tx, whole)
+        for scope, group in groupby(sorted(whole, key=_scope), key=_scope):
+            _assign(tx, scope, [one for one in group if one.translation.facts], settings, now)
+    thin_events.complete(store, settings, apis or {}, thin[:MAX_FETCHES], now)
     return len(rows)
 
 
-def _is_mine(store: Store, owner: str, now: datetime) -> bool:
+def _acquire(store: Store, owner: str, now: datetime) -> bool:
     with store.transaction() as tx:
         return leases.acquire(tx, ROUTER, owner, now, now + LEASE)
 
 
-def _read(row: InboxRow, settings: Settings) -> Read:
+def _scope(one: Translated) -> str:
+    return one.row.scope
+
+
+def _translate(row: InboxRow, settings: Settings) -> Translated:
     try:
-        return Read(row=row, said=translation(row, settings))
-    except Untranslatable as error:
+        return Translated(row=row, translation=translate(row, settings))
+    except TranslationError as error:
         log.warning("not_translated", source=row.source, event_id=row.event_id, reason=str(error))
-        return Read(row=row, problem=str(error))
+        return Translated(row=row, error=str(error))
 
 
-def _refuse(tx: Connection, read: Sequence[Read], now: datetime) -> None:
-    """Marks what failed, to be tried again, and what tells nothing, with its reason."""
-    for one in read:
-        if one.problem is not None:
-            inbox.fail(tx, one.row.id, one.problem, now + TRY_AGAIN)
-    ignored = [
-        (one.row.id, one.said.reason or REMEMBERED) for one in read if one.said is not None and not one.said.facts
-    ]
-    inbox.ignore(tx, ignored, now)
+def _mark_unusable(tx: Connection, translated: Sequence[Translated], now: datetime) -> None:
+    """Marks rows that failed, to be retried, and rows without facts, with their reason."""
+    for one in translated:
+        if one.error is not None:
+            inbox.fail(tx, one.row.id, one.error, now + RETRY_AFTER)
+    without_facts = [one for one in translated if one.error is None and not one.translation.facts]
+    inbox.ignore(tx, [(one.row.id, one.translation.reason or NO_FACTS) for one in without_facts], now)
 
 
-def _learn(tx: Connection, read: Sequence[Read]) -> None:
-    """Keeps what the events tell of prices, coupons and products, whoever the customer is."""
-    entries: dict[str, dict[knowledge.Key, str]] = {}
-    for one in read:
-        for known in one.said.known if one.said is not None else ():
-            key = knowledge.key_of(known)
+def _store_catalog(tx: Connection, translated: Sequence[Translated]) -> None:
+    """Stores the prices, coupons and products of the webhooks."""
+    entries: dict[str, dict[CatalogKey, str]] = {}
+    for one in translated:
+        for entry in one.translation.catalog:
+            key = key_of(entry)
             if key is not None:
-                entries.setdefault(one.row.scope, {})[key] = knowledge.dump(known)
-    for scope, told in entries.items():
-        catalog.learn(tx, scope, [(kind, ident, text) for (kind, ident), text in told.items()])
+                entries.setdefault(one.row.scope, {})[key] = dump_entry(entry)
+    for scope, texts in entries.items():
+        catalog.upsert(tx, scope, [(kind, entry_id, text) for (kind, entry_id), text in texts.items()])
 
 
-def _send_on(tx: Connection, scope: str, read: Sequence[Read], settings: Settings, now: datetime) -> None:
-    """Finds the stream of each event of one ledger, and says when it is to be settled.
-
-    A stream in another worker's hands counts as settled: what it is made of must not be moved away meanwhile.
-    """
-    arrived = [Arrived(row_id=one.row.id, scope=scope, facts=one.said.facts) for one in read if one.said is not None]
-    if not arrived:
+def _assign(tx: Connection, scope: str, translated: Sequence[Translated], settings: Settings, now: datetime) -> None:
+    """Assigns the webhooks of one ledger to streams, and sets when these are settled."""
+    if not translated:
         return
-    refs = sorted({ref for event in arrived for ref in event.refs})
-    links = streams.links(tx, scope, refs)
-    known = streams.known(tx, sorted(set(links.values()))).values()
-    settled = {row.stream_id for row in known if row.settled_at is not None or _is_leased(row, now)}
-    found = routes(arrived, links, settled)
-    for old, new in found.merged.items():
+    webhooks = [RoutableWebhook(row_id=one.row.id, scope=scope, facts=one.translation.facts) for one in translated]
+    links = streams.links(tx, scope, sorted({ref for webhook in webhooks for ref in webhook.refs}))
+    stored = streams.find(tx, sorted(set(links.values()))).values()
+    # A stream that another worker is settling counts as settled: its rows must not be moved away meanwhile.
+    settled = {row.stream_id for row in stored if row.settled_at is not None or _is_leased(row, now)}
+    routes = route_webhooks(webhooks, links, settled)
+    for old, new in routes.merged.items():
         if old in links.values():
             streams.merge(tx, old, new)
-    streams.link(tx, scope, found.links)
-    inbox.assign(tx, sorted(found.stream_of.items()))
-    rows = {one.row.id: one.row for one in read}
-    streams.touch(tx, _touches(tx, found, arrived, rows, settings))
+    streams.link(tx, scope, routes.links)
+    inbox.assign(tx, sorted(routes.stream_of.items()))
+    rows = {one.row.id: one.row for one in translated}
+    streams.upsert(tx, _stream_updates(tx, routes, webhooks, rows, settings))
 
 
 def _is_leased(row: streams.StreamRow, now: datetime) -> bool:
     return row.leased_until is not None and row.leased_until > now
 
 
-def _touches(
-    tx: Connection, found: Routes, arrived: Sequence[Arrived], rows: Mapping[int, InboxRow], settings: Settings
-) -> list[streams.Touch]:
-    known = streams.known(tx, sorted(set(found.stream_of.values())))
-    touches: dict[str, streams.Touch] = {}
-    for event in arrived:
-        row, stream_id = rows[event.row_id], found.stream_of[event.row_id]
-        before, earlier = known.get(stream_id), touches.get(stream_id)
-        anchored = (
-            event.is_anchored or (before is not None and before.anchored) or (earlier is not None and earlier.anchored)
-        )
-        opened = min(
+def _stream_updates(
+    tx: Connection,
+    routes: Routes,
+    webhooks: Sequence[RoutableWebhook],
+    rows: Mapping[int, InboxRow],
+    settings: Settings,
+) -> list[streams.StreamUpdate]:
+    stored = streams.find(tx, sorted(set(routes.stream_of.values())))
+    updates: dict[str, streams.StreamUpdate] = {}
+    for webhook in webhooks:
+        row, stream_id = rows[webhook.row_id], routes.stream_of[webhook.row_id]
+        before, earlier = stored.get(stream_id), updates.get(stream_id)
+        has_customer = webhook.has_customer or any(one is not None and one.has_customer for one in (before, earlier))
+        opened_at = min(
             [row.received_at]
             + ([before.first_at] if before is not None and before.due_at is not None and before.first_at else [])
             + ([earlier.at] if earlier is not None else [])
         )
-        touches[stream_id] = streams.Touch(
+        source = settings.sources[row.source]
+        updates[stream_id] = streams.StreamUpdate(
             stream_id=stream_id,
-            scope=event.scope,
-            anchored=anchored,
+            scope=webhook.scope,
+            has_customer=has_customer,
             at=row.received_at,
-            due_at=_due_at(event, anchored, opened, row.received_at, settings.sources[row.source]),
+            due_at=_due_at(webhook, has_customer, opened_at, row.received_at, source),
         )
-    return list(touches.values())
+    return list(updates.values())
 
 
-def _due_at(event: Arrived, anchored: bool, opened: datetime, received_at: datetime, source: Source) -> datetime:
-    """When the stream has been quiet for long enough, or cannot wait any longer for the customer to be named."""
-    if not anchored:
-        return opened + (timedelta(hours=source.hold_hours) if event.tells_money else WAIT_FOR_MONEY)
+def _due_at(
+    webhook: RoutableWebhook, has_customer: bool, opened_at: datetime, received_at: datetime, source: Source
+) -> datetime:
+    """When the stream has been quiet for long enough, or must not wait any longer for its customer."""
+    if not has_customer:
+        wait = timedelta(hours=source.hold_hours) if webhook.carries_money else MAX_WAIT_WITHOUT_MONEY
+        return opened_at + wait
     quiet = timedelta(seconds=source.settle_seconds)
-    return min(received_at + quiet, opened + LONGEST_WINDOW * quiet)
+    return min(received_at + quiet, opened_at + MAX_WINDOWS * quiet)

@@ -30,7 +30,7 @@ from bridge.ledger.events import EventType, RevenueEvent
 from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.sender import payload
 from bridge.sender.destinations import Destination
-from bridge.sender.dispatcher import Drain
+from bridge.sender.dispatcher import Dispatcher
 from bridge.store import Store, open_store, outbox
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 
@@ -84,10 +84,10 @@ def _bare(endpoint: str, bodies: list[str], threads: int) -> None:
 
 def _drain(store: Store, endpoint: str, threads: int) -> None:
     routes = {"stripe": Destination(endpoint=endpoint, token=TOKEN)}
-    drain = Drain(store, routes, owner="bench", threads=threads, per_hour=0)
+    drain = Dispatcher(store, routes, owner="bench", threads=threads, per_hour=0)
     while True:
-        report = drain.drain_once(datetime.now(UTC))
-        if not report.claimed and not report.in_hand:
+        report = drain.run_round(datetime.now(UTC))
+        if not report.claimed and not report.in_flight:
             break
     drain.close()
     with store.reading() as tx:

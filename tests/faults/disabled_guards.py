@@ -20,7 +20,7 @@ from sqlalchemy import UniqueConstraint, false
 from bridge.ledger import EMPTY
 from bridge.store import Store, inbox, outbox, schema
 from bridge.store.inbox import NewWebhook
-from bridge.store.statements import each
+from bridge.store.statements import insert_per_dialect
 
 
 def ack_before_commit() -> None:
@@ -57,17 +57,17 @@ def truncated_body() -> None:
 
 def no_write_lock() -> None:
     """Writes each request in its own transaction, without the lock between processes."""
-    from bridge.store.write_lock import Lane
+    from bridge.store.write_lock import WriteLock
 
     @contextmanager
-    def turn(lock: Lane, seconds: float) -> Iterator[None]:
+    def hold(lock: WriteLock, seconds: float) -> Iterator[None]:
         yield
 
     def accept_alone(store: Store, webhook: NewWebhook) -> bool:
         with store.transaction() as tx:
             return inbox.insert_new(tx, [inbox.encode_row(webhook)])[0]
 
-    Lane.turn = turn  # type: ignore[method-assign]
+    WriteLock.hold = hold  # type: ignore[method-assign]
     Store.accept = accept_alone  # type: ignore[method-assign]
 
 
@@ -79,14 +79,14 @@ def no_inbox_unique() -> None:
 
 def no_ledger_state() -> None:
     """Starts every settlement with an empty ledger."""
-    from bridge.worker import settling
+    from bridge.worker import batch
 
-    settling.load = lambda text: EMPTY  # type: ignore[attr-defined]
+    batch.load = lambda text: EMPTY  # type: ignore[attr-defined]
 
 
 def no_outbox_unique() -> None:
     """Allows several revenue events with one output key."""
-    outbox.ADD = each(lambda insert_into: insert_into(schema.outbox))
+    outbox.ADD = insert_per_dialect(lambda insert_into: insert_into(schema.outbox))
     _allow_twice("outbox")
 
 

@@ -200,7 +200,7 @@ def visit_everything(service: Service, visible: VisibleOutput, rows: Sequence[in
     assert output.count("ended with 0") >= len(commands) - 2  # `check` reports warnings
 
 
-def settle_and_send(service: Service, ingest: ScriptedPulsora, url: str) -> Sequence[inbox.InboxRow]:
+def settle_and_send(service: Service, pulsora: ScriptedPulsora, url: str) -> Sequence[inbox.InboxRow]:
     """Waits until Pulsora has refused the token, rejected one event and accepted the others. Returns the webhooks."""
     rejected: list[object] = []
 
@@ -211,8 +211,8 @@ def settle_and_send(service: Service, ingest: ScriptedPulsora, url: str) -> Sequ
         return REJECTION
 
     store = open_store(url)
-    await_(lambda: bool(ingest.received), service)
-    ingest.rule = reject_one
+    await_(lambda: bool(pulsora.received), service)
+    pulsora.rule = reject_one
     await_(lambda: is_done(store), service)
     with store.reading() as tx:
         rows = inbox.listing(tx, limit=1000)
@@ -247,8 +247,8 @@ def test_nothing_that_the_service_shows_holds_a_secret_or_a_person(sqlite_url: s
     visible = VisibleOutput()
     more = {**API_KEYS, "HTTPS_PROXY": proxy, "LOG_LEVEL": "debug", "COLUMNS": "500", "HOLD_HOURS": "0"}
     with (
-        ScriptedPulsora(TOKEN, rule=lambda _: REFUSAL) as ingest,
-        running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint, **more) as service,
+        ScriptedPulsora(TOKEN, rule=lambda _: REFUSAL) as pulsora,
+        running(tmp_path, database_url=sqlite_url, endpoint=pulsora.endpoint, **more) as service,
     ):
         for name in KEYS:
             valid = webhooks(name)
@@ -258,14 +258,14 @@ def test_nothing_that_the_service_shows_holds_a_secret_or_a_person(sqlite_url: s
             service, visible, "stripe", [sign("stripe", json.dumps(one).encode()) for one in malformed_webhooks()]
         )
 
-        rows = settle_and_send(service, ingest, sqlite_url)
+        rows = settle_and_send(service, pulsora, sqlite_url)
         visit_everything(
             service, visible, [*{row.type: row for row in rows}.values(), *rows[:5]]
         )  # the newest are the malformed ones
         visible.texts["the log"] = service.logged()
-        sent = b"".join(request.body for request in ingest.received).decode()
+        sent = b"".join(request.body for request in pulsora.received).decode()
     logged = {json.loads(line)["event"] for line in visible.texts["the log"].splitlines() if line.startswith("{")}
 
-    assert {"refused", "source_unknown", "paused", "api_unavailable", "dead", "delivered"} <= logged
+    assert {"refused", "source_unknown", "paused", "api_unavailable", "delivery_failed", "delivered"} <= logged
     assert visible.leaks() == []
     assert not [value for value in PERSON.values() if contains(sent, value)]

@@ -1,4 +1,4 @@
-"""A real ingest on 127.0.0.1, a client with short patience, and drains between a store and the ingest."""
+"""A real ingest on 127.0.0.1, a client with short patience, and dispatchers between a store and the ingest."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bridge.sender.client import Client
 from bridge.sender.destinations import Destination
-from bridge.sender.drain import Drain
+from bridge.sender.dispatcher import Dispatcher
+from bridge.sender.http_client import HttpClient
 from bridge.store import Store
-from tests.bridge.sender.draining import TOKEN, MakeDrain
+from tests.bridge.sender.rounds import TOKEN, MakeDispatcher
 from tests.fake_pulsora import ScriptedPulsora
 
 
@@ -29,27 +29,34 @@ def pulsora() -> Iterator[ScriptedPulsora]:
 
 
 @pytest.fixture
-def client() -> Iterator[Client]:
-    impatient = Client(connect_seconds=1.0, silence_seconds=0.3, answer_seconds=0.8)
+def client() -> Iterator[HttpClient]:
+    impatient = HttpClient(connect_seconds=1.0, read_seconds=0.3, response_seconds=0.8)
     yield impatient
     impatient.close()
 
 
 @pytest.fixture
-def make_drain(store: Store, client: Client, pulsora: ScriptedPulsora) -> Iterator[MakeDrain]:
-    made: list[Drain] = []
+def make_dispatcher(store: Store, client: HttpClient, pulsora: ScriptedPulsora) -> Iterator[MakeDispatcher]:
+    made: list[Dispatcher] = []
 
-    def make(**changes: Any) -> Drain:
-        routes = {"stripe": Destination(endpoint=pulsora.endpoint, token=TOKEN)}
-        settings = {"store": store, "routes": routes, "owner": "test:1", "threads": 4, "per_hour": 0, "client": client}
-        made.append(Drain(**{**settings, **changes}))
+    def make(**changes: Any) -> Dispatcher:
+        destinations = {"stripe": Destination(endpoint=pulsora.endpoint, token=TOKEN)}
+        settings = {
+            "store": store,
+            "destinations": destinations,
+            "owner": "test:1",
+            "threads": 4,
+            "per_hour": 0,
+            "client": client,
+        }
+        made.append(Dispatcher(**{**settings, **changes}))
         return made[-1]
 
     yield make
-    for drain in made:
-        drain.close(2)
+    for dispatcher in made:
+        dispatcher.close(2)
 
 
 @pytest.fixture
-def drain(make_drain: MakeDrain) -> Drain:
-    return make_drain()
+def dispatcher(make_dispatcher: MakeDispatcher) -> Dispatcher:
+    return make_dispatcher()

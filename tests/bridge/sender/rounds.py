@@ -1,4 +1,4 @@
-"""A drain at work: events for its outbox, its turns, and what came of them."""
+"""A dispatcher at work: events for its outbox, its turns, and what came of them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from bridge.sender.drain import Drain, DrainReport
+from bridge.clock import Uptime
+from bridge.sender.dispatcher import Dispatcher, RoundReport
 from bridge.store import Store, outbox
 from bridge.store.outbox import Delivery, DeliveryStatus, NewDelivery
-from bridge.uptime import Uptime
 from tests.fake_pulsora import ScriptedPulsora
 
 TOKEN = "sec_test_fake"
@@ -20,7 +20,7 @@ NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 
-MakeDrain = Callable[..., Drain]
+MakeDispatcher = Callable[..., Dispatcher]
 
 
 def a_body(key: str, **changes: object) -> str:
@@ -69,12 +69,16 @@ def keys(pulsora: ScriptedPulsora) -> list[str]:
 
 
 def turns(
-    drain: Drain, now: datetime = NOW, *, uptime: Uptime | None = None, until: Callable[[], bool] | None = None
-) -> DrainReport:
-    """Turns of the drain until nothing is on its way and nothing was claimed, or until something holds."""
+    dispatcher: Dispatcher,
+    now: datetime = NOW,
+    *,
+    uptime: Uptime | None = None,
+    until: Callable[[], bool] | None = None,
+) -> RoundReport:
+    """Turns of the dispatcher until nothing is on its way and nothing was claimed, or until something holds."""
     stop_at = time.monotonic() + 10
     while time.monotonic() < stop_at:
-        report = drain.drain_once(now, uptime)
-        if until() if until else not report.in_hand and not report.claimed:
+        report = dispatcher.run_round(now, uptime)
+        if until() if until else not report.in_flight and not report.claimed:
             return report
-    raise AssertionError("the drain did not come to rest")
+    raise AssertionError("the dispatcher did not come to rest")

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.sender.client import Client
 from bridge.sender.destinations import Destination
-from bridge.sender.drain import Drain, DrainReport
+from bridge.sender.dispatcher import Dispatcher, RoundReport
+from bridge.sender.http_client import HttpClient
 from bridge.store import Store, rate_limit
 from bridge.store.outbox import DeliveryStatus
-from tests.bridge.sender.draining import MINUTE, NOW, SECOND, MakeDrain, a_body, an_event, keys, put, rows, turns
+from tests.bridge.sender.rounds import MINUTE, NOW, SECOND, MakeDispatcher, a_body, an_event, keys, put, rows, turns
 from tests.fake_pulsora import Fault, Reply, ScriptedPulsora, page
 
 
@@ -24,62 +24,81 @@ def _store(sqlite_store: Store) -> Store:
 # ---- Delivered -------------------------------------------------------------------------------------------------
 
 
-def test_an_event_is_posted_once_and_marked_delivered(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
+def test_an_event_is_posted_once_and_marked_delivered(
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora
+) -> None:
     put(store, an_event("in_1"))
 
-    report = drain.drain_once(NOW)
+    report = dispatcher.run_round(NOW)
 
-    assert (report.claimed, report.sent, report.delivered, report.in_hand) == (1, 1, 1, 0)
+    assert (report.claimed, report.sent, report.delivered, report.in_flight) == (1, 1, 1, 0)
     assert rows(store)["in_1"].status is DeliveryStatus.DELIVERED
     assert (rows(store)["in_1"].attempts, rows(store)["in_1"].last_status) == (1, 202)
     assert keys(pulsora) == ["in_1"]
 
 
-def test_what_goes_on_the_wire_is_the_stored_text_in_its_envelope(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
+def test_what_goes_on_the_wire_is_the_stored_text_in_its_envelope(
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora
+) -> None:
     put(store, an_event("in_1", body=a_body("in_1").replace("49.99", "49.990000")))
 
-    drain.drain_once(NOW)
+    dispatcher.run_round(NOW)
 
     (request,) = pulsora.received
     assert request.body.startswith(b'{"type":"revenue","token":"sec_test_fake","data":{"visitor_fingerprint": "fp"')
     assert b'"amount": 49.990000' in request.body
 
 
-def test_an_empty_outbox_makes_a_turn_of_nothing(drain: Drain) -> None:
-    report = drain.drain_once(NOW)
+def test_an_empty_outbox_makes_a_turn_of_nothing(dispatcher: Dispatcher) -> None:
+    report = dispatcher.run_round(NOW)
 
-    assert report == DrainReport(
-        claimed=0, sent=0, delivered=0, retried=0, dead=0, stopped=0, unfit=0, in_hand=0, halted=(), spent=()
+    assert report == RoundReport(
+        claimed=0,
+        sent=0,
+        delivered=0,
+        retried=0,
+        failed=0,
+        paused=0,
+        invalid=0,
+        in_flight=0,
+        paused_targets=(),
+        exhausted=(),
     )
 
 
-def test_an_event_that_is_held_waits_for_its_time(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
+def test_an_event_that_is_held_waits_for_its_time(
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora
+) -> None:
     put(store, an_event("in_1", status=DeliveryStatus.HELD, hold_until=NOW + MINUTE))
 
-    drain.drain_once(NOW + 59 * SECOND)
+    dispatcher.run_round(NOW + 59 * SECOND)
     before = keys(pulsora)
-    drain.drain_once(NOW + 60 * SECOND)
+    dispatcher.run_round(NOW + 60 * SECOND)
 
     assert before == []
     assert keys(pulsora) == ["in_1"]
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
-def test_another_2xx_is_delivered_too(store: Store, drain: Drain, pulsora: ScriptedPulsora, status: int) -> None:
+def test_another_2xx_is_delivered_too(
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora, status: int
+) -> None:
     pulsora.script(Reply(status=status, body=b""))
     put(store, an_event("in_1"))
 
-    drain.drain_once(NOW)
+    dispatcher.run_round(NOW)
 
     assert rows(store)["in_1"].status is DeliveryStatus.DELIVERED
     assert rows(store)["in_1"].last_status == status
 
 
-def test_an_answer_cut_short_after_its_202_is_delivered(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
+def test_an_answer_cut_short_after_its_202_is_delivered(
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora
+) -> None:
     pulsora.script(Reply(fault=Fault.CUT))
     put(store, an_event("in_1"))
 
-    drain.drain_once(NOW)
+    dispatcher.run_round(NOW)
 
     assert rows(store)["in_1"].status is DeliveryStatus.DELIVERED
 
@@ -93,24 +112,24 @@ def test_an_answer_cut_short_after_its_202_is_delivered(store: Store, drain: Dra
         (Reply(status=500, body=b""), 500, "500"),
         (Reply(status=503, body=b'{"message": "down"}'), 503, "503: down"),
         (Reply(status=302, headers={"Location": "/login"}), 302, "302: a redirect"),
-        (page(200), 200, "200: a web page answered"),
+        (page(200), 200, "200: the response is a web page"),
         (Reply(status=425), 425, "425"),
-        (Reply(fault=Fault.HANG), None, "no answer: no whole answer in time"),
-        (Reply(fault=Fault.DRIP), None, "no answer: no whole answer in time"),
-        (Reply(fault=Fault.RESET), None, "no answer: the connection was reset"),
-        (Reply(fault=Fault.CLOSE), None, "no answer: the connection was closed without an answer"),
-        (Reply(fault=Fault.NOISE), None, "no answer: what came back is not HTTP"),
+        (Reply(fault=Fault.HANG), None, "no response: the response timed out"),
+        (Reply(fault=Fault.DRIP), None, "no response: the response timed out"),
+        (Reply(fault=Fault.RESET), None, "no response: the connection was reset"),
+        (Reply(fault=Fault.CLOSE), None, "no response: the connection was closed without a response"),
+        (Reply(fault=Fault.NOISE), None, "no response: the response is not HTTP"),
     ],
 )
 def test_what_may_pass_is_tried_again_later(
-    store: Store, drain: Drain, pulsora: ScriptedPulsora, reply: Reply, status: int | None, error: str
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora, reply: Reply, status: int | None, error: str
 ) -> None:
     pulsora.script(reply)
     put(store, an_event("in_1"))
 
-    turns(drain)
+    turns(dispatcher)
     row = rows(store)["in_1"]
-    turns(drain, NOW + 12 * SECOND)
+    turns(dispatcher, NOW + 12 * SECOND)
 
     assert (row.status, row.attempts, row.last_status) == (DeliveryStatus.PENDING, 1, status)
     assert row.last_error is not None
@@ -121,26 +140,28 @@ def test_what_may_pass_is_tried_again_later(
     assert rows(store)["in_1"].status is DeliveryStatus.DELIVERED
 
 
-def test_a_resend_has_the_same_bytes(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
+def test_a_resend_has_the_same_bytes(store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora) -> None:
     pulsora.script(Reply(status=500), Reply(fault=Fault.RESET))
     put(store, an_event("in_1"))
 
-    turns(drain)
-    turns(drain, NOW + 10 * SECOND)
-    turns(drain, NOW + 2 * MINUTE)
+    turns(dispatcher)
+    turns(dispatcher, NOW + 10 * SECOND)
+    turns(dispatcher, NOW + 2 * MINUTE)
 
     bodies = [request.body for request in pulsora.received]
     assert len(bodies) == 3
     assert len(set(bodies)) == 1
 
 
-def test_an_event_that_fails_for_three_days_is_dead(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
+def test_an_event_that_fails_for_three_days_is_dead(
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora
+) -> None:
     pulsora.rule = lambda data: Reply(status=500)
     put(store, an_event("in_1"))
 
     now = NOW
     for _ in range(18):
-        turns(drain, now)
+        turns(dispatcher, now)
         now = max(now, rows(store)["in_1"].next_at)
 
     row = rows(store)["in_1"]
@@ -152,26 +173,28 @@ def test_an_event_that_fails_for_three_days_is_dead(store: Store, drain: Drain, 
 # ---- Given up --------------------------------------------------------------------------------------------------
 
 
-def test_a_400_is_dead_at_once_with_the_ingests_sentence(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
+def test_a_400_is_dead_at_once_with_the_ingests_sentence(
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora
+) -> None:
     pulsora.script(Reply(status=400, body=b'{"message": "amount is required"}'))
     put(store, an_event("in_1"))
 
-    report = drain.drain_once(NOW)
-    turns(drain, NOW + timedelta(days=9))
+    report = dispatcher.run_round(NOW)
+    turns(dispatcher, NOW + timedelta(days=9))
 
     row = rows(store)["in_1"]
     assert (row.status, row.last_error) == (DeliveryStatus.FAILED, "400: amount is required")
-    assert report.dead == 1
+    assert report.failed == 1
     assert len(pulsora.received) == 1
 
 
 def test_an_event_that_breaks_the_contract_is_dead_and_never_sent(
-    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
 ) -> None:
-    drain = make_drain(per_hour=10)
+    dispatcher = make_dispatcher(per_hour=10)
     put(store, an_event("in_1", body=a_body("in_1", amount="49.99")), an_event("in_2", body="{"))
 
-    turns(drain)
+    turns(dispatcher)
 
     assert {row.status for row in rows(store).values()} == {DeliveryStatus.FAILED}
     assert rows(store)["in_1"].last_error == "not sent: amount must be a number."
@@ -181,11 +204,13 @@ def test_an_event_that_breaks_the_contract_is_dead_and_never_sent(
         assert rate_limit.used(tx, Destination(endpoint=pulsora.endpoint, token="").origin, NOW) == 0
 
 
-def test_a_dead_event_lets_the_next_of_its_customer_go(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
+def test_a_dead_event_lets_the_next_of_its_customer_go(
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora
+) -> None:
     pulsora.script(Reply(status=400))
     put(store, an_event("in_1"), an_event("in_2"))
 
-    turns(drain)
+    turns(dispatcher)
 
     assert keys(pulsora) == ["in_1", "in_2"]
     assert rows(store)["in_2"].status is DeliveryStatus.DELIVERED
@@ -194,28 +219,32 @@ def test_a_dead_event_lets_the_next_of_its_customer_go(store: Store, drain: Drai
 # ---- Order and independence ------------------------------------------------------------------------------------
 
 
-def test_a_customers_events_go_out_in_order(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
-    drain = make_drain(threads=8)
+def test_a_customers_events_go_out_in_order(
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
+) -> None:
+    dispatcher = make_dispatcher(threads=8)
     put(store, *(an_event(f"{stream}-{number}", stream) for number in range(6) for stream in ("a", "b", "c", "d")))
     pulsora.script(Reply(), Reply(status=500), Reply(), Reply(fault=Fault.RESET))
 
     for second in (0, 10, 20):
-        turns(drain, NOW + second * SECOND)
+        turns(dispatcher, NOW + second * SECOND)
 
     for stream in "abcd":
         accepted = [data["transaction_id"] for data in pulsora.accepted if data["customer_id"] == stream]
         assert accepted == [f"{stream}-{number}" for number in range(6)]
 
 
-def test_a_stuck_customer_delays_nobody_else(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
-    patient = Client(connect_seconds=1, silence_seconds=20, answer_seconds=20)
-    drain = make_drain(threads=2, client=patient)
+def test_a_stuck_customer_delays_nobody_else(
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
+) -> None:
+    patient = HttpClient(connect_seconds=1, read_seconds=20, response_seconds=20)
+    dispatcher = make_dispatcher(threads=2, client=patient)
     pulsora.rule = lambda data: Reply(fault=Fault.HANG) if data["customer_id"] == "stuck" else None
     put(store, an_event("first", "stuck"), an_event("second", "stuck"))
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(40)))
 
     started = time.monotonic()
-    turns(drain, until=lambda: len(pulsora.accepted) == 40)
+    turns(dispatcher, until=lambda: len(pulsora.accepted) == 40)
 
     assert time.monotonic() - started < 5
     assert keys(pulsora).count("first") == 1
@@ -223,34 +252,38 @@ def test_a_stuck_customer_delays_nobody_else(store: Store, make_drain: MakeDrain
 
 
 def test_beside_a_stuck_customer_another_ones_many_events_go_out_quickly(
-    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
 ) -> None:
-    drain = make_drain(threads=2, client=Client())
+    dispatcher = make_dispatcher(threads=2, client=HttpClient())
     pulsora.rule = lambda data: Reply(fault=Fault.HANG) if data["customer_id"] == "stuck" else None
     put(store, an_event("first", "stuck"), *(an_event(f"in_{number}", "busy") for number in range(30)))
 
     started = time.monotonic()
-    turns(drain, until=lambda: len(pulsora.accepted) == 30)
+    turns(dispatcher, until=lambda: len(pulsora.accepted) == 30)
 
     assert time.monotonic() - started < 4  # thirty turns that each waited for the stuck one would take 7.5 s
 
 
-def test_a_failing_customer_keeps_its_place_while_others_pass(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
+def test_a_failing_customer_keeps_its_place_while_others_pass(
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora
+) -> None:
     pulsora.rule = lambda data: Reply(status=500) if data["customer_id"] == "stuck" else None
     put(store, an_event("first", "stuck"), an_event("second", "stuck"), an_event("other", "cus_2"))
 
-    turns(drain)
+    turns(dispatcher)
 
     assert rows(store)["other"].status is DeliveryStatus.DELIVERED
     assert [rows(store)[key].attempts for key in ("first", "second")] == [1, 0]
 
 
-def test_live_events_go_before_imported_ones(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
-    drain = make_drain(threads=1)
+def test_live_events_go_before_imported_ones(
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
+) -> None:
+    dispatcher = make_dispatcher(threads=1)
     put(store, *(an_event(f"old_{number}", f"cus_{number}", priority=1) for number in range(3)))
     put(store, an_event("new", "cus_9"))
 
-    turns(drain)
+    turns(dispatcher)
 
     assert keys(pulsora)[0] == "new"
 
@@ -258,23 +291,14 @@ def test_live_events_go_before_imported_ones(store: Store, make_drain: MakeDrain
 # ---- Odds and ends ---------------------------------------------------------------------------------------------
 
 
-def test_an_event_of_a_source_that_is_gone_waits_and_stops_nobody(store: Store, drain: Drain, pulsora: ScriptedPulsora) -> None:
+def test_an_event_of_a_source_that_is_gone_waits_and_stops_nobody(
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora
+) -> None:
     put(store, an_event("gone", "cus_1", source="closed-shop"), an_event("in_2", "cus_2"))
 
-    turns(drain)
+    turns(dispatcher)
 
     row = rows(store)["gone"]
     assert (row.status, row.attempts) == (DeliveryStatus.PENDING, 0)
     assert row.last_error == "not sent: no source closed-shop is configured"
     assert keys(pulsora) == ["in_2"]
-
-
-def test_every_answer_is_handed_to_who_counts_them(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
-    heard: list[tuple[str, int | None, str]] = []
-    drain = make_drain(on_answer=lambda row, answer, verdict: heard.append((row.output_key, answer.status, verdict)))
-    pulsora.script(Reply(status=500))
-    put(store, an_event("in_1"))
-
-    turns(drain)
-
-    assert heard == [("in_1", 500, "try_again")]

@@ -1,4 +1,4 @@
-"""A drain that is closed, killed, broken or slow loses no event, and repeats only what it had in hand."""
+"""A dispatcher that is closed, killed, broken or slow loses no event, and repeats only what it had in hand."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from bridge.sender.client import Answer, Client
 from bridge.sender.destinations import Destination
+from bridge.sender.http_client import HttpClient, Response
 from bridge.store import Store, outbox, rate_limit
 from bridge.store.outbox import DeliveryStatus
-from tests.bridge.sender.draining import MINUTE, NOW, SECOND, MakeDrain, an_event, keys, put, rows, turns
+from tests.bridge.sender.rounds import MINUTE, NOW, SECOND, MakeDispatcher, an_event, keys, put, rows, turns
 from tests.fake_pulsora import Reply, ScriptedPulsora
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,13 +25,13 @@ DRAINING = """
 import sys
 from datetime import UTC, datetime
 from bridge.sender.destinations import Destination
-from bridge.sender.drain import Drain
+from bridge.sender.dispatcher import Dispatcher
 from bridge.store import open_store
 
-routes = {"stripe": Destination(endpoint=sys.argv[2], token="sec_test_fake")}
-drain = Drain(open_store(sys.argv[1]), routes, owner="test:killed", threads=4, per_hour=0)
+destinations = {"stripe": Destination(endpoint=sys.argv[2], token="sec_test_fake")}
+dispatcher = Dispatcher(open_store(sys.argv[1]), destinations, owner="test:killed", threads=4, per_hour=0)
 while True:
-    drain.drain_once(datetime(2025, 3, 1, 12, tzinfo=UTC))
+    dispatcher.run_round(datetime(2025, 3, 1, 12, tzinfo=UTC))
 """
 
 
@@ -41,33 +41,33 @@ def _store(sqlite_store: Store) -> Store:
 
 
 def test_closing_records_what_was_on_its_way_and_sends_nothing_more(
-    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
 ) -> None:
-    drain = make_drain(threads=1, client=Client())
+    dispatcher = make_dispatcher(threads=1, client=HttpClient())
     pulsora.rule = lambda data: Reply(delay_seconds=0.5)
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(3)))
-    report = drain.drain_once(NOW)
+    report = dispatcher.run_round(NOW)
 
-    drain.close()
+    dispatcher.close()
 
     statuses = Counter(row.status for row in rows(store).values())
-    assert report.in_hand == 3
+    assert report.in_flight == 3
     assert statuses == {DeliveryStatus.DELIVERED: 1, DeliveryStatus.PENDING: 2}
     assert all(row.next_at <= NOW + 2 * SECOND for row in rows(store).values() if row.status == "pending")  # no lease
     assert len(pulsora.received) == 1
 
 
 def test_what_waits_too_long_for_a_thread_is_handed_back(
-    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora, monkeypatch: pytest.MonkeyPatch
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.sender.crew.FRESH", 0.1 * SECOND)
-    drain = make_drain(threads=1, per_hour=100, client=Client())
+    monkeypatch.setattr("bridge.sender.pool.MAX_WAIT", 0.1 * SECOND)
+    dispatcher = make_dispatcher(threads=1, per_hour=100, client=HttpClient())
     pulsora.script(Reply(delay_seconds=0.4))
     put(store, an_event("in_1"), an_event("in_2", "cus_2"))
 
-    turns(drain)
+    turns(dispatcher)
     given_back = rows(store)["in_2"]
-    turns(drain, NOW + SECOND)
+    turns(dispatcher, NOW + SECOND)
 
     assert (given_back.status, given_back.attempts) == (DeliveryStatus.PENDING, 0)
     assert {row.status for row in rows(store).values()} == {DeliveryStatus.DELIVERED}
@@ -76,50 +76,52 @@ def test_what_waits_too_long_for_a_thread_is_handed_back(
         assert rate_limit.used(tx, Destination(endpoint=pulsora.endpoint, token="").origin, NOW + SECOND) == 2
 
 
-def test_a_fault_of_ours_costs_an_attempt_and_no_thread(store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora) -> None:
-    drain = make_drain(threads=1, client=FaultyClient())
+def test_a_fault_of_ours_costs_an_attempt_and_no_thread(
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
+) -> None:
+    dispatcher = make_dispatcher(threads=1, client=FaultyClient())
     put(store, an_event("in_1"), an_event("in_2", "cus_2"))
 
-    turns(drain)
+    turns(dispatcher)
 
-    assert {row.last_error for row in rows(store).values()} == {"no answer: unexpected ZeroDivisionError"}
+    assert {row.last_error for row in rows(store).values()} == {"no response: unexpected ZeroDivisionError"}
     assert {row.attempts for row in rows(store).values()} == {1}
 
 
 def test_a_store_that_fails_after_the_answer_does_not_lose_it(
-    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
 ) -> None:
     faults = FailingStore(store)
-    drain = make_drain(store=faults)
+    dispatcher = make_dispatcher(store=faults)
     put(store, an_event("in_1"))
     faults.fails_at = 2  # the claim succeeds, the record fails
 
     with pytest.raises(RuntimeError):
-        drain.drain_once(NOW)
-    drain.drain_once(NOW + SECOND)
+        dispatcher.run_round(NOW)
+    dispatcher.run_round(NOW + SECOND)
 
     assert rows(store)["in_1"].status is DeliveryStatus.DELIVERED
     assert len(pulsora.received) == 1
 
 
 def test_a_claim_that_dies_with_its_process_is_sent_again_when_its_lease_is_over(
-    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
 ) -> None:
     put(store, an_event("in_1"))
     with store.transaction() as tx:
         outbox.claim(tx, NOW, 10, "test:dead", NOW + 3 * MINUTE, [])
-    drain = make_drain()
+    dispatcher = make_dispatcher()
 
-    turns(drain, NOW + 2 * MINUTE)
+    turns(dispatcher, NOW + 2 * MINUTE)
     early = keys(pulsora)
-    turns(drain, NOW + 3 * MINUTE)
+    turns(dispatcher, NOW + 3 * MINUTE)
 
     assert early == []
     assert keys(pulsora) == ["in_1"]
 
 
 def test_a_killed_process_loses_nothing_and_repeats_only_what_it_had_in_hand(
-    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora, tmp_path: Path
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora, tmp_path: Path
 ) -> None:
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(400)))
     url = f"sqlite:///{tmp_path / 'bridge.db'}"
@@ -130,7 +132,7 @@ def test_a_killed_process_loses_nothing_and_repeats_only_what_it_had_in_hand(
 
     process.kill()
     process.wait()
-    turns(make_drain(), NOW + 4 * MINUTE)
+    turns(make_dispatcher(), NOW + 4 * MINUTE)
 
     sent = Counter(data["transaction_id"] for data in pulsora.accepted)
     assert len(sent) == 400
@@ -139,12 +141,12 @@ def test_a_killed_process_loses_nothing_and_repeats_only_what_it_had_in_hand(
 
 
 def test_no_transaction_is_open_while_an_answer_is_waited_for(
-    store: Store, make_drain: MakeDrain, pulsora: ScriptedPulsora
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
 ) -> None:
-    drain = make_drain(client=Client())
+    dispatcher = make_dispatcher(client=HttpClient())
     pulsora.rule = lambda data: Reply(delay_seconds=0.6)
     put(store, an_event("in_1"))
-    turning = threading.Thread(target=turns, args=(drain,))
+    turning = threading.Thread(target=turns, args=(dispatcher,))
     turning.start()
     while not pulsora.received:
         time.sleep(0.01)
@@ -171,8 +173,8 @@ class FailingStore:
         return self._store.transaction()
 
 
-class FaultyClient(Client):
+class FaultyClient(HttpClient):
     """A client with a bug."""
 
-    def post(self, endpoint: str, token: str, body: bytes) -> Answer:
+    def post(self, endpoint: str, token: str, body: bytes) -> Response:
         raise ZeroDivisionError(token)

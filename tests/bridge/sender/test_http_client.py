@@ -1,4 +1,4 @@
-"""One POST: every answer and every fault, over real sockets."""
+"""One POST: every response and every fault, over real sockets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.sender.client import Client
+from bridge.sender.http_client import HttpClient
 from tests.fake_pulsora import Fault, Reply, ScriptedPulsora, page
 
 TOKEN = "sec_test_fake"
@@ -20,13 +20,13 @@ BODY = (
 )
 
 
-def test_an_accepted_event_is_a_202(pulsora: ScriptedPulsora, client: Client) -> None:
-    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+def test_an_accepted_event_is_a_202(pulsora: ScriptedPulsora, client: HttpClient) -> None:
+    response = client.post(pulsora.endpoint, TOKEN, BODY)
 
-    assert (answer.status, answer.reason, answer.is_page) == (202, "", False)
+    assert (response.status, response.reason, response.is_page) == (202, "", False)
 
 
-def test_the_request_is_what_the_reference_asks_for(pulsora: ScriptedPulsora, client: Client) -> None:
+def test_the_request_is_what_the_reference_asks_for(pulsora: ScriptedPulsora, client: HttpClient) -> None:
     client.post(pulsora.endpoint, TOKEN, BODY)
 
     (request,) = pulsora.received
@@ -36,7 +36,7 @@ def test_the_request_is_what_the_reference_asks_for(pulsora: ScriptedPulsora, cl
     assert request.headers["user-agent"].startswith("pulsora-bridge/")
 
 
-def test_posts_of_one_thread_share_a_connection(pulsora: ScriptedPulsora, client: Client) -> None:
+def test_posts_of_one_thread_share_a_connection(pulsora: ScriptedPulsora, client: HttpClient) -> None:
     for _ in range(3):
         client.post(pulsora.endpoint, TOKEN, BODY)
 
@@ -58,127 +58,133 @@ def test_posts_of_one_thread_share_a_connection(pulsora: ScriptedPulsora, client
     ],
 )
 def test_an_answer_comes_with_its_sentence(
-    pulsora: ScriptedPulsora, client: Client, reply: Reply, status: int, reason: str
+    pulsora: ScriptedPulsora, client: HttpClient, reply: Reply, status: int, reason: str
 ) -> None:
     pulsora.script(reply)
 
-    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+    response = client.post(pulsora.endpoint, TOKEN, BODY)
 
-    assert (answer.status, answer.reason) == (status, reason)
+    assert (response.status, response.reason) == (status, reason)
 
 
-def test_the_reason_holds_no_token_no_address_and_no_terminal_code(pulsora: ScriptedPulsora, client: Client) -> None:
+def test_the_reason_holds_no_token_no_address_and_no_terminal_code(
+    pulsora: ScriptedPulsora, client: HttpClient
+) -> None:
     said = '{"message": "\\u001b[2Jtoken sec_other1 of anna@example.com or odd token refused\\u2028"}'
     pulsora.script(Reply(status=400, body=said.encode()))
 
-    answer = client.post(pulsora.endpoint, "odd token", BODY)
+    response = client.post(pulsora.endpoint, "odd token", BODY)
 
-    assert answer.reason == "[2Jtoken *** of *** or *** refused"
+    assert response.reason == "[2Jtoken [hidden] of [hidden] or [hidden] refused"
 
 
-def test_a_long_reason_is_cut(pulsora: ScriptedPulsora, client: Client) -> None:
+def test_a_long_reason_is_cut(pulsora: ScriptedPulsora, client: HttpClient) -> None:
     pulsora.script(Reply(status=400, body=b'{"message": "' + b"no " * 1000 + b'"}'))
 
-    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+    response = client.post(pulsora.endpoint, TOKEN, BODY)
 
-    assert len(answer.reason) <= 300
+    assert len(response.reason) <= 300
 
 
-def test_retry_after_is_handed_on_as_it_came(pulsora: ScriptedPulsora, client: Client) -> None:
+def test_retry_after_is_handed_on_as_it_came(pulsora: ScriptedPulsora, client: HttpClient) -> None:
     pulsora.script(Reply(status=429, headers={"Retry-After": "Sat, 01 Mar 2025 12:05:00 GMT"}))
 
-    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+    response = client.post(pulsora.endpoint, TOKEN, BODY)
 
-    assert answer.retry_after == "Sat, 01 Mar 2025 12:05:00 GMT"
+    assert response.retry_after == "Sat, 01 Mar 2025 12:05:00 GMT"
 
 
-def test_a_web_page_is_told_apart(pulsora: ScriptedPulsora, client: Client) -> None:
+def test_a_web_page_is_told_apart(pulsora: ScriptedPulsora, client: HttpClient) -> None:
     pulsora.script(page(200))
 
-    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+    response = client.post(pulsora.endpoint, TOKEN, BODY)
 
-    assert answer.is_page
+    assert response.is_page
 
 
-def test_a_redirect_is_not_followed(pulsora: ScriptedPulsora, client: Client) -> None:
+def test_a_redirect_is_not_followed(pulsora: ScriptedPulsora, client: HttpClient) -> None:
     pulsora.script(Reply(status=307, headers={"Location": pulsora.endpoint}))
 
-    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+    response = client.post(pulsora.endpoint, TOKEN, BODY)
 
-    assert answer.status == 307
+    assert response.status == 307
     assert len(pulsora.received) == 1
 
 
-def test_the_endless_body_of_a_redirect_is_not_read(pulsora: ScriptedPulsora, client: Client) -> None:
+def test_the_endless_body_of_a_redirect_is_not_read(pulsora: ScriptedPulsora, client: HttpClient) -> None:
     pulsora.script(Reply(fault=Fault.FLOOD))
 
-    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+    response = client.post(pulsora.endpoint, TOKEN, BODY)
 
-    assert answer.status == 302
-    assert answer.took_ms < 800
+    assert response.status == 302
+    assert response.took_ms < 800
 
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        (Fault.HANG, "no whole answer in time"),
-        (Fault.DRIP, "no whole answer in time"),
+        (Fault.HANG, "the response timed out"),
+        (Fault.DRIP, "the response timed out"),
         (Fault.RESET, "the connection was reset"),
-        (Fault.CLOSE, "the connection was closed without an answer"),
-        (Fault.NOISE, "what came back is not HTTP"),
+        (Fault.CLOSE, "the connection was closed without a response"),
+        (Fault.NOISE, "the response is not HTTP"),
     ],
 )
-def test_a_fault_of_the_network_is_a_value(pulsora: ScriptedPulsora, client: Client, fault: Fault, reason: str) -> None:
+def test_a_fault_of_the_network_is_a_value(
+    pulsora: ScriptedPulsora, client: HttpClient, fault: Fault, reason: str
+) -> None:
     pulsora.script(Reply(fault=fault))
 
-    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+    response = client.post(pulsora.endpoint, TOKEN, BODY)
 
-    assert (answer.status, answer.reason) == (None, reason)
-    assert answer.took_ms < 2000
+    assert (response.status, response.reason) == (None, reason)
+    assert response.took_ms < 2000
     assert len(pulsora.received) == 1
 
 
-def test_after_a_fault_the_next_post_has_a_connection_of_its_own(pulsora: ScriptedPulsora, client: Client) -> None:
+def test_after_a_fault_the_next_post_has_a_connection_of_its_own(pulsora: ScriptedPulsora, client: HttpClient) -> None:
     pulsora.script(Reply(fault=Fault.DRIP))
 
     client.post(pulsora.endpoint, TOKEN, BODY)
-    answer = client.post(pulsora.endpoint, TOKEN, BODY)
+    response = client.post(pulsora.endpoint, TOKEN, BODY)
 
-    assert answer.status == 202
+    assert response.status == 202
 
 
-def test_nobody_listening_is_a_value(client: Client) -> None:
+def test_nobody_listening_is_a_value(client: HttpClient) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
 
-        answer = client.post(f"http://127.0.0.1:{port}/api/ingest", TOKEN, BODY)
+        response = client.post(f"http://127.0.0.1:{port}/api/ingest", TOKEN, BODY)
 
-    assert (answer.status, answer.reason) == (None, "the connection was refused")
+    assert (response.status, response.reason) == (None, "the connection was refused")
 
 
 @pytest.mark.parametrize("endpoint", ["", "nonsense", "http://", "http://[::/", "ftp://127.0.0.1/", "http://a..b/"])
-def test_an_address_that_is_none_is_a_value(client: Client, endpoint: str) -> None:
-    answer = client.post(endpoint, TOKEN, BODY)
+def test_an_address_that_is_none_is_a_value(client: HttpClient, endpoint: str) -> None:
+    response = client.post(endpoint, TOKEN, BODY)
 
-    assert (answer.status, answer.reason) == (None, "the address cannot be used; see PULSORA_ENDPOINT")
+    assert (response.status, response.reason) == (None, "the address is invalid; see PULSORA_ENDPOINT")
 
 
-def test_a_token_that_cannot_stand_in_a_header_is_a_value_and_is_not_told(pulsora: ScriptedPulsora, client: Client) -> None:
-    answer = client.post(pulsora.endpoint, "sec_fake\r\nX-Other: 1", BODY)
+def test_a_token_that_cannot_stand_in_a_header_is_a_value_and_is_not_told(
+    pulsora: ScriptedPulsora, client: HttpClient
+) -> None:
+    response = client.post(pulsora.endpoint, "sec_fake\r\nX-Other: 1", BODY)
 
-    assert answer.status is None
-    assert answer.reason == "the token cannot stand in a header; see PULSORA_SECRET_TOKEN"
+    assert response.status is None
+    assert response.reason == "the token contains characters that a header cannot; see PULSORA_SECRET_TOKEN"
     assert pulsora.received == ()
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(client: Client, tmp_path: Path) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_refused(client: HttpClient, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_own_certificate(tmp_path))
     with ScriptedPulsora(TOKEN, tls=context) as pulsora:
-        answer = client.post(pulsora.endpoint, TOKEN, BODY)
+        response = client.post(pulsora.endpoint, TOKEN, BODY)
 
-        assert (answer.status, answer.reason) == (None, "the TLS certificate is not trusted")
+        assert (response.status, response.reason) == (None, "the TLS certificate is not trusted")
         assert pulsora.received == ()
 
 
@@ -187,35 +193,37 @@ def test_a_trusted_certificate_is_accepted(tmp_path: Path, monkeypatch: pytest.M
     context.load_cert_chain(_own_certificate(tmp_path))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "own.pem"))
     with ScriptedPulsora(TOKEN, tls=context) as pulsora:
-        answer = Client().post(pulsora.endpoint, TOKEN, BODY)
+        response = HttpClient().post(pulsora.endpoint, TOKEN, BODY)
 
-    assert answer.status == 202
+    assert response.status == 202
 
 
-def test_a_dripping_tls_server_is_cut_off_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+def test_a_dripping_tls_server_is_cut_off_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: HttpClient
+) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_own_certificate(tmp_path))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "own.pem"))
     with ScriptedPulsora(TOKEN, tls=context) as pulsora:
         pulsora.script(Reply(fault=Fault.DRIP))
-        answer = client.post(pulsora.endpoint, TOKEN, BODY)
+        response = client.post(pulsora.endpoint, TOKEN, BODY)
 
-    assert (answer.status, answer.reason) == (None, "no whole answer in time")
+    assert (response.status, response.reason) == (None, "the response timed out")
 
 
 def test_the_proxy_of_the_environment_is_used(
-    pulsora: ScriptedPulsora, client: Client, monkeypatch: pytest.MonkeyPatch
+    pulsora: ScriptedPulsora, client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", pulsora.endpoint.removesuffix("/api/ingest"))
 
-    answer = client.post("http://ingest.invalid/api/ingest", TOKEN, BODY)
+    response = client.post("http://ingest.invalid/api/ingest", TOKEN, BODY)
 
-    assert answer.status == 404  # the stand-in serves a path, and a proxy is asked for a whole address
+    assert response.status == 404  # the stand-in serves a path, and a proxy is asked for a whole address
     assert pulsora.connections == 1
 
 
 def test_a_netrc_adds_nothing_to_the_request(
-    pulsora: ScriptedPulsora, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pulsora: ScriptedPulsora, client: HttpClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password fake\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -225,7 +233,7 @@ def test_a_netrc_adds_nothing_to_the_request(
     assert "authorization" not in pulsora.received[0].headers
 
 
-def test_a_cookie_is_not_kept(pulsora: ScriptedPulsora, client: Client) -> None:
+def test_a_cookie_is_not_kept(pulsora: ScriptedPulsora, client: HttpClient) -> None:
     pulsora.script(Reply(headers={"Set-Cookie": "lb=1; Path=/"}))
 
     client.post(pulsora.endpoint, TOKEN, BODY)

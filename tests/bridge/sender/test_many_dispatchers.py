@@ -1,4 +1,4 @@
-"""Several drains at once over one store, on SQLite and on PostgreSQL: the budget, the order and the claims hold."""
+"""Several dispatchers at once over one store, SQLite and PostgreSQL: the budget, the order and the claims hold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decimal import Decimal
 from threading import Thread
 
 from bridge.sender.destinations import Destination
-from bridge.sender.drain import Drain
+from bridge.sender.dispatcher import Dispatcher
 from bridge.store import Store, outbox
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 from tests.fake_pulsora import Reply, ScriptedPulsora
@@ -22,9 +22,9 @@ STREAMS = [f"cus_{number}" for number in range(12)]
 
 def test_together_they_send_what_the_budget_allows_and_nothing_twice(store: Store, pulsora: ScriptedPulsora) -> None:
     fill(store, each=10)
-    drains = [a_drain(store, pulsora, number, per_hour=50) for number in range(3)]
+    dispatchers = [a_dispatcher(store, pulsora, number, per_hour=50) for number in range(3)]
 
-    together(store, drains, turns=12)
+    together(store, dispatchers, turns=12)
 
     sent = [data["transaction_id"] for data in pulsora.accepted]
     assert len(sent) == 50
@@ -33,9 +33,9 @@ def test_together_they_send_what_the_budget_allows_and_nothing_twice(store: Stor
 
 def test_together_they_keep_each_customers_order(store: Store, pulsora: ScriptedPulsora) -> None:
     fill(store, each=10)
-    drains = [a_drain(store, pulsora, number, per_hour=0) for number in range(3)]
+    dispatchers = [a_dispatcher(store, pulsora, number, per_hour=0) for number in range(3)]
 
-    together(store, drains, turns=200)
+    together(store, dispatchers, turns=200)
 
     sent = [data["transaction_id"] for data in pulsora.accepted]
     assert Counter(sent) == Counter(f"{stream}-{number}" for stream in STREAMS for number in range(10))
@@ -46,9 +46,9 @@ def test_together_they_keep_each_customers_order(store: Store, pulsora: Scripted
 def test_what_one_finds_refused_the_others_leave_alone(store: Store, pulsora: ScriptedPulsora) -> None:
     fill(store, each=10)
     pulsora.rule = lambda data: Reply(status=401)
-    drains = [a_drain(store, pulsora, number, per_hour=0) for number in range(3)]
+    dispatchers = [a_dispatcher(store, pulsora, number, per_hour=0) for number in range(3)]
 
-    together(store, drains, turns=10)
+    together(store, dispatchers, turns=10)
 
     assert len(pulsora.received) <= 3 * 2  # what was in flight when the first refusal came
     with store.reading() as tx:
@@ -58,12 +58,12 @@ def test_what_one_finds_refused_the_others_leave_alone(store: Store, pulsora: Sc
 def test_only_one_of_them_probes(store: Store, pulsora: ScriptedPulsora) -> None:
     fill(store, each=1)
     pulsora.script(Reply(status=401))
-    together(store, [a_drain(store, pulsora, 0, per_hour=0, threads=1)], turns=1)
+    together(store, [a_dispatcher(store, pulsora, 0, per_hour=0, threads=1)], turns=1)
     pulsora.forget()
     pulsora.rule = lambda data: Reply(status=401, delay_seconds=0.2)
-    drains = [a_drain(store, pulsora, number, per_hour=0) for number in range(3)]
+    dispatchers = [a_dispatcher(store, pulsora, number, per_hour=0) for number in range(3)]
 
-    together(store, drains, turns=2, now=NOW + timedelta(seconds=70))
+    together(store, dispatchers, turns=2, now=NOW + timedelta(seconds=70))
 
     assert len(pulsora.received) == 1
 
@@ -91,31 +91,31 @@ def an_event(stream: str, number: int) -> NewDelivery:
     )
 
 
-def a_drain(store: Store, pulsora: ScriptedPulsora, number: int, *, per_hour: int, threads: int = 2) -> Drain:
-    routes = {"stripe": Destination(endpoint=pulsora.endpoint, token=TOKEN)}
-    return Drain(store, routes, owner=f"test:{number}", threads=threads, per_hour=per_hour)
+def a_dispatcher(store: Store, pulsora: ScriptedPulsora, number: int, *, per_hour: int, threads: int = 2) -> Dispatcher:
+    destinations = {"stripe": Destination(endpoint=pulsora.endpoint, token=TOKEN)}
+    return Dispatcher(store, destinations, owner=f"test:{number}", threads=threads, per_hour=per_hour)
 
 
-def together(store: Store, drains: Sequence[Drain], *, turns: int, now: datetime = NOW) -> None:
-    """Each drain takes so many turns in a thread of its own, fewer when nothing is left, and is closed."""
+def together(store: Store, dispatchers: Sequence[Dispatcher], *, turns: int, now: datetime = NOW) -> None:
+    """Each dispatcher takes so many turns in a thread of its own, fewer when nothing is left, and is closed."""
     failures: list[BaseException] = []
 
     def waiting() -> int:
         with store.reading() as tx:
             return outbox.backlog(tx).count
 
-    def work(drain: Drain) -> None:
+    def work(dispatcher: Dispatcher) -> None:
         try:
             for _ in range(turns):
-                report = drain.drain_once(now)
-                if not report.claimed and not report.in_hand and not waiting():
+                report = dispatcher.run_round(now)
+                if not report.claimed and not report.in_flight and not waiting():
                     break
-            drain.close()
+            dispatcher.close()
         except BaseException as failure:
             failures.append(failure)
             raise
 
-    threads = [Thread(target=work, args=(drain,)) for drain in drains]
+    threads = [Thread(target=work, args=(dispatcher,)) for dispatcher in dispatchers]
     for thread in threads:
         thread.start()
     for thread in threads:

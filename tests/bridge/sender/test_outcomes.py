@@ -1,4 +1,4 @@
-"""What follows from one answer, for the event and for its destination."""
+"""What follows from one response, for the event and for its destination."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.sender.client import Answer
 from bridge.sender.destinations import Destination
-from bridge.sender.rulings import Halt, Ruling, Trial, broken, handed_back, ruling, told, unrouted
-from bridge.sender.schedule import Verdict
+from bridge.sender.http_client import Response
+from bridge.sender.outcomes import Attempt, Decision, PauseRequest, decide, describe, invalid, no_destination, unclaim
+from bridge.sender.retry_policy import Verdict
 from bridge.store.outbox import Delivery, DeliveryStatus, Outcome
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-PLACE = Destination(endpoint="https://pulsora.test/api/ingest", token="sec_test_fake")
+DESTINATION = Destination(endpoint="https://pulsora.test/api/ingest", token="sec_test_fake")
 
 
 def a_delivery(**changes: object) -> Delivery:
@@ -47,28 +47,30 @@ def a_delivery(**changes: object) -> Delivery:
     return Delivery(**{**fields, **changes})  # type: ignore[arg-type]  # the fields are those of the class
 
 
-def an_answer(status: int | None, reason: str = "", *, retry_after: str | None = None, is_page: bool = False) -> Answer:
-    return Answer(status=status, reason=reason, took_ms=41, retry_after=retry_after, is_page=is_page)
+def a_response(
+    status: int | None, reason: str = "", *, retry_after: str | None = None, is_page: bool = False
+) -> Response:
+    return Response(status=status, reason=reason, took_ms=41, retry_after=retry_after, is_page=is_page)
 
 
-def judged(answer: Answer, delivery: Delivery | None = None, refused_since: datetime | None = None) -> Ruling:
-    trial = Trial(delivery=delivery or a_delivery(), destination=PLACE, refused_since=refused_since)
-    return ruling(trial, answer, NOW, chance=0.5)
+def decided(response: Response, delivery: Delivery | None = None, refused_since: datetime | None = None) -> Decision:
+    attempt = Attempt(delivery=delivery or a_delivery(), destination=DESTINATION, refused_since=refused_since)
+    return decide(attempt, response, NOW, chance=0.5)
 
 
 def test_a_202_is_delivered() -> None:
-    judgement = judged(an_answer(202))
+    decision = decided(a_response(202))
 
-    assert judgement == Ruling(
+    assert decision == Decision(
         verdict=Verdict.DELIVERED,
         outcome=Outcome(id=7, status=DeliveryStatus.DELIVERED, attempts=3, at=NOW, last_status=202),
     )
 
 
 def test_a_400_is_dead_at_once_with_its_message() -> None:
-    judgement = judged(an_answer(400, "amount is required"))
+    decision = decided(a_response(400, "amount is required"))
 
-    assert judgement == Ruling(
+    assert decision == Decision(
         verdict=Verdict.GIVE_UP,
         outcome=Outcome(
             id=7,
@@ -82,10 +84,10 @@ def test_a_400_is_dead_at_once_with_its_message() -> None:
 
 
 def test_a_500_is_tried_again_by_the_schedule() -> None:
-    judgement = judged(an_answer(500))
+    decision = decided(a_response(500))
 
-    assert judgement == Ruling(
-        verdict=Verdict.TRY_AGAIN,
+    assert decision == Decision(
+        verdict=Verdict.RETRY,
         outcome=Outcome(
             id=7,
             status=DeliveryStatus.PENDING,
@@ -99,124 +101,126 @@ def test_a_500_is_tried_again_by_the_schedule() -> None:
 
 
 def test_a_503_may_ask_for_a_longer_wait() -> None:
-    judgement = judged(an_answer(503, retry_after="300"))
+    decision = decided(a_response(503, retry_after="300"))
 
-    assert judgement.outcome.next_at == NOW + 300 * SECOND
+    assert decision.outcome.next_at == NOW + 300 * SECOND
 
 
 def test_after_three_days_of_failures_an_event_is_dead() -> None:
-    judgement = judged(an_answer(None, "the connection was reset"), a_delivery(attempts=17))
+    decision = decided(a_response(None, "the connection was reset"), a_delivery(attempts=17))
 
-    assert judgement.verdict is Verdict.TRY_AGAIN
-    assert judgement.outcome.status is DeliveryStatus.FAILED
-    assert judgement.outcome.last_error == "no answer: the connection was reset"
+    assert decision.verdict is Verdict.RETRY
+    assert decision.outcome.status is DeliveryStatus.FAILED
+    assert decision.outcome.last_error == "no response: the connection was reset"
 
 
 def test_a_429_stops_the_origin_and_burns_no_attempt() -> None:
-    judgement = judged(an_answer(429, "Rate limited", retry_after="120"))
+    decision = decided(a_response(429, "Rate limited", retry_after="120"))
 
-    assert judgement.halt == Halt(
-        name="https://pulsora.test:443", until=NOW + 120 * SECOND, reason="429: Rate limited", probing=False
+    assert decision.pause == PauseRequest(
+        target="https://pulsora.test:443", until=NOW + 120 * SECOND, reason="429: Rate limited", probing=False
     )
-    assert judgement.outcome.attempts == 2
-    assert judgement.outcome.next_at == NOW + 120 * SECOND
+    assert decision.outcome.attempts == 2
+    assert decision.outcome.next_at == NOW + 120 * SECOND
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 410])
 def test_a_refusal_stops_the_destination_until_a_probe_succeeds_and_burns_no_attempt(status: int) -> None:
-    judgement = judged(an_answer(status, "No"))
+    decision = decided(a_response(status, "No"))
 
-    assert judgement.halt == Halt(name=PLACE.id, until=NOW + 60 * SECOND, reason=f"{status}: No", probing=True)
-    assert judgement.outcome.attempts == 2
-    assert judgement.outcome.status is DeliveryStatus.PENDING
+    assert decision.pause == PauseRequest(
+        target=DESTINATION.id, until=NOW + 60 * SECOND, reason=f"{status}: No", probing=True
+    )
+    assert decision.outcome.attempts == 2
+    assert decision.outcome.status is DeliveryStatus.PENDING
 
 
 def test_what_was_refused_lets_another_event_probe_first() -> None:
-    judgement = judged(an_answer(401))
+    decision = decided(a_response(401))
 
-    assert judgement.halt is not None
-    assert judgement.outcome.next_at is not None
-    assert judgement.outcome.next_at > judgement.halt.until
+    assert decision.pause is not None
+    assert decision.outcome.next_at is not None
+    assert decision.outcome.next_at > decision.pause.until
 
 
 def test_a_probe_that_is_refused_waits_as_long_as_it_has_lasted() -> None:
-    judgement = judged(an_answer(401), refused_since=NOW - timedelta(minutes=4))
+    decision = decided(a_response(401), refused_since=NOW - timedelta(minutes=4))
 
-    assert judgement.halt is not None
-    assert judgement.halt.until == NOW + timedelta(minutes=4)
+    assert decision.pause is not None
+    assert decision.pause.until == NOW + timedelta(minutes=4)
 
 
 def test_a_probe_that_is_taken_ends_the_pause() -> None:
-    judgement = judged(an_answer(202), refused_since=NOW - timedelta(minutes=4))
+    decision = decided(a_response(202), refused_since=NOW - timedelta(minutes=4))
 
-    assert judgement.resumes
+    assert decision.resumes
 
 
 @pytest.mark.parametrize("status", [400, 429, 500, None])
 def test_a_probe_that_proves_nothing_leaves_the_pause(status: int | None) -> None:
-    judgement = judged(an_answer(status), refused_since=NOW - timedelta(minutes=4))
+    decision = decided(a_response(status), refused_since=NOW - timedelta(minutes=4))
 
-    assert not judgement.resumes
+    assert not decision.resumes
 
 
 def test_a_second_403_when_others_were_taken_since_is_the_events_own() -> None:
-    judgement = judged(an_answer(403), a_delivery(last_status=403))
+    decision = decided(a_response(403), a_delivery(last_status=403))
 
-    assert judgement.halt is None
-    assert judgement.outcome.attempts == 3
+    assert decision.pause is None
+    assert decision.outcome.attempts == 3
 
 
 def test_a_second_401_is_still_the_tokens() -> None:
-    judgement = judged(an_answer(401), a_delivery(last_status=401))
+    decision = decided(a_response(401), a_delivery(last_status=401))
 
-    assert judgement.halt is not None
+    assert decision.pause is not None
 
 
 def test_a_second_403_of_a_probe_is_still_the_destinations() -> None:
-    judgement = judged(an_answer(403), a_delivery(last_status=403), refused_since=NOW)
+    decision = decided(a_response(403), a_delivery(last_status=403), refused_since=NOW)
 
-    assert judgement.halt is not None
+    assert decision.pause is not None
 
 
 def test_what_breaks_the_contract_is_dead_unsent() -> None:
-    judgement = broken(a_delivery(), ("amount is missing.", "session_id is empty."), NOW)
+    decision = invalid(a_delivery(), ("amount is missing.", "session_id is empty."), NOW)
 
-    assert judgement.verdict is None
-    assert judgement.outcome.status is DeliveryStatus.FAILED
-    assert judgement.outcome.attempts == 2
-    assert judgement.outcome.last_error == "not sent: amount is missing. session_id is empty."
+    assert decision.verdict is None
+    assert decision.outcome.status is DeliveryStatus.FAILED
+    assert decision.outcome.attempts == 2
+    assert decision.outcome.last_error == "not sent: amount is missing. session_id is empty."
 
 
 def test_an_event_of_a_source_that_is_gone_waits_an_hour() -> None:
-    judgement = unrouted(a_delivery(source="shop"), NOW)
+    decision = no_destination(a_delivery(source="shop"), NOW)
 
-    assert judgement.outcome.status is DeliveryStatus.PENDING
-    assert judgement.outcome.next_at == NOW + timedelta(hours=1)
-    assert judgement.outcome.last_error == "not sent: no source shop is configured"
+    assert decision.outcome.status is DeliveryStatus.PENDING
+    assert decision.outcome.next_at == NOW + timedelta(hours=1)
+    assert decision.outcome.last_error == "not sent: no source shop is configured"
 
 
 def test_what_is_handed_back_is_as_if_it_had_not_been_claimed() -> None:
     delivery = a_delivery(last_status=503, last_error="503")
 
-    judgement = handed_back(delivery, NOW)
+    decision = unclaim(delivery, NOW)
 
-    assert judgement.outcome == Outcome(
+    assert decision.outcome == Outcome(
         id=7, status=DeliveryStatus.PENDING, attempts=2, at=NOW, next_at=NOW, last_status=503, last_error="503"
     )
 
 
 @pytest.mark.parametrize(
-    ("answer", "line"),
+    ("response", "line"),
     [
-        (an_answer(None, "TLS failed"), "no answer: TLS failed"),
-        (an_answer(200, is_page=True), "200: a web page answered, not the ingest; see PULSORA_ENDPOINT"),
-        (an_answer(301), "301: a redirect, which is not followed; see PULSORA_ENDPOINT"),
-        (an_answer(500, "Oops"), "500: Oops"),
-        (an_answer(500), "500"),
+        (a_response(None, "TLS failed"), "no response: TLS failed"),
+        (a_response(200, is_page=True), "200: the response is a web page, not the ingest's; see PULSORA_ENDPOINT"),
+        (a_response(301), "301: a redirect, which is not followed; see PULSORA_ENDPOINT"),
+        (a_response(500, "Oops"), "500: Oops"),
+        (a_response(500), "500"),
     ],
 )
-def test_an_answer_is_told_in_a_line(answer: Answer, line: str) -> None:
-    assert told(answer) == line
+def test_an_answer_is_told_in_a_line(response: Response, line: str) -> None:
+    assert describe(response) == line
 
 
 @given(
@@ -228,7 +232,7 @@ def test_an_answer_is_told_in_a_line(answer: Answer, line: str) -> None:
 def test_no_answer_loses_an_event(status: int | None, attempts: int, last_status: int | None, probe: bool) -> None:
     delivery = a_delivery(attempts=attempts, last_status=last_status)
 
-    outcome = judged(an_answer(status), delivery, refused_since=NOW if probe else None).outcome
+    outcome = decided(a_response(status), delivery, refused_since=NOW if probe else None).outcome
 
     if outcome.status is DeliveryStatus.DELIVERED:
         assert status is not None
@@ -242,11 +246,11 @@ def test_no_answer_loses_an_event(status: int | None, attempts: int, last_status
 
 
 def test_the_name_of_a_destination_changes_with_its_token_and_tells_none() -> None:
-    other = Destination(endpoint=PLACE.endpoint, token="sec_other_fake")
+    other = Destination(endpoint=DESTINATION.endpoint, token="sec_other_fake")
 
-    assert PLACE.id != other.id
-    assert PLACE.origin == other.origin == "https://pulsora.test:443"
-    assert "fake" not in repr(PLACE) + PLACE.id
+    assert DESTINATION.id != other.id
+    assert DESTINATION.origin == other.origin == "https://pulsora.test:443"
+    assert "fake" not in repr(DESTINATION) + DESTINATION.id
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.ledger.events import EventType, RevenueEvent
-from bridge.sender import contract
+from bridge.sender import payload
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(lambda text: text.strip())
 AMOUNTS = st.decimals(min_value=-(10**9), max_value=10**9, places=3, allow_nan=False)
@@ -60,13 +60,13 @@ def an_event(**changes: object) -> RevenueEvent:
 
 
 def valid(**changes: object) -> dict[str, object]:
-    return {**contract.data(an_event()), **changes}
+    return {**payload.data(an_event()), **changes}
 
 
 def test_an_event_is_written_as_the_reference_has_it() -> None:
     event = an_event()
 
-    text = contract.dump(event)
+    text = payload.dump(event)
 
     assert text == (
         '{"visitor_fingerprint":"fp_1","session_id":"sess_1","customer_id":"cus_1","amount":49.99,"currency":"EUR",'
@@ -79,16 +79,16 @@ def test_an_event_is_written_as_the_reference_has_it() -> None:
 def test_what_is_not_known_is_left_out() -> None:
     event = an_event(subscription_id=None, mrr_impact=None)
 
-    written = contract.data(event)
+    written = payload.data(event)
 
     assert "customer_subscription_id" not in written
     assert "mrr_impact" not in written
 
 
 def test_the_body_is_the_text_in_its_envelope() -> None:
-    text = contract.dump(an_event())
+    text = payload.dump(an_event())
 
-    body = contract.body(text, 'sec_"fake"')
+    body = payload.body(text, 'sec_"fake"')
 
     assert body.startswith(b'{"type":"revenue","token":"sec_\\"fake\\"","data":{"visitor_fingerprint"')
     assert json.loads(body) == {"type": "revenue", "token": 'sec_"fake"', "data": json.loads(text)}
@@ -110,16 +110,16 @@ def test_the_body_is_the_text_in_its_envelope() -> None:
 def test_an_amount_is_a_number_with_its_exact_digits(amount: str, text: str) -> None:
     event = an_event(amount=Decimal(amount))
 
-    written = contract.dump(event)
+    written = payload.dump(event)
 
     assert f'"amount":{text},' in written
 
 
 @pytest.mark.parametrize("amount", ["NaN", "Infinity", "1E+400", "1E-300", "1234567890123456"])
 def test_a_number_that_is_no_amount_is_refused_not_spelt_out(amount: str) -> None:
-    text = contract.dump(an_event(amount=Decimal(amount)))
+    text = payload.dump(an_event(amount=Decimal(amount)))
 
-    found = contract.problems(contract.load(text))
+    found = payload.problems(payload.load(text))
 
     assert len(text) < 600
     assert len(found) == 1
@@ -138,7 +138,7 @@ def test_the_api_references_own_example_is_accepted() -> None:
         "event_type": "purchase",
     }
 
-    found = contract.problems(example)
+    found = payload.problems(example)
 
     assert found == ()
 
@@ -166,7 +166,7 @@ def test_the_api_references_own_example_is_accepted() -> None:
 def test_what_breaks_the_contract_is_named_without_its_value(change: dict[str, object], problem: str) -> None:
     data = valid(**change)
 
-    found = contract.problems(data)
+    found = payload.problems(data)
 
     assert found == (problem,)
 
@@ -176,24 +176,24 @@ def test_a_required_field_is_missed(field: str) -> None:
     data = valid()
     del data[field]
 
-    found = contract.problems(data)
+    found = payload.problems(data)
 
     assert found == (f"{field} is missing.",)
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{", "49", "[" * 100_000])
 def test_what_is_no_object_is_refused(text: str) -> None:
-    found = contract.problems(contract.load(text))
+    found = payload.problems(payload.load(text))
 
     assert found == ("The event is no JSON object.",)
 
 
 @given(EVENTS)
 def test_what_the_ledger_can_say_keeps_the_contract(event: RevenueEvent) -> None:
-    text = contract.dump(event)
-    loaded = contract.load(text)
+    text = payload.dump(event)
+    loaded = payload.load(text)
 
-    assert contract.problems(loaded) == ()
+    assert payload.problems(loaded) == ()
     assert isinstance(loaded, dict)
     assert Decimal(loaded["amount"]) == event.amount
     assert text.isascii()
@@ -207,12 +207,12 @@ def test_equal_events_are_written_alike_whatever_the_order_of_their_metadata(eve
         metadata=dict(reversed(list(event.metadata.items()))),
     )
 
-    assert contract.dump(turned) == contract.dump(event)
+    assert payload.dump(turned) == payload.dump(event)
 
 
 @given(st.recursive(st.none() | st.floats() | st.text(max_size=3), lambda v: st.dictionaries(st.text(max_size=3), v)))
 def test_no_value_makes_the_check_stumble(value: object) -> None:
-    found = contract.problems(value)
+    found = payload.problems(value)
 
     assert found
     assert all(sentence.endswith(".") for sentence in found)

@@ -1,7 +1,7 @@
-"""A database as a busy bridge leaves it, as SQL text: some of everything is under way.
+"""A database as a busy bridge leaves it, as SQL text: webhooks and deliveries in every status.
 
-The files beside this one were written by the version that they are named after, and are never written again: they are
-what an upgrade finds. For a new version, in its own checkout:
+The SQL files in this folder were written by the version that they are named after, and never change: they are what an
+upgrade finds. For a new version, in its own checkout:
 
     PYTHONPATH=. python tests/bridge/upgrade/backlog.py > tests/bridge/upgrade/backlog_of_v0002.sql
 """
@@ -20,13 +20,15 @@ from pathlib import Path
 from bridge import log
 from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.sender.destinations import Destination
-from bridge.sender.drain import Drain
+from bridge.sender.dispatcher import Dispatcher
 from bridge.settings import load
-from bridge.store import Store, inbox, open_store
+from bridge.store import Store, inbox, leases, open_store, outbox, pauses
 from bridge.store.inbox import NewWebhook
-from bridge.worker.route import route
-from bridge.worker.settle import settle_due
+from bridge.store.outbox import DeliveryStatus, Outcome
+from bridge.worker.routing import route
+from bridge.worker.settling import settle_due
 from processors.stripe.simulation.customer import PRO, TEAM, Customer
+from processors.stripe.simulation.payloads.catalog import coupon
 
 BORN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -38,25 +40,42 @@ SETTINGS = {
 }
 ADA = Customer.begin("ada", BORN).subscribe(PRO).renew()  # delivered
 BOB = Customer.begin("bob", BORN).subscribe(PRO)  # settled, to be sent
-BOB_LATER = BOB.later(days=10).change(TEAM, billed=True).webhooks[len(BOB.webhooks) :]  # not looked at yet
-CLEO = Customer.begin("cleo", BORN).subscribe(PRO)  # given to her stream, not quiet yet
-DAN = Customer.begin("dan", BORN, visit={}).buy(2900)  # settled, held for his visit
+BOB_LATER = BOB.later(days=10).change(TEAM, billed=True).webhooks[len(BOB.webhooks) :]  # not routed yet
+CLEO = Customer.begin("cleo", BORN).subscribe(PRO)  # routed, her stream is not due yet
+DAN = Customer.begin("dan", BORN, visit={}).buy(2900)  # settled, held for his attribution
+EVE = (  # delivered: a state with everything in it
+    Customer.begin("eve", BORN)
+    .subscribe(PRO, 2, coupon=coupon("HALF", percent=50))
+    .later(days=5)
+    .change(quantity=3, billed=True)
+    .later(days=1)
+    .refund(1000)
+    .subscribe(TEAM, name="2", trial_days=20)
+    .buy(1900)
+    .dispute()
+)
+EVE_LATER = (  # not routed yet
+    EVE.later(days=5).reinstate().refund(payment=0).end_trial("2").later(days=1).cancel(name="1")
+).webhooks[len(EVE.webhooks) :]
+FAY = Customer.begin("fay", BORN).buy(700)  # test mode: not forwarded
+GUS = Customer.begin("gus", BORN).buy(800)  # rejected by Pulsora
+HAL = Customer.begin("hal", BORN).buy(900, guest=True)  # settled without a customer, to be sent
 
 
-def arrive(store: Store, bodies: Iterable[bytes], at: datetime) -> None:
-    """Stores webhooks as the web would."""
+def receive(store: Store, bodies: Iterable[bytes], at: datetime, livemode: bool = True) -> None:
+    """Stores webhooks as the web process does."""
     for body in bodies:
         event = json.loads(body)
         store.accept(
             NewWebhook(
-                source="stripe", account=None, livemode=True, event_id=event["id"], type=event["type"],
+                source="stripe", account=None, livemode=livemode, event_id=event["id"], type=event["type"],
                 created_at=datetime.fromtimestamp(event["created"], UTC), received_at=at, body=body,
             )
         )  # fmt: skip
 
 
 def work(store: Store, at: datetime) -> None:
-    """All that a worker has to do at that moment, short of sending."""
+    """Routes and settles everything that is due then."""
     settings = load(SETTINGS | {"DATABASE_URL": "sqlite:///unused.db"})
     while route(store, settings, "worker", at):
         pass
@@ -68,27 +87,42 @@ def send(store: Store, at: datetime) -> Sequence[tuple[str, str]]:
     """Delivers what is due to a stand-in; the type and transaction of each event that arrived there, in order."""
     with FakePulsora(TOKEN) as pulsora:
         routes = {"stripe": Destination(endpoint=pulsora.endpoint, token=TOKEN)}
-        drain = Drain(store, routes, owner="worker", threads=1)
-        while (report := drain.drain_once(at)).claimed or report.in_hand:
+        drain = Dispatcher(store, routes, owner="worker", threads=1)
+        while (report := drain.run_round(at)).claimed or report.in_flight:
             pass
         drain.close()
         return [(str(one.data["event_type"]), str(one.data["transaction_id"])) for one in pulsora.received if one.data]
 
 
 def leave_behind(store: Store) -> None:
-    """Some of everything."""
+    """Fills the database."""
     hour = timedelta(hours=1)
-    arrive(store, ADA.webhooks, NOW - 3 * hour)
-    work(store, NOW - 2 * hour)
-    send(store, NOW - 2 * hour)
-    arrive(store, [*BOB.webhooks, *DAN.webhooks], NOW - hour)
-    work(store, NOW - hour / 2)
-    arrive(store, CLEO.webhooks, NOW)
-    work(store, NOW)
-    arrive(store, BOB_LATER, NOW)
+    receive(store, [*ADA.webhooks, *EVE.webhooks], NOW - 4 * hour)
+    work(store, NOW - 3 * hour)
+    send(store, NOW - 3 * hour)
+    receive(store, GUS.webhooks, NOW - 2 * hour)
+    work(store, NOW - 1.5 * hour)
     with store.transaction() as tx:
-        first = inbox.listing(tx, source="stripe", limit=1)[0]
-        inbox.fail(tx, first.id, "tried in vain", NOW + hour)
+        for one in outbox.claim(tx, NOW - hour, 10, "worker", NOW):
+            rejected = Outcome(
+                id=one.id,
+                status=DeliveryStatus.FAILED,
+                attempts=1,
+                at=NOW - hour,
+                last_status=400,
+                last_error="rejected",
+            )
+            outbox.record(tx, [rejected])
+    receive(store, [*BOB.webhooks, *DAN.webhooks, *HAL.webhooks], NOW - hour)
+    receive(store, FAY.webhooks, NOW - hour, livemode=False)
+    work(store, NOW - hour / 2)
+    receive(store, CLEO.webhooks, NOW)
+    work(store, NOW)
+    receive(store, [*EVE_LATER, *BOB_LATER], NOW)
+    with store.transaction() as tx:
+        inbox.fail(tx, inbox.listing(tx, limit=1)[0].id, "a failed attempt", NOW + hour)
+        leases.heartbeat(tx, "worker", NOW)
+        pauses.pause(tx, "https://elsewhere.example", NOW + hour, "429", now=NOW)
 
 
 def main() -> None:

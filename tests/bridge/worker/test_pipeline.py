@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 
 from bridge.errors import StoreUnavailable
+from bridge.internal_events import attributions, imports
 from bridge.settings import Settings
 from bridge.store import Store, inbox, outbox, streams
-from bridge.store.inbox import Arrival, InboxRow, InboxStatus
+from bridge.store.inbox import InboxRow, InboxStatus, NewWebhook
 from bridge.store.outbox import Delivery, DeliveryStatus
-from bridge.web.attributions import registration
-from bridge.worker import importing, settle
+from bridge.worker import settling
 from bridge.worker.loop import Worker
-from bridge.worker.route import route
-from bridge.worker.settle import settle_due
+from bridge.worker.routing import route
+from bridge.worker.settling import settle_due
 from processors.facts import Stage, SubscriptionState
-from processors.paddle import stories as paddle
-from processors.stripe.resources import of_subscription
-from processors.stripe.stories import Story
+from processors.paddle.simulation import customer as paddle
+from processors.stripe.account import of_subscription
+from processors.stripe.simulation.customer import Customer
 from tests.settings import some_settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -39,7 +39,7 @@ def arrive(store: Store, bodies: Iterable[bytes], *, at: datetime = NOW, livemod
     """Stores webhooks of Stripe as the web would."""
     for body in bodies:
         event = json.loads(body)
-        arrival = Arrival(
+        arrival = NewWebhook(
             source="stripe", account=event.get("account"), livemode=livemode, event_id=event["id"], type=event["type"],
             created_at=datetime.fromtimestamp(event["created"], UTC), received_at=at, body=body,
         )  # fmt: skip
@@ -50,7 +50,7 @@ def arrive_from_paddle(store: Store, bodies: Iterable[bytes], *, at: datetime) -
     """Stores webhooks of Paddle as the web would."""
     for body in bodies:
         event = json.loads(body)
-        arrival = Arrival(
+        arrival = NewWebhook(
             source="paddle", account=None, livemode=True, event_id=event["event_id"], type=event["event_type"],
             created_at=at, received_at=at, body=body,
         )  # fmt: skip
@@ -89,7 +89,7 @@ def data(delivery: Delivery) -> dict[str, Any]:
 
 
 def test_a_signup_becomes_one_event_and_every_webhook_has_its_end(store: Store, settings: Settings) -> None:
-    arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
+    arrive(store, Customer.begin("ada", BORN).subscribe().webhooks)
 
     work(store, settings)
 
@@ -97,12 +97,12 @@ def test_a_signup_becomes_one_event_and_every_webhook_has_its_end(store: Store, 
     with store.reading() as tx:
         rows = inbox.listing(tx, limit=100)
     assert {one.status for one in rows} <= {InboxStatus.SETTLED, InboxStatus.IGNORED}
-    assert sum(one.produced for one in rows) == 1
+    assert sum(one.revenue_event_count for one in rows) == 1
 
 
 def test_nothing_is_settled_before_the_customer_has_been_quiet(store: Store, database_url: str) -> None:
     settings = some_settings(database_url, SETTLE_SECONDS="90")
-    arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
+    arrive(store, Customer.begin("ada", BORN).subscribe().webhooks)
 
     work(store, settings, NOW + timedelta(seconds=89))
     early = came_out(store)
@@ -116,10 +116,10 @@ def test_what_a_failing_store_kept_from_being_settled_is_settled_as_soon_as_it_i
     store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = Worker(store=store, settings=settings, owner="worker")
-    arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
+    arrive(store, Customer.begin("ada", BORN).subscribe().webhooks)
     route(store, settings, "worker", NOW)
     with monkeypatch.context() as broken:
-        broken.setattr(streams, "save_all", _disk_is_full)
+        broken.setattr(streams, "save", _disk_is_full)
         with pytest.raises(StoreUnavailable):
             worker.settle(NOW)
 
@@ -133,7 +133,7 @@ def _disk_is_full(*_: object) -> None:
 
 
 def test_webhooks_that_come_again_later_give_nothing_more(store: Store, settings: Settings) -> None:
-    story = Story.begin("ada", BORN).subscribe()
+    story = Customer.begin("ada", BORN).subscribe()
     arrive(store, story.webhooks)
     work(store, settings)
     with store.transaction() as tx:
@@ -145,7 +145,7 @@ def test_webhooks_that_come_again_later_give_nothing_more(store: Store, settings
 
 
 def test_an_invoice_payment_waits_until_its_customer_is_told(store: Store, settings: Settings) -> None:
-    webhooks = Story.begin("ada", BORN).subscribe().webhooks
+    webhooks = Customer.begin("ada", BORN).subscribe().webhooks
     nameless = [body for body in webhooks if json.loads(body)["type"] == "invoice_payment.paid"]
     rest = [body for body in webhooks if body not in nameless]
 
@@ -163,12 +163,12 @@ def test_an_invoice_payment_waits_until_its_customer_is_told(store: Store, setti
 def test_an_unattributed_event_is_held_and_released_by_a_registration(
     store: Store, settings: Settings, named: dict[str, str]
 ) -> None:
-    arrive(store, Story.begin("ada", BORN, visit={}).subscribe().webhooks)
+    arrive(store, Customer.begin("ada", BORN, visit={}).subscribe().webhooks)
     work(store, settings)
     held = came_out(store)[0]
     visit = {**named, "visitor_fingerprint": "fp_late", "session_id": "sess_late"}
 
-    store.accept(registration(settings.sources["stripe"], visit, livemode=True, now=NOW))
+    store.accept(attributions.encode(settings.sources["stripe"], visit, livemode=True, now=NOW))
     work(store, settings, NOW + timedelta(minutes=1))
 
     released = came_out(store)[0]
@@ -184,7 +184,7 @@ def test_the_policy_says_what_becomes_of_the_unattributed(
     store: Store, database_url: str, policy: str, status: DeliveryStatus
 ) -> None:
     settings = some_settings(database_url, UNATTRIBUTED=policy)
-    arrive(store, Story.begin("ada", BORN, visit={}).buy(2900, guest=True).webhooks)
+    arrive(store, Customer.begin("ada", BORN, visit={}).buy(2900, guest=True).webhooks)
 
     work(store, settings)
 
@@ -192,24 +192,24 @@ def test_the_policy_says_what_becomes_of_the_unattributed(
 
 
 def test_test_mode_keeps_a_ledger_of_its_own_and_is_not_sent(store: Store, settings: Settings) -> None:
-    arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
-    arrive(store, Story.begin("tess", BORN, livemode=False).subscribe().webhooks, livemode=False)
+    arrive(store, Customer.begin("ada", BORN).subscribe().webhooks)
+    arrive(store, Customer.begin("tess", BORN, livemode=False).subscribe().webhooks, livemode=False)
 
     work(store, settings)
 
     assert sorted((one.scope, one.status.value) for one in came_out(store)) == [
         ("stripe||live", "pending"),
-        ("stripe||test", "kept"),
+        ("stripe||test", "not_forwarded"),
     ]
 
 
 def test_one_odd_event_does_not_stop_the_others(
     store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    webhooks = Story.begin("ada", BORN).subscribe().webhooks
+    webhooks = Customer.begin("ada", BORN).subscribe().webhooks
     odd = json.dumps({**json.loads(webhooks[0]), "id": "evt_odd", "type": "charge.succeeded"}).encode()
     arrive(store, [*webhooks, odd])
-    fold = settle.settle
+    fold = settling.settle
 
     def breaks(state: Any, facts: Sequence[Any], *more: Any) -> Any:
         if any(fact.processor_event_id == webhook_id for fact in facts):
@@ -217,7 +217,7 @@ def test_one_odd_event_does_not_stop_the_others(
         return fold(state, facts, *more)
 
     webhook_id = json.loads(webhooks[1])["id"]
-    monkeypatch.setattr(settle, "settle", breaks)
+    monkeypatch.setattr(settling, "settle", breaks)
     work(store, settings)
 
     failed = row(store, webhook_id)
@@ -230,7 +230,7 @@ def test_the_first_charge_after_a_trial_meets_its_start_though_it_comes_an_hour_
     store: Store, settings: Settings
 ) -> None:
     trial_end = NOW - timedelta(minutes=1)
-    begun = Story.begin("ada", trial_end - timedelta(days=14)).subscribe(trial_days=14)
+    begun = Customer.begin("ada", trial_end - timedelta(days=14)).subscribe(trial_days=14)
     told_all = begun.end_trial().webhooks[len(begun.webhooks) :]
     at_the_end = [body for body in told_all if json.loads(body)["type"].startswith("customer.subscription")]
     an_hour_later = [body for body in told_all if body not in at_the_end]
@@ -249,7 +249,7 @@ def test_the_first_charge_after_a_trial_meets_its_start_though_it_comes_an_hour_
 
 def test_a_trial_that_ends_without_a_payment_is_told_alone_after_two_hours(store: Store, settings: Settings) -> None:
     trial_end = NOW - timedelta(minutes=1)
-    begun = Story.begin("ada", trial_end - timedelta(days=14)).subscribe(trial_days=14)
+    begun = Customer.begin("ada", trial_end - timedelta(days=14)).subscribe(trial_days=14)
     told_all = begun.end_trial().webhooks[len(begun.webhooks) :]
     arrive(store, begun.webhooks, at=NOW - timedelta(days=14))
     arrive(store, [body for body in told_all if json.loads(body)["type"].startswith("customer.subscription")])
@@ -263,7 +263,7 @@ def test_a_trial_that_ends_without_a_payment_is_told_alone_after_two_hours(store
 
 
 def test_a_start_that_announces_its_payment_waits_for_it_ten_minutes(store: Store, settings: Settings) -> None:
-    webhooks = paddle.Story.begin("pia", NOW).subscribe().webhooks
+    webhooks = paddle.Customer.begin("pia", NOW).subscribe().webhooks
     before = [body for body in webhooks if json.loads(body)["event_type"] != "transaction.completed"]
     completed = [body for body in webhooks if body not in before]
 
@@ -278,7 +278,7 @@ def test_a_start_that_announces_its_payment_waits_for_it_ten_minutes(store: Stor
 
 
 def test_a_source_that_is_gone_keeps_its_events(store: Store, settings: Settings, database_url: str) -> None:
-    arrive(store, Story.begin("ada", BORN).subscribe().webhooks)
+    arrive(store, Customer.begin("ada", BORN).subscribe().webhooks)
     without = some_settings(database_url, STRIPE_WEBHOOK_SECRET="")
 
     work(store, without)
@@ -292,13 +292,13 @@ def test_a_source_that_is_gone_keeps_its_events(store: Store, settings: Settings
 def test_an_imported_subscription_is_a_silent_baseline_and_its_renewal_a_renewal(
     store: Store, settings: Settings
 ) -> None:
-    story = Story.begin("ada", BORN).subscribe()
+    story = Customer.begin("ada", BORN).subscribe()
     born = next(body for body in story.webhooks if json.loads(body)["type"] == "customer.subscription.created")
     state = of_subscription(json.loads(born)["data"]["object"], BORN).facts[0]
     assert isinstance(state, SubscriptionState)
 
-    first = store.accept(importing.arrival(settings.sources["stripe"], state, livemode=True, now=NOW))
-    again = store.accept(importing.arrival(settings.sources["stripe"], state, livemode=True, now=NOW))
+    first = store.accept(imports.encode(settings.sources["stripe"], state, livemode=True, now=NOW))
+    again = store.accept(imports.encode(settings.sources["stripe"], state, livemode=True, now=NOW))
     work(store, settings)
     silent = came_out(store)
     renewal = story.renew().webhooks[len(story.webhooks) :]
@@ -313,11 +313,11 @@ def test_what_is_still_to_be_routed_is_waited_for_by_what_it_belongs_to(
     store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = some_settings(database_url, SETTLE_SECONDS="90")
-    signup, after_outage = Story.begin("ada", BORN).subscribe().webhooks, NOW + timedelta(hours=5)
+    signup, after_outage = Customer.begin("ada", BORN).subscribe().webhooks, NOW + timedelta(hours=5)
     arrive(store, signup)
-    arrive(store, Story.begin("bob", BORN).buy(2900).webhooks, at=NOW + timedelta(hours=1))
+    arrive(store, Customer.begin("bob", BORN).buy(2900).webhooks, at=NOW + timedelta(hours=1))
 
-    monkeypatch.setattr("bridge.worker.route.BATCH", 3)
+    monkeypatch.setattr("bridge.worker.routing.BATCH", 3)
     route(store, settings, "worker", after_outage)
     too_early = settle_due(store, settings, "worker", after_outage)
     while row(store, json.loads(signup[-1])["id"]).status is InboxStatus.RECEIVED:
@@ -329,15 +329,15 @@ def test_what_is_still_to_be_routed_is_waited_for_by_what_it_belongs_to(
 
 
 def test_what_happens_now_goes_out_before_what_was_imported(store: Store, settings: Settings) -> None:
-    old = Story.begin("ada", BORN).subscribe()
+    old = Customer.begin("ada", BORN).subscribe()
     born = next(body for body in old.webhooks if json.loads(body)["type"] == "customer.subscription.created")
     state = of_subscription(json.loads(born)["data"]["object"], BORN).facts[0]
     assert isinstance(state, SubscriptionState)
     as_a_start = replace(state, stage=Stage.CREATED)
-    store.accept(importing.arrival(settings.sources["stripe"], as_a_start, livemode=True, now=NOW))
+    store.accept(imports.encode(settings.sources["stripe"], as_a_start, livemode=True, now=NOW))
     work(store, settings, NOW + timedelta(hours=1))
 
-    arrive(store, Story.begin("bob", BORN).subscribe().webhooks, at=NOW + timedelta(hours=1))
+    arrive(store, Customer.begin("bob", BORN).subscribe().webhooks, at=NOW + timedelta(hours=1))
     work(store, settings, NOW + timedelta(hours=2))
 
     with store.transaction() as tx:
@@ -347,13 +347,13 @@ def test_what_happens_now_goes_out_before_what_was_imported(store: Store, settin
 
 def test_a_flood_of_one_customer_is_settled_though_it_never_falls_quiet(store: Store, database_url: str) -> None:
     settings = some_settings(database_url, SETTLE_SECONDS="60")
-    webhooks = Story.begin("ada", BORN).subscribe().webhooks
+    webhooks = Customer.begin("ada", BORN).subscribe().webhooks
     for number, body in enumerate(webhooks):
         arrive(store, [body], at=NOW + timedelta(seconds=50 * number))
         route(store, settings, "worker", NOW + timedelta(seconds=50 * number))
 
     with store.reading() as tx:
-        due = streams.known(tx, ["stripe||live|cus_ada"])["stripe||live|cus_ada"].due_at
+        due = streams.find(tx, ["stripe||live|cus_ada"])["stripe||live|cus_ada"].due_at
 
     # The first webhook tells nothing; the window opens with the second, 50 s later, and lasts four quiet windows.
     assert due == NOW + timedelta(seconds=50 + 4 * 60)

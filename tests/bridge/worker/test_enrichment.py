@@ -11,14 +11,13 @@ import pytest
 
 from bridge.settings import Settings
 from bridge.store import Store, inbox, outbox
-from bridge.store.inbox import Arrival, InboxStatus
-from bridge.worker.hydrate import Hydrator
-from bridge.worker.route import route
-from bridge.worker.settle import settle_due
-from bridge.worker.thin import complete
-from processors.base import ApiError
-from processors.facts import Fact, Ids, Known, Link, Payment, SubscriptionState
-from processors.stripe.stories import Story
+from bridge.store.inbox import InboxStatus, NewWebhook
+from bridge.worker.enrichment import Enricher
+from bridge.worker.routing import route
+from bridge.worker.settling import settle_due
+from processors.facts import CatalogEntry, Fact, Ids, Link, Payment, SubscriptionState
+from processors.interface import ApiError
+from processors.stripe.simulation.customer import Customer
 from tests.settings import some_settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -36,14 +35,14 @@ class OwnApi:
 
     accounts: list[str | None] = field(default_factory=list)  # on whose behalf it was asked for
 
-    def of(self, account: str | None) -> OwnApi:
+    def for_account(self, account: str | None) -> OwnApi:
         self.accounts.append(account)
         return self
 
-    def known(self, wanted: object) -> list[Known]:
+    def lookup(self, wanted: object) -> list[CatalogEntry]:
         return []
 
-    def context(self, facts: Sequence[Fact], seen: object) -> list[Fact]:
+    def related_facts(self, facts: Sequence[Fact], seen: object) -> list[Fact]:
         self.asked += 1
         if self.is_away:
             raise ApiError("Stripe's API is away")
@@ -72,7 +71,7 @@ def settings(sqlite_url: str) -> Settings:
 
 def arrive(store: Store, body: bytes, account: str | None = None) -> None:
     event = json.loads(body)
-    arrival = Arrival(
+    arrival = NewWebhook(
         source="stripe", account=account, livemode=True, event_id=event["id"], type=event["type"], created_at=BORN,
         received_at=NOW, body=body,
     )  # fmt: skip
@@ -88,7 +87,7 @@ def status_of(store: Store, event_id: str) -> tuple[InboxStatus, str | None]:
 
 def a_thin_charge() -> tuple[bytes, bytes]:
     """A thin event, and the charge that it points at."""
-    told = [json.loads(body) for body in Story.begin("ada", BORN).buy(2900).webhooks]
+    told = [json.loads(body) for body in Customer.begin("ada", BORN).buy(2900).webhooks]
     charge = next(event for event in told if event["type"] == "charge.succeeded")
     thin = {
         "id": "evt_thin", "object": "v2.core.event", "type": "v1.charge.succeeded", "created": "2026-01-01T00:00:00Z",
@@ -101,13 +100,14 @@ def test_a_thin_event_is_read_whole_and_goes_on_as_an_event_of_its_own(sqlite_st
     thin, charge = a_thin_charge()
     arrive(sqlite_store, thin)
 
-    complete(sqlite_store, settings, {"stripe": OwnApi(resources={"/v1/charges/ch_1": charge})}, NOW)
-    route(sqlite_store, settings, "worker", NOW)
+    apis = {"stripe": OwnApi(resources={"/v1/charges/ch_1": charge})}
+    route(sqlite_store, settings, "worker", NOW, apis)
+    route(sqlite_store, settings, "worker", NOW, apis)
     settle_due(sqlite_store, settings, "worker", NOW)
 
     assert status_of(sqlite_store, "evt_thin") == (
         InboxStatus.IGNORED,
-        "read through the API, goes on as evt_thin:snapshot",
+        "read through the API, continued as evt_thin:snapshot",
     )
     with sqlite_store.reading() as tx:
         assert [(one.event_type, str(one.amount)) for one in outbox.listing(tx)] == [("purchase", "29.00")]
@@ -117,13 +117,13 @@ def test_what_a_connected_account_leaves_out_is_asked_for_on_its_behalf(
     sqlite_store: Store, settings: Settings
 ) -> None:
     api = OwnApi()
-    hydrate = Hydrator(store=sqlite_store, apis={"stripe": api}).hydrate
+    enrich = Enricher(store=sqlite_store, apis={"stripe": api}).enrich
     for tag, account in (("ada", "acct_1"), ("bob", None), ("cleo", "acct_1")):
-        for body in Story.begin(tag, BORN).buy(2900).webhooks:
+        for body in Customer.begin(tag, BORN).buy(2900).webhooks:
             arrive(sqlite_store, body, account)
 
     route(sqlite_store, settings, "worker", NOW)
-    settle_due(sqlite_store, settings, "worker", NOW, hydrate)
+    settle_due(sqlite_store, settings, "worker", NOW, enrich)
 
     assert sorted(api.accounts, key=str) == [None, "acct_1"]
     assert api.asked == 3
@@ -133,7 +133,7 @@ def test_a_thin_event_waits_while_the_api_is_away(sqlite_store: Store, settings:
     thin, _ = a_thin_charge()
     arrive(sqlite_store, thin)
 
-    complete(sqlite_store, settings, {"stripe": OwnApi()}, NOW)
+    route(sqlite_store, settings, "worker", NOW, {"stripe": OwnApi()})
 
     assert status_of(sqlite_store, "evt_thin") == (InboxStatus.FAILED, "Stripe's API is away")
 
@@ -142,8 +142,7 @@ def test_without_a_key_a_thin_event_tells_what_to_do(sqlite_store: Store, settin
     thin, _ = a_thin_charge()
     arrive(sqlite_store, thin)
 
-    complete(sqlite_store, settings, {}, NOW)
-    route(sqlite_store, settings, "worker", NOW)
+    route(sqlite_store, settings, "worker", NOW, {})
 
     status, reason = status_of(sqlite_store, "evt_thin")
     assert status is InboxStatus.IGNORED
@@ -155,13 +154,13 @@ def test_an_outage_of_the_api_stops_nothing_and_is_not_asked_again_at_once(
     sqlite_store: Store, settings: Settings
 ) -> None:
     api = OwnApi(is_away=True)
-    hydrate = Hydrator(store=sqlite_store, apis={"stripe": api}).hydrate
+    enrich = Enricher(store=sqlite_store, apis={"stripe": api}).enrich
     for tag in ("ada", "bob"):
-        for body in Story.begin(tag, BORN).buy(2900).webhooks:
+        for body in Customer.begin(tag, BORN).buy(2900).webhooks:
             arrive(sqlite_store, body)
 
     route(sqlite_store, settings, "worker", NOW)
-    settle_due(sqlite_store, settings, "worker", NOW, hydrate)
+    settle_due(sqlite_store, settings, "worker", NOW, enrich)
 
     with sqlite_store.reading() as tx:
         assert len(outbox.listing(tx)) == 2

@@ -13,7 +13,7 @@ import pytest
 
 from bridge.store import Store, leases, outbox, streams
 from bridge.store.outbox import DeliveryStatus, NewDelivery
-from bridge.worker import loop, owners
+from bridge.worker import identity, loop
 from tests.bridge.store.builders import NOON
 from tests.settings import some_settings
 
@@ -21,43 +21,43 @@ from tests.settings import some_settings
 @pytest.fixture
 def ended() -> str:
     """The name of a worker of this machine that has ended."""
-    host, _, place = owners.this().split(":")
+    host, _, place = identity.own_name().split(":")
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return f"{host}:{process.pid}:{place}"
 
 
 def test_a_process_of_this_machine_that_is_gone_has_ended(ended: str) -> None:
-    assert owners.has_ended(ended) is True
+    assert identity.has_ended(ended) is True
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system has no /proc")
 def test_a_process_that_ended_and_was_not_looked_after_has_ended() -> None:
-    host, _, place = owners.this().split(":")
+    host, _, place = identity.own_name().split(":")
     process = subprocess.Popen([sys.executable, "-c", ""])
 
-    while not owners.has_ended(f"{host}:{process.pid}:{place}"):
+    while not identity.has_ended(f"{host}:{process.pid}:{place}"):
         time.sleep(0.01)
 
     assert process.wait() == 0
 
 
 def test_this_process_has_not_ended() -> None:
-    assert owners.has_ended(owners.this()) is False
+    assert identity.has_ended(identity.own_name()) is False
 
 
 @pytest.mark.parametrize("change", ["another-host:{pid}:{place}", "{host}:{pid}:00000000", "{host}:{pid}", "worker"])
 def test_of_another_machine_or_container_nothing_is_known(ended: str, change: str) -> None:
     host, pid, place = ended.split(":")
 
-    assert owners.has_ended(change.format(host=host, pid=pid, place=place)) is False
+    assert identity.has_ended(change.format(host=host, pid=pid, place=place)) is False
 
 
 def test_what_an_ended_worker_had_in_hand_goes_on_at_once(store: Store, database_url: str, ended: str) -> None:
     _leave_behind(store, ended)
 
     worker = loop.Worker(store=store, settings=some_settings(database_url), owner="heir")
-    worker.beat(NOON)
+    worker.heartbeat(NOON)
 
     with store.transaction() as tx:
         assert leases.acquire(tx, "router", "heir", NOON, NOON + timedelta(minutes=1)) is True
@@ -70,11 +70,11 @@ def test_what_the_database_ends_after_its_worker_is_gone_is_taken_over_too(
 ) -> None:
     worker = loop.Worker(store=store, settings=some_settings(database_url), owner="heir")
     with store.transaction() as tx:
-        leases.beat(tx, ended, NOON)
-    worker.beat(NOON)
+        leases.heartbeat(tx, ended, NOON)
+    worker.heartbeat(NOON)
     _leave_behind(store, ended)
 
-    worker.beat(NOON + loop.BEAT)
+    worker.heartbeat(NOON + loop.HEARTBEAT_INTERVAL)
 
     with store.transaction() as tx:
         assert len(streams.claim_due(tx, NOON, 10, "heir", NOON)) == 1
@@ -85,32 +85,32 @@ def test_an_ended_worker_is_forgotten_when_no_lease_of_its_can_be_left(
 ) -> None:
     worker = loop.Worker(store=store, settings=some_settings(database_url), owner="heir")
     with store.transaction() as tx:
-        leases.beat(tx, ended, NOON)
+        leases.heartbeat(tx, ended, NOON)
 
-    worker.beat(NOON + timedelta(minutes=4))
+    worker.heartbeat(NOON + timedelta(minutes=4))
     with store.reading() as tx:
-        soon = set(leases.beats(tx))
-    worker.beat(NOON + timedelta(minutes=6))
+        soon = set(leases.heartbeats(tx))
+    worker.heartbeat(NOON + timedelta(minutes=6))
 
     with store.reading() as tx:
-        assert (soon, set(leases.beats(tx))) == ({"heir", ended}, {"heir"})
+        assert (soon, set(leases.heartbeats(tx))) == ({"heir", ended}, {"heir"})
 
 
 def test_a_worker_is_seen_although_the_clock_was_put_back(store: Store, database_url: str) -> None:
     worker = loop.Worker(store=store, settings=some_settings(database_url), owner="w")
-    worker.beat(NOON)
+    worker.heartbeat(NOON)
 
-    worker.beat(NOON - timedelta(hours=1))
+    worker.heartbeat(NOON - timedelta(hours=1))
 
     with store.reading() as tx:
-        assert leases.beats(tx) == {"w": NOON - timedelta(hours=1)}
+        assert leases.heartbeats(tx) == {"w": NOON - timedelta(hours=1)}
 
 
 def test_what_a_living_worker_has_in_hand_stays_its_own(store: Store, database_url: str) -> None:
-    _leave_behind(store, owners.this())
+    _leave_behind(store, identity.own_name())
 
     worker = loop.Worker(store=store, settings=some_settings(database_url), owner="heir")
-    worker.beat(NOON)
+    worker.heartbeat(NOON)
 
     with store.transaction() as tx:
         assert leases.acquire(tx, "router", "heir", NOON, NOON + timedelta(minutes=1)) is False
@@ -121,13 +121,13 @@ def test_what_a_living_worker_has_in_hand_stays_its_own(store: Store, database_u
 def test_a_worker_that_stops_leaves_nothing_under_lease(store: Store, database_url: str) -> None:
     _leave_behind(store, "leaver")
 
-    loop.Worker(store=store, settings=some_settings(database_url), owner="leaver").leave()
+    loop.Worker(store=store, settings=some_settings(database_url), owner="leaver").release()
 
     with store.transaction() as tx:
         assert leases.acquire(tx, "router", "heir", NOON, NOON + timedelta(minutes=1)) is True
         assert len(streams.claim_due(tx, NOON, 10, "heir", NOON)) == 1
         assert len(outbox.claim(tx, NOON, 10, "heir", NOON)) == 1
-        assert leases.beats(tx) == {}
+        assert leases.heartbeats(tx) == {}
 
 
 def _leave_behind(store: Store, owner: str) -> None:
@@ -139,9 +139,11 @@ def _leave_behind(store: Store, owner: str) -> None:
         currency="EUR", amount=Decimal("1.00"),
     )  # fmt: skip
     with store.transaction() as tx:
-        leases.beat(tx, owner, NOON)
+        leases.heartbeat(tx, owner, NOON)
         leases.acquire(tx, "router", owner, NOON, later)
-        streams.touch(tx, [streams.Touch(stream_id="s", scope="stripe||live", anchored=True, at=NOON, due_at=NOON)])
+        streams.upsert(
+            tx, [streams.StreamUpdate(stream_id="s", scope="stripe||live", has_customer=True, at=NOON, due_at=NOON)]
+        )
         outbox.add(tx, [delivery])
         assert streams.claim_due(tx, NOON, 10, owner, later)
         assert outbox.claim(tx, NOON, 10, owner, later)
