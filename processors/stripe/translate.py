@@ -117,7 +117,7 @@ SILENT: Mapping[str, str] = {
     "invoiceitem.": "an item for a later invoice",
     "invoice_payment.": "an invoice payment that is not paid",
     "checkout.session.": "a checkout session that was not completed",
-    "credit_note.": "a credit note is not money: its refunds have their own events",
+    "credit_note.": "a credit note is no money: its refunds have their own events",
     "customer.subscription.trial_will_end": "a trial that ends in three days",
     "customer.subscription.pending_update_": "the change itself arrives as customer.subscription.updated",
     "subscription_schedule.": "the change itself arrives as customer.subscription.updated",

@@ -27,4 +27,4 @@ def test_a_customer_without_metadata_says_nothing() -> None:
 
 
 def test_a_deleted_customer_says_nothing_by_itself() -> None:
-    assert translated("customer.deleted", customer("cus_1")).reason == "its subscriptions end with events of their own"
+    assert translated("customer.deleted", customer("cus_1")).reason == "its subscriptions end with their own events"

@@ -401,4 +401,4 @@ def test_an_invoice_that_is_not_paid_links_customer_and_subscription(kind: str) 
 def test_an_invoice_that_names_nothing_else_links_nothing() -> None:
     lonely = an_invoice(customer=None, subscription=None, lines=[])
 
-    assert translated("invoice.finalized", lonely).reason == "an invoice that names nothing else"
+    assert translated("invoice.finalized", lonely).reason == "an invoice without other ids"

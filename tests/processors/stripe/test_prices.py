@@ -154,5 +154,5 @@ def test_a_products_name_is_remembered(kind: str) -> None:
 
 
 def test_what_is_deleted_stays_known() -> None:
-    assert translated("price.deleted", price("price_1", minor=1)).reason == "what it cost stays known"
-    assert translated("product.deleted", product("prod_1", name="Pro")).reason == "its name stays known"
+    assert translated("price.deleted", price("price_1", minor=1)).reason == "the price stays in the catalog"
+    assert translated("product.deleted", product("prod_1", name="Pro")).reason == "the name stays in the catalog"

@@ -77,8 +77,8 @@ FACTS = {
 }
 NOT_PAID = "a payment intent that is not paid (yet)"
 SET_UP = "a payment method that was set up: no money"
-SCHEDULED = "the change itself comes as customer.subscription.updated"
-CREDIT_NOTE = "a credit note is no money: refunds from it have events of their own"
+SCHEDULED = "the change itself arrives as customer.subscription.updated"
+CREDIT_NOTE = "a credit note is no money: its refunds have their own events"
 REMEMBERED = "a price, remembered for later"
 NAMED = "a product's name, remembered for later"
 REASONS = {
@@ -91,7 +91,7 @@ REASONS = {
     "credit_note_created": CREDIT_NOTE,
     "credit_note_updated": CREDIT_NOTE,
     "credit_note_voided": CREDIT_NOTE,
-    "customer_deleted": "its subscriptions end with events of their own",
+    "customer_deleted": "its subscriptions end with their own events",
     "customer_tax_id_created": "customer.tax_id.created is not an event that the bridge uses",
     "customer_tax_id_deleted": "customer.tax_id.deleted is not an event that the bridge uses",
     "customer_tax_id_updated": "customer.tax_id.updated is not an event that the bridge uses",
@@ -110,13 +110,13 @@ REASONS = {
     "payment_method_detached": "payment_method.detached is not an event",
     "payment_method_updated": "payment_method.updated is not an event",
     "plan_created": REMEMBERED,
-    "plan_deleted": "what it cost stays known",
+    "plan_deleted": "the price stays in the catalog",
     "plan_updated": REMEMBERED,
     "price_created": REMEMBERED,
-    "price_deleted": "what it cost stays known",
+    "price_deleted": "the price stays in the catalog",
     "price_updated": REMEMBERED,
     "product_created": NAMED,
-    "product_deleted": "its name stays known",
+    "product_deleted": "the name stays in the catalog",
     "product_updated": NAMED,
     "review_closed": "review.closed is not an event",
     "review_opened": "review.opened is not an event",
