@@ -1,9 +1,9 @@
 """The rate limit: no rolling hour holds more requests than allowed, over all processes and restarts.
 
-Requests are counted in slots of ten seconds. A request may be sent half a minute after it was reserved, so a slot counts
-for an hour, half a minute and its own length. Clocks of processes may differ: reservations "later" than now count
-too. A clock may be set, which would make recent reservations look old: they are also counted by the machine's uptime,
-and the stricter count holds.
+Requests are counted in slots of ten seconds. A request may be sent half a minute after it was reserved, so a slot
+counts for an hour, half a minute and its own length. Clocks of processes may differ: reservations "later" than now
+count too. A clock may be set, which would make recent reservations look old: they are also counted by the machine's
+uptime, and the stricter count holds.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
+from bridge.clock import Uptime
 from bridge.store.schema import EPOCH, rate_limit
 from bridge.store.statements import advisory_lock, execute_many, insert_per_dialect
-from bridge.clock import Uptime
 
 SLOT = timedelta(seconds=10)
 REACH = timedelta(hours=1, seconds=30) // SLOT  # slots further apart than this share no hour

@@ -49,7 +49,7 @@ def test_before_the_first_migration_the_operator_is_told_what_to_run(empty_url: 
     (tmp_path / "new.db").touch()
     store = open_store(empty_url)
 
-    assert store.schema_fits() is False
+    assert store.schema_mismatch() == "the database has no tables yet. Run: pulsora-bridge migrate"
     with pytest.raises(StoreUnavailable, match="pulsora-bridge migrate"):
         store.accept(a_webhook())
 
@@ -78,11 +78,27 @@ def test_a_newer_database_is_left_alone(store: Store) -> None:
         tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     assert store.schema_fits() is False
-    with pytest.raises(SchemaMismatch, match="newer"):
+    assert store.schema_mismatch() == (
+        f"the database has schema version 9999 of a newer program; this program knows versions up to"
+        f" {migrations.newest()}. Install the newer program, or restore the backup from before its migration"
+    )
+    with pytest.raises(SchemaMismatch, match="9999 of a newer program"):
         store.migrate()
 
     with store.transaction() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = :newest"), {"newest": migrations.newest()})
+
+
+def test_an_older_database_names_both_versions_and_the_command(store: Store) -> None:
+    with store.transaction() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+    assert store.schema_mismatch() == (
+        f"the database has schema version 0001, this program needs {migrations.newest()}. Run: pulsora-bridge migrate"
+    )
+
+    with store.transaction() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = :newest"), {"newest": migrations.newest()})
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.store import Store, rate_limit
 from bridge.clock import Uptime
+from bridge.store import Store, rate_limit
 from tests.bridge.store.builders import HOUR, MINUTE, NOON
 
 SECOND = timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""One file, one lane: nobody starves, nothing is lost, and trouble with the file is over when its cause is."""
+"""One file, one write lock: no writer starves, nothing is lost, and an error of the file ends with its cause."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_file_replaced_beside_the_log_of_the_old_one_is_refused(
     assert sqlite_store.accept(a_webhook("evt_new")) is True
 
 
-# ---- The lane --------------------------------------------------------------------------------------------------
+# ---- The write lock --------------------------------------------------------------------------------------------
 
 
 def test_a_busy_process_does_not_starve_another(sqlite_store: Store, sqlite_url: str) -> None:
@@ -206,7 +206,7 @@ def test_a_busy_thread_does_not_starve_another(sqlite_store: Store) -> None:
     assert took < 3
 
 
-def test_a_process_that_is_killed_in_the_lane_leaves_it_free(sqlite_store: Store, sqlite_url: str) -> None:
+def test_a_process_that_is_killed_while_it_writes_leaves_the_lock_free(sqlite_store: Store, sqlite_url: str) -> None:
     busy = started("hold", sqlite_url, count=10_000)
     assert busy.stdout is not None
     busy.stdout.readline()
@@ -228,7 +228,7 @@ def test_a_transaction_within_a_transaction_is_an_error_and_no_standstill(sqlite
     assert sqlite_store.accept(a_webhook("evt_1")) is True
 
 
-def test_all_commits_are_on_disk_and_only_the_lane_checkpoints(sqlite_store: Store) -> None:
+def test_all_commits_are_on_disk_and_only_the_lock_holder_checkpoints(sqlite_store: Store) -> None:
     facts = sqlite_store.describe()
 
     with sqlite_store.transaction() as tx:

@@ -1,4 +1,4 @@
-"""A bridge that is upgraded while a lot is under way: all of it goes on, and nothing that is done is done again."""
+"""A busy bridge is upgraded: the work continues, and nothing that is done is done again."""
 
 from __future__ import annotations
 
@@ -10,25 +10,68 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Boolean, Connection, MetaData, create_engine, insert, select, text
 
-from bridge.store import Store, open_store, outbox
+from bridge.ledger.state import dump, load
+from bridge.store import Store, inbox, leases, open_store, outbox, pauses, schema, streams
 from bridge.store.outbox import DeliveryStatus
 from tests.bridge.upgrade.backlog import NOW, send, work
 
-LEFT_BEHIND = sorted(Path(__file__).parent.glob("backlog_of_v*.sql"))
+BACKLOGS = sorted(Path(__file__).parent.glob("backlog_of_v*.sql"))
 A_DAY = timedelta(days=1)
 
 
-@pytest.fixture(params=LEFT_BEHIND, ids=lambda path: path.stem)
-def upgraded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """What that version left behind, brought to this program's schema."""
+@pytest.fixture(params=BACKLOGS, ids=lambda path: path.stem)
+def backlog(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """An SQLite file as that version left it."""
     path = tmp_path / "bridge.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(request.param.read_text(encoding="utf-8"))
-    store = open_store(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def upgraded(request: pytest.FixtureRequest, backlog: Path) -> Iterator[Store]:
+    """That database, or the same rows in PostgreSQL, migrated to this program's schema."""
+    url = f"sqlite:///{backlog}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").new()
+        move_to_postgres(backlog, url)
+    store = open_store(url)
     store.migrate()
     yield store
     store.close()
+
+
+def move_to_postgres(path: Path, url: str) -> None:
+    """Copies the rows into a new database with the tables of the same version."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    with closing(sqlite3.connect(path)) as old, engine.begin() as new:
+        old.row_factory = sqlite3.Row
+        (version,) = old.execute("SELECT version_num FROM alembic_version").fetchone()
+        create_tables(new, version)
+        tables = MetaData()
+        tables.reflect(new)
+        for table in tables.sorted_tables:
+            rows = [dict(row) for row in old.execute(f"SELECT * FROM {table.name}")]
+            for column in table.columns:
+                if isinstance(column.type, Boolean):
+                    rows = [row | {column.name: bool(row[column.name])} for row in rows]
+            if rows and table.name != "alembic_version":
+                new.execute(insert(table), rows)
+        for name in ("inbox", "outbox"):
+            new.execute(text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name}"))
+    engine.dispose()
+
+
+def create_tables(tx: Connection, version: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", "bridge.store:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = tx
+    command.upgrade(config, version)
 
 
 def test_what_an_older_version_left_behind_goes_on(upgraded: Store) -> None:
@@ -37,26 +80,83 @@ def test_what_an_older_version_left_behind_goes_on(upgraded: Store) -> None:
     arrived = send(upgraded, NOW + A_DAY)
 
     assert sorted(arrived) == [
+        ("churn", "sub_eve_1:churn:3"),
+        ("purchase", "dp_eve_26:reinstated"),
         ("purchase", "pi_dan_1"),
+        ("purchase", "pi_hal_1"),
+        ("refund", "re_eve_33"),
         ("subscription", "in_bob_3"),
         ("subscription", "in_cleo_3"),
+        ("subscription", "in_eve_38"),
         ("upgrade", "in_bob_12"),
     ]
     assert arrived.index(("subscription", "in_bob_3")) < arrived.index(("upgrade", "in_bob_12"))
     with upgraded.reading() as tx:
-        assert outbox.counts(tx) == {("stripe", DeliveryStatus.DELIVERED): 6}
+        assert outbox.counts(tx) == {
+            ("stripe", DeliveryStatus.DELIVERED): 16,
+            ("stripe", DeliveryStatus.FAILED): 1,
+            ("stripe", DeliveryStatus.NOT_FORWARDED): 1,
+        }
 
 
-def test_the_books_of_an_older_version_are_read_as_they_were_written(upgraded: Store) -> None:
+def test_the_ledger_of_an_older_version_is_read_as_it_was_written(upgraded: Store) -> None:
     work(upgraded, NOW + A_DAY)
 
     with upgraded.reading() as tx:
-        told = {one.output_key: (one.amount, one.mrr_impact) for one in outbox.listing(tx)}
-    assert told == {
+        reported = {one.output_key: (one.amount, one.mrr_impact) for one in outbox.listing(tx)}
+    assert reported == {
         "payment:in_ada_3": (Decimal("49.00"), Decimal("49.00")),
         "payment:in_ada_12": (Decimal("49.00"), Decimal(0)),
         "payment:in_bob_3": (Decimal("49.00"), Decimal("49.00")),
         "payment:in_bob_12": (Decimal("33.87"), Decimal("50.00")),
         "payment:in_cleo_3": (Decimal("49.00"), Decimal("49.00")),
         "payment:pi_dan_1": (Decimal("29.00"), None),
+        "payment:in_eve_4": (Decimal("49.00"), Decimal("49.00")),  # 2 x 49 at half price
+        "movement:sub_eve_1:2": (Decimal(0), Decimal("24.50")),  # a third
+        "payment:pi_eve_26": (Decimal("19.00"), None),
+        "refund:re_eve_17": (Decimal("-10.00"), Decimal(0)),
+        "refund:re_eve_33": (Decimal("-39.00"), Decimal(0)),  # the rest of the first payment
+        "refund:dp_eve_26:withdrawn": (Decimal("-19.00"), Decimal(0)),
+        "refund:dp_eve_26:reinstated": (Decimal("19.00"), Decimal(0)),
+        "payment:in_eve_38": (Decimal("99.00"), Decimal("99.00")),  # the second subscription, after its trial
+        "movement:sub_eve_1:3": (Decimal(0), Decimal("-73.50")),
+        "payment:pi_fay_1": (Decimal("7.00"), None),
+        "payment:pi_gus_1": (Decimal("8.00"), None),
+        "payment:pi_hal_1": (Decimal("9.00"), None),
     }
+
+
+def test_every_key_of_a_stored_state_is_known_to_this_version(upgraded: Store) -> None:
+    with upgraded.reading() as tx:
+        stored = [streams.state_of(tx, stream_id) for (stream_id,) in tx.execute(select(schema.states.c.stream_id))]
+
+    assert len(stored) == 7
+    assert [state for state in stored if state != dump(load(state))] == []
+
+
+def test_statuses_notes_and_the_tables_that_were_renamed_keep_their_contents(upgraded: Store) -> None:
+    with upgraded.reading() as tx:
+        statuses = {one.output_key: one.status for one in outbox.listing(tx)}
+        upgrade = inbox.find(tx, "evt_eve_12")
+        failed = inbox.find(tx, "evt_bob_18")
+        reserved = tx.execute(select(schema.rate_limit.c.reserved)).scalars().all()
+        eve = streams.find(tx, ["stripe||live|cus_eve"])["stripe||live|cus_eve"]
+        assert leases.heartbeats(tx) == {"worker": NOW}
+        assert [pause.destination for pause in pauses.active(tx, NOW)] == ["https://elsewhere.example"]
+
+    assert statuses["payment:pi_gus_1"] is DeliveryStatus.FAILED
+    assert statuses["payment:pi_fay_1"] is DeliveryStatus.NOT_FORWARDED
+    assert upgrade is not None
+    assert upgrade.notes == ("sub_eve_1: MRR 49.00 USD -> 73.50 USD: upgrade", "names the visit")
+    assert failed is not None
+    assert (failed.notes, failed.reason) == ((), "a failed attempt")
+    assert reserved == [7]
+    assert (eve.has_customer, eve.version) == (True, 1)
+
+
+def test_a_delivery_that_had_failed_can_be_retried(upgraded: Store) -> None:
+    with upgraded.transaction() as tx:
+        (gus,) = outbox.listing(tx, DeliveryStatus.FAILED)
+        assert outbox.retry(tx, [gus.id], NOW + A_DAY) == 1
+
+    assert ("purchase", "pi_gus_1") in send(upgraded, NOW + A_DAY)

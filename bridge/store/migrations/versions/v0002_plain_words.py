@@ -75,6 +75,60 @@ def _rewritten(stored: bytes) -> bytes:
     return zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 1)
 
 
-def renamed_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A state of the first version with the keys of this one."""
-    return dict(state)
+STATE = {"links": "references", "marks": "touchpoints", "bills": "receivables", "open_bills": "unmatched"}
+SUBSCRIPTION = {
+    "first_at": "first_seen_at",
+    "begun_at": "created_at",
+    "level": "mrr",
+    "told": "reported_mrr",
+    "guessed": "baseline_is_guess",
+    "counted": "has_counted",
+    "moves": "movement_count",
+    "starts": "start_count",
+    "proven_at": "proven_active_at",
+    "labels": "plan_details",
+    "lines": "billed_lines",
+    "lines_at": "billed_at",
+    "taken": "applied_event_ids",
+}
+RECEIVABLE = {
+    "claimed": "stated_paid",
+    "returns": "refunds",
+    "pooled": "unassigned_refunds",
+    "told": "reported_minor",
+    "told_back": "reported_refund_minor",
+    "told_as": "reported_as",
+    "invoiced": "is_invoice",
+    "unsure": "may_have_invoice",
+    "recurring": "is_recurring",
+}
+REFUND = {"counted": "counted_minor"}
+DRAFT = {
+    "minor": "amount_minor",
+    "mrr": "mrr_minor",
+    "objects": "object_ids",
+    "labels": "plan_details",
+    "extra": "extra_metadata",
+    "step": "movement_number",
+}
+Json = dict[str, Any]
+
+
+def renamed_state(stored: Mapping[str, Any]) -> Json:
+    """A ledger state of layout 1 in layout 2. Only these objects have renamed keys; ids and metadata stay."""
+    state = _renamed(stored["state"], STATE)
+    for name, keys in {"subscriptions": SUBSCRIPTION, "receivables": RECEIVABLE, "held": DRAFT}.items():
+        if name in state:
+            state[name] = _renamed_each(state[name], keys)
+    for receivable in state.get("receivables", {}).values():
+        if "refunds" in receivable:
+            receivable["refunds"] = _renamed_each(receivable["refunds"], REFUND)
+    return {"version": 2, "state": state}
+
+
+def _renamed_each(entries: Mapping[str, Json], keys: Mapping[str, str]) -> dict[str, Json]:
+    return {entry_id: _renamed(entry, keys) for entry_id, entry in entries.items()}
+
+
+def _renamed(entry: Mapping[str, Any], keys: Mapping[str, str]) -> Json:
+    return {keys.get(key, key): value for key, value in entry.items()}
