@@ -1,4 +1,4 @@
-"""Whole life cycles of a customer, drawn at random: what truly happened, and the facts that webhooks tell of it."""
+"""Random lifecycles of a customer: the true events, and the facts that their webhooks yield."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MINORS = (900, 4900, 9900)
 
 @dataclass(slots=True, kw_only=True)
 class Sub:
-    """A subscription as it truly stands."""
+    """A subscription as it truly is."""
 
     id: str
     now: Terms
@@ -54,7 +54,7 @@ class Sub:
 
 @dataclass(slots=True, kw_only=True)
 class Paid:
-    """A payment as it truly was made, and what of it is still with the merchant."""
+    """A payment as it was truly made, and the part that the merchant still has (`left`)."""
 
     payment_id: str
     currency: Currency
@@ -63,13 +63,13 @@ class Paid:
 
 
 @dataclass(slots=True, kw_only=True)
-class Life:
-    """Everything that happened to one customer. `money`: what the merchant is left with, by currency code.
+class Lifecycle:
+    """Everything that happened to one customer. `money`: the merchant's net amount, by currency code.
 
-    `tells_before`: whether states say what they changed, as Stripe's do, or carry a clock of their own, as Paddle's do.
+    `has_before`: whether states contain the terms before, like Stripe's, or the object's own clock, like Paddle's.
     """
 
-    tells_before: bool
+    has_before: bool
     draw: Callable[..., Any]
     clock: datetime = NOON
     facts: list[Fact] = field(default_factory=list)
@@ -80,14 +80,14 @@ class Life:
     numbers: int = 0
 
     def __repr__(self) -> str:
-        return "Life:\n" + "\n".join(map(brief, self.facts))
+        return "Lifecycle:\n" + "\n".join(map(brief, self.facts))
 
     def choose(self, options: Sequence[Any]) -> Any:
         """One of the options."""
         return self.draw(st.sampled_from(options))
 
     def flip(self) -> bool:
-        """Yes or no."""
+        """True or False."""
         return bool(self.draw(st.booleans()))
 
     def number(self) -> int:
@@ -98,11 +98,11 @@ class Life:
     # ---- Subscriptions ----
 
     def start(self) -> None:
-        """A subscription begins: at once, after a first payment, or with a trial."""
+        """A subscription starts: immediately, after a first payment, or with a trial."""
         minor, status = self.choose(MINORS), self.choose((Status.ACTIVE, Status.INCOMPLETE, Status.TRIALING))
         sub = Sub(id=f"sub_{self.number()}", now=terms(status, minor), minor=minor)
         self.subs.append(sub)
-        self._tell(sub, None, stage=Stage.CREATED)
+        self._send_state(sub, None, stage=Stage.CREATED)
         if status is Status.TRIALING:
             return
         if status is Status.INCOMPLETE and self.flip():
@@ -120,8 +120,8 @@ class Life:
         self.bill(sub, sub.minor * sub.seats, Reason.CYCLE)
 
     def renew(self, sub: Sub) -> None:
-        """A cycle is paid; the state is told again, unchanged."""
-        self._tell(sub, sub.now)
+        """A cycle is paid; the state is sent again, unchanged."""
+        self._send_state(sub, sub.now)
         self.bill(sub, sub.minor * sub.seats, Reason.CYCLE)
 
     def change(self, sub: Sub) -> None:
@@ -132,12 +132,12 @@ class Life:
             sub.minor = self.choose(MINORS)
         before = sub.now
         sub.now = terms(before.status, sub.minor, sub.seats)
-        self._tell(sub, before)
+        self._send_state(sub, before)
         if self.flip():
             self.bill(sub, 700, Reason.CHANGE)
 
     def falter(self, sub: Sub) -> None:
-        """A payment fails, is given up or not, and is made good or not."""
+        """A payment fails; the subscription may become unpaid, and may be paid after all."""
         self._become(sub, Status.PAST_DUE)
         if self.flip():
             self.wait()
@@ -148,14 +148,14 @@ class Life:
             self.bill(sub, sub.minor * sub.seats, Reason.CYCLE)
 
     def pause(self, sub: Sub) -> None:
-        """It is paused, and resumed or not."""
+        """It is paused, and may be resumed."""
         self._become(sub, Status.PAUSED)
         if self.flip():
             self.wait()
             self._become(sub, Status.ACTIVE)
 
     def end(self, sub: Sub) -> None:
-        """It ends: of a trial that ends, every processor says until when it was one."""
+        """It ends. If it was a trial, every processor states the end of the trial."""
         is_trial = sub.now.status is Status.TRIALING
         self._become(sub, Status.ENDED, trial_ends_at=self.clock + timedelta(days=1) if is_trial else None)
 
@@ -163,16 +163,16 @@ class Life:
         before, was_counting = sub.now, sub.is_counting
         sub.now = replace(before, status=status)
         self.starts[sub.id] += sub.is_counting and not was_counting
-        self._tell(sub, before, **more)
+        self._send_state(sub, before, **more)
 
-    def _tell(self, sub: Sub, before: Terms | None, **more: Any) -> None:
+    def _send_state(self, sub: Sub, before: Terms | None, **more: Any) -> None:
         metadata = {"visitor_fingerprint": f"fp_{self.number()}", "session_id": "ses"} if self.flip() else {}
-        self.clock += timedelta(seconds=1)  # Stripe's clock does not tell two changes of one second apart
+        self.clock += timedelta(seconds=1)  # Stripe's clock cannot separate two changes of one second
         self.facts.append(
             a_subscription(
                 now=sub.now,
-                was=before if self.tells_before else None,
-                changed_at=None if self.tells_before else self.clock,
+                was=before if self.has_before else None,
+                changed_at=None if self.has_before else self.clock,
                 at=self.clock,
                 subscription_id=sub.id,
                 metadata=metadata,
@@ -184,12 +184,12 @@ class Life:
     # ---- Money ----
 
     def bill(self, sub: Sub | None, minor: int, reason: Reason) -> None:
-        """An invoice is paid, and told in one of several shapes: with or without its charge and their joint."""
+        """An invoice is paid, reported in one of several shapes: with or without its charge, with or without a link."""
         number = self.number()
         shape = self.choose(
-            ("joined", "old", "matched", "alone", "by link", "parts") if self.tells_before else ("transaction",)
+            ("linked", "old", "matched", "alone", "separate link", "parts") if self.has_before else ("transaction",)
         )
-        minor += number if shape in ("matched", "alone") else 0  # what nothing joins is told apart by its amount
+        minor += number if shape in ("matched", "alone") else 0  # without a link, only the amount identifies it
         self._paid(f"pi_{number}", minor if shape != "parts" else minor // 2, USD)
         self.facts += [
             replace(fact, at=self.clock + timedelta(seconds=n), processor_event_id=self._event_id())
@@ -199,7 +199,7 @@ class Life:
             self._paid(f"pi_{number}b", minor - minor // 2, USD)
 
     def buy(self) -> None:
-        """A one-off purchase, told once or twice, by a charge or by a session."""
+        """A one-off purchase, reported by a charge, a checkout session or both."""
         number, currency = self.number(), self.choose((USD, USD, EUR))
         minor = self.choose((*MINORS, 10_000 + number))
         self._paid(f"pi_{number}", minor, currency)
@@ -219,8 +219,8 @@ class Life:
         self.paid.append(Paid(payment_id=payment_id, currency=currency, left=minor))
         self.money[currency.code] += minor
 
-    def give_back(self, paid: Paid) -> None:
-        """A refund of a part or of all: it succeeds, at once or later, or it fails; perhaps a total tells of it too."""
+    def refund(self, paid: Paid) -> None:
+        """A partial or full refund: it succeeds, immediately or later, or fails; a total may report it too."""
         minor = int(self.draw(st.integers(1, paid.left)))
         number = self.number()
         fails = self.flip()
@@ -235,7 +235,7 @@ class Life:
 
     def _refund(self, paid: Paid, minor: int, number: int, steps: Sequence[object]) -> None:
         for status in steps:
-            told = {} if status is None else {"status": status}
+            more = {} if status is None else {"status": status}
             self.facts.append(
                 a_refund(
                     minor,
@@ -244,7 +244,7 @@ class Life:
                     of=paid.payment_id,
                     currency=paid.currency,
                     processor_event_id=self._event_id(),
-                    **told,
+                    **more,
                 )
             )
             self.wait()
@@ -261,7 +261,7 @@ class Life:
         )
 
     def dispute(self, paid: Paid) -> None:
-        """A dispute takes what is left; a part of it, or all, may come back."""
+        """A dispute withdraws the rest of a payment; part or all of it may be reinstated."""
         number, minor = self.number(), paid.left
         self.facts.append(
             a_dispute(
@@ -297,25 +297,25 @@ class Life:
 
     def visit(self) -> None:
         """The customer's visit becomes known."""
-        told = an_attribution(at=self.clock, subscription_id=self.subs[-1].id if self.subs else None)
-        self.facts.append(replace(told, processor_event_id=self._event_id()))
+        found = an_attribution(at=self.clock, subscription_id=self.subs[-1].id if self.subs else None)
+        self.facts.append(replace(found, processor_event_id=self._event_id()))
 
-    def live(self) -> None:
-        """One thing that may happen now happens."""
+    def step(self) -> None:
+        """Takes one of the steps that are possible now."""
         self.wait()
-        running = [sub for sub in self.subs if sub.is_counting]
+        active = [sub for sub in self.subs if sub.is_counting]
         trials = [sub for sub in self.subs if sub.now.status is Status.TRIALING]
         left = [paid for paid in self.paid if paid.left]
-        deeds: list[tuple[Callable[..., None], object]] = [(self.start, None), (self.buy, None), (self.visit, None)]
-        deeds += [
-            (deed, sub) for sub in running for deed in (self.renew, self.change, self.falter, self.pause, self.end)
+        steps: list[tuple[Callable[..., None], object]] = [(self.start, None), (self.buy, None), (self.visit, None)]
+        steps += [
+            (step, sub) for sub in active for step in (self.renew, self.change, self.falter, self.pause, self.end)
         ]
-        deeds += [(deed, sub) for sub in trials for deed in (self.convert, self.end)]
-        deeds += [(deed, paid) for paid in left for deed in (self.give_back, self.dispute)]
-        deed, of = self.choose(deeds)
-        deed() if of is None else deed(of)
+        steps += [(step, sub) for sub in trials for step in (self.convert, self.end)]
+        steps += [(step, paid) for paid in left for step in (self.refund, self.dispute)]
+        step, of = self.choose(steps)
+        step() if of is None else step(of)
 
-    def level(self, sub: Sub) -> int:
+    def mrr(self, sub: Sub) -> int:
         """The MRR of a subscription now, in minor units."""
         return sub.minor * sub.seats if sub.is_counting else 0
 
@@ -324,7 +324,7 @@ class Life:
 
 
 def _invoice_facts(shape: str, number: int, minor: int, reason: Reason, sub: Sub | None) -> list[Fact]:
-    """What webhooks tell of one paid invoice."""
+    """The facts in the webhooks of one paid invoice."""
     invoice_id, payment_id, sub_id = f"in_{number}", f"pi_{number}", sub.id if sub else None
     line = (
         a_line(sub.minor * sub.seats, sub.seats, price_id=f"price_{sub.minor}", proration=reason is Reason.CHANGE)
@@ -335,17 +335,17 @@ def _invoice_facts(shape: str, number: int, minor: int, reason: Reason, sub: Sub
         minor, invoice_id, reason, subscription_id=sub_id, lines=(line,) if line else None, tax=minor // 6
     )
     charge = a_payment(minor, payment_id, charge_id=f"ch_{number}")
-    joint = an_invoice_payment(minor, invoice_id, payment_id)
+    link = an_invoice_payment(minor, invoice_id, payment_id)
     half = minor // 2
     facts: dict[str, list[Fact]] = {
-        "joined": [charge, total, joint],
+        "linked": [charge, total, link],
         "old": [
             replace(charge, membership=Membership.INVOICE, ids=replace(charge.ids, invoice_id=invoice_id)),
             replace(total, ids=replace(total.ids, payment_id=payment_id)),
         ],
         "matched": [charge, total],
         "alone": [total, a_link(payment_id=payment_id, invoice_id=invoice_id)],
-        "by link": [charge, total, a_link(payment_id=payment_id, invoice_id=invoice_id)],
+        "separate link": [charge, total, a_link(payment_id=payment_id, invoice_id=invoice_id)],
         "transaction": [
             a_payment(
                 minor,
@@ -369,21 +369,21 @@ def _invoice_facts(shape: str, number: int, minor: int, reason: Reason, sub: Sub
 
 
 @st.composite
-def lives(draw: Callable[..., Any], longest: int = 8) -> Life:
-    """A life of a few deeds."""
-    life = Life(draw=draw, tells_before=bool(draw(st.booleans())))
+def lifecycles(draw: Callable[..., Any], longest: int = 8) -> Lifecycle:
+    """A lifecycle of a few steps."""
+    lifecycle = Lifecycle(draw=draw, has_before=bool(draw(st.booleans())))
     for _ in range(int(draw(st.integers(1, longest)))):
-        life.live()
-    return life
+        lifecycle.step()
+    return lifecycle
 
 
 def brief(fact: Fact) -> str:
-    """A fact in one line, so that a failing life can be read."""
+    """A fact in one line, so that a failing lifecycle is readable."""
     ids = "/".join(ref for ref in fact.ids.refs())
     what = type(fact).__name__
     if isinstance(fact, Payment | Refund):
-        told = getattr(fact, "status", fact.reason)
-        what += f" {fact.amount.minor} {fact.amount.currency.code} {told}{' total' if fact.is_total else ''}"
+        detail = getattr(fact, "status", fact.reason)
+        what += f" {fact.amount.minor} {fact.amount.currency.code} {detail}{' total' if fact.is_total else ''}"
     if isinstance(fact, SubscriptionState):
         what += f" {_brief_terms(fact.before)} -> {_brief_terms(fact.now)} {fact.stage}"
     return f"{fact.processor_event_id} {fact.at:%m-%d %H:%M:%S} {what} {ids}"

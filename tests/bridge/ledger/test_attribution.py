@@ -1,4 +1,4 @@
-"""Attribution: every place of the chain, which of two wins, what is held, and who the customer is."""
+"""Attribution: every source, the precedence between them, held events, and the customer's id."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def visit(name: str) -> dict[str, str]:
 
 
 def found(event: RevenueEvent) -> tuple[object, str, str]:
-    """Where the visit was found, and which."""
+    """The source of the visit, its fingerprint and its session."""
     return event.metadata["attribution"], event.visitor_fingerprint, event.session_id
 
 
-# ---- The chain ----------------------------------------------------------------------------------------------------
+# ---- Sources ------------------------------------------------------------------------------------------------------
 
 # Each place, best first, as the one fact that names a visit there.
 CHAIN: dict[Place, Fact] = {
@@ -126,7 +126,7 @@ def test_the_names_of_the_keys_are_the_merchants_choice() -> None:
     assert (event.visitor_fingerprint, event.session_id) == ("a", "b")
 
 
-# ---- What is remembered -------------------------------------------------------------------------------------------
+# ---- Touchpoints --------------------------------------------------------------------------------------------------
 
 
 def test_a_checkout_is_remembered_for_renewals_refunds_and_churn() -> None:

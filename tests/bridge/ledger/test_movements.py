@@ -38,12 +38,12 @@ AT_REQUEST = Policy(churn_at=ChurnAt.REQUEST)
 
 
 def balance(ledger: Ledger, subscription_id: str = "sub_1") -> tuple[int, int]:
-    """What Pulsora knows of the MRR, baseline included, and what it is: both in minor units."""
+    """The reported MRR including the baseline, and the true MRR, both in minor units."""
     known = ledger.state.subscriptions[subscription_id]
-    told = sum(
+    reported = sum(
         int((event.mrr_impact or 0) * 100) for event in ledger.events if event.subscription_id == subscription_id
     )
-    return known.baseline + told, round_minor(known.mrr)
+    return known.baseline + reported, round_minor(known.mrr)
 
 
 # ---- The table ----------------------------------------------------------------------------------------------------

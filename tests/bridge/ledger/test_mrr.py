@@ -39,7 +39,7 @@ from tests.builders import (
 FOREVER, RECURRING, NONE = MrrDiscounts.FOREVER, MrrDiscounts.RECURRING, MrrDiscounts.NONE
 
 
-def level(
+def mrr(
     found: Terms,
     *,
     discounts: MrrDiscounts = FOREVER,
@@ -51,11 +51,11 @@ def level(
     return mrr_of(found, context)
 
 
-def sure(exact: Fraction | int) -> Mrr:
+def certain(exact: Fraction | int) -> Mrr:
     return Mrr(exact=Fraction(exact))
 
 
-def guess(exact: Fraction | int) -> Mrr:
+def estimate(exact: Fraction | int) -> Mrr:
     return Mrr(exact=Fraction(exact), estimated=True)
 
 
@@ -68,14 +68,14 @@ def of_price(price: Price, seats: float | str = 1) -> Terms:
 
 @pytest.mark.parametrize("status", list(Status))
 def test_only_active_and_past_due_count(status: Status) -> None:
-    assert level(terms(status)) == sure(4900 if status in (Status.ACTIVE, Status.PAST_DUE) else 0)
+    assert mrr(terms(status)) == certain(4900 if status in (Status.ACTIVE, Status.PAST_DUE) else 0)
 
 
 def test_a_scheduled_end_counts_unless_churn_is_counted_at_request() -> None:
     context = ValuationContext(at=NOON, policy=Policy(churn_at=ChurnAt.REQUEST), catalog=EMPTY_CATALOG, billed_lines={})
 
-    assert level(terms(cancels_at=after(days=9))) == sure(4900)
-    assert mrr_of(terms(cancels_at=after(days=9)), context) == sure(0)
+    assert mrr(terms(cancels_at=after(days=9))) == certain(4900)
+    assert mrr_of(terms(cancels_at=after(days=9)), context) == certain(0)
 
 
 # ---- Amounts and intervals ----------------------------------------------------------------------------------------
@@ -96,19 +96,19 @@ def test_a_scheduled_end_counts_unless_churn_is_counted_at_request() -> None:
     ],
 )
 def test_an_amount_is_normalised_to_a_month_exactly(every: Interval, number: int, exact: Fraction) -> None:
-    assert level(of_price(a_price(1200, every, interval_count=number))) == sure(exact)
+    assert mrr(of_price(a_price(1200, every, interval_count=number))) == certain(exact)
 
 
 def test_twelve_decimals_of_a_cent_are_kept() -> None:
     price = a_price("0.000000000001")
 
-    assert level(of_price(price, seats=1000)) == sure(Fraction(1, 10**9))
+    assert mrr(of_price(price, seats=1000)) == certain(Fraction(1, 10**9))
 
 
 def test_items_of_several_intervals_are_each_taken_by_their_own() -> None:
     found = terms(items=(an_item(4900), an_item(price=a_price(12000, Interval.YEAR)), an_item(100, seats=3)))
 
-    assert level(found) == sure(4900 + 1000 + 300)
+    assert mrr(found) == certain(4900 + 1000 + 300)
 
 
 def test_a_yen_has_no_hundredths() -> None:
@@ -127,7 +127,7 @@ def test_metered_one_time_and_trialing_items_add_nothing() -> None:
         an_item(1900, counts=False),
     )
 
-    assert level(terms(items=items)) == sure(4900)
+    assert mrr(terms(items=items)) == certain(4900)
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def test_metered_one_time_and_trialing_items_add_nothing() -> None:
 def test_packages_are_rounded_as_the_price_says(rounds_up: bool, seats: int, exact: int) -> None:
     price = a_price(900, divide_by=10, divide_rounds_up=rounds_up)
 
-    assert level(of_price(price, seats)) == sure(exact)
+    assert mrr(of_price(price, seats)) == certain(exact)
 
 
 def test_more_items_than_the_payload_holds_make_it_an_estimate() -> None:
-    assert level(terms(items_complete=False)) == guess(4900)
+    assert mrr(terms(items_complete=False)) == estimate(4900)
 
 
 def test_deltas_are_differences_of_rounded_levels_so_rounding_never_drifts() -> None:
@@ -180,34 +180,34 @@ def tiered(mode: TiersMode, tiers: tuple[Tier, ...] = STEPS) -> Price:
     ],
 )
 def test_graduated_tiers_price_each_part_by_its_own(seats: int, exact: int) -> None:
-    assert level(of_price(tiered(TiersMode.GRADUATED), seats)) == sure(exact)
+    assert mrr(of_price(tiered(TiersMode.GRADUATED), seats)) == certain(exact)
 
 
 @pytest.mark.parametrize(("seats", "exact"), [(5, 500 + 5 * 1000), (7, 7 * 800), (12, 100 + 12 * 600)])
 def test_volume_tiers_price_all_by_the_one_that_is_reached(seats: int, exact: int) -> None:
-    assert level(of_price(tiered(TiersMode.VOLUME), seats)) == sure(exact)
+    assert mrr(of_price(tiered(TiersMode.VOLUME), seats)) == certain(exact)
 
 
 def test_tiers_that_the_payload_leaves_out_are_taken_from_the_catalogue() -> None:
     known = tiered(TiersMode.GRADUATED)
 
-    assert level(of_price(tiered(TiersMode.GRADUATED, ()), 7), catalog=catalog_of(known)) == sure(7100)
+    assert mrr(of_price(tiered(TiersMode.GRADUATED, ()), 7), catalog=catalog_of(known)) == certain(7100)
 
 
 def test_unknown_tiers_are_worth_what_was_billed_for_as_many_seats() -> None:
     billed = a_line(7100, 7, price_id="price_tiers")
 
-    assert level(of_price(tiered(TiersMode.GRADUATED, ()), 7), lines=[billed]) == sure(7100)
+    assert mrr(of_price(tiered(TiersMode.GRADUATED, ()), 7), lines=[billed]) == certain(7100)
 
 
 def test_unknown_tiers_for_another_number_of_seats_are_estimated_in_proportion() -> None:
     billed = a_line(7000, 7, price_id="price_tiers")
 
-    assert level(of_price(tiered(TiersMode.GRADUATED, ()), 14), lines=[billed]) == guess(14000)
+    assert mrr(of_price(tiered(TiersMode.GRADUATED, ()), 14), lines=[billed]) == estimate(14000)
 
 
 def test_unknown_tiers_that_were_never_billed_are_an_estimate_of_nothing_and_say_so() -> None:
-    assert level(of_price(tiered(TiersMode.GRADUATED, ()), 7)) == guess(0)
+    assert mrr(of_price(tiered(TiersMode.GRADUATED, ()), 7)) == estimate(0)
 
 
 def test_an_estimate_is_corrected_as_soon_as_the_tiers_are_known() -> None:
@@ -244,18 +244,18 @@ def test_each_state_is_measured_by_the_bill_of_its_own_seats() -> None:
     "price", [a_price(4900, currency=EUR, id="price_1"), a_price(5831, tax_inclusive=True, id="price_1")]
 )
 def test_a_foreign_or_tax_inclusive_price_is_worth_what_was_billed_for_it(price: Price) -> None:
-    assert level(of_price(price, 2), lines=[a_line(9800, 2, price_id="price_1")]) == sure(9800)
-    assert level(of_price(price, 4), lines=[a_line(9800, 2, price_id="price_1")]) == sure(19600)
+    assert mrr(of_price(price, 2), lines=[a_line(9800, 2, price_id="price_1")]) == certain(9800)
+    assert mrr(of_price(price, 4), lines=[a_line(9800, 2, price_id="price_1")]) == certain(19600)
 
 
 def test_a_foreign_price_by_the_package_is_a_guess_for_another_number_of_seats() -> None:
     price = a_price(4900, currency=EUR, id="price_1", divide_by=10, divide_rounds_up=True)
 
-    assert level(of_price(price, 40), lines=[a_line(9800, 20, price_id="price_1")]) == guess(19600)
+    assert mrr(of_price(price, 40), lines=[a_line(9800, 20, price_id="price_1")]) == estimate(19600)
 
 
 def test_a_foreign_price_that_was_never_billed_is_an_estimate() -> None:
-    assert level(of_price(a_price(4900, currency=EUR))) == guess(4900)
+    assert mrr(of_price(a_price(4900, currency=EUR))) == estimate(4900)
 
 
 # ---- Discounts ----------------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def test_which_discounts_lower_mrr_is_the_merchants_choice(
 ) -> None:
     found = terms(discounts=(a_discount(coupon),))  # type: ignore[arg-type]
 
-    assert level(found, discounts=discounts) == sure(exact[discounts])
+    assert mrr(found, discounts=discounts) == certain(exact[discounts])
 
 
 def test_a_coupon_that_becomes_known_late_is_judged_by_the_day_of_the_state_that_holds_it() -> None:
@@ -306,8 +306,8 @@ def test_percent_comes_off_before_an_amount_in_whatever_order_they_stand() -> No
     off = a_discount(a_coupon(off={"USD": 500}, id="FIVE"), id="di_2")
     half = a_discount(a_coupon(50, id="HALF"))
 
-    assert level(terms(discounts=(off, half))) == sure(4900 / 2 - 500)
-    assert level(terms(discounts=(half, off))) == sure(4900 / 2 - 500)
+    assert mrr(terms(discounts=(off, half))) == certain(4900 / 2 - 500)
+    assert mrr(terms(discounts=(half, off))) == certain(4900 / 2 - 500)
 
 
 def test_an_items_discount_comes_off_before_the_subscriptions() -> None:
@@ -315,7 +315,7 @@ def test_an_items_discount_comes_off_before_the_subscriptions() -> None:
 
     found = terms(items=(item, an_item(1000)), discounts=(a_discount(a_coupon(off={"USD": 1000}, id="TEN")),))
 
-    assert level(found) == sure(3920 + 1000 - 1000)
+    assert mrr(found) == certain(3920 + 1000 - 1000)
 
 
 def test_an_amount_off_a_year_counts_a_twelfth_a_month() -> None:
@@ -323,12 +323,12 @@ def test_an_amount_off_a_year_counts_a_twelfth_a_month() -> None:
         items=(an_item(price=a_price(58800, Interval.YEAR)),), discounts=(a_discount(a_coupon(off={"USD": 1200})),)
     )
 
-    assert level(found) == sure(4900 - 100)
+    assert mrr(found) == certain(4900 - 100)
 
 
 def test_a_discount_never_makes_mrr_negative() -> None:
-    assert level(terms(discounts=(a_discount(a_coupon(off={"USD": 9900})),))) == sure(0)
-    assert level(terms(discounts=(a_discount(a_coupon(100)),))) == sure(0)
+    assert mrr(terms(discounts=(a_discount(a_coupon(off={"USD": 9900})),))) == certain(0)
+    assert mrr(terms(discounts=(a_discount(a_coupon(100)),))) == certain(0)
 
 
 def test_a_discount_counts_from_its_start_until_its_end() -> None:
@@ -336,16 +336,16 @@ def test_a_discount_counts_from_its_start_until_its_end() -> None:
     no_more = replace(a_discount(QUARTER), ends_at=NOON)
     now = replace(a_discount(QUARTER), starts_at=NOON, ends_at=after(seconds=1))
 
-    assert level(terms(discounts=(not_yet,))) == sure(4900)
-    assert level(terms(discounts=(no_more,))) == sure(4900)
-    assert level(terms(discounts=(now,))) == sure(3675)
+    assert mrr(terms(discounts=(not_yet,))) == certain(4900)
+    assert mrr(terms(discounts=(no_more,))) == certain(4900)
+    assert mrr(terms(discounts=(now,))) == certain(3675)
 
 
 def test_a_discount_with_an_end_and_no_word_of_its_duration_repeats() -> None:
     ending = replace(a_discount(a_coupon(25, duration=None)), ends_at=after(days=90))
 
-    assert level(terms(discounts=(ending,))) == sure(4900)
-    assert level(terms(discounts=(ending,)), discounts=RECURRING) == sure(3675)
+    assert mrr(terms(discounts=(ending,))) == certain(4900)
+    assert mrr(terms(discounts=(ending,)), discounts=RECURRING) == certain(3675)
 
 
 @pytest.mark.parametrize(
@@ -358,21 +358,21 @@ def test_a_discount_with_an_end_and_no_word_of_its_duration_repeats() -> None:
     ids=["coupon by id", "discount by id", "discount and coupon by id"],
 )
 def test_a_coupon_known_by_id_is_taken_from_the_catalogue(discount: Discount, known: list[object]) -> None:
-    assert level(terms(discounts=(discount,)), catalog=catalog_of(*known)) == sure(3675)  # type: ignore[arg-type]
+    assert mrr(terms(discounts=(discount,)), catalog=catalog_of(*known)) == certain(3675)  # type: ignore[arg-type]
 
 
 def test_an_unknown_coupon_is_estimated_by_what_the_last_invoice_took_off() -> None:
     billed = a_line(4900, discount=980, price_id="price_4900")
 
-    assert level(terms(discounts=(Discount(coupon_id="WHO"),)), lines=[billed]) == guess(3920)
+    assert mrr(terms(discounts=(Discount(coupon_id="WHO"),)), lines=[billed]) == estimate(3920)
 
 
 def test_an_unknown_coupon_without_an_invoice_is_said_to_be_a_guess() -> None:
-    assert level(terms(discounts=(Discount(coupon_id="WHO"),))) == guess(4900)
+    assert mrr(terms(discounts=(Discount(coupon_id="WHO"),))) == estimate(4900)
 
 
 def test_an_amount_off_in_another_currency_is_a_guess() -> None:
-    assert level(terms(discounts=(a_discount(a_coupon(off={"EUR": 500})),))) == guess(4900)
+    assert mrr(terms(discounts=(a_discount(a_coupon(off={"EUR": 500})),))) == estimate(4900)
 
 
 # ---- From lines ---------------------------------------------------------------------------------------------------
@@ -394,14 +394,14 @@ def test_an_amount_off_in_another_currency_is_a_guess() -> None:
     ],
 )
 def test_a_line_is_worth_its_amount_a_month(line: Line, exact: Fraction | int) -> None:
-    assert mrr_of_lines([line], EMPTY_CATALOG, Policy()) == guess(exact)
+    assert mrr_of_lines([line], EMPTY_CATALOG, Policy()) == estimate(exact)
 
 
 def test_a_line_without_an_interval_takes_its_prices() -> None:
     line = a_line(58800, price_id="price_year", interval=None, days=30)
     known = catalog_of(a_price(58800, Interval.YEAR, id="price_year"))
 
-    assert mrr_of_lines([line], known, Policy()) == guess(4900)
+    assert mrr_of_lines([line], known, Policy()) == estimate(4900)
 
 
 @pytest.mark.parametrize(
@@ -430,9 +430,9 @@ def test_the_usual_case_needs_no_fractions_of_a_cent() -> None:
 
 
 def test_beside_an_unknown_coupon_the_last_invoice_says_what_all_of_them_took_off() -> None:
-    billed = a_line(4900, discount=1225, price_id="price_4900")  # 25 %, whoever of the two took it
+    billed = a_line(4900, discount=1225, price_id="price_4900")  # 25 %, whichever of the two took it
 
     both = terms(discounts=(a_discount(a_coupon(20)), Discount(coupon_id="WHO")))
 
-    assert level(both, lines=[billed]) == guess(3675)
-    assert level(both) == guess(3920)
+    assert mrr(both, lines=[billed]) == estimate(3675)
+    assert mrr(both) == estimate(3920)

@@ -1,4 +1,4 @@
-"""In which order facts happened: by their instants, and at equal instants by what they themselves say."""
+"""The order of facts: by time, and at the same time by their content."""
 
 from __future__ import annotations
 

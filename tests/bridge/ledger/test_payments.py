@@ -1,4 +1,4 @@
-"""Payments: each counted once however it is told, on the invoice that it paid, in every order and in any windows."""
+"""Payments: each counted once, on the invoice that it paid, in every order and in any windows."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_what_was_taken_back_is_not_taken_back_again() -> None:
     assert len({event.output_key for event in ledger.events}) == len(ledger.events)
 
 
-# ---- Which movement it carries ------------------------------------------------------------------------------------
+# ---- The movement that it pays for --------------------------------------------------------------------------------
 
 
 def test_a_movement_goes_with_one_payment_at_most() -> None:
@@ -215,7 +215,7 @@ def test_a_payment_carries_no_movement_of_another_subscription() -> None:
     assert rows(settled(story).events) == ["subscription 0.00 +49.00", "renewal 9.00 0"]
 
 
-# ---- What is told of it -------------------------------------------------------------------------------------------
+# ---- Its event ----------------------------------------------------------------------------------------------------
 
 
 def test_a_purchase_is_told_with_what_was_bought_and_with_its_coupon() -> None:

@@ -1,4 +1,4 @@
-"""Refunds, disputes and reversals: each told once, in every order and in any windows, and none moves MRR."""
+"""Refunds, disputes and reversals: each reported once, in every order and in any windows; none moves MRR."""
 
 from __future__ import annotations
 

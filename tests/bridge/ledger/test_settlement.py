@@ -1,4 +1,4 @@
-"""The settlement as a whole: the table of payments row by row, and what order and repetition do not change."""
+"""Settling as a whole: the table of payments row by row, independence of order and duplicates, and notes."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_an_incomplete_subscription_that_expires_gives_nothing() -> None:
     assert settled([an_ended(ended_reason="incomplete_expired")]).events == ()
 
 
-# ---- Order and repetition -----------------------------------------------------------------------------------------
+# ---- Order and duplicates -----------------------------------------------------------------------------------------
 
 
 def test_every_order_of_a_window_gives_the_same_events_the_same_state_and_the_same_remarks() -> None:
@@ -265,7 +265,7 @@ def test_two_subscriptions_of_one_customer_are_counted_apart() -> None:
     assert [event.subscription_id for event in events] == ["sub_1", "sub_2", "sub_2"]
 
 
-# ---- What is said of what gave no event ---------------------------------------------------------------------------
+# ---- Notes on webhooks without an event ---------------------------------------------------------------------------
 
 
 def test_every_webhook_gets_a_remark_also_when_it_gave_no_event() -> None:

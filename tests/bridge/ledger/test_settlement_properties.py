@@ -1,6 +1,6 @@
-"""What holds of every life of a customer, in whatever order and windows its webhooks arrive (invariants 2, 3 and 4).
+"""Properties of every lifecycle of a customer, in any order and windows of arrival (invariants 2, 3 and 4).
 
-LEDGER_LIVES=5000 python -m pytest tests/bridge/ledger/test_settlement_properties.py     a long random campaign
+LEDGER_LIFECYCLES=5000 python -m pytest tests/bridge/ledger/test_settlement_properties.py     a long random campaign
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from bridge.ledger.state import dump, load
 from processors.facts import Fact
 from processors.money import round_minor
 from tests.bridge.ledger.harness import Ledger, settled
-from tests.bridge.ledger.random_lifecycles import Life, lives
+from tests.bridge.ledger.random_lifecycles import Lifecycle, lifecycles
 
 NET = Policy(amount_basis=AmountBasis.NET_OF_TAX)
-LIVES = int(os.environ.get("LEDGER_LIVES", "100"))
+LIFECYCLES = int(os.environ.get("LEDGER_LIFECYCLES", "100"))
 thorough = settings(
-    max_examples=LIVES,
-    derandomize="LEDGER_LIVES" not in os.environ,
+    max_examples=LIFECYCLES,
+    derandomize="LEDGER_LIFECYCLES" not in os.environ,
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 
 
-def windows(draw: Callable[..., Any], life: Life) -> list[list[Fact]]:
-    """The facts in any order, some of them told twice, cut into any windows."""
-    arrived = [*life.facts, *(fact for fact in life.facts if draw(st.integers(0, 4)) == 0)]
+def windows(draw: Callable[..., Any], lifecycle: Lifecycle) -> list[list[Fact]]:
+    """The facts in any order, some of them duplicated, cut into any windows."""
+    arrived = [*lifecycle.facts, *(fact for fact in lifecycle.facts if draw(st.integers(0, 4)) == 0)]
     shuffled: list[Fact] = [arrived[n] for n in draw(st.permutations(range(len(arrived))))]
     cuts = sorted(draw(st.lists(st.integers(0, len(shuffled)), max_size=5)))
     found = [shuffled[start:end] for start, end in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)]
-    note(repr(life))
+    note(repr(lifecycle))
     note("windows: " + " | ".join(" ".join(fact.processor_event_id for fact in window) for window in found))
     return found
 
@@ -60,25 +60,30 @@ def movement(ledger: Ledger, subscription_id: str) -> int:
 
 
 def starts(ledger: Ledger) -> Counter[str]:
-    """How often each subscription was told as started."""
+    """How often each subscription was reported as started."""
     return Counter(e.subscription_id or "" for e in ledger.events if e.event_type is EventType.SUBSCRIPTION)
 
 
-def assert_mrr_is_true(ledger: Ledger, life: Life) -> None:
-    """Baseline and movements of every subscription make its true MRR, which is what the ledger says was told."""
-    note(repr(life))
-    for sub in life.subs:
+def assert_mrr_is_true(ledger: Ledger, lifecycle: Lifecycle) -> None:
+    """Baseline plus movements of every subscription are its true MRR, which the ledger has as reported."""
+    note(repr(lifecycle))
+    for sub in lifecycle.subs:
         known = ledger.state.subscriptions[sub.id]
         assert (
-            known.baseline + movement(ledger, sub.id) == known.reported_mrr == round_minor(known.mrr) == life.level(sub)
+            known.baseline + movement(ledger, sub.id)
+            == known.reported_mrr
+            == round_minor(known.mrr)
+            == lifecycle.mrr(sub)
         )
 
 
 @thorough
-@given(life=lives(), data=st.data())
-def test_every_order_and_repetition_in_one_window_gives_the_same_to_the_byte(life: Life, data: st.DataObject) -> None:
-    expected = settle(EMPTY, life.facts, Policy())
-    doubled = [*life.facts, *data.draw(st.lists(st.sampled_from(life.facts), max_size=6))]
+@given(lifecycle=lifecycles(), data=st.data())
+def test_every_order_and_repetition_in_one_window_gives_the_same_to_the_byte(
+    lifecycle: Lifecycle, data: st.DataObject
+) -> None:
+    expected = settle(EMPTY, lifecycle.facts, Policy())
+    doubled = [*lifecycle.facts, *data.draw(st.lists(st.sampled_from(lifecycle.facts), max_size=6))]
 
     made = settle(EMPTY, data.draw(st.permutations(doubled)), Policy())
 
@@ -87,31 +92,31 @@ def test_every_order_and_repetition_in_one_window_gives_the_same_to_the_byte(lif
 
 
 @thorough
-@given(life=lives())
-def test_in_one_window_everything_is_true(life: Life) -> None:
-    ledger = settled(life.facts)
+@given(lifecycle=lifecycles())
+def test_in_one_window_everything_is_true(lifecycle: Lifecycle) -> None:
+    ledger = settled(lifecycle.facts)
 
-    note(repr(life))
-    assert amounts(ledger) == {currency: minor for currency, minor in life.money.items() if minor}
-    assert_mrr_is_true(ledger, life)
-    assert starts(ledger) == +life.starts
+    note(repr(lifecycle))
+    assert amounts(ledger) == {currency: minor for currency, minor in lifecycle.money.items() if minor}
+    assert_mrr_is_true(ledger, lifecycle)
+    assert starts(ledger) == +lifecycle.starts
     assert all(known.baseline == 0 for known in ledger.state.subscriptions.values())
 
 
 @thorough
-@given(life=lives(), data=st.data())
-def test_in_any_order_and_any_windows_sums_are_true_in_the_end(life: Life, data: st.DataObject) -> None:
-    ledger = settled(*windows(data.draw, life))
+@given(lifecycle=lifecycles(), data=st.data())
+def test_in_any_order_and_any_windows_sums_are_true_in_the_end(lifecycle: Lifecycle, data: st.DataObject) -> None:
+    ledger = settled(*windows(data.draw, lifecycle))
 
-    assert amounts(ledger) == {currency: minor for currency, minor in life.money.items() if minor}
-    assert_mrr_is_true(ledger, life)
-    assert all(starts(ledger)[sub_id] <= times for sub_id, times in life.starts.items())
+    assert amounts(ledger) == {currency: minor for currency, minor in lifecycle.money.items() if minor}
+    assert_mrr_is_true(ledger, lifecycle)
+    assert all(starts(ledger)[sub_id] <= times for sub_id, times in lifecycle.starts.items())
 
 
 @thorough
-@given(life=lives(), data=st.data())
-def test_no_event_comes_twice_in_any_windows(life: Life, data: st.DataObject) -> None:
-    ledger = settled(*windows(data.draw, life))
+@given(lifecycle=lifecycles(), data=st.data())
+def test_no_event_comes_twice_in_any_windows(lifecycle: Lifecycle, data: st.DataObject) -> None:
+    ledger = settled(*windows(data.draw, lifecycle))
 
     keys = Counter(event.output_key for event in ledger.events)
     ids = Counter(event.transaction_id for event in ledger.events)
@@ -120,42 +125,42 @@ def test_no_event_comes_twice_in_any_windows(life: Life, data: st.DataObject) ->
 
 
 @thorough
-@given(life=lives(), data=st.data())
-def test_what_is_settled_is_not_told_again(life: Life, data: st.DataObject) -> None:
-    ledger = settled(*windows(data.draw, life))
+@given(lifecycle=lifecycles(), data=st.data())
+def test_what_is_settled_is_not_told_again(lifecycle: Lifecycle, data: st.DataObject) -> None:
+    ledger = settled(*windows(data.draw, lifecycle))
 
-    again = settle(ledger.state, data.draw(st.lists(st.sampled_from(life.facts))), Policy())
+    again = settle(ledger.state, data.draw(st.lists(st.sampled_from(lifecycle.facts))), Policy())
 
     assert again.events == ()
     assert again.released == ()
 
 
 @thorough
-@given(life=lives())
-def test_a_state_is_the_same_after_it_was_written_down(life: Life) -> None:
-    state = settle(EMPTY, life.facts, Policy()).state
+@given(lifecycle=lifecycles())
+def test_a_state_is_the_same_after_it_was_written_down(lifecycle: Lifecycle) -> None:
+    state = settle(EMPTY, lifecycle.facts, Policy()).state
 
     assert load(dump(state)) == state
     assert dump(load(dump(state))) == dump(state)
 
 
 @thorough
-@given(life=lives(), data=st.data())
-def test_net_of_tax_sums_do_not_depend_on_the_windows(life: Life, data: st.DataObject) -> None:
-    whole = settled(life.facts, policy=NET)
+@given(lifecycle=lifecycles(), data=st.data())
+def test_net_of_tax_sums_do_not_depend_on_the_windows(lifecycle: Lifecycle, data: st.DataObject) -> None:
+    whole = settled(lifecycle.facts, policy=NET)
 
-    ledger = settled(*windows(data.draw, life), policy=NET)
+    ledger = settled(*windows(data.draw, lifecycle), policy=NET)
 
     assert amounts(ledger) == amounts(whole)
 
 
 @thorough
-@given(life=lives(), data=st.data())
-def test_a_visit_that_is_known_releases_all_that_waited_for_it(life: Life, data: st.DataObject) -> None:
-    ledger = settled(*windows(data.draw, life))
+@given(lifecycle=lifecycles(), data=st.data())
+def test_a_visit_that_is_known_releases_all_that_waited_for_it(lifecycle: Lifecycle, data: st.DataObject) -> None:
+    ledger = settled(*windows(data.draw, lifecycle))
 
     held = set(ledger.state.held)
     freed = Counter(event.output_key for event in ledger.released)
-    untold = {event.output_key for event in ledger.events if not event.is_attributed}
-    assert held == untold - freed.keys()
+    unattributed = {event.output_key for event in ledger.events if not event.is_attributed}
+    assert held == unattributed - freed.keys()
     assert max(freed.values(), default=0) <= 1
