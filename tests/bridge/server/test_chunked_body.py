@@ -1,4 +1,4 @@
-"""Bodies in chunks: whatever pieces they come in, what they hold is read, once, and what is no chunk is refused."""
+"""Chunked bodies are read in pieces of any size, and malformed ones are refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bridge.server.chunked_body import MAX_CHUNKS, MAX_FRAMING_BYTES, ChunkedBody, MalformedRequest
 
-HEAD = b"whatever stands before"
+HEAD = b"the head"
 
 
 def read(*pieces: bytes) -> tuple[ChunkedBody, bytearray]:
@@ -24,7 +24,7 @@ def in_chunks(parts: list[bytes]) -> bytes:
 
 
 @given(parts=st.lists(st.binary(min_size=1, max_size=40), max_size=12), size=st.integers(1, 30), after=st.binary())
-def test_what_the_chunks_hold_is_read_in_whatever_pieces_it_comes(parts: list[bytes], size: int, after: bytes) -> None:
+def test_the_content_is_read_from_pieces_of_any_size(parts: list[bytes], size: int, after: bytes) -> None:
     sent = in_chunks(parts)
     *early, last = [sent[at : at + size] for at in range(0, len(sent), size)]
 
@@ -44,7 +44,7 @@ def test_without_its_end_it_is_not_complete(parts: list[bytes], cut: int) -> Non
 
 
 @given(st.binary(max_size=60))
-def test_whatever_comes_is_chunks_or_malformed(data: bytes) -> None:
+def test_any_input_is_either_read_or_malformed(data: bytes) -> None:
     try:
         read(data)
     except MalformedRequest:
@@ -71,6 +71,6 @@ def test_whatever_comes_is_chunks_or_malformed(data: bytes) -> None:
     ],
     ids=lambda sent: repr(sent[:12]),
 )
-def test_what_is_no_chunk_is_refused(sent: bytes) -> None:
+def test_malformed_chunks_are_refused(sent: bytes) -> None:
     with pytest.raises(MalformedRequest):
         read(sent)

@@ -16,12 +16,12 @@ from bridge.server.supervisor import Child
 from tests.faults.clients import charge, signed
 from tests.faults.service import Service, running
 
-NOBODY = "http://127.0.0.1:9/nobody-listens-here"
+UNREACHABLE = "http://127.0.0.1:9/unreachable"
 
 
 @pytest.fixture
 def service(sqlite_url: str, tmp_path: Path) -> Iterator[Service]:
-    with running(tmp_path, database_url=sqlite_url, endpoint=NOBODY) as service:
+    with running(tmp_path, database_url=sqlite_url, endpoint=UNREACHABLE) as service:
         yield service
 
 
@@ -60,7 +60,7 @@ class Clock:
         self.child.process.is_running = False  # type: ignore[union-attr]  # our own Process
 
 
-def test_what_dies_again_and_again_is_started_ever_more_slowly() -> None:
+def test_repeated_failures_delay_each_restart_longer() -> None:
     clock = Clock()
     clock.tick()
 
@@ -73,7 +73,7 @@ def test_what_dies_again_and_again_is_started_ever_more_slowly() -> None:
     assert [wait - 0.5 for wait in latencies] == [0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 30.0, 30.0]
 
 
-def test_what_lived_long_is_started_again_at_once() -> None:
+def test_a_child_that_ran_long_is_restarted_with_the_first_delay() -> None:
     clock = Clock()
     clock.tick()
     for _ in range(3):
@@ -89,7 +89,7 @@ def test_what_lived_long_is_started_again_at_once() -> None:
     assert clock.started[-1] == clock.now
 
 
-def test_what_runs_is_left_alone() -> None:
+def test_a_running_child_is_not_started_again() -> None:
     clock = Clock()
 
     for _ in range(5):
@@ -109,7 +109,7 @@ def gone(processes: list[psutil.Process], seconds: float = 5) -> bool:
     return not psutil.wait_procs(processes, timeout=seconds)[1]
 
 
-def test_one_signal_ends_everything_in_order(service: Service) -> None:
+def test_one_signal_ends_all_processes(service: Service) -> None:
     processes = everything(service)
 
     statuses = service.stop()
@@ -119,7 +119,7 @@ def test_one_signal_ends_everything_in_order(service: Service) -> None:
     assert gone(processes)
 
 
-def test_a_request_that_is_under_way_is_finished_before_the_end(service: Service) -> None:
+def test_a_request_in_progress_is_finished_before_the_end(service: Service) -> None:
     webhook = signed(charge(1))
     fields = "".join(f"{name}: {value}\r\n" for name, value in webhook.headers.items())
     head = f"POST /webhooks/stripe HTTP/1.1\r\nHost: b\r\n{fields}Content-Length: {len(webhook.body)}\r\n\r\n".encode()
@@ -156,7 +156,7 @@ def test_a_second_signal_stops_at_once(service: Service) -> None:
 def test_an_occupied_address_is_reported_in_one_line(sqlite_url: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         service = Service(
-            tmp_path, database_url=sqlite_url, endpoint=NOBODY, BIND=f"127.0.0.1:{other.getsockname()[1]}"
+            tmp_path, database_url=sqlite_url, endpoint=UNREACHABLE, BIND=f"127.0.0.1:{other.getsockname()[1]}"
         )
         status = service.start().wait(30)
 
