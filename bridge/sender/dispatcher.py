@@ -26,8 +26,8 @@ log = structlog.get_logger()
 
 ROUND_SECONDS = 0.25  # a round waits this long for responses; later ones belong to the next round
 CLOSE_SECONDS = 20.0
-# What is in flight when a process is killed is sent again, so it is kept small. Eight times as much was not faster
-# (measured).
+# Deliveries in flight when a process is killed are sent again, so they are kept few. Eight times as many was not
+# faster (measured).
 MAX_IN_FLIGHT_PER_THREAD = 8
 
 

@@ -1,4 +1,4 @@
-"""The outcome of an attempt: what follows for the delivery and for its destination. Clock and chance are arguments."""
+"""The outcome of an attempt, for the delivery and for its destination. Clock and chance are arguments."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PauseRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What follows from an attempt. `verdict` None: it was not sent. `resumes`: the destination's pause ends."""
+    """The consequences of an attempt. `verdict` None: it was not sent. `resumes`: the destination's pause ends."""
 
     verdict: Verdict | None
     outcome: Outcome
@@ -55,7 +55,7 @@ class Decision:
 
 
 def decide(attempt: Attempt, response: Response, now: datetime, chance: float) -> Decision:
-    """What follows from the response to an attempt. `chance` is in [0, 1)."""
+    """The decision on the response to an attempt. `chance` is in [0, 1)."""
     match _verdict(attempt, response):
         case Verdict.DELIVERED:
             return _delivered(attempt, response, now)

@@ -1,4 +1,4 @@
-"""The contract with Pulsora's ingest: an event as JSON, what is wrong with one, and the body that goes on the wire."""
+"""The payload of Pulsora's ingest: a revenue event as JSON, its validation, and the request body."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from bridge.ledger.events import EventType, RevenueEvent
 
-# A reader that holds numbers as doubles keeps this many digits exactly.
-MOST_DIGITS = 15
+# A reader that stores numbers as doubles keeps this many digits exactly.
+MAX_DIGITS = 15
 
 
 class _Text(fields.Field[str]):
@@ -24,13 +24,13 @@ class _Text(fields.Field[str]):
             raise ValidationError("must be text")
         if not value.strip():
             raise ValidationError("is empty")
-        if not _is_whole(value):
-            raise ValidationError("holds half a character")
+        if not _is_utf8(value):
+            raise ValidationError("contains an unpaired surrogate")
         return value
 
 
 class _Number(fields.Field[Decimal]):
-    """A finite JSON number, never a string of one, that every reader holds exactly."""
+    """A finite JSON number, never a string, that every reader can store exactly."""
 
     def _deserialize(self, value: object, attr: str | None, data: object, **kwargs: Any) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
@@ -38,13 +38,13 @@ class _Number(fields.Field[Decimal]):
         number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
         if not number.is_finite():
             raise ValidationError("must be a number")
-        if _digits(number) > MOST_DIGITS:
-            raise ValidationError(f"has more than {MOST_DIGITS} digits")
+        if _digits(number) > MAX_DIGITS:
+            raise ValidationError(f"has more than {MAX_DIGITS} digits")
         return number
 
 
 class _Flag(fields.Field[bool]):
-    """true or false, never a word or a number for it."""
+    """true or false, never a string or a number."""
 
     def _deserialize(self, value: object, attr: str | None, data: object, **kwargs: Any) -> bool:
         if not isinstance(value, bool):
@@ -53,21 +53,21 @@ class _Flag(fields.Field[bool]):
 
 
 class _Metadata(fields.Field[Mapping[str, object]]):
-    """An object of whatever JSON can say."""
+    """An object of JSON values."""
 
     def _deserialize(self, value: object, attr: str | None, data: object, **kwargs: Any) -> Mapping[str, object]:
         if not isinstance(value, Mapping):
             raise ValidationError("must be an object")
-        if not _is_sayable(value):
-            raise ValidationError("holds half a character or an endless number")
+        if not _is_json(value):
+            raise ValidationError("contains an unpaired surrogate or a number that is not finite")
         return value
 
 
 class RevenueSchema(Schema):
-    """The `data` object of a revenue event, as Pulsora's revenue API reference has it. Unknown fields are refused."""
+    """The `data` object of a revenue event, from Pulsora's revenue API reference. Unknown fields are rejected."""
 
     class Meta:
-        """What marshmallow reads its options from."""
+        """The options of marshmallow."""
 
         unknown = RAISE
 
@@ -78,7 +78,9 @@ class RevenueSchema(Schema):
     currency = _Text(validate=validate.Regexp(r"[A-Z]{3}\Z", error="must be three capital letters, such as USD"))
     transaction_id = _Text(required=True)
     payment_processor = _Text()
-    event_type = _Text(validate=validate.OneOf([str(name) for name in EventType], error="is none that Pulsora knows"))
+    event_type = _Text(
+        validate=validate.OneOf([str(name) for name in EventType], error="is not an event type of Pulsora")
+    )
     customer_subscription_id = _Text()
     mrr_impact = _Number()
     is_recurring = _Flag()
@@ -87,15 +89,15 @@ class RevenueSchema(Schema):
 
 _SCHEMA = RevenueSchema()
 
-_PLAINER: Mapping[str, str] = {
+_PLAIN_MESSAGES: Mapping[str, str] = {
     "Missing data for required field.": "is missing",
     "Field may not be null.": "is null",
-    "Unknown field.": "is no field of a revenue event",
+    "Unknown field.": "is not a field of a revenue event",
 }
 
 
 def data(event: RevenueEvent) -> dict[str, object]:
-    """The `data` object of an event, in the reference's order. What is not known is left out, amounts stay exact."""
+    """The `data` object of an event, in the reference's order, without those that are None. Amounts stay exact."""
     written: dict[str, object | None] = {
         "visitor_fingerprint": event.visitor_fingerprint,
         "session_id": event.session_id,
@@ -108,7 +110,7 @@ def data(event: RevenueEvent) -> dict[str, object]:
         "customer_subscription_id": event.subscription_id,
         "mrr_impact": event.mrr_impact,
         "is_recurring": event.is_recurring,
-        # The ingest has no field for when it happened, so every event says it here.
+        # The ingest has no field for the time of the event.
         "metadata": {**event.metadata, "occurred_at": _instant_text(event.occurred_at)},
     }
     return {name: value for name, value in written.items() if value is not None}
@@ -117,14 +119,14 @@ def data(event: RevenueEvent) -> dict[str, object]:
 def dump(event: RevenueEvent) -> str:
     """The event as JSON text: ASCII, the same for equal events, amounts exact (49.90 is 49.9, 49.00 is 49).
 
-    Never raises: a number without end becomes null, which `problems` refuses before anything is sent.
+    Never raises: a number that is not finite becomes null, which `problems` rejects before anything is sent.
     """
     named = data(event).items()
     return "{" + ",".join(f"{json.dumps(name)}:{_text(value)}" for name, value in named) + "}"
 
 
 def load(data_json: str) -> object:
-    """What `dump` wrote, with exact numbers. Text that is no JSON gives None, which `problems` refuses."""
+    """The object that `dump` wrote, with exact numbers. None for text that is not JSON: `problems` rejects it."""
     try:
         return json.loads(data_json, parse_float=Decimal)
     except (ValueError, RecursionError):
@@ -132,25 +134,25 @@ def load(data_json: str) -> object:
 
 
 def body(data_json: str, token: str) -> bytes:
-    """The request's body: the text of `dump`, untouched, in its envelope. Equal input gives equal bytes."""
+    """The request body: the text of `dump`, unchanged, in its envelope. Equal input gives equal bytes."""
     return f'{{"type":"revenue","token":{json.dumps(token)},"data":{data_json}}}'.encode()
 
 
 def problems(data: object) -> tuple[str, ...]:
-    """A sentence for each thing that breaks the contract, values left out; empty: it may be sent."""
+    """A sentence for each violation of the schema, without values; empty: the event may be sent."""
     if not isinstance(data, Mapping):
-        return ("The event is no JSON object.",)
-    said = _SCHEMA.validate(data)
-    return tuple(_sentence(str(name), words) for name, words in sorted(said.items()))
+        return ("The event is not a JSON object.",)
+    errors = _SCHEMA.validate(data)
+    return tuple(_sentence(str(name), words) for name, words in sorted(errors.items()))
 
 
 def _sentence(name: str, words: object) -> str:
     first = str(words[0]) if isinstance(words, list) and words else "is wrong"
-    return f"{name} {_PLAINER.get(first, first)}."
+    return f"{name} {_PLAIN_MESSAGES.get(first, first)}."
 
 
 def _text(value: object) -> str:
-    """JSON text of a value, keys sorted. What JSON has no word for is written as Python prints it."""
+    """JSON text of a value, keys sorted. A value that JSON does not have is written as Python prints it."""
     if isinstance(value, Mapping):
         entries = {str(key): entry for key, entry in value.items()}
         return "{" + ",".join(f"{json.dumps(key)}:{_text(entries[key])}" for key in sorted(entries)) + "}"
@@ -164,40 +166,40 @@ def _text(value: object) -> str:
 
 
 def _number_text(number: Decimal) -> str:
-    """The shortest exact text. A number too long for an amount keeps its exponent: it is refused, not spelt out."""
+    """The shortest exact text. A number too long for an amount keeps its exponent: it is rejected, not written out."""
     if not number.is_finite():
         return "null"
     if number == 0:
         return "0"
-    return format(number.normalize(), "f") if _digits(number) <= MOST_DIGITS else str(number)
+    return format(number.normalize(), "f") if _digits(number) <= MAX_DIGITS else str(number)
 
 
 def _digits(number: Decimal) -> int:
-    """How many digits it takes to write a finite number: before the point, after it, or all but the outer zeros."""
+    """The digits needed to write a finite number: before the point, after it, or all without the outer zeros."""
     _, digits, exponent = number.as_tuple()
-    kept = "".join(map(str, digits)).rstrip("0")
-    places = -(int(exponent) + len(digits) - len(kept))
-    return max(len(kept), number.adjusted() + 1, places)
+    significant = "".join(map(str, digits)).rstrip("0")
+    places = -(int(exponent) + len(digits) - len(significant))
+    return max(len(significant), number.adjusted() + 1, places)
 
 
 def _instant_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _is_sayable(value: object) -> bool:
+def _is_json(value: object) -> bool:
     if isinstance(value, Mapping):
-        return all(_is_sayable(key) and _is_sayable(entry) for key, entry in value.items())
+        return all(_is_json(key) and _is_json(entry) for key, entry in value.items())
     if isinstance(value, list | tuple):
-        return all(map(_is_sayable, value))
+        return all(map(_is_json, value))
     if isinstance(value, str):
-        return _is_whole(value)
+        return _is_utf8(value)
     if isinstance(value, float | Decimal):
         return Decimal(value).is_finite()
     return True
 
 
-def _is_whole(value: str) -> bool:
-    """Whether a text can be written as UTF-8: a lone surrogate cannot."""
+def _is_utf8(value: str) -> bool:
+    """Whether a text can be written as UTF-8: an unpaired surrogate cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:

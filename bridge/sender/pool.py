@@ -1,4 +1,4 @@
-"""The sender threads: each takes a claimed delivery, sends it if that is still allowed, and decides what follows."""
+"""The sender threads: each takes a claimed delivery, sends it if that is still allowed, and decides the outcome."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """An attempt and what follows from it. `response` None: nothing was sent."""
+    """An attempt and the decision on it. `response` None: nothing was sent."""
 
     attempt: Attempt
     decision: Decision

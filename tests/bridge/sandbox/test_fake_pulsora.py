@@ -50,7 +50,7 @@ def test_a_revenue_event_is_accepted_and_kept(pulsora: ScriptedPulsora) -> None:
         ({"token": "pub_test_fake"}, 403, {"error": "Revenue events require secret token"}),
         ({"type": "pageview"}, 400, {"message": "type must be revenue."}),
         ({"data": {**EVENT, "amount": "499"}}, 400, {"message": "amount must be a number."}),
-        ({"data": None}, 400, {"message": "The event is no JSON object."}),
+        ({"data": None}, 400, {"message": "The event is not a JSON object."}),
     ],
 )
 def test_what_breaks_the_contract_is_answered_as_the_reference_says(

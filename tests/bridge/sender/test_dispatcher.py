@@ -198,7 +198,7 @@ def test_an_event_that_breaks_the_contract_is_dead_and_never_sent(
 
     assert {row.status for row in rows(store).values()} == {DeliveryStatus.FAILED}
     assert rows(store)["in_1"].last_error == "not sent: amount must be a number."
-    assert rows(store)["in_2"].last_error == "not sent: The event is no JSON object."
+    assert rows(store)["in_2"].last_error == "not sent: The event is not a JSON object."
     assert pulsora.received == ()
     with store.reading() as tx:
         assert rate_limit.used(tx, Destination(endpoint=pulsora.endpoint, token="").origin, NOW) == 0

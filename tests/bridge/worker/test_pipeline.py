@@ -12,11 +12,12 @@ import pytest
 
 from bridge.errors import StoreUnavailable
 from bridge.internal_events import attributions, imports
+from bridge.ledger import State
 from bridge.settings import Settings
 from bridge.store import Store, inbox, outbox, streams
 from bridge.store.inbox import InboxRow, InboxStatus, NewWebhook
 from bridge.store.outbox import Delivery, DeliveryStatus
-from bridge.worker import settling
+from bridge.worker import batch, settling
 from bridge.worker.loop import Worker
 from bridge.worker.routing import route
 from bridge.worker.settling import settle_due
@@ -224,6 +225,30 @@ def test_one_odd_event_does_not_stop_the_others(
     assert failed.status is InboxStatus.FAILED
     assert "ZeroDivisionError: an odd event" in (failed.reason or "")
     assert len(came_out(store)) == 1
+
+
+def test_a_ledger_state_that_cannot_be_read_is_kept_and_tried_again_in_an_hour(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Customer.begin("ada", BORN).subscribe()
+    arrive(store, story.webhooks)
+    work(store, settings)
+    arrive(store, story.renew().webhooks[len(story.webhooks) :], at=NOW + timedelta(minutes=1))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(batch, "load", _unreadable)
+        work(store, settings, NOW + timedelta(minutes=2))
+    with store.reading() as tx:
+        stream = streams.find(tx, ["stripe||live|cus_ada"])["stripe||live|cus_ada"]
+    work(store, settings, NOW + timedelta(minutes=63))
+
+    assert stream.due_at == NOW + timedelta(minutes=62)
+    assert stream.reason == "the ledger state cannot be read: Expecting value"
+    assert told(came_out(store)) == [("subscription", "49.00", "49.00"), ("renewal", "49.00", "0.00")]
+
+
+def _unreadable(text: str | None) -> State:
+    raise ValueError("Expecting value")
 
 
 def test_the_first_charge_after_a_trial_meets_its_start_though_it_comes_an_hour_later(

@@ -1,4 +1,4 @@
-"""Reading Stripe's API over a real socket: what is asked, how often, and what is made of refusals."""
+"""Reading Stripe's API over a real socket: requests, retries and errors."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def asked(httpserver: HTTPServer) -> Iterator[tuple[str, dict[str, list[str]]]]:
         yield request.path, parse_qs(request.query_string.decode())
 
 
-def answers(httpserver: HTTPServer, path: str, *found: Any) -> None:
-    """Each answer once, in this order."""
+def responds(httpserver: HTTPServer, path: str, *found: Any) -> None:
+    """Each response once, in this order."""
     for one in found:
         status, body = one if isinstance(one, tuple) else (200, one)
         httpserver.expect_ordered_request(path).respond_with_json(body, status=status)
@@ -64,7 +64,7 @@ def a_subscription(priced: dict[str, Any], *, has_more: bool = False) -> dict[st
 
 
 def test_a_price_is_asked_for_with_its_tiers(api: StripeApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/v1/prices/price_1", price("price_1", minor=4900))
+    responds(httpserver, "/v1/prices/price_1", price("price_1", minor=4900))
 
     found = api.price("price_1")
 
@@ -74,7 +74,7 @@ def test_a_price_is_asked_for_with_its_tiers(api: StripeApi, httpserver: HTTPSer
 
 
 def test_every_request_carries_key_and_version(api: StripeApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/v1/coupons/TEN", {"id": "TEN"})
+    responds(httpserver, "/v1/coupons/TEN", {"id": "TEN"})
 
     api.coupon("TEN")
 
@@ -84,7 +84,7 @@ def test_every_request_carries_key_and_version(api: StripeApi, httpserver: HTTPS
 
 
 def test_a_connected_account_is_asked_on_its_behalf(api: StripeApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/v1/coupons/TEN", {"id": "TEN"}, {"id": "TEN"})
+    responds(httpserver, "/v1/coupons/TEN", {"id": "TEN"}, {"id": "TEN"})
 
     api.on_behalf_of("acct_1").coupon("TEN")
     api.coupon("TEN")
@@ -95,7 +95,7 @@ def test_a_connected_account_is_asked_on_its_behalf(api: StripeApi, httpserver: 
 
 
 def test_what_does_not_exist_is_none(api: StripeApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/v1/prices/price_1", refusal(404, code="resource_missing"))
+    responds(httpserver, "/v1/prices/price_1", refusal(404, code="resource_missing"))
 
     assert api.price("price_1") is None
 
@@ -111,8 +111,8 @@ def test_an_odd_id_stays_within_its_path(api: StripeApi, httpserver: HTTPServer)
 def test_a_subscription_of_tiered_prices_comes_with_their_tiers(api: StripeApi, httpserver: HTTPServer) -> None:
     tiered = price("price_1", minor=None, tiers_mode="volume")
     whole = {**tiered, "tiers": [{"up_to": None, "unit_amount": 5}]}
-    answers(httpserver, "/v1/subscriptions/sub_1", a_subscription(tiered))
-    answers(httpserver, "/v1/prices/price_1", whole)
+    responds(httpserver, "/v1/subscriptions/sub_1", a_subscription(tiered))
+    responds(httpserver, "/v1/prices/price_1", whole)
 
     found = api.subscription("sub_1")
 
@@ -123,8 +123,8 @@ def test_a_subscription_of_tiered_prices_comes_with_their_tiers(api: StripeApi, 
 def test_items_that_a_page_leaves_out_are_read(api: StripeApi, httpserver: HTTPServer) -> None:
     pro, team = price("price_1", minor=4900), price("price_2", minor=9900)
     one, two = (item(f"si_{n}", p, subscription="sub_1", period=MONTH) for n, p in ((1, pro), (2, team)))
-    answers(httpserver, "/v1/subscriptions/sub_1", a_subscription(pro, has_more=True))
-    answers(httpserver, "/v1/subscription_items", listed([one], has_more=True), listed([two]))
+    responds(httpserver, "/v1/subscriptions/sub_1", a_subscription(pro, has_more=True))
+    responds(httpserver, "/v1/subscription_items", listed([one], has_more=True), listed([two]))
 
     found = api.subscription("sub_1")
 
@@ -138,7 +138,7 @@ def test_items_that_a_page_leaves_out_are_read(api: StripeApi, httpserver: HTTPS
 def test_the_invoice_of_a_payment_is_asked_for_by_its_kind(
     api: StripeApi, httpserver: HTTPServer, payment_id: str, kind: str
 ) -> None:
-    answers(httpserver, "/v1/invoice_payments", listed([{"id": "inpay_1", "invoice": {"id": "in_1"}}]))
+    responds(httpserver, "/v1/invoice_payments", listed([{"id": "inpay_1", "invoice": {"id": "in_1"}}]))
 
     found = api.invoice_of_payment(payment_id)
 
@@ -153,13 +153,13 @@ def test_the_invoice_of_a_payment_is_asked_for_by_its_kind(
 
 
 def test_a_payment_without_an_invoice_has_none(api: StripeApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/v1/invoice_payments", listed([]))
+    responds(httpserver, "/v1/invoice_payments", listed([]))
 
     assert api.invoice_of_payment("pi_1") is None
 
 
 def test_a_thin_events_object_is_read_by_its_path(api: StripeApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/v1/invoices/in_1", {"id": "in_1"})
+    responds(httpserver, "/v1/invoices/in_1", {"id": "in_1"})
 
     assert api.event("/v1/invoices/in_1") == {"id": "in_1"}
 
@@ -178,7 +178,7 @@ def test_a_path_that_leads_elsewhere_is_not_followed(api: StripeApi, httpserver:
 
 
 def test_events_are_asked_for_by_date_and_in_batches_of_types(api: StripeApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/v1/events", listed([{"id": "evt_2"}], has_more=True), listed([{"id": "evt_1"}]), listed([]))
+    responds(httpserver, "/v1/events", listed([{"id": "evt_2"}], has_more=True), listed([{"id": "evt_1"}]), listed([]))
     types = [f"type.{number}" for number in range(25)]
 
     found = list(api.events(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC), types))
@@ -205,7 +205,7 @@ def test_subscriptions_are_read_page_by_page_and_each_price_once(api: StripeApi,
 
 
 def test_a_page_that_claims_more_and_holds_nothing_ends_the_list(api: StripeApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/v1/subscriptions", listed([], has_more=True))
+    responds(httpserver, "/v1/subscriptions", listed([], has_more=True))
 
     assert list(api.subscriptions()) == []
 
@@ -217,14 +217,14 @@ def test_a_page_that_claims_more_and_holds_nothing_ends_the_list(api: StripeApi,
 def test_a_busy_api_is_asked_again_after_a_growing_pause(
     api: StripeApi, httpserver: HTTPServer, waits: Waits, status: int
 ) -> None:
-    answers(httpserver, "/v1/coupons/TEN", refusal(status), refusal(status), {"id": "TEN"})
+    responds(httpserver, "/v1/coupons/TEN", refusal(status), refusal(status), {"id": "TEN"})
 
     assert api.coupon("TEN") == {"id": "TEN"}
     assert waits == [0.5, 1.0]
 
 
 def test_a_busy_api_is_given_up_after_four_tries(api: StripeApi, httpserver: HTTPServer, waits: Waits) -> None:
-    answers(httpserver, "/v1/coupons/TEN", *[refusal(429, type="rate_limit")] * 4)
+    responds(httpserver, "/v1/coupons/TEN", *[refusal(429, type="rate_limit")] * 4)
 
     with pytest.raises(StripeApiError, match="responded 429 rate_limit") as error:
         api.coupon("TEN")
@@ -233,13 +233,16 @@ def test_a_busy_api_is_given_up_after_four_tries(api: StripeApi, httpserver: HTT
     assert waits == [0.5, 1.0, 2.0]
 
 
-@pytest.mark.parametrize(("stated", "waited"), [("3", 3.0), ("86400", 20.0), ("-1", 0.5), ("soon", 0.5)])
+@pytest.mark.parametrize(
+    ("stated", "waited"),
+    [("3", 3.0), ("86400", 20.0), ("-1", 0.5), ("soon", 0.5), ("Sat, 01 Mar 2025 12:05:00 GMT", 0.0)],
+)
 def test_the_pause_that_stripe_asks_for_is_kept_within_bounds(
     api: StripeApi, httpserver: HTTPServer, waits: Waits, stated: str, waited: float
 ) -> None:
     busy = Response(status=429, headers={"Retry-After": stated})
     httpserver.expect_ordered_request("/v1/coupons/TEN").respond_with_response(busy)
-    answers(httpserver, "/v1/coupons/TEN", {"id": "TEN"})
+    responds(httpserver, "/v1/coupons/TEN", {"id": "TEN"})
 
     api.coupon("TEN")
 
@@ -250,7 +253,7 @@ def test_the_pause_that_stripe_asks_for_is_kept_within_bounds(
 def test_a_refusal_for_good_is_not_asked_again(
     api: StripeApi, httpserver: HTTPServer, waits: Waits, status: int
 ) -> None:
-    answers(httpserver, "/v1/coupons/TEN", refusal(status, type="invalid_request_error", code="api_key_expired"))
+    responds(httpserver, "/v1/coupons/TEN", refusal(status, type="invalid_request_error", code="api_key_expired"))
 
     with pytest.raises(StripeApiError) as error:
         api.coupon("TEN")
@@ -259,7 +262,7 @@ def test_a_refusal_for_good_is_not_asked_again(
 
 
 def test_a_complaint_never_shows_the_key(api: StripeApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/v1/coupons/TEN", refusal(401, type="invalid_request_error"))
+    responds(httpserver, "/v1/coupons/TEN", refusal(401, type="invalid_request_error"))
 
     with pytest.raises(StripeApiError) as error:
         api.coupon("TEN")
