@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import peers
-from load import BARE, ROOT, WARM, LoadResult, ingest, memory, post, postgres, requests, running_server
+from load import BARE, ROOT, WARM, LoadResult, fake_pulsora, memory, post, postgres, requests, running_server
 from table import Row, print_table
 
 from bridge.store import inbox, open_store
@@ -36,7 +36,7 @@ def _bare(*options: int) -> list[Row]:
 
 
 def _stateless(*options: int) -> Row:
-    with tempfile.TemporaryDirectory() as name, ingest() as (endpoint, _):
+    with tempfile.TemporaryDirectory() as name, fake_pulsora() as (endpoint, _):
         return _posted("stateless_handler:app", Path(name), *options, PULSORA_ENDPOINT=endpoint)[0].row(STATELESS, BARE)
 
 

@@ -14,7 +14,7 @@ from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import psutil
-from load import fill, ingest, postgres, running_worker
+from load import fake_pulsora, fill, postgres, running_worker
 from table import Row, print_table
 
 from bridge.store import Store, leases, open_store, outbox
@@ -55,7 +55,7 @@ def measure_delivery(store: Store, url: str, folder: Path, events: int) -> tuple
     with store.reading() as tx:
         before = outbox.counts(tx).get(("stripe", DeliveryStatus.DELIVERED), 0)
     with (
-        ingest() as (endpoint, arrived),
+        fake_pulsora() as (endpoint, arrived),
         running_worker(folder, DATABASE_URL=url, PULSORA_ENDPOINT=endpoint) as process,
     ):
         _await_heartbeat(store)

@@ -240,7 +240,7 @@ def running_worker(folder: Path, **environ: str) -> Iterator[subprocess.Popen[by
 
 
 @contextmanager
-def ingest() -> Iterator[tuple[str, Synchronized[int]]]:
+def fake_pulsora() -> Iterator[tuple[str, Synchronized[int]]]:
     """Runs a fake Pulsora in its own process. Yields its endpoint and the number of events it accepted."""
     context = get_context("spawn")
     arrived = context.Value("i", 0)

@@ -76,12 +76,12 @@ def test_the_demo_keeps_its_promises_and_leaves_nothing_behind(tmp_path: Path, d
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert (process.returncode, err) == (0, "")
-    lines = json.loads(out)
-    assert lines["problems"] == []
-    assert lines["webhooks"]["rejected (signature_mismatch)"] == 2
-    assert lines["webhooks"]["stored"] > lines["webhooks"]["duplicate"] > 20
-    assert [source["mrr"] for source in lines["sources"].values()] == ["0.00", "0.00"]
-    assert [problem for data in lines["revenue_events"] for problem in payload.problems(data)] == []
+    report = json.loads(out)
+    assert report["problems"] == []
+    assert report["webhooks"]["rejected (signature_mismatch)"] == 2
+    assert report["webhooks"]["stored"] > report["webhooks"]["duplicate"] > 20
+    assert [source["mrr"] for source in report["sources"].values()] == ["0.00", "0.00"]
+    assert [problem for data in report["revenue_events"] for problem in payload.problems(data)] == []
     assert leftovers(tmp_path) == []
 
 

@@ -63,13 +63,13 @@ def rows(events: Sequence[Mapping[str, Any]], processor: str) -> list[Row]:
     ]  # fmt: skip
 
 
-def arrived(ingest: ScriptedPulsora, count: int) -> Sequence[Mapping[str, Any]]:
+def arrived(pulsora: ScriptedPulsora, count: int) -> Sequence[Mapping[str, Any]]:
     """The events that Pulsora accepted, once `count` are there and no more come for a while."""
     until = time.monotonic() + PATIENCE_SECONDS
-    while len(ingest.accepted) < count and time.monotonic() < until:
+    while len(pulsora.accepted) < count and time.monotonic() < until:
         time.sleep(0.1)
     time.sleep(1.5)
-    return ingest.accepted
+    return pulsora.accepted
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_two_lives_arrive_once_and_in_order_whatever_the_disorder_of_their_webho
     webhooks += webhooks[::3]
     random.Random(1).shuffle(webhooks)
 
-    with ScriptedPulsora(TOKEN) as ingest, running(commands, tmp_path, database_url, ingest.endpoint) as service:
+    with ScriptedPulsora(TOKEN) as pulsora, running(commands, tmp_path, database_url, pulsora.endpoint) as service:
         responses = [post(service.url, name, body) for name, body in webhooks]
-        events = arrived(ingest, 14)
+        events = arrived(pulsora, 14)
 
     assert {response.status_code for response in responses} == {200}
     assert rows(events, "stripe") == EXPECTED["stripe"]
@@ -97,15 +97,15 @@ def test_two_lives_arrive_once_and_in_order_whatever_the_disorder_of_their_webho
 def test_what_pulsora_could_not_take_arrives_when_it_can(sqlite_url: str, tmp_path: Path) -> None:
     webhooks = processors()["stripe"].scenarios["signup"].events("ada", START)
 
-    with ScriptedPulsora(TOKEN) as ingest, running([SERVE], tmp_path, sqlite_url, ingest.endpoint) as service:
-        ingest.script(Reply(status=429, headers={"Retry-After": "2"}, body=b'{"error": "Rate limited"}'))
+    with ScriptedPulsora(TOKEN) as pulsora, running([SERVE], tmp_path, sqlite_url, pulsora.endpoint) as service:
+        pulsora.script(Reply(status=429, headers={"Retry-After": "2"}, body=b'{"error": "Rate limited"}'))
         for body in webhooks:
             post(service.url, "stripe", body)
-        events = arrived(ingest, 1)
+        events = arrived(pulsora, 1)
 
     assert rows(events, "stripe") == [("subscription", "49", "49", "fp_ada")]
-    assert len({request.body for request in ingest.received}) == 1
-    assert len(ingest.received) == 2
+    assert len({request.body for request in pulsora.received}) == 1
+    assert len(pulsora.received) == 2
 
 
 def test_both_ways_of_running_it_send_the_same_bytes(sqlite_url: str, sqlite_template: Path, tmp_path: Path) -> None:
@@ -118,11 +118,11 @@ def test_both_ways_of_running_it_send_the_same_bytes(sqlite_url: str, sqlite_tem
         folder = tmp_path / str(number)
         folder.mkdir()
         url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'bridge.db')}"
-        with ScriptedPulsora(TOKEN) as ingest, running(commands, folder, url, ingest.endpoint) as service:
+        with ScriptedPulsora(TOKEN) as pulsora, running(commands, folder, url, pulsora.endpoint) as service:
             for name, body in webhooks:
                 post(service.url, name, body)
-            arrived(ingest, 14)
-        sent.append(sorted(request.body for request in ingest.received))
+            arrived(pulsora, 14)
+        sent.append(sorted(request.body for request in pulsora.received))
 
     assert len(sent[0]) == 14
     assert sent[0] == sent[1]
@@ -132,10 +132,10 @@ def test_a_worker_that_is_killed_loses_nothing_and_tells_nothing_anew(database_u
     webhooks = processors()["stripe"].scenarios["lifecycle"].events("ada", START)
     commands = [GUNICORN, WORKER]
 
-    with ScriptedPulsora(TOKEN) as ingest, running(commands, tmp_path, database_url, ingest.endpoint) as service:
+    with ScriptedPulsora(TOKEN) as pulsora, running(commands, tmp_path, database_url, pulsora.endpoint) as service:
         for body in webhooks[:18]:
             post(service.url, "stripe", body)
-        arrived(ingest, 2)
+        arrived(pulsora, 2)
         for body in webhooks[18:26]:
             post(service.url, "stripe", body)
         service.processes[1].kill()
@@ -143,7 +143,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_tells_nothing_anew(database_u
         for body in webhooks[26:]:
             post(service.url, "stripe", body)
         service.start(WORKER)
-        events = arrived(ingest, 7)
+        events = arrived(pulsora, 7)
 
     assert rows(events, "stripe") == EXPECTED["stripe"]
 
@@ -151,16 +151,16 @@ def test_a_worker_that_is_killed_loses_nothing_and_tells_nothing_anew(database_u
 def test_what_is_acknowledged_is_worked_off_after_everything_was_killed(database_url: str, tmp_path: Path) -> None:
     webhooks = processors()["paddle"].scenarios["lifecycle"].events("ada", START)
 
-    with ScriptedPulsora(TOKEN) as ingest:
-        with running([SERVE], tmp_path, database_url, ingest.endpoint, SETTLE_SECONDS="600") as service:
+    with ScriptedPulsora(TOKEN) as pulsora:
+        with running([SERVE], tmp_path, database_url, pulsora.endpoint, SETTLE_SECONDS="600") as service:
             responses = {post(service.url, "paddle", body).status_code for body in webhooks}
             os.killpg(service.processes[0].pid, signal.SIGKILL)
-        before = ingest.received
-        with running([SERVE], tmp_path, database_url, ingest.endpoint) as service:
+        before = pulsora.received
+        with running([SERVE], tmp_path, database_url, pulsora.endpoint) as service:
             post(
                 service.url, "paddle", webhooks[0]
             )  # another webhook of the customer restarts the settle window, now a short one
-            events = arrived(ingest, 7)
+            events = arrived(pulsora, 7)
 
     assert responses == {200}
     assert before == ()
@@ -168,7 +168,7 @@ def test_what_is_acknowledged_is_worked_off_after_everything_was_killed(database
 
 
 def test_serve_stops_when_it_is_told_to_and_says_so_by_its_status(sqlite_url: str, tmp_path: Path) -> None:
-    with ScriptedPulsora(TOKEN) as ingest, running([SERVE], tmp_path, sqlite_url, ingest.endpoint) as service:
+    with ScriptedPulsora(TOKEN) as pulsora, running([SERVE], tmp_path, sqlite_url, pulsora.endpoint) as service:
         statuses = service.stop()
 
     assert statuses == [0]

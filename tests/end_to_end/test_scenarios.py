@@ -132,13 +132,13 @@ def post_webhooks(url: str, run: ScenarioRun) -> set[int]:
     return responses
 
 
-def await_events(ingest: FakePulsora, due: int) -> Sequence[Received]:
+def await_events(pulsora: FakePulsora, due: int) -> Sequence[Received]:
     """The requests that arrived, once `due` are there and no more come for a while."""
     until = time.monotonic() + PATIENCE_SECONDS
-    while len(ingest.received) < due and time.monotonic() < until:
+    while len(pulsora.received) < due and time.monotonic() < until:
         time.sleep(0.1)
     time.sleep(QUIET_SECONDS)
-    return ingest.received
+    return pulsora.received
 
 
 def rows(received: Sequence[Received], run: ScenarioRun) -> list[Row]:
@@ -164,10 +164,13 @@ def test_every_scenario_gives_what_it_promises_in_whatever_order(database_url: s
         "PADDLE_CLASSIC_PLANS": PLANS,
     }
 
-    with FakePulsora(TOKEN) as ingest, running([SERVE], tmp_path, database_url, ingest.endpoint, **settings) as service:
+    with (
+        FakePulsora(TOKEN) as pulsora,
+        running([SERVE], tmp_path, database_url, pulsora.endpoint, **settings) as service,
+    ):
         with ThreadPoolExecutor(CONCURRENT_CUSTOMERS) as pool:
             responses = set().union(*pool.map(lambda run: post_webhooks(service.url, run), RUNS))
-        received = await_events(ingest, sum(map(len, expected.values())))
+        received = await_events(pulsora, sum(map(len, expected.values())))
 
     assert responses == {200}
     assert {run.name: rows(received, run) for run in RUNS} == expected

@@ -38,14 +38,14 @@ class ConsistencyReport:
 
 
 def check_consistency(
-    crowds: Sequence[LoadGenerator], database_url: str, ingest: FakePulsora, *, patience: float = 20
+    client_groups: Sequence[LoadGenerator], database_url: str, pulsora: FakePulsora, *, patience: float = 20
 ) -> ConsistencyReport:
     """Compares once everything stored has arrived, or nothing has arrived for `patience` seconds."""
     stored = stored_events(database_url)
-    _await_arrivals(ingest, len(stored), patience)
-    acknowledged = {event_id: body for clients in crowds for event_id, body in clients.acknowledged.items()}
-    sent = {event_id for clients in crowds for event_id in clients.sent}
-    posts = posts_by_payment(ingest)
+    _await_arrivals(pulsora, len(stored), patience)
+    acknowledged = {event_id: body for clients in client_groups for event_id, body in clients.acknowledged.items()}
+    sent = {event_id for clients in client_groups for event_id in clients.sent}
+    posts = posts_by_payment(pulsora)
     paid = {event_id.replace("evt_", "pi_", 1) for event_id in stored}
     missing = sorted(paid - set(posts))
     return ConsistencyReport(
@@ -89,10 +89,10 @@ def _location(database_url: str, payment: str) -> str:
         store.close()
 
 
-def posts_by_payment(ingest: FakePulsora) -> dict[str, list[bytes]]:
+def posts_by_payment(pulsora: FakePulsora) -> dict[str, list[bytes]]:
     """The bodies that arrived, by payment."""
     posts: dict[str, list[bytes]] = defaultdict(list)
-    for request in ingest.received:
+    for request in pulsora.received:
         if request.data is not None:
             posts[str(request.data["transaction_id"])].append(request.body)
     return posts
@@ -107,11 +107,11 @@ def integrity(path: Path) -> str:
         connection.close()
 
 
-def _await_arrivals(ingest: FakePulsora, count: int, patience: float) -> None:
+def _await_arrivals(pulsora: FakePulsora, count: int, patience: float) -> None:
     """Waits until `count` payments arrived, or none has for `patience` seconds."""
     seen, last = -1, time.monotonic()
     while seen < count and time.monotonic() - last < patience:
-        now = len({request.data["transaction_id"] for request in ingest.received if request.data is not None})
+        now = len({request.data["transaction_id"] for request in pulsora.received if request.data is not None})
         if now != seen:
             seen, last = now, time.monotonic()
         time.sleep(0.05)

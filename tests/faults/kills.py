@@ -76,14 +76,14 @@ def kill_rounds(
 ) -> KillRounds:
     """Kills one part per round, in the given order, under load; then lets everything settle and compares."""
     chance, rounds, started = random.Random(seed), KillRounds(), time.monotonic()
-    with ScriptedPulsora(TOKEN, rule=lambda _: Reply(delay_seconds=WAIT_SECONDS)) as ingest, ExitStack() as stack:
+    with ScriptedPulsora(TOKEN, rule=lambda _: Reply(delay_seconds=WAIT_SECONDS)) as pulsora, ExitStack() as stack:
         service = stack.enter_context(
-            running(folder, database_url=database_url, endpoint=ingest.endpoint, disabled=disabled)
+            running(folder, database_url=database_url, endpoint=pulsora.endpoint, disabled=disabled)
         )
         with LoadGenerator(ports=(service.port,), threads=threads, pause_seconds=0.01) as clients:
             for part in parts:
                 _round(service, clients, part, chance, rounds)
-        rounds.consistency = check_consistency([clients], database_url, ingest)
+        rounds.consistency = check_consistency([clients], database_url, pulsora)
         rounds.leaks = service.logs_of(*SECRETS)
     if database_url.startswith("sqlite"):
         rounds.integrity = integrity(Path(database_url.removeprefix("sqlite:///")))

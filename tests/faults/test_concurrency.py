@@ -20,12 +20,12 @@ EVENTS = 600
 
 
 def start_services(
-    folder: Path, database_url: str, ingest: FakePulsora, stack: ExitStack, disabled: str | None = None, **more: str
+    folder: Path, database_url: str, pulsora: FakePulsora, stack: ExitStack, disabled: str | None = None, **more: str
 ) -> list[Service]:
     """Two services, one with four web processes, and two more workers, on one database."""
     for name in ("one", "two"):
         (folder / name).mkdir()
-    shared = {"database_url": database_url, "endpoint": ingest.endpoint, "disabled": disabled, **more}
+    shared = {"database_url": database_url, "endpoint": pulsora.endpoint, "disabled": disabled, **more}
     one = stack.enter_context(running(folder / "one", WEB_WORKERS="4", **shared))
     two = stack.enter_context(running(folder / "two", **shared))
     one.start("worker")
@@ -34,12 +34,12 @@ def start_services(
 
 
 def test_two_services_and_four_workers_share_one_database(database_url: str, tmp_path: Path) -> None:
-    with FakePulsora(TOKEN) as ingest, ExitStack() as stack:
-        services = start_services(tmp_path, database_url, ingest, stack)
+    with FakePulsora(TOKEN) as pulsora, ExitStack() as stack:
+        services = start_services(tmp_path, database_url, pulsora, stack)
         ports = tuple(service.port for service in services)
         with LoadGenerator(ports=ports, threads=8, pause_seconds=0.01) as clients:
             clients.await_acknowledged(EVENTS, 60)
-        found = check_consistency([clients], database_url, ingest)
+        found = check_consistency([clients], database_url, pulsora)
 
         found.assert_consistent(resends=0)
         assert clients.refused == []
@@ -54,8 +54,8 @@ def test_two_services_and_four_workers_share_one_database(database_url: str, tmp
 def test_a_throng_is_served_without_a_refusal_and_is_not_where_everybody_writes_at_once(
     sqlite_url: str, tmp_path: Path, disabled: str | None
 ) -> None:
-    with FakePulsora(TOKEN) as ingest, ExitStack() as stack:
-        services = start_services(tmp_path, sqlite_url, ingest, stack, disabled)
+    with FakePulsora(TOKEN) as pulsora, ExitStack() as stack:
+        services = start_services(tmp_path, sqlite_url, pulsora, stack, disabled)
         with LoadGenerator(ports=tuple(service.port for service in services), threads=48) as clients:
             clients.await_acknowledged(3000, 120)
         refusals = [line for service in services for line in service.logs_of("another program holds its lock")]
@@ -64,14 +64,14 @@ def test_a_throng_is_served_without_a_refusal_and_is_not_where_everybody_writes_
 
 
 def test_all_of_them_together_keep_the_budget(sqlite_url: str, tmp_path: Path) -> None:
-    with FakePulsora(TOKEN) as ingest, ExitStack() as stack:
-        services = start_services(tmp_path, sqlite_url, ingest, stack, RATE_LIMIT_PER_HOUR="100")
+    with FakePulsora(TOKEN) as pulsora, ExitStack() as stack:
+        services = start_services(tmp_path, sqlite_url, pulsora, stack, RATE_LIMIT_PER_HOUR="100")
         with LoadGenerator(ports=(services[0].port, services[1].port), threads=8, customers=10**9) as clients:
             clients.await_acknowledged(300, 60)
-        _await(lambda: len(ingest.received) >= 100)
+        _await(lambda: len(pulsora.received) >= 100)
         time.sleep(2)  # time for requests that must not be sent
 
-        assert len(ingest.received) == 100
+        assert len(pulsora.received) == 100
 
 
 def _await(true: Callable[[], bool], seconds: float = 60) -> None:

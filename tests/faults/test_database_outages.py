@@ -106,8 +106,8 @@ def test_a_file_in_trouble_is_told_in_time_and_recovers(
 ) -> None:
     database = Path(sqlite_url.removeprefix("sqlite:///"))
     with (
-        FakePulsora(TOKEN) as ingest,
-        running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint) as service,
+        FakePulsora(TOKEN) as pulsora,
+        running(tmp_path, database_url=sqlite_url, endpoint=pulsora.endpoint) as service,
         LoadGenerator(ports=(service.port,), threads=2, tag="before", pause_seconds=0.02) as clients,
     ):
         clients.await_acknowledged(20)
@@ -119,7 +119,7 @@ def test_a_file_in_trouble_is_told_in_time_and_recovers(
         clients.await_acknowledged(len(clients.acknowledged) + 20)
         clients.__exit__()
         clients.sent |= {f"evt_trouble_{number}" for number in (0, 1, 2, 10**6)}
-        check_consistency([clients], sqlite_url, ingest).assert_consistent(RESENDS)
+        check_consistency([clients], sqlite_url, pulsora).assert_consistent(RESENDS)
         assert integrity(database) == "ok"
         assert service.logs_of("Traceback", *SECRETS) == []
 
@@ -127,8 +127,8 @@ def test_a_file_in_trouble_is_told_in_time_and_recovers(
 @pytest.mark.parametrize("seconds", [10, pytest.param(60, marks=pytest.mark.campaign)])
 def test_a_lock_that_is_held_for_long_is_told_in_time_all_along(sqlite_url: str, tmp_path: Path, seconds: int) -> None:
     with (
-        FakePulsora(TOKEN) as ingest,
-        running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint) as service,
+        FakePulsora(TOKEN) as pulsora,
+        running(tmp_path, database_url=sqlite_url, endpoint=pulsora.endpoint) as service,
         LoadGenerator(ports=(service.port,), threads=4, pause_seconds=0.02) as clients,
     ):
         clients.await_acknowledged(20)
@@ -144,15 +144,15 @@ def test_a_lock_that_is_held_for_long_is_told_in_time_all_along(sqlite_url: str,
         clients.__exit__()
         clients.sent |= {f"evt_trouble_{number}" for number in (0, 10**6)}
         assert {status for status, _ in clients.refused} == {503}
-        check_consistency([clients], sqlite_url, ingest).assert_consistent(RESENDS)
+        check_consistency([clients], sqlite_url, pulsora).assert_consistent(RESENDS)
         assert service.logs_of("Traceback", *SECRETS) == []
 
 
 def test_a_postgresql_that_is_stopped_and_started_again(tmp_path: Path) -> None:
     with (
         postgres_server() as server,
-        FakePulsora(TOKEN) as ingest,
-        running(tmp_path, database_url=migrated(server.get_uri()), endpoint=ingest.endpoint) as service,
+        FakePulsora(TOKEN) as pulsora,
+        running(tmp_path, database_url=migrated(server.get_uri()), endpoint=pulsora.endpoint) as service,
         LoadGenerator(ports=(service.port,), threads=2, tag="before", pause_seconds=0.02) as clients,
     ):
         clients.await_acknowledged(20)
@@ -166,7 +166,7 @@ def test_a_postgresql_that_is_stopped_and_started_again(tmp_path: Path) -> None:
         clients.await_acknowledged(len(clients.acknowledged) + 20)
         clients.__exit__()
         clients.sent |= {f"evt_trouble_{number}" for number in (0, 1, 2, 10**6)}
-        check_consistency([clients], server.get_uri(), ingest).assert_consistent(RESENDS)
+        check_consistency([clients], server.get_uri(), pulsora).assert_consistent(RESENDS)
         assert service.logs_of("Traceback", *SECRETS) == []
 
 

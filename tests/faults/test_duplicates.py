@@ -30,8 +30,8 @@ def posts_per_payment(folder: Path, disabled: str | None) -> set[int]:
     """How often each payment reached Pulsora when every webhook was repeated after its delivery."""
     url = f"sqlite:///{folder / 'bridge.db'}"  # migrated by the service itself, because two guards are in the schema
     with (
-        FakePulsora(TOKEN) as ingest,
-        running(folder, database_url=url, endpoint=ingest.endpoint, disabled=disabled) as service,
+        FakePulsora(TOKEN) as pulsora,
+        running(folder, database_url=url, endpoint=pulsora.endpoint, disabled=disabled) as service,
     ):
         for _ in range(TIMES):
             for number in range(EVENTS):
@@ -39,7 +39,7 @@ def posts_per_payment(folder: Path, disabled: str | None) -> set[int]:
                 response = requests.post(service.url + PATH, webhook.body, headers=dict(webhook.headers), timeout=10)
                 assert response.status_code == 200
             _await_idle(url)
-        return {len(bodies) for bodies in posts_by_payment(ingest).values()}
+        return {len(bodies) for bodies in posts_by_payment(pulsora).values()}
 
 
 def _await_idle(url: str) -> None:

@@ -28,7 +28,7 @@ FAST_SECONDS = 2.0  # a shared machine may be busy with something else; the camp
 def service(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("hostile")
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'bridge.db')}"
-    with FakePulsora(TOKEN) as ingest, running(folder, database_url=url, endpoint=ingest.endpoint) as service:
+    with FakePulsora(TOKEN) as pulsora, running(folder, database_url=url, endpoint=pulsora.endpoint) as service:
         yield service
 
 

@@ -32,8 +32,8 @@ def test_what_postgresql_acknowledged_survives_a_kill_of_any_part(postgresql_url
 
 def test_a_stop_in_peace_sends_nothing_twice(sqlite_url: str, tmp_path: Path) -> None:
     with (
-        FakePulsora(TOKEN) as ingest,
-        running(tmp_path, database_url=sqlite_url, endpoint=ingest.endpoint) as service,
+        FakePulsora(TOKEN) as pulsora,
+        running(tmp_path, database_url=sqlite_url, endpoint=pulsora.endpoint) as service,
         LoadGenerator(ports=(service.port,), threads=4, pause_seconds=0.01) as clients,
     ):
         clients.await_acknowledged(200)
@@ -44,7 +44,7 @@ def test_a_stop_in_peace_sends_nothing_twice(sqlite_url: str, tmp_path: Path) ->
         clients.__exit__()
 
         assert statuses == [0]
-        check_consistency([clients], sqlite_url, ingest).assert_consistent(resends=0)
+        check_consistency([clients], sqlite_url, pulsora).assert_consistent(resends=0)
         assert service.logs_of("Traceback", *SECRETS) == []
 
 

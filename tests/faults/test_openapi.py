@@ -39,7 +39,11 @@ DESCRIPTION = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 EXAMPLES = 20  # of each operation, in addition to those of schemathesis's other phases
 SEED = 1
 KEYS = {"stripe": STRIPE_SECRET, "paddle": PADDLE_SECRET, "paddle-classic": classic.demo_secret}
-ROLES: Mapping[str, dict[str, Any]] = {"stranger": {}, "operator": {"token": ADMIN_TOKEN}, "processor": {"signs": True}}
+ROLES: Mapping[str, dict[str, Any]] = {
+    "anonymous": {},
+    "operator": {"token": ADMIN_TOKEN},
+    "processor": {"signed": True},
+}
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -199,7 +203,7 @@ def assert_documented(findings: Findings, store: Store, logged: list[Any], befor
 
 
 def test_a_stranger_gets_nothing_and_leaves_nothing(app: Flask, store: Store, logged: list[Any]) -> None:
-    findings = run_schemathesis(app, **ROLES["stranger"])
+    findings = run_schemathesis(app, **ROLES["anonymous"])
 
     assert_documented(findings, store, logged)
     assert findings.of(400) >= {f"POST /webhooks/{name}" for name in KEYS}

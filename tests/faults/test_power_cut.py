@@ -35,9 +35,9 @@ def lost_by_power_cut(url: str, folder: Path, unsynced_disk: str, disabled: str 
     """The number of webhooks acknowledged before a power cut under load, and those lost by it."""
     database = Path(url.removeprefix("sqlite:///"))
     with (
-        FakePulsora(TOKEN) as ingest,
+        FakePulsora(TOKEN) as pulsora,
         running(
-            folder, database_url=url, endpoint=ingest.endpoint, disabled=disabled, LD_PRELOAD=unsynced_disk
+            folder, database_url=url, endpoint=pulsora.endpoint, disabled=disabled, LD_PRELOAD=unsynced_disk
         ) as service,
         LoadGenerator(ports=(service.port,), threads=4, tag=str(time.monotonic_ns()), pause_seconds=0.01) as clients,
     ):

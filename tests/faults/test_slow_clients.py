@@ -35,7 +35,7 @@ PARTIAL_REQUESTS: Mapping[str, bytes] = {
 def service(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("slow")
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'bridge.db')}"
-    with FakePulsora(TOKEN) as ingest, running(folder, database_url=url, endpoint=ingest.endpoint) as service:
+    with FakePulsora(TOKEN) as pulsora, running(folder, database_url=url, endpoint=pulsora.endpoint) as service:
         yield service
 
 

@@ -436,7 +436,7 @@ LIFECYCLES = (
     ),
     # ---- Clocks and visits ----
     lifecycle(
-        "changes twice in the same second, told in nanoseconds",
+        "changes twice in the same second, with timestamps in nanoseconds",
         lambda ada: (
             ada.subscribe()
             .later(days=3)

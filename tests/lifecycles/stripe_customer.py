@@ -198,8 +198,8 @@ class ExtendedCustomer(Customer):
     def schedule_end(self, *, days: int, name: str = "1") -> Self:
         """The merchant sets the date on which it ends."""
         found = self._subscription(self.subscriptions[name])
-        told = {**found, "cancel_at": _unix(self.at + timedelta(days=days))}
-        return self.sent("customer.subscription.updated", told, {"cancel_at": None})
+        updated = {**found, "cancel_at": _unix(self.at + timedelta(days=days))}
+        return self.sent("customer.subscription.updated", updated, {"cancel_at": None})
 
     def next_period(self, *, name: str = "1", **changes: Any) -> Self:
         """The next period begins, before its invoice."""

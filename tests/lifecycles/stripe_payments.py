@@ -37,7 +37,7 @@ def legacy_charge(ada: ExtendedCustomer) -> ExtendedCustomer:
 
 
 def unpaid(ada: ExtendedCustomer, kind: str, status: str) -> ExtendedCustomer:
-    """An invoice that nobody paid."""
+    """An unpaid invoice."""
     found = ada.invoice_of("in_1", 4900, "subscription_cycle", name="1")
     return ada.sent(kind, {**found, "status": status, "amount_paid": 0, "amount_remaining": 4900, "paid": False})
 

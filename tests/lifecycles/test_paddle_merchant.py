@@ -199,7 +199,7 @@ class Customer(RuleBasedStateMachine):
         Customer.all_steps += 1
 
     def teardown(self) -> None:
-        if hasattr(self, "story"):
+        if hasattr(self, "simulated"):
             self.receives(1, random.Random(0))
             self.agrees()
 

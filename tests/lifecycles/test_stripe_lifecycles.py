@@ -109,9 +109,9 @@ def test_the_table_holds_at_least_sixty_lives_each_told_once() -> None:
 def test_every_webhook_of_a_life_names_the_account_and_the_mode_that_its_ledger_is_of(
     more: dict[str, Any], account: str | None, livemode: bool
 ) -> None:
-    story = Customer.begin("ada", START, **more).subscribe(PRO).later(days=3).refund().cancel()
+    customer = Customer.begin("ada", START, **more).subscribe(PRO).later(days=3).refund().cancel()
 
-    signed = [processor.sign(body, processor.demo_secret, START) for body in story.webhooks]
+    signed = [processor.sign(body, processor.demo_secret, START) for body in customer.webhooks]
     events = [
         processor.verify(one.body, one.headers, [processor.demo_secret], START, timedelta(minutes=5)) for one in signed
     ]
