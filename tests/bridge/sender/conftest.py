@@ -1,4 +1,4 @@
-"""A real ingest on 127.0.0.1, a client with short patience, and dispatchers between a store and the ingest."""
+"""A real ingest on 127.0.0.1, a client with short time-outs, and dispatchers between a store and the ingest."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def pulsora() -> Iterator[ScriptedPulsora]:
 
 @pytest.fixture
 def client() -> Iterator[HttpClient]:
-    impatient = HttpClient(connect_seconds=1.0, read_seconds=0.3, response_seconds=0.8)
-    yield impatient
-    impatient.close()
+    quick = HttpClient(connect_seconds=1.0, read_seconds=0.3, response_seconds=0.8)
+    yield quick
+    quick.close()
 
 
 @pytest.fixture

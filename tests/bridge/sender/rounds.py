@@ -1,4 +1,4 @@
-"""A dispatcher at work: events for its outbox, its turns, and what came of them."""
+"""Rounds of a dispatcher: deliveries for its outbox, rounds until it is idle, and the results."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ def keys(pulsora: ScriptedPulsora) -> list[str]:
     return [request.data["transaction_id"] for request in pulsora.received if request.data]
 
 
-def turns(
+def rounds(
     dispatcher: Dispatcher,
     now: datetime = NOW,
     *,
     uptime: Uptime | None = None,
     until: Callable[[], bool] | None = None,
 ) -> RoundReport:
-    """Turns of the dispatcher until nothing is on its way and nothing was claimed, or until something holds."""
+    """Runs rounds until nothing is in flight and nothing was claimed, or until a condition holds."""
     stop_at = time.monotonic() + 10
     while time.monotonic() < stop_at:
         report = dispatcher.run_round(now, uptime)
         if until() if until else not report.in_flight and not report.claimed:
             return report
-    raise AssertionError("the dispatcher did not come to rest")
+    raise AssertionError("the dispatcher did not become idle")

@@ -1,4 +1,4 @@
-"""The way out of the outbox, over a real store and a real ingest: what goes out, when, and in which order."""
+"""The dispatcher with a real store and a real ingest: which events are sent, when, and in which order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.sender.dispatcher import Dispatcher, RoundReport
 from bridge.sender.http_client import HttpClient
 from bridge.store import Store, rate_limit
 from bridge.store.outbox import DeliveryStatus
-from tests.bridge.sender.rounds import MINUTE, NOW, SECOND, MakeDispatcher, a_body, an_event, keys, put, rows, turns
+from tests.bridge.sender.rounds import MINUTE, NOW, SECOND, MakeDispatcher, a_body, an_event, keys, put, rounds, rows
 from tests.fake_pulsora import Fault, Reply, ScriptedPulsora, page
 
 
@@ -127,9 +127,9 @@ def test_what_may_pass_is_tried_again_later(
     pulsora.script(reply)
     put(store, an_event("in_1"))
 
-    turns(dispatcher)
+    rounds(dispatcher)
     row = rows(store)["in_1"]
-    turns(dispatcher, NOW + 12 * SECOND)
+    rounds(dispatcher, NOW + 12 * SECOND)
 
     assert (row.status, row.attempts, row.last_status) == (DeliveryStatus.PENDING, 1, status)
     assert row.last_error is not None
@@ -144,9 +144,9 @@ def test_a_resend_has_the_same_bytes(store: Store, dispatcher: Dispatcher, pulso
     pulsora.script(Reply(status=500), Reply(fault=Fault.RESET))
     put(store, an_event("in_1"))
 
-    turns(dispatcher)
-    turns(dispatcher, NOW + 10 * SECOND)
-    turns(dispatcher, NOW + 2 * MINUTE)
+    rounds(dispatcher)
+    rounds(dispatcher, NOW + 10 * SECOND)
+    rounds(dispatcher, NOW + 2 * MINUTE)
 
     bodies = [request.body for request in pulsora.received]
     assert len(bodies) == 3
@@ -161,7 +161,7 @@ def test_an_event_that_fails_for_three_days_is_dead(
 
     now = NOW
     for _ in range(18):
-        turns(dispatcher, now)
+        rounds(dispatcher, now)
         now = max(now, rows(store)["in_1"].next_at)
 
     row = rows(store)["in_1"]
@@ -180,7 +180,7 @@ def test_a_400_is_dead_at_once_with_the_ingests_sentence(
     put(store, an_event("in_1"))
 
     report = dispatcher.run_round(NOW)
-    turns(dispatcher, NOW + timedelta(days=9))
+    rounds(dispatcher, NOW + timedelta(days=9))
 
     row = rows(store)["in_1"]
     assert (row.status, row.last_error) == (DeliveryStatus.FAILED, "400: amount is required")
@@ -194,7 +194,7 @@ def test_an_event_that_breaks_the_contract_is_dead_and_never_sent(
     dispatcher = make_dispatcher(per_hour=10)
     put(store, an_event("in_1", body=a_body("in_1", amount="49.99")), an_event("in_2", body="{"))
 
-    turns(dispatcher)
+    rounds(dispatcher)
 
     assert {row.status for row in rows(store).values()} == {DeliveryStatus.FAILED}
     assert rows(store)["in_1"].last_error == "not sent: amount must be a number."
@@ -210,7 +210,7 @@ def test_a_dead_event_lets_the_next_of_its_customer_go(
     pulsora.script(Reply(status=400))
     put(store, an_event("in_1"), an_event("in_2"))
 
-    turns(dispatcher)
+    rounds(dispatcher)
 
     assert keys(pulsora) == ["in_1", "in_2"]
     assert rows(store)["in_2"].status is DeliveryStatus.DELIVERED
@@ -227,7 +227,7 @@ def test_a_customers_events_go_out_in_order(
     pulsora.script(Reply(), Reply(status=500), Reply(), Reply(fault=Fault.RESET))
 
     for second in (0, 10, 20):
-        turns(dispatcher, NOW + second * SECOND)
+        rounds(dispatcher, NOW + second * SECOND)
 
     for stream in "abcd":
         accepted = [data["transaction_id"] for data in pulsora.accepted if data["customer_id"] == stream]
@@ -244,7 +244,7 @@ def test_a_stuck_customer_delays_nobody_else(
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(40)))
 
     started = time.monotonic()
-    turns(dispatcher, until=lambda: len(pulsora.accepted) == 40)
+    rounds(dispatcher, until=lambda: len(pulsora.accepted) == 40)
 
     assert time.monotonic() - started < 5
     assert keys(pulsora).count("first") == 1
@@ -259,9 +259,9 @@ def test_beside_a_stuck_customer_another_ones_many_events_go_out_quickly(
     put(store, an_event("first", "stuck"), *(an_event(f"in_{number}", "busy") for number in range(30)))
 
     started = time.monotonic()
-    turns(dispatcher, until=lambda: len(pulsora.accepted) == 30)
+    rounds(dispatcher, until=lambda: len(pulsora.accepted) == 30)
 
-    assert time.monotonic() - started < 4  # thirty turns that each waited for the stuck one would take 7.5 s
+    assert time.monotonic() - started < 4  # thirty rounds that each waited for the stuck one would take 7.5 s
 
 
 def test_a_failing_customer_keeps_its_place_while_others_pass(
@@ -270,7 +270,7 @@ def test_a_failing_customer_keeps_its_place_while_others_pass(
     pulsora.rule = lambda data: Reply(status=500) if data["customer_id"] == "stuck" else None
     put(store, an_event("first", "stuck"), an_event("second", "stuck"), an_event("other", "cus_2"))
 
-    turns(dispatcher)
+    rounds(dispatcher)
 
     assert rows(store)["other"].status is DeliveryStatus.DELIVERED
     assert [rows(store)[key].attempts for key in ("first", "second")] == [1, 0]
@@ -283,7 +283,7 @@ def test_live_events_go_before_imported_ones(
     put(store, *(an_event(f"old_{number}", f"cus_{number}", priority=1) for number in range(3)))
     put(store, an_event("new", "cus_9"))
 
-    turns(dispatcher)
+    rounds(dispatcher)
 
     assert keys(pulsora)[0] == "new"
 
@@ -296,7 +296,7 @@ def test_an_event_of_a_source_that_is_gone_waits_and_stops_nobody(
 ) -> None:
     put(store, an_event("gone", "cus_1", source="closed-shop"), an_event("in_2", "cus_2"))
 
-    turns(dispatcher)
+    rounds(dispatcher)
 
     row = rows(store)["gone"]
     assert (row.status, row.attempts) == (DeliveryStatus.PENDING, 0)

@@ -1,4 +1,4 @@
-"""A dispatcher that is closed, killed, broken or slow loses no event, and repeats only what it had in hand."""
+"""A dispatcher that is closed, killed, broken or slow loses no event, and repeats only those in flight."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bridge.sender.destinations import Destination
 from bridge.sender.http_client import HttpClient, Response
 from bridge.store import Store, outbox, rate_limit
 from bridge.store.outbox import DeliveryStatus
-from tests.bridge.sender.rounds import MINUTE, NOW, SECOND, MakeDispatcher, an_event, keys, put, rows, turns
+from tests.bridge.sender.rounds import MINUTE, NOW, SECOND, MakeDispatcher, an_event, keys, put, rounds, rows
 from tests.fake_pulsora import Reply, ScriptedPulsora
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,9 +65,9 @@ def test_what_waits_too_long_for_a_thread_is_handed_back(
     pulsora.script(Reply(delay_seconds=0.4))
     put(store, an_event("in_1"), an_event("in_2", "cus_2"))
 
-    turns(dispatcher)
+    rounds(dispatcher)
     given_back = rows(store)["in_2"]
-    turns(dispatcher, NOW + SECOND)
+    rounds(dispatcher, NOW + SECOND)
 
     assert (given_back.status, given_back.attempts) == (DeliveryStatus.PENDING, 0)
     assert {row.status for row in rows(store).values()} == {DeliveryStatus.DELIVERED}
@@ -82,7 +82,7 @@ def test_a_fault_of_ours_costs_an_attempt_and_no_thread(
     dispatcher = make_dispatcher(threads=1, client=FaultyClient())
     put(store, an_event("in_1"), an_event("in_2", "cus_2"))
 
-    turns(dispatcher)
+    rounds(dispatcher)
 
     assert {row.last_error for row in rows(store).values()} == {"no response: unexpected ZeroDivisionError"}
     assert {row.attempts for row in rows(store).values()} == {1}
@@ -112,9 +112,9 @@ def test_a_claim_that_dies_with_its_process_is_sent_again_when_its_lease_is_over
         outbox.claim(tx, NOW, 10, "test:dead", NOW + 3 * MINUTE, [])
     dispatcher = make_dispatcher()
 
-    turns(dispatcher, NOW + 2 * MINUTE)
+    rounds(dispatcher, NOW + 2 * MINUTE)
     early = keys(pulsora)
-    turns(dispatcher, NOW + 3 * MINUTE)
+    rounds(dispatcher, NOW + 3 * MINUTE)
 
     assert early == []
     assert keys(pulsora) == ["in_1"]
@@ -132,7 +132,7 @@ def test_a_killed_process_loses_nothing_and_repeats_only_what_it_had_in_hand(
 
     process.kill()
     process.wait()
-    turns(make_dispatcher(), NOW + 4 * MINUTE)
+    rounds(make_dispatcher(), NOW + 4 * MINUTE)
 
     sent = Counter(data["transaction_id"] for data in pulsora.accepted)
     assert len(sent) == 400
@@ -146,7 +146,7 @@ def test_no_transaction_is_open_while_an_answer_is_waited_for(
     dispatcher = make_dispatcher(client=HttpClient())
     pulsora.rule = lambda data: Reply(delay_seconds=0.6)
     put(store, an_event("in_1"))
-    turning = threading.Thread(target=turns, args=(dispatcher,))
+    turning = threading.Thread(target=rounds, args=(dispatcher,))
     turning.start()
     while not pulsora.received:
         time.sleep(0.01)
@@ -160,7 +160,7 @@ def test_no_transaction_is_open_while_an_answer_is_waited_for(
 
 
 class FailingStore:
-    """A store whose n-th transaction from now fails as it is about to begin."""
+    """A store whose n-th transaction from now fails at its beginning."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""What makes a dispatcher wait: a destination that refuses or is busy, and the budget of an hour."""
+"""A dispatcher waits while a destination refuses or is busy, and when the rate limit is used up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.sender.destinations import Destination
 from bridge.sender.dispatcher import Dispatcher
 from bridge.store import Store, pauses, rate_limit
 from bridge.store.outbox import DeliveryStatus
-from tests.bridge.sender.rounds import MINUTE, NOW, SECOND, TOKEN, MakeDispatcher, an_event, keys, put, rows, turns
+from tests.bridge.sender.rounds import MINUTE, NOW, SECOND, TOKEN, MakeDispatcher, an_event, keys, put, rounds, rows
 from tests.fake_pulsora import Reply, ScriptedPulsora
 
 
@@ -33,12 +33,12 @@ def test_a_429_pauses_everything_for_as_long_as_it_asks_within_bounds(
 ) -> None:
     pulsora.script(Reply(status=429, headers={} if header is None else {"Retry-After": header}))
     put(store, an_event("in_1"))
-    turns(dispatcher)
+    rounds(dispatcher)
     put(store, an_event("in_2", "cus_2"))
 
-    turns(dispatcher, NOW + (seconds - 0.5) * SECOND)
+    rounds(dispatcher, NOW + (seconds - 0.5) * SECOND)
     early = keys(pulsora)
-    turns(dispatcher, NOW + (seconds + 2) * SECOND)
+    rounds(dispatcher, NOW + (seconds + 2) * SECOND)
 
     assert early == ["in_1"]
     assert sorted(keys(pulsora)) == ["in_1", "in_1", "in_2"]
@@ -52,9 +52,9 @@ def test_a_429_in_the_middle_puts_the_rest_back_unburnt(
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(4)))
     pulsora.script(Reply(), Reply(status=429, headers={"Retry-After": "30"}))
 
-    turns(dispatcher)
+    rounds(dispatcher)
     paused = rows(store)
-    turns(dispatcher, NOW + 31 * SECOND)
+    rounds(dispatcher, NOW + 31 * SECOND)
 
     assert [paused[f"in_{number}"].status for number in range(4)] == [DeliveryStatus.DELIVERED, *["pending"] * 3]
     assert [paused[f"in_{number}"].attempts for number in range(4)] == [1, 0, 0, 0]
@@ -72,10 +72,10 @@ def test_a_refusal_pauses_the_destination_and_one_event_at_a_time_probes_it(
 
     seen = []
     for minute in (0, 0.9, 1.1, 1.5, 4.2, 4.3, 9, 20, 40):
-        turns(dispatcher, NOW + minute * MINUTE)
+        rounds(dispatcher, NOW + minute * MINUTE)
         seen.append(len(pulsora.received))
     pulsora.rule = None
-    turns(dispatcher, NOW + 70 * MINUTE)
+    rounds(dispatcher, NOW + 70 * MINUTE)
 
     # Refused at 0, so left alone until 1; then at 1.1 until 2.2, at 4.2 until 8.4, at 9 until 18, at 20 until 35, …
     assert seen == [1, 1, 2, 2, 3, 3, 4, 5, 6]
@@ -93,8 +93,8 @@ def test_what_was_refused_is_not_the_next_probe(
     put(store, an_event("in_1", "cus_1"), an_event("in_2", "cus_2"))
     pulsora.script(Reply(status=403))
 
-    turns(dispatcher)
-    turns(dispatcher, NOW + 61 * SECOND)
+    rounds(dispatcher)
+    rounds(dispatcher, NOW + 61 * SECOND)
 
     assert keys(pulsora)[:2] == ["in_1", "in_2"]
 
@@ -107,9 +107,9 @@ def test_a_customer_whose_text_a_firewall_dislikes_stops_the_others_once(
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(4)))
 
     for minute in (0, 1.1, 2, 3):
-        turns(dispatcher, NOW + minute * MINUTE)
+        rounds(dispatcher, NOW + minute * MINUTE)
     put(store, an_event("in_9", "cus_9"))
-    turns(dispatcher, NOW + 4 * MINUTE)
+    rounds(dispatcher, NOW + 4 * MINUTE)
 
     found = rows(store)
     assert [found[key].status for key in ("in_1", "in_2", "in_3", "in_9")] == [DeliveryStatus.DELIVERED] * 4
@@ -126,10 +126,10 @@ def test_another_token_at_the_same_origin_goes_on(
     }
     dispatcher = make_dispatcher(destinations=destinations)
     put(store, an_event("in_1", "cus_1", source="shop"), an_event("in_2", "cus_2", source="shop"))
-    turns(dispatcher)
+    rounds(dispatcher)
     put(store, an_event("in_3", "cus_3"))
 
-    report = turns(dispatcher, NOW + SECOND)
+    report = rounds(dispatcher, NOW + SECOND)
 
     assert rows(store)["in_3"].status is DeliveryStatus.DELIVERED
     assert rows(store)["in_1"].status is DeliveryStatus.PENDING
@@ -141,10 +141,10 @@ def test_a_new_token_is_not_paused_for_the_old_ones_sake(
 ) -> None:
     put(store, an_event("in_1"))
     wrong = make_dispatcher(destinations={"stripe": Destination(endpoint=pulsora.endpoint, token="sec_wrong_fake")})
-    turns(wrong)
+    rounds(wrong)
     put(store, an_event("in_2", "cus_2"))
 
-    turns(make_dispatcher(), NOW + SECOND)
+    rounds(make_dispatcher(), NOW + SECOND)
 
     assert rows(store)["in_2"].status is DeliveryStatus.DELIVERED
 
@@ -154,10 +154,10 @@ def test_a_pause_holds_for_every_process(
 ) -> None:
     pulsora.script(Reply(status=429, headers={"Retry-After": "60"}))
     put(store, an_event("in_1"))
-    turns(make_dispatcher())
+    rounds(make_dispatcher())
     put(store, an_event("in_2", "cus_2"))
 
-    turns(make_dispatcher(owner="test:2"), NOW + SECOND)
+    rounds(make_dispatcher(owner="test:2"), NOW + SECOND)
 
     assert keys(pulsora) == ["in_1"]
 
@@ -177,7 +177,7 @@ def test_no_rolling_hour_holds_more_than_the_budget(
         now = NOW + minute * MINUTE
         before = len(pulsora.received)
         for dispatcher in dispatchers:
-            turns(dispatcher, now)
+            rounds(dispatcher, now)
         sent_at += [now] * (len(pulsora.received) - before)
 
     busiest = max(Counter(sum(at <= other < at + 60 * MINUTE for other in sent_at) for at in sent_at))
@@ -196,7 +196,7 @@ def test_a_clock_that_is_set_gives_no_second_budget_and_sends_nothing_twice(
         before, at = len(pulsora.received), NOW + minute * MINUTE
         dispatcher = make_dispatcher(per_hour=10, threads=2, owner=f"test:{minute}")
         told = at + (60 * hours * MINUTE if minute >= 30 else 0 * MINUTE)
-        turns(dispatcher, told, uptime=Uptime(boot="boot_fake", seconds=minute * 60.0))
+        rounds(dispatcher, told, uptime=Uptime(boot="boot_fake", seconds=minute * 60.0))
         sent_at += [at] * (len(pulsora.received) - before)
 
     assert max(sum(at <= other < at + 60 * MINUTE for other in sent_at) for at in sent_at) == 10
@@ -207,7 +207,7 @@ def test_a_spent_budget_is_told(store: Store, make_dispatcher: MakeDispatcher, p
     dispatcher = make_dispatcher(per_hour=3)
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(5)))
 
-    report = turns(dispatcher)
+    report = rounds(dispatcher)
 
     assert report.exhausted == (Destination(endpoint=pulsora.endpoint, token="").origin,)
     assert len(pulsora.received) == 3
@@ -220,7 +220,7 @@ def test_what_is_handed_back_gives_its_place_in_the_budget_back(
     pulsora.script(Reply(status=401))
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(4)))
 
-    turns(dispatcher)
+    rounds(dispatcher)
 
     assert len(pulsora.received) == 1
     with store.reading() as tx:

@@ -1,4 +1,4 @@
-"""One POST: every response and every fault, over real sockets."""
+"""One POST: every response and every network error, over real sockets."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_a_cookie_is_not_kept(pulsora: ScriptedPulsora, client: HttpClient) -> N
 
 
 def _own_certificate(folder: Path) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, with its key."""
+    """A self-signed certificate for 127.0.0.1, with its key."""
     x509 = pytest.importorskip("cryptography.x509", reason="making a certificate needs cryptography")
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

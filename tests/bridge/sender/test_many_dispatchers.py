@@ -1,4 +1,4 @@
-"""Several dispatchers at once over one store, SQLite and PostgreSQL: the budget, the order and the claims hold."""
+"""Several dispatchers at once over one store, SQLite and PostgreSQL: rate limit, order and claims hold."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_together_they_send_what_the_budget_allows_and_nothing_twice(store: Stor
     fill(store, each=10)
     dispatchers = [a_dispatcher(store, pulsora, number, per_hour=50) for number in range(3)]
 
-    together(store, dispatchers, turns=12)
+    together(store, dispatchers, rounds=12)
 
     sent = [data["transaction_id"] for data in pulsora.accepted]
     assert len(sent) == 50
@@ -35,7 +35,7 @@ def test_together_they_keep_each_customers_order(store: Store, pulsora: Scripted
     fill(store, each=10)
     dispatchers = [a_dispatcher(store, pulsora, number, per_hour=0) for number in range(3)]
 
-    together(store, dispatchers, turns=200)
+    together(store, dispatchers, rounds=200)
 
     sent = [data["transaction_id"] for data in pulsora.accepted]
     assert Counter(sent) == Counter(f"{stream}-{number}" for stream in STREAMS for number in range(10))
@@ -48,7 +48,7 @@ def test_what_one_finds_refused_the_others_leave_alone(store: Store, pulsora: Sc
     pulsora.rule = lambda data: Reply(status=401)
     dispatchers = [a_dispatcher(store, pulsora, number, per_hour=0) for number in range(3)]
 
-    together(store, dispatchers, turns=10)
+    together(store, dispatchers, rounds=10)
 
     assert len(pulsora.received) <= 3 * 2  # what was in flight when the first refusal came
     with store.reading() as tx:
@@ -58,12 +58,12 @@ def test_what_one_finds_refused_the_others_leave_alone(store: Store, pulsora: Sc
 def test_only_one_of_them_probes(store: Store, pulsora: ScriptedPulsora) -> None:
     fill(store, each=1)
     pulsora.script(Reply(status=401))
-    together(store, [a_dispatcher(store, pulsora, 0, per_hour=0, threads=1)], turns=1)
+    together(store, [a_dispatcher(store, pulsora, 0, per_hour=0, threads=1)], rounds=1)
     pulsora.forget()
     pulsora.rule = lambda data: Reply(status=401, delay_seconds=0.2)
     dispatchers = [a_dispatcher(store, pulsora, number, per_hour=0) for number in range(3)]
 
-    together(store, dispatchers, turns=2, now=NOW + timedelta(seconds=70))
+    together(store, dispatchers, rounds=2, now=NOW + timedelta(seconds=70))
 
     assert len(pulsora.received) == 1
 
@@ -96,8 +96,8 @@ def a_dispatcher(store: Store, pulsora: ScriptedPulsora, number: int, *, per_hou
     return Dispatcher(store, destinations, owner=f"test:{number}", threads=threads, per_hour=per_hour)
 
 
-def together(store: Store, dispatchers: Sequence[Dispatcher], *, turns: int, now: datetime = NOW) -> None:
-    """Each dispatcher takes so many turns in a thread of its own, fewer when nothing is left, and is closed."""
+def together(store: Store, dispatchers: Sequence[Dispatcher], *, rounds: int, now: datetime = NOW) -> None:
+    """Each dispatcher runs that many rounds in its own thread, fewer when nothing is left, and is closed."""
     failures: list[BaseException] = []
 
     def waiting() -> int:
@@ -106,7 +106,7 @@ def together(store: Store, dispatchers: Sequence[Dispatcher], *, turns: int, now
 
     def work(dispatcher: Dispatcher) -> None:
         try:
-            for _ in range(turns):
+            for _ in range(rounds):
                 report = dispatcher.run_round(now)
                 if not report.claimed and not report.in_flight and not waiting():
                     break

@@ -1,4 +1,4 @@
-"""What follows from one response, for the event and for its destination."""
+"""The decision on one response, for the event and for its destination."""
 
 from __future__ import annotations
 

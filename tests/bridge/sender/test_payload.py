@@ -1,4 +1,4 @@
-"""The contract: what is written for an event, and what is refused before it is sent."""
+"""The payload: the JSON of an event, and the violations that are found before it is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schedule: how long is waited, and what an answer means."""
+"""The retry policy: waits, and the meaning of a response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the processor's API adds: thin events read whole, gaps filled, and outages that stop nothing."""
+"""Data from the processor's API: thin events completed, gaps filled, and outages that stop nothing."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ BORN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass
-class OwnApi:
-    """An API that knows what a test tells it."""
+class FakeApi:
+    """An API with the data that a test sets."""
 
     resources: dict[str, bytes] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)  # payment -> invoice
-    is_away: bool = False
-    asked: int = 0
+    is_down: bool = False
+    calls: int = 0
+    accounts: list[str | None] = field(default_factory=list)  # the accounts that it was connected for
 
-    accounts: list[str | None] = field(default_factory=list)  # on whose behalf it was asked for
-
-    def for_account(self, account: str | None) -> OwnApi:
+    def for_account(self, account: str | None) -> FakeApi:
         self.accounts.append(account)
         return self
 
@@ -43,9 +42,9 @@ class OwnApi:
         return []
 
     def related_facts(self, facts: Sequence[Fact], seen: object) -> list[Fact]:
-        self.asked += 1
-        if self.is_away:
-            raise ApiError("Stripe's API is away")
+        self.calls += 1
+        if self.is_down:
+            raise ApiError("Stripe's API is down")
         return [
             Link(at=fact.at, ids=Ids(payment_id=fact.key, invoice_id=self.links[fact.key]))
             for fact in facts
@@ -60,7 +59,7 @@ class OwnApi:
 
     def fetch(self, path: str) -> bytes:
         if path not in self.resources:
-            raise ApiError("Stripe's API is away")
+            raise ApiError("Stripe's API is down")
         return self.resources[path]
 
 
@@ -69,13 +68,13 @@ def settings(sqlite_url: str) -> Settings:
     return some_settings(sqlite_url)
 
 
-def arrive(store: Store, body: bytes, account: str | None = None) -> None:
+def receive(store: Store, body: bytes, account: str | None = None) -> None:
     event = json.loads(body)
-    arrival = NewWebhook(
+    webhook = NewWebhook(
         source="stripe", account=account, livemode=True, event_id=event["id"], type=event["type"], created_at=BORN,
         received_at=NOW, body=body,
     )  # fmt: skip
-    store.accept(arrival)
+    store.accept(webhook)
 
 
 def status_of(store: Store, event_id: str) -> tuple[InboxStatus, str | None]:
@@ -86,9 +85,9 @@ def status_of(store: Store, event_id: str) -> tuple[InboxStatus, str | None]:
 
 
 def a_thin_charge() -> tuple[bytes, bytes]:
-    """A thin event, and the charge that it points at."""
-    told = [json.loads(body) for body in Customer.begin("ada", BORN).buy(2900).webhooks]
-    charge = next(event for event in told if event["type"] == "charge.succeeded")
+    """A thin event, and the charge that it refers to."""
+    events = [json.loads(body) for body in Customer.begin("ada", BORN).buy(2900).webhooks]
+    charge = next(event for event in events if event["type"] == "charge.succeeded")
     thin = {
         "id": "evt_thin", "object": "v2.core.event", "type": "v1.charge.succeeded", "created": "2026-01-01T00:00:00Z",
         "livemode": True, "related_object": {"id": "ch_1", "type": "charge", "url": "/v1/charges/ch_1"},
@@ -98,9 +97,9 @@ def a_thin_charge() -> tuple[bytes, bytes]:
 
 def test_a_thin_event_is_read_whole_and_goes_on_as_an_event_of_its_own(sqlite_store: Store, settings: Settings) -> None:
     thin, charge = a_thin_charge()
-    arrive(sqlite_store, thin)
+    receive(sqlite_store, thin)
 
-    apis = {"stripe": OwnApi(resources={"/v1/charges/ch_1": charge})}
+    apis = {"stripe": FakeApi(resources={"/v1/charges/ch_1": charge})}
     route(sqlite_store, settings, "worker", NOW, apis)
     route(sqlite_store, settings, "worker", NOW, apis)
     settle_due(sqlite_store, settings, "worker", NOW)
@@ -116,31 +115,31 @@ def test_a_thin_event_is_read_whole_and_goes_on_as_an_event_of_its_own(sqlite_st
 def test_what_a_connected_account_leaves_out_is_asked_for_on_its_behalf(
     sqlite_store: Store, settings: Settings
 ) -> None:
-    api = OwnApi()
+    api = FakeApi()
     enrich = Enricher(store=sqlite_store, apis={"stripe": api}).enrich
     for tag, account in (("ada", "acct_1"), ("bob", None), ("cleo", "acct_1")):
         for body in Customer.begin(tag, BORN).buy(2900).webhooks:
-            arrive(sqlite_store, body, account)
+            receive(sqlite_store, body, account)
 
     route(sqlite_store, settings, "worker", NOW)
     settle_due(sqlite_store, settings, "worker", NOW, enrich)
 
     assert sorted(api.accounts, key=str) == [None, "acct_1"]
-    assert api.asked == 3
+    assert api.calls == 3
 
 
 def test_a_thin_event_waits_while_the_api_is_away(sqlite_store: Store, settings: Settings) -> None:
     thin, _ = a_thin_charge()
-    arrive(sqlite_store, thin)
+    receive(sqlite_store, thin)
 
-    route(sqlite_store, settings, "worker", NOW, {"stripe": OwnApi()})
+    route(sqlite_store, settings, "worker", NOW, {"stripe": FakeApi()})
 
-    assert status_of(sqlite_store, "evt_thin") == (InboxStatus.FAILED, "Stripe's API is away")
+    assert status_of(sqlite_store, "evt_thin") == (InboxStatus.FAILED, "Stripe's API is down")
 
 
 def test_without_a_key_a_thin_event_tells_what_to_do(sqlite_store: Store, settings: Settings) -> None:
     thin, _ = a_thin_charge()
-    arrive(sqlite_store, thin)
+    receive(sqlite_store, thin)
 
     route(sqlite_store, settings, "worker", NOW, {})
 
@@ -153,15 +152,15 @@ def test_without_a_key_a_thin_event_tells_what_to_do(sqlite_store: Store, settin
 def test_an_outage_of_the_api_stops_nothing_and_is_not_asked_again_at_once(
     sqlite_store: Store, settings: Settings
 ) -> None:
-    api = OwnApi(is_away=True)
+    api = FakeApi(is_down=True)
     enrich = Enricher(store=sqlite_store, apis={"stripe": api}).enrich
     for tag in ("ada", "bob"):
         for body in Customer.begin(tag, BORN).buy(2900).webhooks:
-            arrive(sqlite_store, body)
+            receive(sqlite_store, body)
 
     route(sqlite_store, settings, "worker", NOW)
     settle_due(sqlite_store, settings, "worker", NOW, enrich)
 
     with sqlite_store.reading() as tx:
         assert len(outbox.listing(tx)) == 2
-    assert api.asked == 1
+    assert api.calls == 1

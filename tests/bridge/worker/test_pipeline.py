@@ -1,4 +1,4 @@
-"""From the inbox to the outbox, on both databases: what is stored is routed, settled and ready to be sent."""
+"""From the inbox to the outbox, on both databases: webhooks are routed and settled into deliveries."""
 
 from __future__ import annotations
 
@@ -36,42 +36,42 @@ def settings(database_url: str) -> Settings:
     return some_settings(database_url)
 
 
-def arrive(store: Store, bodies: Iterable[bytes], *, at: datetime = NOW, livemode: bool = True) -> None:
-    """Stores webhooks of Stripe as the web would."""
+def receive(store: Store, bodies: Iterable[bytes], *, at: datetime = NOW, livemode: bool = True) -> None:
+    """Stores Stripe webhooks as the web process does."""
     for body in bodies:
         event = json.loads(body)
-        arrival = NewWebhook(
+        webhook = NewWebhook(
             source="stripe", account=event.get("account"), livemode=livemode, event_id=event["id"], type=event["type"],
             created_at=datetime.fromtimestamp(event["created"], UTC), received_at=at, body=body,
         )  # fmt: skip
-        store.accept(arrival)
+        store.accept(webhook)
 
 
-def arrive_from_paddle(store: Store, bodies: Iterable[bytes], *, at: datetime) -> None:
-    """Stores webhooks of Paddle as the web would."""
+def receive_paddle(store: Store, bodies: Iterable[bytes], *, at: datetime) -> None:
+    """Stores Paddle webhooks as the web process does."""
     for body in bodies:
         event = json.loads(body)
-        arrival = NewWebhook(
+        webhook = NewWebhook(
             source="paddle", account=None, livemode=True, event_id=event["event_id"], type=event["event_type"],
             created_at=at, received_at=at, body=body,
         )  # fmt: skip
-        store.accept(arrival)
+        store.accept(webhook)
 
 
 def work(store: Store, settings: Settings, at: datetime = NOW) -> None:
-    """Everything that a worker has to do at that moment, short of sending."""
+    """Does everything a worker would do at that time, except sending."""
     while route(store, settings, "worker", at):
         pass
     while settle_due(store, settings, "worker", at):
         pass
 
 
-def came_out(store: Store) -> list[Delivery]:
+def deliveries_in(store: Store) -> list[Delivery]:
     with store.reading() as tx:
         return outbox.listing(tx, limit=1000)[::-1]
 
 
-def told(deliveries: Sequence[Delivery]) -> list[tuple[str, str, str]]:
+def summaries(deliveries: Sequence[Delivery]) -> list[tuple[str, str, str]]:
     return [
         (one.event_type, f"{one.amount:f}", "" if one.mrr_impact is None else f"{one.mrr_impact:f}")
         for one in deliveries
@@ -90,11 +90,11 @@ def data(delivery: Delivery) -> dict[str, Any]:
 
 
 def test_a_signup_becomes_one_event_and_every_webhook_has_its_end(store: Store, settings: Settings) -> None:
-    arrive(store, Customer.begin("ada", BORN).subscribe().webhooks)
+    receive(store, Customer.begin("ada", BORN).subscribe().webhooks)
 
     work(store, settings)
 
-    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
+    assert summaries(deliveries_in(store)) == [("subscription", "49.00", "49.00")]
     with store.reading() as tx:
         rows = inbox.listing(tx, limit=100)
     assert {one.status for one in rows} <= {InboxStatus.SETTLED, InboxStatus.IGNORED}
@@ -103,21 +103,21 @@ def test_a_signup_becomes_one_event_and_every_webhook_has_its_end(store: Store, 
 
 def test_nothing_is_settled_before_the_customer_has_been_quiet(store: Store, database_url: str) -> None:
     settings = some_settings(database_url, SETTLE_SECONDS="90")
-    arrive(store, Customer.begin("ada", BORN).subscribe().webhooks)
+    receive(store, Customer.begin("ada", BORN).subscribe().webhooks)
 
     work(store, settings, NOW + timedelta(seconds=89))
-    early = came_out(store)
+    early = deliveries_in(store)
     work(store, settings, NOW + timedelta(seconds=91))
 
     assert early == []
-    assert len(came_out(store)) == 1
+    assert len(deliveries_in(store)) == 1
 
 
 def test_what_a_failing_store_kept_from_being_settled_is_settled_as_soon_as_it_is_back(
     store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = Worker(store=store, settings=settings, owner="worker")
-    arrive(store, Customer.begin("ada", BORN).subscribe().webhooks)
+    receive(store, Customer.begin("ada", BORN).subscribe().webhooks)
     route(store, settings, "worker", NOW)
     with monkeypatch.context() as broken:
         broken.setattr(streams, "save", _disk_is_full)
@@ -126,7 +126,7 @@ def test_what_a_failing_store_kept_from_being_settled_is_settled_as_soon_as_it_i
 
     worker.settle(NOW + timedelta(seconds=2))
 
-    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
+    assert summaries(deliveries_in(store)) == [("subscription", "49.00", "49.00")]
 
 
 def _disk_is_full(*_: object) -> None:
@@ -134,15 +134,15 @@ def _disk_is_full(*_: object) -> None:
 
 
 def test_webhooks_that_come_again_later_give_nothing_more(store: Store, settings: Settings) -> None:
-    story = Customer.begin("ada", BORN).subscribe()
-    arrive(store, story.webhooks)
+    customer = Customer.begin("ada", BORN).subscribe()
+    receive(store, customer.webhooks)
     work(store, settings)
     with store.transaction() as tx:
         inbox.replay(tx, [one.id for one in inbox.listing(tx, limit=100)])
 
     work(store, settings, NOW + timedelta(hours=1))
 
-    assert len(came_out(store)) == 1
+    assert len(deliveries_in(store)) == 1
 
 
 def test_an_invoice_payment_waits_until_its_customer_is_told(store: Store, settings: Settings) -> None:
@@ -150,29 +150,29 @@ def test_an_invoice_payment_waits_until_its_customer_is_told(store: Store, setti
     nameless = [body for body in webhooks if json.loads(body)["type"] == "invoice_payment.paid"]
     rest = [body for body in webhooks if body not in nameless]
 
-    arrive(store, nameless)
+    receive(store, nameless)
     work(store, settings)
-    waiting = came_out(store)
-    arrive(store, rest, at=NOW + timedelta(minutes=1))
+    waiting = deliveries_in(store)
+    receive(store, rest, at=NOW + timedelta(minutes=1))
     work(store, settings, NOW + timedelta(minutes=2))
 
     assert waiting == []
-    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
+    assert summaries(deliveries_in(store)) == [("subscription", "49.00", "49.00")]
 
 
 @pytest.mark.parametrize("named", [{"customer_id": "cus_ada"}, {"transaction_id": "cs_ada_1"}])
 def test_an_unattributed_event_is_held_and_released_by_a_registration(
     store: Store, settings: Settings, named: dict[str, str]
 ) -> None:
-    arrive(store, Customer.begin("ada", BORN, visit={}).subscribe().webhooks)
+    receive(store, Customer.begin("ada", BORN, visit={}).subscribe().webhooks)
     work(store, settings)
-    held = came_out(store)[0]
+    held = deliveries_in(store)[0]
     visit = {**named, "visitor_fingerprint": "fp_late", "session_id": "sess_late"}
 
     store.accept(attributions.encode(settings.sources["stripe"], visit, livemode=True, now=NOW))
     work(store, settings, NOW + timedelta(minutes=1))
 
-    released = came_out(store)[0]
+    released = deliveries_in(store)[0]
     assert (held.status, held.hold_until) == (DeliveryStatus.HELD, NOW + timedelta(hours=1))
     assert data(held)["visitor_fingerprint"].startswith("unattributed:")
     assert released.status is DeliveryStatus.PENDING
@@ -185,20 +185,20 @@ def test_the_policy_says_what_becomes_of_the_unattributed(
     store: Store, database_url: str, policy: str, status: DeliveryStatus
 ) -> None:
     settings = some_settings(database_url, UNATTRIBUTED=policy)
-    arrive(store, Customer.begin("ada", BORN, visit={}).buy(2900, guest=True).webhooks)
+    receive(store, Customer.begin("ada", BORN, visit={}).buy(2900, guest=True).webhooks)
 
     work(store, settings)
 
-    assert [one.status for one in came_out(store)] == [status]
+    assert [one.status for one in deliveries_in(store)] == [status]
 
 
 def test_test_mode_keeps_a_ledger_of_its_own_and_is_not_sent(store: Store, settings: Settings) -> None:
-    arrive(store, Customer.begin("ada", BORN).subscribe().webhooks)
-    arrive(store, Customer.begin("tess", BORN, livemode=False).subscribe().webhooks, livemode=False)
+    receive(store, Customer.begin("ada", BORN).subscribe().webhooks)
+    receive(store, Customer.begin("tess", BORN, livemode=False).subscribe().webhooks, livemode=False)
 
     work(store, settings)
 
-    assert sorted((one.scope, one.status.value) for one in came_out(store)) == [
+    assert sorted((one.scope, one.status.value) for one in deliveries_in(store)) == [
         ("stripe||live", "pending"),
         ("stripe||test", "not_forwarded"),
     ]
@@ -209,7 +209,7 @@ def test_one_odd_event_does_not_stop_the_others(
 ) -> None:
     webhooks = Customer.begin("ada", BORN).subscribe().webhooks
     odd = json.dumps({**json.loads(webhooks[0]), "id": "evt_odd", "type": "charge.succeeded"}).encode()
-    arrive(store, [*webhooks, odd])
+    receive(store, [*webhooks, odd])
     fold = settling.settle
 
     def breaks(state: Any, facts: Sequence[Any], *more: Any) -> Any:
@@ -224,16 +224,16 @@ def test_one_odd_event_does_not_stop_the_others(
     failed = row(store, webhook_id)
     assert failed.status is InboxStatus.FAILED
     assert "ZeroDivisionError: an odd event" in (failed.reason or "")
-    assert len(came_out(store)) == 1
+    assert len(deliveries_in(store)) == 1
 
 
 def test_a_ledger_state_that_cannot_be_read_is_kept_and_tried_again_in_an_hour(
     store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    story = Customer.begin("ada", BORN).subscribe()
-    arrive(store, story.webhooks)
+    customer = Customer.begin("ada", BORN).subscribe()
+    receive(store, customer.webhooks)
     work(store, settings)
-    arrive(store, story.renew().webhooks[len(story.webhooks) :], at=NOW + timedelta(minutes=1))
+    receive(store, customer.renew().webhooks[len(customer.webhooks) :], at=NOW + timedelta(minutes=1))
 
     with monkeypatch.context() as broken:
         broken.setattr(batch, "load", _unreadable)
@@ -244,7 +244,7 @@ def test_a_ledger_state_that_cannot_be_read_is_kept_and_tried_again_in_an_hour(
 
     assert stream.due_at == NOW + timedelta(minutes=62)
     assert stream.reason == "the ledger state cannot be read: Expecting value"
-    assert told(came_out(store)) == [("subscription", "49.00", "49.00"), ("renewal", "49.00", "0.00")]
+    assert summaries(deliveries_in(store)) == [("subscription", "49.00", "49.00"), ("renewal", "49.00", "0.00")]
 
 
 def _unreadable(text: str | None) -> State:
@@ -255,36 +255,36 @@ def test_the_first_charge_after_a_trial_meets_its_start_though_it_comes_an_hour_
     store: Store, settings: Settings
 ) -> None:
     trial_end = NOW - timedelta(minutes=1)
-    begun = Customer.begin("ada", trial_end - timedelta(days=14)).subscribe(trial_days=14)
-    told_all = begun.end_trial().webhooks[len(begun.webhooks) :]
-    at_the_end = [body for body in told_all if json.loads(body)["type"].startswith("customer.subscription")]
-    an_hour_later = [body for body in told_all if body not in at_the_end]
-    arrive(store, begun.webhooks, at=NOW - timedelta(days=14))
+    customer = Customer.begin("ada", trial_end - timedelta(days=14)).subscribe(trial_days=14)
+    webhooks = customer.end_trial().webhooks[len(customer.webhooks) :]
+    at_the_end = [body for body in webhooks if json.loads(body)["type"].startswith("customer.subscription")]
+    an_hour_later = [body for body in webhooks if body not in at_the_end]
+    receive(store, customer.webhooks, at=NOW - timedelta(days=14))
     work(store, settings, NOW - timedelta(days=13))
 
-    arrive(store, at_the_end)
+    receive(store, at_the_end)
     work(store, settings, NOW + timedelta(minutes=1))
-    waiting = came_out(store)
-    arrive(store, an_hour_later, at=NOW + timedelta(hours=1))
+    waiting = deliveries_in(store)
+    receive(store, an_hour_later, at=NOW + timedelta(hours=1))
     work(store, settings, NOW + timedelta(hours=1, minutes=1))
 
     assert waiting == []
-    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
+    assert summaries(deliveries_in(store)) == [("subscription", "49.00", "49.00")]
 
 
 def test_a_trial_that_ends_without_a_payment_is_told_alone_after_two_hours(store: Store, settings: Settings) -> None:
     trial_end = NOW - timedelta(minutes=1)
-    begun = Customer.begin("ada", trial_end - timedelta(days=14)).subscribe(trial_days=14)
-    told_all = begun.end_trial().webhooks[len(begun.webhooks) :]
-    arrive(store, begun.webhooks, at=NOW - timedelta(days=14))
-    arrive(store, [body for body in told_all if json.loads(body)["type"].startswith("customer.subscription")])
+    customer = Customer.begin("ada", trial_end - timedelta(days=14)).subscribe(trial_days=14)
+    webhooks = customer.end_trial().webhooks[len(customer.webhooks) :]
+    receive(store, customer.webhooks, at=NOW - timedelta(days=14))
+    receive(store, [body for body in webhooks if json.loads(body)["type"].startswith("customer.subscription")])
 
     work(store, settings, NOW + timedelta(hours=1))
-    early = came_out(store)
+    early = deliveries_in(store)
     work(store, settings, NOW + timedelta(hours=2))
 
     assert early == []
-    assert told(came_out(store)) == [("subscription", "0.00", "49.00")]
+    assert summaries(deliveries_in(store)) == [("subscription", "0.00", "49.00")]
 
 
 def test_a_start_that_announces_its_payment_waits_for_it_ten_minutes(store: Store, settings: Settings) -> None:
@@ -292,18 +292,18 @@ def test_a_start_that_announces_its_payment_waits_for_it_ten_minutes(store: Stor
     before = [body for body in webhooks if json.loads(body)["event_type"] != "transaction.completed"]
     completed = [body for body in webhooks if body not in before]
 
-    arrive_from_paddle(store, before, at=NOW)
+    receive_paddle(store, before, at=NOW)
     work(store, settings, NOW + timedelta(seconds=99))
-    waiting = came_out(store)
-    arrive_from_paddle(store, completed, at=NOW + timedelta(seconds=100))
+    waiting = deliveries_in(store)
+    receive_paddle(store, completed, at=NOW + timedelta(seconds=100))
     work(store, settings, NOW + timedelta(seconds=101))
 
     assert waiting == []
-    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
+    assert summaries(deliveries_in(store)) == [("subscription", "49.00", "49.00")]
 
 
 def test_a_source_that_is_gone_keeps_its_events(store: Store, settings: Settings, database_url: str) -> None:
-    arrive(store, Customer.begin("ada", BORN).subscribe().webhooks)
+    receive(store, Customer.begin("ada", BORN).subscribe().webhooks)
     without = some_settings(database_url, STRIPE_WEBHOOK_SECRET="")
 
     work(store, without)
@@ -311,27 +311,27 @@ def test_a_source_that_is_gone_keeps_its_events(store: Store, settings: Settings
     work(store, settings, NOW + timedelta(hours=2))
 
     assert (kept.status, "not configured any more" in (kept.reason or "")) == (InboxStatus.FAILED, True)
-    assert len(came_out(store)) == 1
+    assert len(deliveries_in(store)) == 1
 
 
 def test_an_imported_subscription_is_a_silent_baseline_and_its_renewal_a_renewal(
     store: Store, settings: Settings
 ) -> None:
-    story = Customer.begin("ada", BORN).subscribe()
-    born = next(body for body in story.webhooks if json.loads(body)["type"] == "customer.subscription.created")
+    customer = Customer.begin("ada", BORN).subscribe()
+    born = next(body for body in customer.webhooks if json.loads(body)["type"] == "customer.subscription.created")
     state = of_subscription(json.loads(born)["data"]["object"], BORN).facts[0]
     assert isinstance(state, SubscriptionState)
 
     first = store.accept(imports.encode(settings.sources["stripe"], state, livemode=True, now=NOW))
     again = store.accept(imports.encode(settings.sources["stripe"], state, livemode=True, now=NOW))
     work(store, settings)
-    silent = came_out(store)
-    renewal = story.renew().webhooks[len(story.webhooks) :]
-    arrive(store, renewal, at=NOW + timedelta(hours=1))
+    silent = deliveries_in(store)
+    renewal = customer.renew().webhooks[len(customer.webhooks) :]
+    receive(store, renewal, at=NOW + timedelta(hours=1))
     work(store, settings, NOW + timedelta(hours=2))
 
     assert (first, again, silent) == (True, False, [])
-    assert told(came_out(store)) == [("renewal", "49.00", "0.00")]
+    assert summaries(deliveries_in(store)) == [("renewal", "49.00", "0.00")]
 
 
 def test_what_is_still_to_be_routed_is_waited_for_by_what_it_belongs_to(
@@ -339,8 +339,8 @@ def test_what_is_still_to_be_routed_is_waited_for_by_what_it_belongs_to(
 ) -> None:
     settings = some_settings(database_url, SETTLE_SECONDS="90")
     signup, after_outage = Customer.begin("ada", BORN).subscribe().webhooks, NOW + timedelta(hours=5)
-    arrive(store, signup)
-    arrive(store, Customer.begin("bob", BORN).buy(2900).webhooks, at=NOW + timedelta(hours=1))
+    receive(store, signup)
+    receive(store, Customer.begin("bob", BORN).buy(2900).webhooks, at=NOW + timedelta(hours=1))
 
     monkeypatch.setattr("bridge.worker.routing.BATCH", 3)
     route(store, settings, "worker", after_outage)
@@ -350,7 +350,7 @@ def test_what_is_still_to_be_routed_is_waited_for_by_what_it_belongs_to(
     settle_due(store, settings, "worker", after_outage)
 
     assert too_early == 0
-    assert told(came_out(store)) == [("subscription", "49.00", "49.00")]
+    assert summaries(deliveries_in(store)) == [("subscription", "49.00", "49.00")]
 
 
 def test_what_happens_now_goes_out_before_what_was_imported(store: Store, settings: Settings) -> None:
@@ -362,7 +362,7 @@ def test_what_happens_now_goes_out_before_what_was_imported(store: Store, settin
     store.accept(imports.encode(settings.sources["stripe"], as_a_start, livemode=True, now=NOW))
     work(store, settings, NOW + timedelta(hours=1))
 
-    arrive(store, Customer.begin("bob", BORN).subscribe().webhooks, at=NOW + timedelta(hours=1))
+    receive(store, Customer.begin("bob", BORN).subscribe().webhooks, at=NOW + timedelta(hours=1))
     work(store, settings, NOW + timedelta(hours=2))
 
     with store.transaction() as tx:
@@ -374,11 +374,11 @@ def test_a_flood_of_one_customer_is_settled_though_it_never_falls_quiet(store: S
     settings = some_settings(database_url, SETTLE_SECONDS="60")
     webhooks = Customer.begin("ada", BORN).subscribe().webhooks
     for number, body in enumerate(webhooks):
-        arrive(store, [body], at=NOW + timedelta(seconds=50 * number))
+        receive(store, [body], at=NOW + timedelta(seconds=50 * number))
         route(store, settings, "worker", NOW + timedelta(seconds=50 * number))
 
     with store.reading() as tx:
         due = streams.find(tx, ["stripe||live|cus_ada"])["stripe||live|cus_ada"].due_at
 
-    # The first webhook tells nothing; the window opens with the second, 50 s later, and lasts four quiet windows.
+    # The first webhook contains no fact; the window opens with the second, 50 s later, and lasts four quiet windows.
     assert due == NOW + timedelta(seconds=50 + 4 * 60)
