@@ -1,1 +1,1 @@
-"""The server: gunicorn with a worker of its own, and the supervisor of web and worker processes."""
+"""The server: gunicorn's configuration and worker class, and the supervisor of the web and worker processes."""
