@@ -143,7 +143,7 @@ def test_any_bytes_and_headers_are_refused_by_a_signature_error_and_nothing_else
 
 
 def hostile_values(processor: Processor) -> st.SearchStrategy[str]:
-    """Real header values cut, doubled, and with odd characters put in."""
+    """Real header values, cut and with odd characters inserted."""
     sound = st.sampled_from([value for value in signed(processor).headers.values() if value])
     return st.builds(
         lambda value, cut, odd: value[:cut] + odd + value[cut:], sound, st.integers(0, 100), st.text(max_size=5)
@@ -167,7 +167,7 @@ def test_bytes_that_are_no_event_have_no_envelope(data: st.DataObject) -> None:
 
 
 def is_dated(processor: Processor) -> bool:
-    """Whether the signature says when it was made (Paddle Classic's does not)."""
+    """Whether the signature has a time stamp (Paddle Classic's has none)."""
     return signed(processor, NOW) != signed(processor, NOW + timedelta(days=1))
 
 

@@ -1,4 +1,4 @@
-"""Digits of the currencies, as processors that follow ISO 4217 count them."""
+"""Digits of currencies, for processors that follow ISO 4217."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thousands of spoilt webhooks of Stripe and Paddle, by chance but always the same: none is taken.
+"""Thousands of mutated Stripe and Paddle webhooks, seeded: none is accepted.
 
 A change counts as a forgery only when it changes what is said: a header that lists the same parts in another order
 proves what it proved before. Paddle Classic, which signs in another way, has a file like this of its own.
@@ -47,7 +47,7 @@ class Wire:
     prefix: str
 
     def proof(self, body: bytes, at: int | str, secret: str) -> str:
-        """The digest that the holder of the secret would state."""
+        """The valid digest."""
         return hmac.new(secret.encode(), f"{at}{self.glue}".encode() + body, hashlib.sha256).hexdigest()
 
     def stated(self, at: int | str, *digests: str) -> str:
@@ -66,7 +66,7 @@ WIRES = {wire.name: wire for wire in (STRIPE, PADDLE)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """What is posted."""
+    """The body to post."""
 
     body: bytes
     headers: Mapping[str, str]
@@ -74,7 +74,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sound:
-    """A webhook that is rightly signed, with all that was needed to sign it."""
+    """A correctly signed webhook, with everything needed to sign it."""
 
     wire: Wire
     body: bytes
@@ -96,7 +96,7 @@ class Sound:
         return Webhook(body=self.body if body is None else body, headers={self.wire.header: stated})
 
     def forged(self, **how: str | int | bytes) -> Webhook:
-        """The webhook with a digest that is right for other things: another body, instant, secret or glue."""
+        """The webhook with a valid digest of something else: another body, time, secret or separator."""
         wire = replace(self.wire, glue=str(how.get("glue", self.wire.glue)))
         body, at = how.get("body", self.body), how.get("at", self.at)
         assert isinstance(body, bytes)
@@ -146,7 +146,7 @@ def webhook_bodies(name: str) -> list[bytes]:
 
 
 def in_other_words(sound: Sound, chance: Random) -> Webhook:
-    """The sound webhook with parts in any order, more digests, unknown schemes, a name in any case."""
+    """The valid webhook with parts in any order, more digests, unknown schemes, and names in any case."""
     wire = sound.wire
     parts = [f"{wire.stamp}={sound.at}", f"{wire.digest}={sound.proof}"]
     for _ in range(chance.randint(0, 3)):
@@ -175,7 +175,7 @@ def test_every_sound_webhook_is_taken(wire: Wire) -> None:
 
 
 def edited(chance: Random, text: bytes, letters: bytes = bytes(range(256))) -> bytes:
-    """One byte flipped, dropped, put in or doubled, two that change places, or the end cut off."""
+    """One byte flipped, removed, inserted or doubled, two swapped, or the end cut off."""
     place = chance.randrange(len(text))
     one, before, after = text[place : place + 1], text[:place], text[place + 1 :]
     return chance.choice(
@@ -200,13 +200,13 @@ def noise(chance: Random) -> str:
 
 
 def rewritten(chance: Random, sound: Sound) -> bytes:
-    """The same JSON to a reader, in other bytes."""
+    """The same JSON in other bytes."""
     found = json.loads(sound.body)
     return (json.dumps(found, indent=chance.choice([None, 1, 3])) + chance.choice(["\n\n", " \n"])).encode()
 
 
 def wide(text: str) -> str:
-    """The same digits to a person, as full-width characters."""
+    """The same digits as full-width characters."""
     return text.translate({ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"})
 
 
@@ -330,7 +330,7 @@ def other(sound: Sound) -> Wire:
 
 
 def proves(webhook: Webhook, sound: Sound) -> bool:
-    """Whether it still says what was signed: these bytes, at this instant, by this digest."""
+    """Whether it still has the signed content: these bytes, this time and this digest."""
     wire = sound.wire
     if webhook.body != sound.body:
         return False
@@ -341,7 +341,7 @@ def proves(webhook: Webhook, sound: Sound) -> bool:
 
 
 def forgeries(wire: Wire, chance: Random) -> Iterator[tuple[str, Webhook, tuple[str, ...]]]:
-    """Without end: each way of spoiling in turn, on a sound webhook of its own."""
+    """Endless: each mutation in turn, on its own valid webhook."""
     for name, spoil in cycle(SPOILS.items()):
         sound = a_sound(wire, chance)
         webhook = spoil(chance, sound)

@@ -1,4 +1,4 @@
-"""A third processor, from a distribution of its own: steps 1 and 3 are all that it brings, and nothing else changes."""
+"""A third processor from another distribution: it verifies and translates, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ START = datetime.now(UTC) - timedelta(days=60)
 
 @pytest.fixture(name="distribution")
 def _distribution(tmp_path: Path) -> Path:
-    """A folder as pip leaves it: the distribution's own metadata."""
+    """A folder with the metadata that pip would install."""
     metadata = tmp_path / "site" / "pebblepay-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text(METADATA)

@@ -1,4 +1,4 @@
-"""The account as the worker asks it: knowledge, context, import and reconciliation over a real socket."""
+"""The account over a real socket: catalog lookups, related facts, import and reconciliation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def gives(httpserver: HTTPServer, path: str, found: Any) -> None:
 
 
 def costing(entity: Body, subtotal: int, quantity: int = 1) -> Body:
-    """The subscription with what a period costs, as the API includes it."""
+    """The subscription with the cost of a period, as the API returns it."""
     line = payloads.line(TAXED, amount=subtotal, quantity=quantity, tax=2333)
     return {**entity, "recurring_transaction_details": {"line_items": [line]}}
 
@@ -102,12 +102,12 @@ def test_a_subscription_that_has_ended_or_is_gone_tells_nothing(account: Account
 def test_what_a_price_with_tax_inside_costs_is_asked_for_once_and_moves_no_money(
     account: Account, httpserver: HTTPServer
 ) -> None:
-    stands = state(a_subscription(TAXED), "subscription.created")
+    current = state(a_subscription(TAXED), "subscription.created")
     gives(httpserver, "/subscriptions/sub_1", costing(a_subscription(TAXED), 11667))
 
-    (cost,) = account.related_facts([stands], {"sub_1"})
-    account.related_facts([stands], {"sub_1"})
-    (event,) = settle(EMPTY, [stands, cost], Policy()).events
+    (cost,) = account.related_facts([current], {"sub_1"})
+    account.related_facts([current], {"sub_1"})
+    (event,) = settle(EMPTY, [current, cost], Policy()).events
 
     assert isinstance(cost, Payment)
     assert (cost.amount.minor, [line.amount for line in cost.lines or ()]) == (0, [11667])

@@ -1,4 +1,4 @@
-"""Adjustments: money that went back, or came back after all."""
+"""Adjustments: refunds, chargebacks and their reversals."""
 
 from __future__ import annotations
 

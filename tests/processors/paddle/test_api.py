@@ -1,4 +1,4 @@
-"""Reading Paddle's API over a real socket: what is asked, how often, and what is made of refusals."""
+"""Reading Paddle's API over a real socket: requests, retries and errors."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def asked(httpserver: HTTPServer) -> Iterator[tuple[str, dict[str, list[str]]]]:
         yield request.path, parse_qs(request.query_string.decode())
 
 
-def answers(httpserver: HTTPServer, path: str, *found: Any) -> None:
-    """Each answer once, in this order."""
+def responds(httpserver: HTTPServer, path: str, *found: Any) -> None:
+    """Each response once, in this order."""
     for status, body in found:
         httpserver.expect_ordered_request(path).respond_with_json(body, status=status)
 
@@ -71,7 +71,7 @@ def test_the_key_says_where_it_is_good_else_the_setting(key: str, environment: s
 
 
 def test_a_price_is_asked_for_with_the_key(api: PaddleApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/prices/pri_pro", (200, {"data": payloads.price(PRO)}))
+    responds(httpserver, "/prices/pri_pro", (200, {"data": payloads.price(PRO)}))
 
     found = api.price("pri_pro")
 
@@ -83,7 +83,7 @@ def test_a_price_is_asked_for_with_the_key(api: PaddleApi, httpserver: HTTPServe
 
 
 def test_a_subscription_is_asked_for_with_what_its_periods_cost(api: PaddleApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/subscriptions/sub_1", (200, {"data": a_subscription()}))
+    responds(httpserver, "/subscriptions/sub_1", (200, {"data": a_subscription()}))
 
     api.subscription("sub_1")
 
@@ -99,7 +99,7 @@ def test_what_is_not_there_is_none(api: PaddleApi, httpserver: HTTPServer, name:
 
 
 def test_subscriptions_come_page_by_page_after_the_last_id(api: PaddleApi, httpserver: HTTPServer) -> None:
-    answers(httpserver, "/subscriptions", page({"id": "sub_1"}, {"id": "sub_2"}, has_more=True), page({"id": "sub_3"}))
+    responds(httpserver, "/subscriptions", page({"id": "sub_1"}, {"id": "sub_2"}, has_more=True), page({"id": "sub_3"}))
 
     found = [one["id"] for one in api.subscriptions()]
 
@@ -119,7 +119,7 @@ def test_events_end_at_the_first_that_is_too_old(api: PaddleApi, httpserver: HTT
     def event(number: int) -> dict[str, Any]:
         return {"event_id": f"evt_{number}", "occurred_at": payloads.stamp(AT - timedelta(hours=number))}
 
-    answers(httpserver, "/events", page(event(1), event(2), has_more=True), page(event(3), event(4), has_more=True))
+    responds(httpserver, "/events", page(event(1), event(2), has_more=True), page(event(3), event(4), has_more=True))
 
     found = [one["event_id"] for one in api.events(AT - timedelta(hours=3), ["transaction.completed", "price.created"])]
 
@@ -137,7 +137,7 @@ def test_when_paddle_is_busy_it_waits_as_long_as_it_is_told(
 ) -> None:
     headers = {"Retry-After": "7"}
     httpserver.expect_ordered_request("/prices/pri_1").respond_with_response(Response("", 429, headers))
-    answers(httpserver, "/prices/pri_1", refusal(503), (200, {"data": {"id": "pri_1"}}))
+    responds(httpserver, "/prices/pri_1", refusal(503), (200, {"data": {"id": "pri_1"}}))
 
     assert api.price("pri_1") == {"id": "pri_1"}
     assert waits == [7.0, 1.0]
@@ -160,7 +160,7 @@ def test_it_never_waits_longer_than_twenty_seconds_nor_asks_more_than_four_times
 def test_a_refusal_says_what_to_do_and_shows_no_key(
     api: PaddleApi, httpserver: HTTPServer, waits: Waits, status: int, advice: str
 ) -> None:
-    answers(httpserver, "/prices/pri_1", refusal(status, "forbidden"))
+    responds(httpserver, "/prices/pri_1", refusal(status, "forbidden"))
 
     with pytest.raises(PaddleApiError) as refused:
         api.price("pri_1")

@@ -1,4 +1,4 @@
-"""Customers: the merchant's own data and nothing personal; and hostile custom data, wherever it stands."""
+"""Customers: the merchant's own data and nothing personal; and hostile custom data in any entity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of prices, products and discounts whoever the customer is."""
+"""The catalog entries of prices, products and discounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Payloads that Paddle published with its own tests: each has the outcome that it should have."""
+"""Payloads that Paddle published with its tests, and the expected outcome of each."""
 
 from __future__ import annotations
 

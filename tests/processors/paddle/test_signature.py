@@ -1,4 +1,4 @@
-"""Paddle's webhook signature: one valid webhook, each test spoils one thing of it; and the official SDK beside ours."""
+"""Paddle's webhook signature: each test changes one thing of a valid webhook; the official SDK agrees."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VECTORS = Path(__file__).resolve().parents[2] / "fixtures" / "paddle" / "signatu
 
 
 def digest(body: bytes = BODY, ts: object = TS, secret: str = SECRET) -> str:
-    """The signature as the documentation describes it."""
+    """The signature by the documentation."""
     return hmac.new(secret.encode(), f"{ts}:".encode() + body, hashlib.sha256).hexdigest()
 
 
@@ -279,12 +279,12 @@ def test_published_vectors_are_taken_for_what_they_are(vector: dict[str, Any]) -
     assert problem is (readable if vector["valid_ignoring_age"] else SignatureProblem.MISMATCH)
 
 
-# ---- The official SDK's verifier beside ours ----------------------------------------------------------------------
+# ---- Comparison with the official SDK's verifier -------------------------------------------------------------------
 
 
 @dataclass
 class Request:
-    """A request as the SDK's protocol has it."""
+    """A request of the SDK's protocol."""
 
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
@@ -300,7 +300,7 @@ def at_present(seconds: int = 0) -> int:
 
 
 def sdk_accepts(header: str, body: bytes, secrets: list[str]) -> bool:
-    """What the SDK says. With several secrets it raises `ConnectionRefusedError` where none fits."""
+    """The SDK's verdict. With several secrets it raises `ConnectionRefusedError` where none matches."""
     keys: Any = [Secret(secret) for secret in secrets]
     try:
         return bool(Verifier(300).verify(Request(body, {HEADER: header}), keys))

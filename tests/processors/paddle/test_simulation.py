@@ -1,4 +1,4 @@
-"""Simulated lives: every webhook that Paddle sends for them, in its order, and amounts that add up."""
+"""Simulated Paddle customers: all webhooks in Paddle's order, with consistent amounts."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def begun() -> Customer:
     return Customer.begin("ada", START)
 
 
-def read(story: Customer, since: Customer | None = None) -> list[dict[str, Any]]:
-    """The webhooks of a story, those of an earlier one left out."""
-    return [json.loads(body) for body in story.webhooks[len(since.webhooks) if since else 0 :]]
+def read(customer: Customer, since: Customer | None = None) -> list[dict[str, Any]]:
+    """The webhooks of a customer since an earlier state."""
+    return [json.loads(body) for body in customer.webhooks[len(since.webhooks) if since else 0 :]]
 
 
-def types(story: Customer, since: Customer | None = None) -> list[str]:
-    return [body["event_type"] for body in read(story, since)]
+def types(customer: Customer, since: Customer | None = None) -> list[str]:
+    return [body["event_type"] for body in read(customer, since)]
 
 
-def entities(story: Customer, kind: str) -> list[dict[str, Any]]:
-    return [body["data"] for body in read(story) if body["event_type"] == kind]
+def entities(customer: Customer, kind: str) -> list[dict[str, Any]]:
+    return [body["data"] for body in read(customer) if body["event_type"] == kind]
 
 
 # ---- What is sent, in the order of Paddle's own scenarios -----------------------------------------------------------
@@ -75,10 +75,10 @@ def test_a_signup_sends_these_webhooks() -> None:
 
 
 def test_a_signup_with_a_trial_is_trialing_and_costs_nothing() -> None:
-    story = begun().subscribe(PRO, trial_days=14)
+    customer = begun().subscribe(PRO, trial_days=14)
 
-    (found,) = entities(story, "transaction.completed")
-    assert types(story)[7:9] == ["subscription.created", "subscription.trialing"]
+    (found,) = entities(customer, "transaction.completed")
+    assert types(customer)[7:9] == ["subscription.created", "subscription.trialing"]
     assert (found["details"]["totals"]["grand_total"], found["payments"]) == ("0", [])
 
 
@@ -136,42 +136,42 @@ def test_a_trials_end_is_billed_and_then_activates() -> None:
     assert [events[0]["data"]["status"], events[-1]["data"]["status"]] == ["trialing", "active"]
 
 
-# ---- What stands in them ------------------------------------------------------------------------------------------
+# ---- Contents of the webhooks --------------------------------------------------------------------------------------
 
 
 def test_a_draft_knows_neither_customer_nor_subscription() -> None:
-    story = begun().subscribe(PRO)
+    customer = begun().subscribe(PRO)
 
-    first, *later = [body["data"] for body in read(story) if body["event_type"].startswith("transaction.")]
+    first, *later = [body["data"] for body in read(customer) if body["event_type"].startswith("transaction.")]
     assert (first["status"], first["customer_id"], first["subscription_id"]) == ("draft", None, None)
     assert {found["customer_id"] for found in later} == {"ctm_ada"}
     assert [found["subscription_id"] for found in later] == [None] * 4 + ["sub_ada_1"] * 3
 
 
 def test_the_creation_names_the_transaction_that_began_it() -> None:
-    story = begun().subscribe(PRO)
+    customer = begun().subscribe(PRO)
 
-    (created,), (activated,) = (entities(story, f"subscription.{word}") for word in ("created", "activated"))
-    (paid,) = entities(story, "transaction.completed")
+    (created,), (activated,) = (entities(customer, f"subscription.{word}") for word in ("created", "activated"))
+    (paid,) = entities(customer, "transaction.completed")
     assert created["transaction_id"] == paid["id"]
     assert "transaction_id" not in activated
 
 
 def test_a_change_billed_at_once_asks_for_the_new_plan_less_the_old() -> None:
-    story = begun().subscribe(PRO).later(days=10).change(TEAM, billed=3333)
+    customer = begun().subscribe(PRO).later(days=10).change(TEAM, billed=3333)
 
-    new, old = entities(story, "transaction.completed")[-1]["details"]["line_items"]
+    new, old = entities(customer, "transaction.completed")[-1]["details"]["line_items"]
     assert (new["price_id"], new["totals"]["subtotal"]) == ("pri_team", "6600")  # two thirds of 99.00
     assert (old["price_id"], old["totals"]["subtotal"], old["quantity"]) == ("pri_pro", "-3267", -1)  # and of 49.00
     assert new["proration"] == old["proration"] == {"rate": "0.66667"}
 
 
 def test_a_chargeback_that_is_won_marks_the_first_as_reversed_and_counts_it_once() -> None:
-    story = begun().subscribe(PRO).adjusted("chargeback").adjusted("chargeback_reverse")
+    customer = begun().subscribe(PRO).adjusted("chargeback").adjusted("chargeback_reverse")
 
-    found = [fact for body in story.webhooks for fact in translate(body, {}).facts if isinstance(fact, Refund)]
+    found = [fact for body in customer.webhooks for fact in translate(body, {}).facts if isinstance(fact, Refund)]
     first, again, back = found
-    assert [one["status"] for one in entities(story, "adjustment.updated")] == ["reversed"]
+    assert [one["status"] for one in entities(customer, "adjustment.updated")] == ["reversed"]
     assert (first.key, first.kind, first.status) == (again.key, again.kind, again.status)
     assert (back.kind, back.status, back.amount) == (RefundKind.REVERSAL, RefundStatus.SUCCEEDED, first.amount)
 
@@ -229,7 +229,7 @@ def test_every_webhook_of_a_scenario_is_proven_and_has_a_meaning_or_a_reason(nam
 
 
 def test_what_is_bought_in_another_currency_is_all_in_it() -> None:
-    story = Customer.begin("ada", START, currency="JPY").subscribe(STARTER)
+    customer = Customer.begin("ada", START, currency="JPY").subscribe(STARTER)
 
-    assert {found["currency_code"] for found in entities(story, "transaction.completed")} == {"JPY"}
-    assert {found["currency_code"] for found in entities(story, "subscription.created")} == {"JPY"}
+    assert {found["currency_code"] for found in entities(customer, "transaction.completed")} == {"JPY"}
+    assert {found["currency_code"] for found in entities(customer, "subscription.created")} == {"JPY"}

@@ -1,4 +1,4 @@
-"""Subscriptions as they stand."""
+"""Subscriptions in their current state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synthetic: what no published payload shows, written after the documents. Each is settled, and its events are literal.
+"""Synthetic payloads for cases that no published one covers. Each is settled and compared with literal events.
 
 The gaps are those of the reference: custom data, currencies without decimals, negative lines, scheduled changes,
 origins of changes and charges, approved adjustments, chargebacks, a discount's end, trials that convert, quantities.
@@ -39,7 +39,7 @@ def settled(*events: tuple[str, Body], policy: Policy | None = None) -> tuple[Re
 
 
 def rows(events: tuple[RevenueEvent, ...]) -> list[tuple[str, str, str | None]]:
-    """Type, amount and movement of MRR of each event; a zero is a plain 0."""
+    """Type, amount and MRR impact of each event; zero as a plain 0."""
     return [(event.event_type.value, str(event.amount or 0), _movement(event.mrr_impact)) for event in events]
 
 

@@ -1,4 +1,4 @@
-"""Completed transactions: what was paid, why, and what it measures."""
+"""Completed transactions: amount, reason and lines."""
 
 from __future__ import annotations
 

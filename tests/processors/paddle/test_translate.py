@@ -119,7 +119,7 @@ def test_whatever_stands_anywhere_in_an_event_it_has_a_meaning_or_a_reason(
 
 
 def _holders(value: Any) -> Any:
-    """Every place in a JSON value that something could stand in: its holder and key."""
+    """Every position in a JSON value, as container and key."""
     keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
     for key in keys:
         yield value, key

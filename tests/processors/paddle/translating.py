@@ -1,4 +1,4 @@
-"""What the tests of the Paddle processor share: one event around an entity, and what it is translated to."""
+"""Helpers for the tests of Paddle: an event around an entity and its translation."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ def fact(kind: str, entity: Any) -> Fact:
 
 
 def payment(entity: Body) -> Payment:
-    """What a completed transaction says."""
+    """The payment of a completed transaction."""
     found = fact("transaction.completed", entity)
     assert isinstance(found, Payment)
     return found
 
 
 def state(entity: Body, kind: str = "subscription.updated") -> SubscriptionState:
-    """What a subscription's event says."""
+    """The state of an event."""
     found = fact(kind, entity)
     assert isinstance(found, SubscriptionState)
     return found
 
 
 def refund(entity: Body, kind: str = "adjustment.updated") -> Refund:
-    """What an adjustment says."""
+    """The refund of an adjustment."""
     found = fact(kind, entity)
     assert isinstance(found, Refund)
     return found
 
 
 def a_transaction(*lines: Body, plan: Plan = PRO, quantity: int = 1, **more: Any) -> Body:
-    """A completed sign-up for Pro at 49.00, unless something else is said."""
+    """A completed transaction: sign-up for Pro at 49.00 by default."""
     fields = {
         "customer": "ctm_1",
         "origin": "web",
@@ -64,12 +64,12 @@ def a_transaction(*lines: Body, plan: Plan = PRO, quantity: int = 1, **more: Any
 
 
 def a_subscription(plan: Plan = PRO, quantity: int = 1, **more: Any) -> Body:
-    """An active subscription to Pro that began a month ago, unless something else is said."""
+    """An active subscription: to Pro for a month by default."""
     fields = {"customer": "ctm_1", "status": "active", "started_at": AT - timedelta(days=30), "updated_at": AT}
     return payloads.subscription("sub_1", **{**fields, "plans": [(plan, quantity)], **more})
 
 
 def an_adjustment(**more: Any) -> Body:
-    """An approved refund of 20.00, unless something else is said."""
+    """An adjustment: an approved refund of 20.00 by default."""
     fields = {"transaction": "txn_1", "minor": 2000, "customer": "ctm_1", "subscription": "sub_1", "at": AT}
     return payloads.adjustment("adj_1", **{**fields, **more})

@@ -1,4 +1,4 @@
-"""Alerts of money: payments, refunds and disputes."""
+"""Alerts of payments, refunds and disputes."""
 
 from __future__ import annotations
 
@@ -135,6 +135,4 @@ def test_a_dispute_takes_the_money_back() -> None:
 
 @pytest.mark.parametrize("more", [{"gross_refund": ""}, {"order_id": "", "subscription_payment_id": ""}])
 def test_a_refund_that_names_too_little_gives_a_reason(more: dict[str, str]) -> None:
-    assert translated("payment_refunded", {**REFUNDED, **more}).reason == (
-        "the alert has no order, amount or currency"
-    )
+    assert translated("payment_refunded", {**REFUNDED, **more}).reason == ("the alert has no order, amount or currency")

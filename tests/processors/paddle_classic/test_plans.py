@@ -1,4 +1,4 @@
-"""The table of plans, as it may be written."""
+"""The table of plans, in every accepted format."""
 
 from __future__ import annotations
 

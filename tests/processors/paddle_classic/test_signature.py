@@ -1,4 +1,4 @@
-"""Paddle Classic's signature: one valid alert, and each test spoils one thing of it; and vectors that others signed."""
+"""Paddle Classic's signature: each test changes one thing of a valid alert; and vectors signed by others."""
 
 from __future__ import annotations
 

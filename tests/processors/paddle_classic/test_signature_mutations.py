@@ -1,4 +1,4 @@
-"""Thousands of spoilt alerts, by chance but always the same: none is taken, and no sound one refused.
+"""Thousands of mutated alerts, seeded: none is accepted, and no valid one is rejected.
 
 A change counts as a forgery only when it changes what is said: a form may list its fields in another order and spell a
 blank in another way, and Base64 has spare bits at its end.
@@ -38,18 +38,18 @@ Fields = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sound:
-    """An alert that is rightly signed."""
+    """A correctly signed alert."""
 
     fields: Fields
-    proof: bytes
+    signature: bytes
 
     @property
-    def proven(self) -> dict[str, str]:
-        return {**self.fields, FIELD: base64.b64encode(self.proof).decode()}
+    def signed_fields(self) -> dict[str, str]:
+        return {**self.fields, FIELD: base64.b64encode(self.signature).decode()}
 
     @property
     def body(self) -> bytes:
-        return form(self.proven)
+        return form(self.signed_fields)
 
 
 Spoil = Callable[[Random, Sound], bytes]
@@ -57,7 +57,7 @@ Spoil = Callable[[Random, Sound], bytes]
 
 @cache
 def keys() -> tuple[RSAPrivateKey, RSAPrivateKey]:
-    """Paddle's, which is the published one of the demo, and a forger's."""
+    """Paddle's, the public demo key, and a forger's."""
     ours = load_pem_private_key(processor.demo_secret.encode(), password=None)
     assert isinstance(ours, RSAPrivateKey)
     return ours, generate_private_key(65537, 2048)
@@ -68,7 +68,7 @@ def public(key: RSAPrivateKey) -> str:
 
 
 def as_php(fields: Fields, *, is_sorted: bool = True) -> bytes:
-    """What Paddle signs: PHP's `serialize` of the fields, sorted by name."""
+    """The bytes that Paddle signs: PHP's `serialize` of the fields, sorted by name."""
     names = sorted(fields) if is_sorted else list(fields)
     texts = [text.encode() for name in names for text in (name, fields[name])]
     return b"a:%d:{%s}" % (len(names), b"".join(b's:%d:"%s";' % (len(text), text) for text in texts))
@@ -107,12 +107,12 @@ def sounds() -> Sequence[Sound]:
     for number in range(SOUND - len(alerts)):
         odd = {f"{chance.choice(WORDS[:4])}_{place}": chance.choice(WORDS) for place in range(chance.randint(0, 9))}
         alerts.append({"alert_name": "payment_succeeded", **odd, "alert_id": str(number)})
-    return [Sound(fields=fields, proof=signed(as_php(fields))) for fields in alerts]
+    return [Sound(fields=fields, signature=signed(as_php(fields))) for fields in alerts]
 
 
 def in_other_words(sound: Sound, chance: Random) -> bytes:
-    """The same fields in any order, their characters spelt in any way."""
-    fields = list(sound.proven.items())
+    """The same fields in any order and encoding."""
+    fields = list(sound.signed_fields.items())
     chance.shuffle(fields)
     return "&".join(f"{spelt(name, chance)}={spelt(value, chance)}" for name, value in fields).encode()
 
@@ -136,7 +136,7 @@ def test_every_sound_alert_is_taken() -> None:
 
 
 def edited(chance: Random, text: bytes) -> bytes:
-    """One byte flipped, dropped, put in or doubled, two that change places, or the end cut off."""
+    """One byte flipped, removed, inserted or doubled, two swapped, or the end cut off."""
     place = chance.randrange(len(text))
     one, before, after = text[place : place + 1], text[:place], text[place + 1 :]
     return chance.choice(
@@ -152,11 +152,11 @@ def edited(chance: Random, text: bytes) -> bytes:
 
 
 def form_of(sound: Sound, **changed: str) -> bytes:
-    return form({**sound.proven, **changed})
+    return form({**sound.signed_fields, **changed})
 
 
-def proven_by(sound: Sound, proof: bytes) -> bytes:
-    return form_of(sound, p_signature=base64.b64encode(proof).decode())
+def signed_by(sound: Sound, signature: bytes) -> bytes:
+    return form_of(sound, p_signature=base64.b64encode(signature).decode())
 
 
 def a_name(chance: Random, sound: Sound) -> str:
@@ -164,15 +164,15 @@ def a_name(chance: Random, sound: Sound) -> str:
 
 
 def without(sound: Sound, name: str) -> bytes:
-    return form({key: value for key, value in sound.proven.items() if key != name})
+    return form({key: value for key, value in sound.signed_fields.items() if key != name})
 
 
 def renamed(sound: Sound, name: str, other: str) -> bytes:
-    return form({other if key == name else key: value for key, value in sound.proven.items()})
+    return form({other if key == name else key: value for key, value in sound.signed_fields.items()})
 
 
 def number(sound: Sound) -> int:
-    return int.from_bytes(sound.proof, "big")
+    return int.from_bytes(sound.signature, "big")
 
 
 def modulus() -> int:
@@ -187,7 +187,7 @@ SPOILS: Mapping[str, Spoil] = {
     "a byte": lambda chance, sound: edited(chance, sound.body),
     "two edits": lambda chance, sound: edited(chance, edited(chance, sound.body) or b"a=1"),
     "empty": lambda chance, sound: chance.choice([b"", b"&", b"=", b"{}", b"p_signature="]),
-    "JSON": lambda chance, sound: json.dumps(sound.proven).encode(),
+    "JSON": lambda chance, sound: json.dumps(sound.signed_fields).encode(),
     "a value": lambda chance, sound: form_of(sound, **{a_name(chance, sound): str(chance.random())}),
     "a blank value": lambda chance, sound: form_of(sound, alert_id=chance.choice(["", " ", "\0", "0"])),
     "one more field": lambda chance, sound: form_of(sound, **{f"passthrough_{chance.random()}": "1"}),
@@ -195,61 +195,66 @@ SPOILS: Mapping[str, Spoil] = {
     "a field renamed": lambda chance, sound: renamed(sound, a_name(chance, sound), f"x{chance.random()}"),
     "a field twice": lambda chance, sound: sound.body + b"&" + form({a_name(chance, sound): str(chance.random())}),
     "a field as a list": lambda chance, sound: renamed(sound, "alert_id", chance.choice(["alert_id[]", "alert_id[0]"])),
-    "proof absent": lambda chance, sound: form(sound.fields),
-    "proof renamed": lambda chance, sound: renamed(sound, FIELD, chance.choice(["P_SIGNATURE", "p_sig", "signature"])),
-    "proof twice": lambda chance, sound: sound.body + b"&" + form({FIELD: base64.b64encode(b"x").decode()}),
-    "proof of hex": lambda chance, sound: form_of(sound, p_signature=sound.proof.hex()),
-    "proof in other letters": lambda chance, sound: form_of(sound, p_signature=sound.proven[FIELD].swapcase()),
-    "proof cut": lambda chance, sound: proven_by(sound, sound.proof[: chance.randrange(256)]),
-    "proof with a bit flipped": lambda chance, sound: proven_by(
+    "signature absent": lambda chance, sound: form(sound.fields),
+    "signature renamed": lambda chance, sound: renamed(
+        sound, FIELD, chance.choice(["P_SIGNATURE", "p_sig", "signature"])
+    ),
+    "signature twice": lambda chance, sound: sound.body + b"&" + form({FIELD: base64.b64encode(b"x").decode()}),
+    "signature of hex": lambda chance, sound: form_of(sound, p_signature=sound.signature.hex()),
+    "signature in other letters": lambda chance, sound: form_of(
+        sound, p_signature=sound.signed_fields[FIELD].swapcase()
+    ),
+    "signature cut": lambda chance, sound: signed_by(sound, sound.signature[: chance.randrange(256)]),
+    "signature with a bit flipped": lambda chance, sound: signed_by(
         sound, sized(number(sound) ^ (1 << chance.randrange(2048)))
     ),
-    "proof with more": lambda chance, sound: proven_by(
-        sound, chance.choice([sound.proof + b"\0", b"\0" + sound.proof, sound.proof * 2, sound.proof * 40])
+    "signature with more": lambda chance, sound: signed_by(
+        sound,
+        chance.choice([sound.signature + b"\0", b"\0" + sound.signature, sound.signature * 2, sound.signature * 40]),
     ),
-    "proof beyond the modulus": lambda chance, sound: proven_by(sound, sized(number(sound) + modulus(), 257)),
-    "proof negated": lambda chance, sound: proven_by(sound, sized(modulus() - number(sound))),
-    "proof that solves itself": lambda chance, sound: proven_by(
+    "signature beyond the modulus": lambda chance, sound: signed_by(sound, sized(number(sound) + modulus(), 257)),
+    "signature negated": lambda chance, sound: signed_by(sound, sized(modulus() - number(sound))),
+    "signature that solves itself": lambda chance, sound: signed_by(
         sound, sized(chance.choice([0, 1, modulus() - 1, modulus(), 2**2048 - 1]))
     ),
-    "proof of noise": lambda chance, sound: proven_by(sound, chance.randbytes(256)),
-    "proof of a word": lambda chance, sound: form_of(
+    "signature of noise": lambda chance, sound: signed_by(sound, chance.randbytes(256)),
+    "signature of a word": lambda chance, sound: form_of(
         sound, p_signature=chance.choice(["", " ", "true", "null", "===", "é", "A" * 5000, "AAAA"])
     ),
-    "another's alert": lambda chance, sound: form_of(sound, p_signature=chance.choice(sounds()).proven[FIELD]),
-    "another key": lambda chance, sound: proven_by(sound, signed(as_php(sound.fields), keys()[1])),
-    "another hash": lambda chance, sound: proven_by(
+    "another's alert": lambda chance, sound: form_of(sound, p_signature=chance.choice(sounds()).signed_fields[FIELD]),
+    "another key": lambda chance, sound: signed_by(sound, signed(as_php(sound.fields), keys()[1])),
+    "another hash": lambda chance, sound: signed_by(
         sound, signed(as_php(sound.fields), kind=chance.choice([SHA256(), MD5()]))
     ),
-    "another padding": lambda chance, sound: proven_by(
+    "another padding": lambda chance, sound: signed_by(
         sound, signed(as_php(sound.fields), padding=PSS(mgf=MGF1(SHA1()), salt_length=20))
     ),
-    "signed as JSON": lambda chance, sound: proven_by(sound, signed(json.dumps(sound.fields).encode())),
-    "signed as it is sent": lambda chance, sound: proven_by(sound, signed(form(sound.fields))),
-    "signed with its own field": lambda chance, sound: proven_by(sound, signed(as_php({**sound.fields, FIELD: ""}))),
-    "signed out of order": lambda chance, sound: proven_by(
+    "signed as JSON": lambda chance, sound: signed_by(sound, signed(json.dumps(sound.fields).encode())),
+    "signed as it is sent": lambda chance, sound: signed_by(sound, signed(form(sound.fields))),
+    "signed with its own field": lambda chance, sound: signed_by(sound, signed(as_php({**sound.fields, FIELD: ""}))),
+    "signed out of order": lambda chance, sound: signed_by(
         sound, signed(as_php(dict(reversed(sorted(sound.fields.items()))), is_sorted=False))
     ),
 }  # fmt: skip
 
 
-def proves(body: bytes, sound: Sound) -> bool:
-    """Whether it still says what was signed: these fields, by this proof."""
+def is_unchanged(body: bytes, sound: Sound) -> bool:
+    """Whether it still has the signed content: these fields and this signature."""
     read = parse_qsl(body.decode("latin-1"), keep_blank_values=True)
     said = dict(read)
-    proof = said.pop(FIELD, "").encode()
+    signature = said.pop(FIELD, "").encode()
     try:
-        return said == sound.fields and len(read) == len(said) + 1 and base64.b64decode(proof) == sound.proof
+        return said == sound.fields and len(read) == len(said) + 1 and base64.b64decode(signature) == sound.signature
     except ValueError:
         return False
 
 
 def forgeries(chance: Random) -> Iterator[tuple[str, bytes]]:
-    """Without end: each way of spoiling in turn."""
+    """Endless: each mutation in turn."""
     for name, spoil in cycle(SPOILS.items()):
         sound = chance.choice(sounds())
         body = spoil(chance, sound)
-        if not proves(body, sound):
+        if not is_unchanged(body, sound):
             yield name, body
 
 

@@ -1,4 +1,4 @@
-"""Alerts of subscriptions: how they begin, change and end."""
+"""Alerts of subscriptions: start, change and end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VISIT = {"visitor_fingerprint": "fp_ada", "session_id": "sess_ada"}
 
 
 def offer(terms: Terms | None) -> tuple[str, Decimal | None, Decimal, Interval | None, int]:
-    """What the terms sell: plan, minor units, quantity, period."""
+    """Plan, minor units, quantity and period of the terms."""
     assert terms is not None
     (item,) = terms.items
     price = item.price

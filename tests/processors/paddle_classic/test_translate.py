@@ -1,4 +1,4 @@
-"""The table of Paddle Classic's alerts, and alerts that others published."""
+"""The table of Paddle Classic's alerts, and alerts published by others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts through the whole bridge: over HTTP as a form, into the outbox, and an end that waits for its day."""
+"""Alerts through the whole bridge: from an HTTP form to the outbox, with an end that waits for its date."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Bridge:
     store: Store
 
     def receive(self, bodies: Sequence[bytes]) -> list[int]:
-        """Posts each alert, signed; the answers."""
+        """Posts each alert, signed; returns the status codes."""
         client = create_app(self.settings, self.store).test_client()
         signed = [processor.sign(body, processor.demo_secret, START) for body in bodies]
         return [
@@ -53,7 +53,7 @@ class Bridge:
         ]
 
     def settle(self, now: datetime) -> list[tuple[str, float, float | None]]:
-        """Routes and settles; all events so far."""
+        """Routes and settles; returns all revenue events so far."""
         route(self.store, self.settings, "tests", now)
         settle_due(self.store, self.settings, "tests", now)
         with self.store.reading() as tx:
@@ -63,16 +63,16 @@ class Bridge:
 
 def test_alerts_become_events_and_a_scheduled_end_waits_for_its_day(sqlite_store: Store) -> None:
     bridge = Bridge(settings=load(ENVIRON), store=sqlite_store)
-    story = Customer.begin("ada", START).subscribe(PRO).later(days=3).cancel()
+    customer = Customer.begin("ada", START).subscribe(PRO).later(days=3).cancel()
     soon = datetime.now(UTC) + timedelta(seconds=5)
     its_day = START + timedelta(days=31)
 
-    answers = bridge.receive(story.webhooks)
+    statuses = bridge.receive(customer.webhooks)
     now = bridge.settle(soon)
     meanwhile = bridge.settle(soon + timedelta(days=5))
     then = bridge.settle(its_day)
 
-    assert answers == [200, 200, 200]
+    assert statuses == [200, 200, 200]
     assert now == meanwhile == [("subscription", 49.0, 49.0)]
     assert then == [("subscription", 49.0, 49.0), ("churn", 0.0, -49.0)]
 

@@ -1,4 +1,4 @@
-"""What the tests of Paddle Classic share: one alert, valid by default, and what it is translated to."""
+"""Helpers for the tests of Paddle Classic: a valid alert and its translation."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def body(name: str, fields: dict[str, str], **more: str) -> bytes:
 
 
 def translated(name: str, fields: dict[str, str], options: dict[str, str] | None = None, **more: str) -> Translation:
-    """The translation of an alert, with a table of plans unless something else is said."""
+    """The translation of an alert, with a table of plans by default."""
     return translate(body(name, fields, **more), TABLE if options is None else options)
 
 
@@ -76,20 +76,20 @@ def fact(name: str, fields: dict[str, str], options: dict[str, str] | None = Non
 
 
 def payment(fields: dict[str, str], name: str = "subscription_payment_succeeded", **more: str) -> Payment:
-    """What a payment's alert says of the money."""
+    """The payment of an alert."""
     (found,) = (one for one in translated(name, fields, **more).facts if isinstance(one, Payment))
     return found
 
 
 def refund(fields: dict[str, str], name: str = "subscription_payment_refunded", **more: str) -> Refund:
-    """What a refund's alert says."""
+    """The refund of an alert."""
     found = fact(name, fields, **more)
     assert isinstance(found, Refund)
     return found
 
 
 def state(name: str, fields: dict[str, str], options: dict[str, str] | None = None, **more: str) -> SubscriptionState:
-    """What a subscription's alert says."""
+    """The state of an alert."""
     found = fact(name, fields, options, **more)
     assert isinstance(found, SubscriptionState)
     return found

@@ -1,4 +1,4 @@
-"""The account as the worker asks it: knowledge, context, import and reconciliation over a real socket."""
+"""The account over a real socket: catalog lookups, related facts, import and reconciliation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkout sessions: the visit they name, and the money of those without an invoice."""
+"""Checkout sessions: their attribution, and the payment of those without an invoice."""
 
 from __future__ import annotations
 

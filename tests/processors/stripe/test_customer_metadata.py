@@ -1,4 +1,4 @@
-"""Customers: their metadata may name the visit."""
+"""Customers: their metadata may contain the attribution."""
 
 from __future__ import annotations
 

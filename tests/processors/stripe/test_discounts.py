@@ -1,4 +1,4 @@
-"""Discounts, coupons and promotion codes in their three forms."""
+"""Discounts, coupons and promotion codes in their three formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invoices and invoice payments: what was paid, why, and what for, in old, dual and basil shapes."""
+"""Invoices and invoice payments: amount, reason and lines, in old, dual and basil formats."""
 
 from __future__ import annotations
 

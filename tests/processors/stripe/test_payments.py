@@ -1,4 +1,4 @@
-"""Charges and payment intents: the money of each, under one key, in old and present shapes."""
+"""Charges and payment intents: one payment under one key, in old and current formats."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_charge_without_id_amount_or_currency_is_no_payment(spoilt: dict[str, 
     assert translated("charge.succeeded", {**a_charge(payment_intent=None), **spoilt}).facts == ()
 
 
-# ---- Whether an invoice stands behind it --------------------------------------------------------------------------
+# ---- Membership in an invoice --------------------------------------------------------------------------------------
 
 
 def test_a_charge_that_names_its_invoice_belongs_to_it() -> None:

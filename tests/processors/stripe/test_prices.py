@@ -1,4 +1,4 @@
-"""Prices, plans and products: amounts to twelve places, tiers, packages, names."""
+"""Prices, plans and products: amounts with twelve decimals, tiers, packages, names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Payloads that Stripe and others published with their own tests: each has the outcome that it should have."""
+"""Payloads that Stripe and others published with their tests, and the expected outcome of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refunds and disputes: each once, by its status, in old and present shapes."""
+"""Refunds and disputes: each once, by its status, in old and current formats."""
 
 from __future__ import annotations
 

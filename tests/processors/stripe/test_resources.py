@@ -1,4 +1,4 @@
-"""Resources of the API: the same facts as webhooks, as a baseline or a link."""
+"""API resources: the same facts as webhooks, as a baseline or a link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stripe's webhook signature: one valid webhook, and each test spoils one thing of it."""
+"""Stripe's webhook signature: each test changes one thing of a valid webhook."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BODY = json.dumps(
 
 
 def digest(body: bytes, t: int = T, secret: str = SECRET) -> str:
-    """The signature as the documentation describes it, made without the SDK."""
+    """The signature by the documentation, made without the SDK."""
     return hmac.new(secret.encode(), f"{t}.".encode() + body, hashlib.sha256).hexdigest()
 
 

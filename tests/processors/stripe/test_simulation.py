@@ -1,4 +1,4 @@
-"""Simulated lives: every webhook that Stripe sends for them, the same money found several times, in every shape."""
+"""Simulated Stripe customers: all webhooks in every API version, with the same money in several of them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def facts(webhooks: Iterable[bytes]) -> list[Fact]:
     return [fact for body in webhooks for fact in translate(body, {}).facts]
 
 
-def types(story: Customer) -> list[str]:
-    return [json.loads(body)["type"] for body in story.webhooks]
+def types(customer: Customer) -> list[str]:
+    return [json.loads(body)["type"] for body in customer.webhooks]
 
 
 def taken(webhooks: Iterable[bytes]) -> dict[str, int]:
-    """What was paid by economic key, however many webhooks found of it."""
+    """The paid amount by key, each key once."""
     singles = [fact for fact in facts(webhooks) if isinstance(fact, Payment) and not fact.is_total]
     return {fact.key: fact.amount.minor for fact in singles}
 
@@ -62,10 +62,10 @@ def test_a_signup_through_checkout_today_sends_these_webhooks() -> None:
 
 
 def test_the_old_way_began_incomplete_and_had_no_invoice_payments() -> None:
-    story = begun(Shape.OLD).subscribe(PRO)
+    customer = begun(Shape.OLD).subscribe(PRO)
 
-    assert "invoice_payment.paid" not in types(story)
-    assert [one.now.status.value for one in states(story.webhooks)] == ["incomplete", "active"]
+    assert "invoice_payment.paid" not in types(customer)
+    assert [one.now.status.value for one in states(customer.webhooks)] == ["incomplete", "active"]
 
 
 def test_only_the_old_shape_says_which_invoice_a_charge_paid() -> None:
@@ -86,9 +86,9 @@ def test_the_visit_is_named_on_the_session_and_on_the_subscription() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_change_tells_the_old_values_of_what_changed(shape: Shape) -> None:
-    story = begun(shape).subscribe(PRO).later(days=10).change(TEAM, quantity=2)
+    customer = begun(shape).subscribe(PRO).later(days=10).change(TEAM, quantity=2)
 
-    last = states(story.webhooks)[-1]
+    last = states(customer.webhooks)[-1]
 
     assert last.before is not None
     assert [(one.price.id, one.quantity) for one in last.before.items] == [("price_pro", 1)]
@@ -100,20 +100,20 @@ def test_a_change_tells_the_old_values_of_what_changed(shape: Shape) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_payment_of_a_life_is_told_several_times_under_one_key(shape: Shape) -> None:
-    story = begun(shape).subscribe(PRO).renew().later(days=1).buy(2900)
+    customer = begun(shape).subscribe(PRO).renew().later(days=1).buy(2900)
 
-    keys = Counter(fact.key for fact in facts(story.webhooks) if isinstance(fact, Payment))
+    keys = Counter(fact.key for fact in facts(customer.webhooks) if isinstance(fact, Payment))
 
-    assert list(taken(story.webhooks).values()) == [4900, 4900, 2900]
+    assert list(taken(customer.webhooks).values()) == [4900, 4900, 2900]
     assert min(keys.values()) >= 2
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_upgrade_billed_at_once_costs_the_rest_of_the_month(shape: Shape) -> None:
     # 31 January to 28 February is 28 days; 14 of them are left: (99.00 - 49.00) / 2.
-    story = begun(shape).subscribe(PRO).later(days=14).change(TEAM, billed=True)
+    customer = begun(shape).subscribe(PRO).later(days=14).change(TEAM, billed=True)
 
-    assert list(taken(story.webhooks).values()) == [4900, 2500]
+    assert list(taken(customer.webhooks).values()) == [4900, 2500]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -126,17 +126,17 @@ def test_a_trial_takes_no_money_until_it_ends(shape: Shape) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_coupon_comes_off_what_is_paid(shape: Shape) -> None:
-    story = begun(shape).subscribe(PRO, coupon=coupon("QUARTER", percent=25))
+    customer = begun(shape).subscribe(PRO, coupon=coupon("QUARTER", percent=25))
 
-    assert list(taken(story.webhooks).values()) == [3675]
+    assert list(taken(customer.webhooks).values()) == [3675]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_refund_is_told_under_its_own_id(shape: Shape) -> None:
-    story = begun(shape).buy(2900).refund(1000).refund()
+    customer = begun(shape).buy(2900).refund(1000).refund()
 
     singles = {
-        one.key: one.amount.minor for one in facts(story.webhooks) if isinstance(one, Refund) and not one.is_total
+        one.key: one.amount.minor for one in facts(customer.webhooks) if isinstance(one, Refund) and not one.is_total
     }
 
     assert list(singles.values()) == [1000, 1900]
@@ -166,18 +166,18 @@ def test_periods_end_on_the_same_day_or_on_the_months_last(plan: Plan, end: date
 
 
 def test_a_cancellation_at_period_end_takes_effect_then() -> None:
-    story = begun().subscribe(PRO).later(days=3).cancel(at_period_end=True).expire()
+    customer = begun().subscribe(PRO).later(days=3).cancel(at_period_end=True).expire()
 
-    scheduled, ended = states(story.webhooks)[-2:]
+    scheduled, ended = states(customer.webhooks)[-2:]
 
     assert scheduled.now.cancels_at == ended.at == datetime(2026, 2, 28, 9, 0, tzinfo=UTC)
     assert (ended.now.status.value, ended.ended_reason) == ("ended", "cancellation_requested")
 
 
 def test_two_subscriptions_of_one_customer_do_not_mix() -> None:
-    story = begun().subscribe(PRO).subscribe(STARTER, name="2").change(TEAM, name="2").cancel()
+    customer = begun().subscribe(PRO).subscribe(STARTER, name="2").change(TEAM, name="2").cancel()
 
-    assert [(one.ids.subscription_id, one.now.status.value) for one in states(story.webhooks)] == [
+    assert [(one.ids.subscription_id, one.now.status.value) for one in states(customer.webhooks)] == [
         ("sub_ada_1", "active"),
         ("sub_ada_2", "active"),
         ("sub_ada_2", "active"),
@@ -227,8 +227,8 @@ def test_a_scenario_takes_these_payments(name: str, paid: list[int]) -> None:
 
 
 def test_simulated_webhooks_are_live_unless_told_otherwise() -> None:
-    def livemode(story: Customer) -> set[Any]:
-        return {json.loads(body)["livemode"] for body in story.buy(100).webhooks}
+    def livemode(customer: Customer) -> set[Any]:
+        return {json.loads(body)["livemode"] for body in customer.buy(100).webhooks}
 
     assert livemode(begun()) == {True}
     assert livemode(Customer.begin("ada", START, livemode=False)) == {False}

@@ -1,4 +1,4 @@
-"""Subscriptions: terms now and before, in the shapes of 2017 to today."""
+"""Subscriptions: terms now and before, in the formats from 2017 to today."""
 
 from __future__ import annotations
 

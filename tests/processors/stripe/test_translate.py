@@ -1,4 +1,4 @@
-"""The table of events: every one is read, silent with a reason, or fetched; none raises."""
+"""The table of events: each is read, ignored with a reason, or fetched; none raises."""
 
 from __future__ import annotations
 

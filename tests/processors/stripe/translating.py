@@ -1,4 +1,4 @@
-"""What the tests of the Stripe processor share: one event around an object, and what it is translated to."""
+"""Helpers for the tests of Stripe: an event around an object and its translation."""
 
 from __future__ import annotations
 
