@@ -1,4 +1,7 @@
-"""A client for a processor's JSON API, bounded in time and attempts. Only `api` modules use it."""
+"""A client for a processor's JSON API, bounded in time and attempts. Only `api` modules use `JsonApi`.
+
+`retry_after_seconds` and `explain_network_error` serve every HTTP client of the bridge.
+"""
 
 from __future__ import annotations
 

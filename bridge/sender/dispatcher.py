@@ -94,8 +94,8 @@ class Dispatcher:
         self._uptime = uptime
         self._results += self._pool.results(0, 0)
         with self._store.transaction() as tx:
-            # Recording before claiming, in one transaction: the head of a stream is never claimed while the one before
-            # it is still in flight, and its next event can be claimed at once.
+            # Recorded first: a finished delivery makes the next of its customer the head of the stream, which is then
+            # claimed in the same transaction. Only heads are claimed, so that order holds over all workers.
             self._record(tx, now)
             claimed = claim(tx, self._plan, now, self._free_capacity(), self._closed_targets(), uptime)
         recorded = self._take_recorded()
