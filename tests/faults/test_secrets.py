@@ -68,7 +68,15 @@ REFUSAL = Reply(
     body=json.dumps({"error": f"{TOKEN} of {PERSON['email']} is wrong, Authorization: Bearer {TOKEN}"}).encode(),
 )
 REJECTION = Reply(status=400, body=json.dumps({"message": f"x-api-token={TOKEN} {PERSON['email']}"}).encode())
-PAGES = ("metrics", "readyz", "healthz", "admin/", "admin/events", "admin/deliveries", "admin/deliveries?status=dead")
+PAGES = (
+    "metrics",
+    "readyz",
+    "healthz",
+    "admin/",
+    "admin/webhooks",
+    "admin/deliveries",
+    "admin/deliveries?status=failed",
+)
 COMMANDS = (["status"], ["check"], ["events", "list"], ["deliveries", "list"])
 DRIVER = """
 import json, sys
@@ -168,7 +176,7 @@ def post_invalid(service: Service, visible: VisibleOutput, name: str, valid: Sig
     for headers in forged(name, valid):
         response = requests.post(f"{service.url}/webhooks/{name}", valid.body, headers=headers, timeout=10)
         assert visible.response(f"{name} {headers.keys()}", response).status_code == 400
-    for path in (f"webhooks/{KEYS[name]}", f"webhooks/{PERSON['email']}", f"admin/events/{KEYS[name]}"):
+    for path in (f"webhooks/{KEYS[name]}", f"webhooks/{PERSON['email']}", f"admin/webhooks/{KEYS[name]}"):
         visible.response(path, requests.post(f"{service.url}/{path}", valid.body, headers=valid.headers, timeout=10))
     visible.response("login", requests.post(f"{service.url}/admin/login", data={"token": ADMIN_TOKEN[:-1]}, timeout=10))
     visible.response("query", requests.get(f"{service.url}/admin/?token={ADMIN_TOKEN}&status={TOKEN}", timeout=10))
@@ -190,7 +198,7 @@ def post_valid(service: Service, visible: VisibleOutput, name: str, signed: list
 def visit_everything(service: Service, visible: VisibleOutput, rows: Sequence[inbox.InboxRow]) -> None:
     """Visits every page, and runs every command that shows stored data."""
     operator = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-    for path in [*PAGES, *(f"admin/events/{row.id}" for row in rows)]:
+    for path in [*PAGES, *(f"admin/webhooks/{row.id}" for row in rows)]:
         response = requests.get(f"{service.url}/{path}", headers=operator, timeout=10)
         assert visible.response(path, response).status_code == 200
     each = [[*command, row.event_id] for row in rows for command in (["events", "show"], ["explain"])]
