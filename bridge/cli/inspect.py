@@ -67,9 +67,8 @@ def show_webhook(event_id: str, source: str | None, body: bool, as_json: bool) -
         print_json(fields_of(row))
         return
     if not body:
-        print_table(
-            row.event_id, ("", ""), [(name.replace("_", " "), _shown(value)) for name, value in fields_of(row).items()]
-        )
+        shown = {name: value for name, value in fields_of(row).items() if name != "notes"}  # `reason` has them all
+        print_table(row.event_id, ("", ""), [(name.replace("_", " "), _cell(value)) for name, value in shown.items()])
         return
     if row.body is None:
         raise UsageError(f"the body of {event_id} was purged after RETENTION_DAYS")
@@ -135,5 +134,5 @@ def _cells(row: Delivery) -> tuple[object, ...]:
             row.status, row.attempts or "", next_step(row))  # fmt: skip
 
 
-def _shown(value: object) -> object:
+def _cell(value: object) -> object:
     return timestamp(value) if isinstance(value, datetime) else value

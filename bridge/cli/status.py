@@ -67,7 +67,7 @@ def _progress(overview: Overview, per_hour: int) -> list[str]:
     if backlog.count and backlog.oldest is not None:
         eta = f" At {per_hour} an hour, sending takes about {duration(overview.eta)}." if overview.eta else ""
         age = duration(now - backlog.oldest)
-        lines.append(f"{quantity(backlog.count, 'revenue event')} to send, the oldest since {age}.{eta}")
+        lines.append(f"{quantity(backlog.count, 'revenue event')} to send, the oldest created {age} ago.{eta}")
     return lines
 
 

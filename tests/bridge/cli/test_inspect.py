@@ -29,8 +29,9 @@ def test_webhooks_are_listed_with_their_status(cli: Command, lived: Store) -> No
 
     assert rows[0] == "Webhooks, newest first"
     assert rows[1].split() == ["received", "(UTC)", "source", "type", "id", "status", "revenue", "events", "reason"]
-    assert [row.split()[4] for row in rows[2:5]] == ["evt_ada_18", "evt_ada_17", "evt_ada_16"]
-    assert {row.split()[5] for row in rows[2:5]} == {"settled"}
+    listed = [row.split() for row in rows if " evt_" in row]
+    assert [row[4] for row in listed] == ["evt_ada_18", "evt_ada_17", "evt_ada_16"]
+    assert {row[5] for row in listed} == {"settled"}
 
 
 def test_webhooks_can_be_listed_by_status_and_source(cli: Command, lived: Store) -> None:
@@ -48,7 +49,10 @@ def test_a_webhook_is_shown_and_its_body_only_when_asked_for(cli: Command, lived
     shown = cli("webhooks", "show", "evt_ada_2").out
     body = cli("webhooks", "show", "evt_ada_2", "--body").out
 
-    assert "  type         customer.subscription.created\n" in "\n".join(map(str.rstrip, shown.splitlines())) + "\n"
+    assert (
+        "  type                 customer.subscription.created\n"
+        in "\n".join(map(str.rstrip, shown.splitlines())) + "\n"
+    )
     assert "fp_ada" not in shown
     assert json.loads(body)["data"]["object"]["metadata"]["visitor_fingerprint"] == "fp_ada"
 
@@ -75,9 +79,9 @@ def test_deliveries_are_listed_with_what_comes_next(cli: Command, sqlite_store: 
 
     rows = cli("deliveries", "list").out.splitlines()
 
-    assert rows[2].rstrip().endswith("failed            1  400 amount wrong")
-    assert rows[3].rstrip().endswith("pending           1  retry 2026-03-01 12:00:00; 503 busy")
-    assert rows[4].rstrip().endswith("held                 waits for its attribution until 2026-03-01 12:00:00")
+    assert rows[2].rstrip().endswith("failed          1  400 amount wrong")
+    assert rows[3].rstrip().endswith("pending         1  retry 2026-03-01 12:00:00; 503 busy")
+    assert rows[4].rstrip().endswith("held               waits for its attribution until 2026-03-01 12:00:00")
 
 
 def test_a_response_that_looks_like_markup_is_shown_as_it_is(cli: Command, sqlite_store: Store) -> None:
@@ -108,29 +112,29 @@ def test_explain_shows_facts_ledger_notes_revenue_events_and_subscriptions(cli: 
         "  settled, in stream stripe||live|cus_ada",
         "",
         "Facts",
-        "  subscription sub_ada_1 went from active, 1 x Pro at 49.00 USD monthly"
+        "  subscription sub_ada_1 changed from active, 1 x Pro at 49.00 USD monthly"
         " to active, 1 x Team at 99.00 USD monthly",
         "",
         "Settled together with",
         "  evt_ada_12: in_ada_12, sub_ada_1 and cus_ada belong together",
         "  evt_ada_13: in_ada_12, sub_ada_1 and cus_ada belong together",
-        "  evt_ada_14: payment pi_ada_14: 33.87 USD, without a word on whether an invoice stands behind it",
-        "  evt_ada_15: payment pi_ada_14: 33.87 USD, without a word on whether an invoice stands behind it",
-        "  evt_ada_16: invoice in_ada_12: 33.87 USD paid on it so far, for a change of subscription sub_ada_1",
-        "  evt_ada_17: invoice in_ada_12: 33.87 USD paid on it so far, for a change of subscription sub_ada_1",
+        "  evt_ada_14: payment pi_ada_14: 33.87 USD, possibly for an invoice that it does not name",
+        "  evt_ada_15: payment pi_ada_14: 33.87 USD, possibly for an invoice that it does not name",
+        "  evt_ada_16: invoice in_ada_12: 33.87 USD paid so far, for a change of subscription sub_ada_1",
+        "  evt_ada_17: invoice in_ada_12: 33.87 USD paid so far, for a change of subscription sub_ada_1",
         "  evt_ada_18: payment pi_ada_14: 33.87 USD on invoice in_ada_12",
         "",
         "Ledger before",
         "  sub_ada_1: active, Pro monthly, MRR 49.00 USD",
-        "  in_ada_3: 49.00 USD paid, told as in_ada_3",
+        "  in_ada_3: 49.00 USD paid, reported as in_ada_3",
         "",
         "Notes of the ledger",
         "  sub_ada_1: MRR 49.00 USD -> 99.00 USD: upgrade",
-        "  names the visit",
+        "  visit found",
         "",
         "Ledger after",
         "  sub_ada_1: active, Team monthly, MRR 99.00 USD",
-        "  in_ada_3: 49.00 USD paid, told as in_ada_3",
+        "  in_ada_3: 49.00 USD paid, reported as in_ada_3",
         "",
         "Revenue events",
         "  upgrade 33.87 USD, MRR +50.00: pending",

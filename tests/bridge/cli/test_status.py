@@ -68,7 +68,10 @@ def test_a_backlog_shows_how_long_it_takes_under_the_budget(cli: Command, sqlite
     ended = cli("status", RATE_LIMIT_PER_HOUR="10")
 
     # 30 at 10 an hour
-    assert "30 revenue events to send, the oldest since 5 min. At 10 an hour, sending takes about 3.0 h.\n" in ended.out
+    assert (
+        "30 revenue events to send, the oldest created 5 min ago. At 10 an hour, sending takes about 3.0 h.\n"
+        in ended.out
+    )
 
 
 def test_pauses_and_failed_deliveries_are_reported_in_sentences(cli: Command, sqlite_store: Store) -> None:
