@@ -108,7 +108,7 @@ def _with_movement(payment: Draft, movement: Movement) -> Draft:
 
 
 def _correction(draft: Draft, delta: PaymentDelta, policy: Policy) -> Draft:
-    """Takes back what was reported in excess."""
+    """Takes back an over-reported amount."""
     is_negative = policy.refund_amount is RefundAmount.NEGATIVE
     return replace(
         draft,

@@ -42,7 +42,7 @@ NO_MRR = Mrr(exact=ZERO)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValuationContext:
-    """Everything besides its terms that a subscription's MRR depends on.
+    """Everything that a subscription's MRR depends on, apart from its terms.
 
     `billed_lines`: by price, the last lines billed for a full period; used if a price leaves something out.
     """
@@ -127,8 +127,8 @@ def _item_mrr(item: Item, terms: Terms, context: ValuationContext) -> Mrr:
 def _period_amount(item: Item, price: Price, terms: Terms, context: ValuationContext) -> tuple[Fraction, bool]:
     """One period's amount before discounts, and whether it is certain.
 
-    A price in another currency than the subscription, or with tax included, has a list amount that is not what is
-    charged; the last invoice's line for it has.
+    A price in another currency than the subscription, or with tax included, has a list amount that differs from the
+    charged amount; the last invoice's line has the latter.
     """
     is_not_charged = price.currency.code != terms.currency.code or price.tax_inclusive
     listed = list_amount(price, item.quantity)

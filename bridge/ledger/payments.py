@@ -43,7 +43,7 @@ class PaymentDelta:
 
     @property
     def is_correction(self) -> bool:
-        """Whether it takes back what was reported in excess."""
+        """Whether it takes back an over-reported amount."""
         return self.minor < 0
 
     @property

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class AmountBasis(StrEnum):
-    """`AMOUNT_BASIS`: what a payment's amount is: all that was paid, or that less its tax."""
+    """`AMOUNT_BASIS`: the amount of a payment: all that was paid, or that less its tax."""
 
     GROSS = "gross"
     NET_OF_TAX = "net_of_tax"
@@ -43,7 +43,7 @@ class MrrDiscounts(StrEnum):
 
 
 class Unattributed(StrEnum):
-    """`UNATTRIBUTED`: what becomes of an event whose visit is not known."""
+    """`UNATTRIBUTED`: how an event is treated whose visit is not known."""
 
     HOLD = "hold"
     SEND = "send"

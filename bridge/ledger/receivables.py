@@ -1,4 +1,4 @@
-"""Receivables: what was paid for each amount owed. A payment counts once, however many webhooks report it.
+"""Receivables: the payments of each amount owed. A payment counts once, however many webhooks report it.
 
 The processors do not always say which invoice a payment belongs to. So payments are recorded where they are known to
 belong, are moved when a later fact says better, and are matched by time and amount as a last resort.
@@ -60,7 +60,7 @@ class Receivables:
         self.changes[receivable.id] = receivable
 
     def id_for(self, receivable_id: str, currency: Currency) -> str:
-        """This id, or one of its own for a second currency: a receivable has amounts of one currency only."""
+        """This id, or a separate one for a second currency: a receivable has amounts of one currency only."""
         known = self.get(receivable_id)
         is_same = known is None or known.currency.code == currency.code
         return receivable_id if is_same else f"{receivable_id}:{currency.code}"
@@ -179,7 +179,7 @@ def _undo_match(payment: str, receivables: Receivables) -> None:
 
 
 def _split_off(payment: str, invoice: Receivable, receivables: Receivables) -> None:
-    """Moves one payment and its refunds from an invoice to a receivable of their own.
+    """Moves one payment and its refunds from an invoice to a separate receivable.
 
     The reported payments stay with the invoice, whose difference is then reported as a correction.
     """

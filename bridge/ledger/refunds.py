@@ -25,7 +25,7 @@ _PROGRESS: Mapping[RefundStatus, int] = {RefundStatus.PENDING: 0, RefundStatus.S
 
 @dataclass(slots=True, kw_only=True)
 class RefundContext:
-    """What refunds are settled against: receivables and subscriptions after all payments are reported."""
+    """Receivables and subscriptions that refunds are settled against, after all payments are reported."""
 
     receivables: Receivables
     fold: SubscriptionFold

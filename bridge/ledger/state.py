@@ -1,4 +1,4 @@
-"""What the ledger keeps of one stream between two settlements: enough to report nothing twice and to add up exactly.
+"""The ledger of one stream between two settlements: enough to report nothing twice and to add up exactly.
 
 It holds no events of the past. `dump` and `load` are its stored form.
 """

@@ -129,7 +129,7 @@ def _correct_estimates(fold: SubscriptionFold, latest: Fact) -> None:
         fold.apply(correct_estimate(known, cause, fold.rules), cause, (cause.event_id,))
 
 
-# ---- What a payment proves ----------------------------------------------------------------------------------------
+# ---- Proof by payment ---------------------------------------------------------------------------------------------
 
 
 def apply_payment_proof(known: Subscription, reason: Reason, cause: Cause, rules: ValuationRules) -> Step:
