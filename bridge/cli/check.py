@@ -129,7 +129,7 @@ def _policy(source: Source) -> Iterator[Finding]:
 
 def _installation() -> Iterator[Finding]:
     for conflict in import_conflicts():
-        yield problem("installation", f"{conflict}. Install the bridge into a virtual environment of its own")
+        yield problem("installation", f"{conflict}. Install the bridge into a separate virtual environment")
 
 
 # ---- Database --------------------------------------------------------------------------------------------------

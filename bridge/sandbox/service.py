@@ -1,4 +1,4 @@
-"""The real service in a process of its own on this machine, with its own database and settings."""
+"""The real service in a separate process on this machine, with a separate database and settings."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def test_an_endpoint_that_redirects_is_a_problem(cli: Command, httpserver: HTTPS
 
 
 @pytest.mark.parametrize(
-    ("date", "told"),
+    ("date", "text"),
     [
         ("Sun, 01 Mar 2026 12:00:00 GMT", ("ok", "within 1 s of the endpoint's")),
         ("Sun, 01 Mar 2026 11:59:40 GMT", ("ok", "within 20 s of the endpoint's")),
@@ -194,10 +194,10 @@ def test_an_endpoint_that_redirects_is_a_problem(cli: Command, httpserver: HTTPS
         (None, ("warning", "could not be compared: the endpoint sends no date")),
     ],
 )
-def test_a_clock_that_is_off_is_a_problem(date: str | None, told: tuple[str, str]) -> None:
+def test_a_clock_that_is_off_is_a_problem(date: str | None, text: tuple[str, str]) -> None:
     finding = check_clock(date, NOON)
 
-    assert (finding.grade, finding.text) == told
+    assert (finding.grade, finding.text) == text
 
 
 # ---- Worker and deliveries -------------------------------------------------------------------------------------
@@ -222,8 +222,8 @@ def test_a_paused_destination_is_a_problem_that_says_until_when_and_why(cli: Com
 
     ended = cli("check", "--json", PULSORA_ENDPOINT=endpoint)
 
-    told = "sending is paused until 2030-01-01 00:00:00 UTC: 401: Invalid API token. No data is lost"
-    assert ("problem", told) in found(ended, "source stripe")
+    text = "sending is paused until 2030-01-01 00:00:00 UTC: 401: Invalid API token. No data is lost"
+    assert ("problem", text) in found(ended, "source stripe")
 
 
 def test_failed_deliveries_are_pointed_at(cli: Command, sqlite_store: Store) -> None:

@@ -46,12 +46,12 @@ def section(name: str) -> str:
     ("name", "command"), list(every(commands)), ids=lambda value: str(getattr(value, "name", value))
 )
 def test_every_command_is_described_with_each_of_its_options(name: str, command: click.Command) -> None:
-    told = section(name)
+    text = section(name)
 
-    assert told.strip(), f"docs/commands.md has no section {name}"
+    assert text.strip(), f"docs/commands.md has no section {name}"
     for option in command.params:
         shown = option.name.upper() if isinstance(option, click.Argument) and option.name else option.opts[-1]
-        assert f"`{shown}`" in told or f"`{shown} " in told, f"{name}: {shown} is not described"
+        assert f"`{shown}`" in text or f"`{shown} " in text, f"{name}: {shown} is not described"
 
 
 def test_nothing_is_described_that_is_not_there() -> None:
@@ -110,9 +110,9 @@ def test_the_readme_registers_an_attribution_that_is_taken(sqlite_store: Store, 
     [body] = re.findall(r"/attributions .*?-d '(\{.*?\})'", README, re.DOTALL)
     client = create_app(some_settings(sqlite_url), sqlite_store).test_client()
 
-    answer = client.post("/attributions", data=body, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    response = client.post("/attributions", data=body, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
 
-    assert answer.status_code == 200, answer.get_data(as_text=True)
+    assert response.status_code == 200, response.get_data(as_text=True)
     assert json.loads(body)["source"] in processors()
 
 

@@ -176,7 +176,7 @@ def test_explain_shows_until_when_a_webhook_waits(cli: Command, sqlite_store: St
 
 
 def test_no_personal_detail_is_explained(cli: Command, lived: Store) -> None:
-    told = "".join(cli("explain", f"evt_ada_{number}").out for number in range(1, 19))
+    output = "".join(cli("explain", f"evt_ada_{number}").out for number in range(1, 19))
 
-    assert "@" not in told
-    assert "fp_ada" not in told
+    assert "@" not in output
+    assert "fp_ada" not in output

@@ -32,9 +32,9 @@ def test_help_shows_every_command_in_its_section(bare: Command) -> None:
 def test_a_group_is_whole_when_it_is_the_first_thing_asked_for(group: str, known: str) -> None:
     asked = [sys.executable, "-m", "bridge.cli", group, "--help"]
 
-    told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
 
-    shown = [line.split()[0] for line in told.partition("Commands:\n")[2].splitlines()]
+    shown = [line.split()[0] for line in output.partition("Commands:\n")[2].splitlines()]
     assert sorted(shown) == sorted(known.split())
 
 

@@ -87,9 +87,9 @@ def test_an_attribution_by_hand_releases_what_was_held(cli: Command, sqlite_stor
     work(sqlite_store, settings)
     assert delivery_statuses(sqlite_store) == ["held"]
 
-    told = ("--source", "stripe", "--customer", "cus_ada", "--fingerprint", "fp_1", "--session", "ses_1")
-    ended = cli("attribute", *told, FINGERPRINT_KEY="another_key")
-    again = cli("attribute", *told)
+    options = ("--source", "stripe", "--customer", "cus_ada", "--fingerprint", "fp_1", "--session", "ses_1")
+    ended = cli("attribute", *options, FINGERPRINT_KEY="another_key")
+    again = cli("attribute", *options)
     work(sqlite_store, settings)
 
     assert ended.out.endswith(": registered.\n")

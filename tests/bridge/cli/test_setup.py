@@ -96,8 +96,8 @@ def test_an_imported_subscription_is_known_when_it_moves(
 
     explained = [cli("explain", event_id).out for event_id in statuses(sqlite_store)]
 
-    [told] = explained
-    assert "sub_ada_1 (Pro): active, MRR 49.00 USD, of which 49.00 USD baseline" in told
+    [text] = explained
+    assert "sub_ada_1 (Pro): active, MRR 49.00 USD, of which 49.00 USD baseline" in text
 
 
 def test_imported_subscriptions_are_told_when_asked_for(
@@ -154,13 +154,13 @@ def test_what_never_arrived_is_stored_as_if_it_had(
     today = int(datetime.now(UTC).timestamp()) - 3600
     happened = [{**json.loads(body), "created": today} for body in bodies]
 
-    def answer(request: Any) -> tuple[int, dict[str, str], str]:
+    def response(request: Any) -> tuple[int, dict[str, str], str]:
         asked = parse_qs(urlsplit(request.url).query)
         since, until = int(asked["created[gte]"][0]), int(asked["created[lt]"][0])
         found = [one for one in happened if since <= one["created"] < until and one["type"] in asked["types[]"]]
         return 200, {}, json.dumps(listed(found))
 
-    stripe.add_callback("GET", re.compile(f"{STRIPE}/events"), callback=answer)
+    stripe.add_callback("GET", re.compile(f"{STRIPE}/events"), callback=response)
 
     first = cli("reconcile", "--source", "stripe", "--days", "1", STRIPE_API_KEY=KEY)
     again = cli("reconcile", "--source", "stripe", "--days", "1", STRIPE_API_KEY=KEY)

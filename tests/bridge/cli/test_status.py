@@ -81,10 +81,10 @@ def test_pauses_and_failed_deliveries_are_reported_in_sentences(cli: Command, sq
         until, now = datetime(2030, 1, 1, tzinfo=UTC), datetime.now(UTC)
         pauses.pause(tx, "https://pulsora.co:443#1a2b", until, "401: Invalid API token", True, now=now)
 
-    told = cli("status").out
+    output = cli("status").out
 
-    assert "PAUSED until 2030-01-01 00:00:00 UTC: https://pulsora.co:443#1a2b: 401: Invalid API token.\n" in told
-    assert "FAILED deliveries: 1. pulsora-bridge deliveries list --status failed\n" in told
+    assert "PAUSED until 2030-01-01 00:00:00 UTC: https://pulsora.co:443#1a2b: 401: Invalid API token.\n" in output
+    assert "FAILED deliveries: 1. pulsora-bridge deliveries list --status failed\n" in output
 
 
 def test_the_youngest_sign_of_life_counts(cli: Command, sqlite_store: Store) -> None:
