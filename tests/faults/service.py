@@ -18,7 +18,7 @@ import requests
 from tests.settings import ADMIN_TOKEN, PADDLE_SECRET, STRIPE_SECRET, TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
-DISABLED_GUARDS = Path(__file__).with_name("broken.py")
+DISABLED_GUARDS = Path(__file__).with_name("disabled_guards.py")
 PATIENCE_SECONDS = 60.0
 SECRETS = (STRIPE_SECRET, PADDLE_SECRET, TOKEN, ADMIN_TOKEN)
 
