@@ -59,6 +59,7 @@ EVE_LATER = (  # not routed yet
 ).webhooks[len(EVE.webhooks) :]
 FAY = Customer.begin("fay", BORN).buy(700)  # test mode: not forwarded
 GUS = Customer.begin("gus", BORN).buy(800)  # rejected by Pulsora
+IDA = Customer.begin("ida", BORN, visit={}).subscribe(PRO)  # settled, her start is held for its attribution
 HAL = Customer.begin("hal", BORN).buy(900, guest=True)  # settled without a customer, to be sent
 
 
@@ -113,7 +114,7 @@ def leave_behind(store: Store) -> None:
                 last_error="rejected",
             )
             outbox.record(tx, [rejected])
-    receive(store, [*BOB.webhooks, *DAN.webhooks, *HAL.webhooks], NOW - hour)
+    receive(store, [*BOB.webhooks, *DAN.webhooks, *HAL.webhooks, *IDA.webhooks], NOW - hour)
     receive(store, FAY.webhooks, NOW - hour, livemode=False)
     work(store, NOW - hour / 2)
     receive(store, CLEO.webhooks, NOW)

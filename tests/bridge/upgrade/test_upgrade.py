@@ -88,12 +88,13 @@ def test_what_an_older_version_left_behind_goes_on(upgraded: Store) -> None:
         ("subscription", "in_bob_3"),
         ("subscription", "in_cleo_3"),
         ("subscription", "in_eve_38"),
+        ("subscription", "in_ida_3"),
         ("upgrade", "in_bob_12"),
     ]
     assert arrived.index(("subscription", "in_bob_3")) < arrived.index(("upgrade", "in_bob_12"))
     with upgraded.reading() as tx:
         assert outbox.counts(tx) == {
-            ("stripe", DeliveryStatus.DELIVERED): 16,
+            ("stripe", DeliveryStatus.DELIVERED): 17,
             ("stripe", DeliveryStatus.FAILED): 1,
             ("stripe", DeliveryStatus.NOT_FORWARDED): 1,
         }
@@ -122,6 +123,7 @@ def test_the_ledger_of_an_older_version_is_read_as_it_was_written(upgraded: Stor
         "movement:sub_eve_1:3": (Decimal(0), Decimal("-73.50")),
         "payment:pi_fay_1": (Decimal("7.00"), None),
         "payment:pi_gus_1": (Decimal("8.00"), None),
+        "payment:in_ida_3": (Decimal("49.00"), Decimal("49.00")),
         "payment:pi_hal_1": (Decimal("9.00"), None),
     }
 
@@ -130,7 +132,7 @@ def test_every_key_of_a_stored_state_is_known_to_this_version(upgraded: Store) -
     with upgraded.reading() as tx:
         stored = [streams.state_of(tx, stream_id) for (stream_id,) in tx.execute(select(schema.states.c.stream_id))]
 
-    assert len(stored) == 7
+    assert len(stored) == 8
     assert [state for state in stored if state != dump(load(state))] == []
 
 
