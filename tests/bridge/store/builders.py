@@ -77,7 +77,7 @@ def stored(store: Store, *event_ids: str) -> list[int]:
 
 
 def statuses(store: Store) -> dict[str, InboxStatus]:
-    """Where each webhook stands, by event id."""
+    """The status of each webhook, by event id."""
     with store.reading() as tx:
         return {row.event_id: row.status for row in inbox.listing(tx)}
 

@@ -1,4 +1,4 @@
-"""From an empty database to this program's tables, once, whoever asks and however often."""
+"""From an empty database to this program's tables, once, however many processes migrate and however often."""
 
 from __future__ import annotations
 
