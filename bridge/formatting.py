@@ -31,6 +31,14 @@ def duration(length: timedelta | float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
+def relative(at: datetime, now: datetime) -> str:
+    """A time as seen from `now`: `12 min ago`, `in 5.0 h`, `just now`."""
+    gap = now - at
+    if abs(gap) < timedelta(seconds=1):
+        return "just now"
+    return f"{duration(gap)} ago" if gap > timedelta() else f"in {duration(-gap)}"
+
+
 def timestamp(at: datetime | None) -> str:
     """A UTC time to the second: `2026-01-01 12:00:00`; empty for None."""
     return "" if at is None else at.strftime("%Y-%m-%d %H:%M:%S")

