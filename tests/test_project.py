@@ -78,6 +78,39 @@ def test_every_error_code_of_a_route_is_documented(code: str) -> None:
     assert f"`{code}`" in DOCS
 
 
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+RULES = re.findall(r"^\| .+ \| \[(.+?)\]\(\.\./(.+?)\) \| `(.+?)` \|$", ARCHITECTURE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("shown", "path", "name"), RULES, ids=[f"{path}:{name}" for _, path, name in RULES])
+def test_a_rule_is_where_the_architecture_page_says(shown: str, path: str, name: str) -> None:
+    module = (ROOT / path).read_text(encoding="utf-8")
+
+    assert shown == path
+    assert re.search(rf"^(?:def {name}\(|class {name}\b|{name}\b.*=)", module, re.MULTILINE)
+
+
+def test_at_least_twenty_rules_can_be_looked_up() -> None:
+    assert len(RULES) >= 20
+
+
+def test_every_package_is_described() -> None:
+    packages = [path.parent.relative_to(ROOT) for path in sorted((ROOT / "bridge").glob("*/__init__.py"))]
+
+    assert [package for package in packages if f"**`{package.as_posix()}/`**" not in ARCHITECTURE] == []
+
+
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "tests").glob("*/*.md"))]
+PATH = re.compile(r"`((?:bridge|processors|tests|config|docs|\.ci)/[\w./-]*)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_in_the_documentation_exists(page: Path) -> None:
+    paths = sorted(set(PATH.findall(page.read_text(encoding="utf-8"))))
+
+    assert [path for path in paths if not (ROOT / path).exists() and "NAME" not in path] == []
+
+
 def test_the_import_contracts_hold() -> None:
     assert lint_imports(config_filename=str(ROOT / "setup.cfg"), no_cache=True) == EXIT_STATUS_SUCCESS
 

@@ -13,17 +13,21 @@ import pytest
 
 from bridge.cli import commands
 from bridge.sandbox.demo_report import HEADER, DemoReport, conclusion
-from bridge.settings import SERVICE_SETTINGS, SOURCE_SETTINGS, Setting
+from bridge.settings import SERVICE_SETTINGS, SOURCE_SETTINGS, Setting, known_names
 from bridge.store import Store
 from bridge.web import create_app
 from processors import processors
+from processors.facts import Place
 from processors.interface import Option
 from tests.settings import ADMIN_TOKEN, some_settings
+from tests.settings_table import default_text, with_tables
 
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+ATTRIBUTION = (ROOT / "docs" / "attribution.md").read_text(encoding="utf-8")
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "tests" / "faults" / "README.md"]
 
 
 def every(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -63,41 +67,47 @@ def test_nothing_is_described_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("setting", [*SOURCE_SETTINGS, *SERVICE_SETTINGS], ids=lambda one: one.name)
-def test_every_setting_stands_in_the_readme_with_its_default(setting: Setting) -> None:
-    [row] = re.findall(rf"^\| `{setting.name}` \| (.*?) \|", README, re.MULTILINE)
+def test_every_setting_is_in_the_table_with_its_default(setting: Setting) -> None:
+    [row] = re.findall(rf"^\| `{setting.name}` \| (.*?) \|", SETTINGS, re.MULTILINE)
 
-    assert row.strip("` ") == _shown(setting.default)
-
-
-def _shown(default: object) -> str:
-    if default in (None, ""):
-        return ""
-    if isinstance(default, bool):
-        return "1" if default else "0"
-    return f"{default:g}" if isinstance(default, float) else str(default)
+    assert row.strip("` ") == default_text(setting.default)
 
 
 @pytest.mark.parametrize(
     "option", [one for each in processors().values() for one in (each.secret, *each.options)], ids=lambda one: one.name
 )
-def test_every_setting_of_a_processor_stands_in_the_readme(option: Option) -> None:
-    assert f"| `{option.name}` |" in README
+def test_every_setting_of_a_processor_is_in_the_table(option: Option) -> None:
+    assert f"| `{option.name}` |" in SETTINGS
 
 
-def test_no_setting_stands_in_the_readme_that_is_not_there() -> None:
-    known = {one.name for one in (*SOURCE_SETTINGS, *SERVICE_SETTINGS)} | {"BRIDGE_CONFIG"}
-    for processor in processors().values():
-        own = {processor.secret.name, *(option.name for option in processor.options)}
-        known |= own | {processor.secret.name.replace("WEBHOOK_SECRET", "API_KEY")}
+def test_the_table_has_each_setting_once_and_no_others() -> None:
+    assert sorted(re.findall(r"^\| `([A-Z_]+)` \|", SETTINGS, re.MULTILINE)) == sorted(known_names())
 
-    assert set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE)) - known == set()
+
+def test_the_tables_of_settings_are_generated_from_the_declarations() -> None:
+    assert with_tables(SETTINGS) == SETTINGS, "run: PYTHONPATH=. .venv/bin/python tests/settings_table.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8"))
+    targets = [(page.parent / link if link else page, anchor) for link, anchor in links if "://" not in link]
 
-    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+    assert [str(target) for target, _ in targets if not target.exists()] == []
+    assert [f"{target.name}#{anchor}" for target, anchor in targets if anchor and anchor not in anchors(target)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = [page.name for page in (ROOT / "docs").iterdir() if page.is_file()]
+
+    assert [name for name in pages if f"({name})" not in index] == ["index.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -106,8 +116,8 @@ def test_every_python_example_can_be_read(page: Path) -> None:
         ast.parse(example)
 
 
-def test_the_readme_registers_an_attribution_that_is_taken(sqlite_store: Store, sqlite_url: str) -> None:
-    [body] = re.findall(r"/attributions .*?-d '(\{.*?\})'", README, re.DOTALL)
+def test_the_example_of_an_attribution_is_accepted(sqlite_store: Store, sqlite_url: str) -> None:
+    [body] = re.findall(r"/attributions .*?-d '(\{.*?\})'", ATTRIBUTION, re.DOTALL)
     client = create_app(some_settings(sqlite_url), sqlite_store).test_client()
 
     response = client.post("/attributions", data=body, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
@@ -116,9 +126,16 @@ def test_the_readme_registers_an_attribution_that_is_taken(sqlite_store: Store, 
     assert json.loads(body)["source"] in processors()
 
 
-def test_the_symptoms_that_are_explained_are_what_the_bridge_answers() -> None:
-    for code in re.findall(r"`(signature_[a-z]+)`", README):
-        assert code.removeprefix("signature_") in {"missing", "malformed", "stale", "mismatch"}
+def test_the_sources_of_an_attribution_are_listed_in_their_order() -> None:
+    listed = re.findall(r"^\| \d? ?\| `([a-z_]+)` \|", ATTRIBUTION, re.MULTILINE)
+
+    assert listed == [place.value for place in Place]
+
+
+def test_the_symptoms_that_are_explained_are_responses_of_the_bridge() -> None:
+    codes = {code for page in PAGES for code in re.findall(r"`signature_([a-z]+)`", page.read_text(encoding="utf-8"))}
+
+    assert codes == {"missing", "malformed", "stale", "mismatch"}
 
 
 def test_the_readme_shows_the_demo_as_it_prints_today() -> None:
