@@ -21,6 +21,7 @@ from enum import StrEnum
 
 from sqlalchemy import ARRAY, BindParameter, Connection, Row, Text, and_, bindparam, case, func, select, update
 
+from bridge.store import delivery_columns
 from bridge.store.count_cache import cached
 from bridge.store.schema import HEAD, OPEN, READY, Instant, outbox
 from bridge.store.statements import (
@@ -51,7 +52,10 @@ UNSENT = (DeliveryStatus.HELD, DeliveryStatus.PENDING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
-    """A revenue event for the outbox. `body`: its `data` as JSON. `priority`: live 0 is sent before imported 1."""
+    """A revenue event for the outbox. `body`: its `data` as JSON. `priority`: live 0 is sent before imported 1.
+
+    `received_at`: arrival of the first webhook that caused it; None: no webhook did.
+    """
 
     stream_id: str
     scope: str
@@ -69,13 +73,15 @@ class NewDelivery:
     hold_until: datetime | None = None
     priority: int = 0
     event_ids: tuple[str, ...] = ()
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """A revenue event in the outbox. `next_at`: the earliest time to send it.
 
-    `amount` and `mrr_impact` in major units, exact. `event_ids`: the processor's events that caused it.
+    `amount` and `mrr_impact` in major units, exact. `event_ids`: the processor's events that caused it, which began to
+    arrive at `received_at`. `customer_id` to `occurred_at`: as in the body; `attribution`: where the visit was found.
     """
 
     id: int
@@ -99,6 +105,13 @@ class Delivery:
     last_status: int | None
     last_error: str | None
     event_ids: tuple[str, ...]
+    customer_id: str | None
+    subscription_id: str | None
+    transaction_id: str | None
+    plan: str | None
+    attribution: str | None
+    occurred_at: datetime | None
+    received_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +141,8 @@ HEADS = per_dialect(
     lambda among: select(outbox.c.id, outbox.c.stream_id).where(among(outbox.c.stream_id, "stream_ids"), HEAD)
 )
 LOCK_HEADS = HEADS["postgresql"].order_by(outbox.c.id).with_for_update()
-HEADLESS: BindParameter[Sequence[str]] = bindparam("headless", type_=ARRAY(Text))
-headless = func.unnest(HEADLESS).table_valued("stream_id", name="headless").render_derived()
+WITHOUT_HEAD: BindParameter[Sequence[str]] = bindparam("without_head", type_=ARRAY(Text))
+without_head = func.unnest(WITHOUT_HEAD).table_valued("stream_id", name="without_head").render_derived()
 first = outbox.alias("first")
 IS_OPEN_FIRST = first.c.status.in_([literal("held"), literal("pending")])
 FIRST_OPEN = select(func.min(first.c.id)).with_hint(first, "INDEXED BY ix_outbox_open", "sqlite")
@@ -137,8 +150,8 @@ PROMOTE = update(outbox).values(is_head=True, ready_at=outbox.c.next_at)
 PROMOTE_ONE = PROMOTE.where(
     outbox.c.id == FIRST_OPEN.where(first.c.stream_id == bindparam("promoted"), IS_OPEN_FIRST).scalar_subquery()
 )
-FIRST_OF_EACH = FIRST_OPEN.where(first.c.stream_id == headless.c.stream_id, IS_OPEN_FIRST).correlate(headless)
-PROMOTE_ALL = PROMOTE.where(outbox.c.id.in_(select(FIRST_OF_EACH.scalar_subquery()).select_from(headless)))
+FIRST_OF_EACH = FIRST_OPEN.where(first.c.stream_id == without_head.c.stream_id, IS_OPEN_FIRST).correlate(without_head)
+PROMOTE_ALL = PROMOTE.where(outbox.c.id.in_(select(FIRST_OF_EACH.scalar_subquery()).select_from(without_head)))
 DEMOTE = per_dialect(lambda among: update(outbox).where(among(outbox.c.id, "ids")).values(is_head=False, ready_at=None))
 
 
@@ -160,7 +173,7 @@ def promote_next(tx: Connection, stream_ids: Collection[str]) -> None:
         headed |= {row.stream_id for row in tx.execute(HEADS[tx.dialect.name], {"stream_ids": chunk})}
     others = sorted(set(stream_ids) - headed)
     if others and tx.dialect.name == "postgresql":
-        tx.execute(PROMOTE_ALL, {"headless": others})
+        tx.execute(PROMOTE_ALL, {"without_head": others})
         return
     execute_many(tx, PROMOTE_ONE, [{"promoted": stream_id} for stream_id in others])
 
@@ -187,6 +200,8 @@ RELEASE = (
     .values(
         status=literal("pending"),
         body=bindparam("text"),
+        customer_id=bindparam("whose"),
+        attribution=bindparam("place"),
         next_at=outbox.c.created_at,
         ready_at=case((HEAD, outbox.c.created_at)),
     )
@@ -205,7 +220,11 @@ def add(tx: Connection, deliveries: Iterable[NewDelivery]) -> int:
 
 def release(tx: Connection, scope: str, bodies: Mapping[str, str]) -> int:
     """Makes held events pending, by output key, with their new body; returns how many were still held."""
-    rows = [{"ledger": scope, "key": key, "text": body} for key, body in sorted(bodies.items())]
+    rows = [
+        {"ledger": scope, "key": key, "text": body, "whose": read.customer_id, "place": read.attribution}
+        for key, body in sorted(bodies.items())
+        for read in [delivery_columns.read(body)]
+    ]
     return execute_many(tx, RELEASE, rows)
 
 
@@ -219,6 +238,7 @@ def _values(one: NewDelivery) -> dict[str, object]:
         "is_head": False,
         "next_at": one.hold_until if held else one.next_at,
         "event_ids": json.dumps(one.event_ids),
+        **delivery_columns.row(one.body, one.created_at, one.amount, one.mrr_impact),
     }
 
 
@@ -350,6 +370,7 @@ OF_STREAM = select(outbox).where(outbox.c.stream_id == bindparam("stream_id")).o
 FIND = select(outbox).where(outbox.c.id == bindparam("row_id"))
 BACKLOG = select(func.count(), func.min(outbox.c.id)).where(OPEN)
 CLAIM_COLUMNS = {"is_head", "ready_at", "leased_by"}
+SUM_COLUMNS = {"day", "amount_sum", "mrr_sum"}
 COUNTED = (outbox.c.source, outbox.c.livemode, outbox.c.status)
 COUNTS = select(outbox.c.source, outbox.c.status, func.count()).group_by(*COUNTED)
 
@@ -403,7 +424,7 @@ def backlog(tx: Connection) -> Backlog:
 
 
 def _delivery(row: Row[*tuple[object, ...]], status: DeliveryStatus | None = None) -> Delivery:
-    values = {name: value for name, value in row._mapping.items() if name not in CLAIM_COLUMNS}
+    values = {name: value for name, value in row._mapping.items() if name not in CLAIM_COLUMNS | SUM_COLUMNS}
     return Delivery(
         **values | {"status": status or DeliveryStatus(row.status), "event_ids": tuple(json.loads(row.event_ids))}
     )

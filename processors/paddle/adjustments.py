@@ -21,7 +21,7 @@ KINDS: Mapping[str, RefundKind] = {
 STATUSES: Mapping[str, RefundStatus] = {
     "pending_approval": RefundStatus.PENDING,
     "approved": RefundStatus.SUCCEEDED,
-    "reversed": RefundStatus.SUCCEEDED,  # approved before; the reversal is an adjustment of its own
+    "reversed": RefundStatus.SUCCEEDED,  # approved before; the reversal is another adjustment
     "rejected": RefundStatus.FAILED,
 }
 
