@@ -17,9 +17,9 @@ from bridge.sender.claiming import Claimed, ClaimPlan, claim
 from bridge.sender.destinations import Destinations
 from bridge.sender.http_client import HttpClient
 from bridge.sender.outcomes import Attempt, describe
-from bridge.sender.pool import Job, Result, SenderPool
+from bridge.sender.pool import Job, Result, SenderPool, attempt_of
 from bridge.sender.retry_policy import is_expected
-from bridge.store import Store, outbox, pauses, rate_limit
+from bridge.store import Store, attempts, outbox, pauses, rate_limit
 from bridge.store.outbox import DeliveryStatus
 
 log = structlog.get_logger()
@@ -126,6 +126,7 @@ class Dispatcher:
     def _record(self, tx: Connection, now: datetime) -> None:
         """Records outcomes and pauses, and releases the rate limit of what was not sent."""
         outbox.record(tx, [result.decision.outcome for result in self._results])
+        attempts.add(tx, [attempt_of(result) for result in self._results if result.response is not None])
         for result in self._results:
             if pause := result.decision.pause:
                 pauses.pause(tx, pause.target, pause.until, pause.reason, probing=pause.probing, now=now)

@@ -15,7 +15,8 @@ import structlog
 
 from bridge.sender import payload
 from bridge.sender.http_client import HttpClient, Response
-from bridge.sender.outcomes import Attempt, Decision, decide, invalid, unclaim
+from bridge.sender.outcomes import Attempt, Decision, decide, describe, invalid, unclaim
+from bridge.store.attempts import NewAttempt
 
 log = structlog.get_logger()
 
@@ -45,6 +46,19 @@ class Result:
     attempt: Attempt
     decision: Decision
     response: Response | None = None
+
+
+def attempt_of(result: Result) -> NewAttempt:
+    """The record of an attempt that was made. Without the response's text a 2xx is only its status."""
+    outcome, response = result.decision.outcome, result.response
+    return NewAttempt(
+        delivery_id=outcome.id,
+        at=outcome.at,
+        status=response.status if response else None,
+        response=describe(response) if response else "",
+        took_ms=response.took_ms if response else 0,
+        result=outcome.status,
+    )
 
 
 class SenderPool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, Row, Table, func, insert, select, text, tuple_
+from sqlalchemy import Connection, Row, Table, func, insert, literal, select, text, tuple_
 
 from bridge.errors import SchemaMismatch, UsageError
 from bridge.store import Store, totals
@@ -52,7 +52,7 @@ def _pages(old: Connection, table: Table) -> Iterator[Sequence[Row[*tuple[object
     rows = old.execute(page).all()
     while rows:
         yield rows
-        last = [rows[-1]._mapping[column.name] for column in key]
+        last = [literal(rows[-1]._mapping[column.name], column.type) for column in key]
         rows = old.execute(page.where(tuple_(*key) > tuple_(*last))).all()
 
 
@@ -66,7 +66,7 @@ def _continue_ids(new: Connection) -> None:
     """Makes the target's next ids follow those copied. SQLite always uses the highest id + 1."""
     if new.dialect.name != "postgresql":
         return
-    for name in ("inbox", "outbox"):
+    for name in ("inbox", "outbox", "attempts"):
         new.execute(
             text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name} HAVING max(id) > 0")
         )

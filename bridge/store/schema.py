@@ -112,6 +112,7 @@ inbox = Table(
     Column("revenue_event_count", Integer, nullable=False, server_default="0"),
     Column("retry_at", Instant),
     Column("settled_at", Instant),
+    Column("waiting_since", Instant),  # NULL: since it was received
     UniqueConstraint("event_id", "source"),
 )
 Index("ix_inbox_status", inbox.c.status, inbox.c.id)  # lists

@@ -17,6 +17,7 @@ from bridge.settings import Settings, load
 from bridge.store import Store, open_store
 from bridge.web import admin, attributions, errors, health, webhooks
 from bridge.web.context import KEY, Context
+from bridge.web.refusals import RefusalCounter
 
 __all__ = ["blueprint", "create_app"]
 
@@ -42,7 +43,8 @@ def blueprint(settings: Settings | None = None, store: Store | None = None) -> B
     settings = settings or load(os.environ, dotenv=Path(".env"))
     for text in settings.warnings:
         logger.warning("setting_warning", reason=text)
-    context = Context(settings=settings, store=store or open_store(settings.database_url))
+    store = store or open_store(settings.database_url)
+    context = Context(settings=settings, store=store, refusals=RefusalCounter(store))
     bp = Blueprint(
         "pulsora_bridge", __name__, template_folder="templates", static_folder="static", static_url_path="/admin/static"
     )

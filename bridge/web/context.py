@@ -8,6 +8,7 @@ from flask import current_app
 
 from bridge.settings import Settings
 from bridge.store import Store
+from bridge.web.refusals import RefusalCounter
 
 KEY = "pulsora_bridge"
 
@@ -18,6 +19,7 @@ class Context:
 
     settings: Settings
     store: Store
+    refusals: RefusalCounter
 
 
 def context() -> Context:

@@ -49,9 +49,13 @@ def error(status: int, code: str, message: str) -> Response:
 
 def signature_error(problem: SignatureError) -> Response:
     """400. Says enough to correct a wrong setting and less than the log, so that nothing helps to forge a signature."""
+    return error(400, error_code(problem), SIGNATURE_MESSAGES.get(problem.problem, problem.detail))
+
+
+def error_code(problem: SignatureError) -> str:
+    """The code of a webhook that was not verified, in the response and in the counters."""
     code = problem.problem.value
-    code = code if problem.problem is SignatureProblem.UNREADABLE else f"signature_{code}"
-    return error(400, code, SIGNATURE_MESSAGES.get(problem.problem, problem.detail))
+    return code if problem.problem is SignatureProblem.UNREADABLE else f"signature_{code}"
 
 
 def store_unavailable(problem: StoreUnavailable) -> Response:

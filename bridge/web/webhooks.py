@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from flask import Blueprint, Response, abort, jsonify, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from bridge.log import HIDDEN
 from bridge.settings import Source
 from bridge.store.inbox import NewWebhook
 from bridge.web.context import context
+from bridge.web.errors import error_code
+from bridge.web.refusals import UNKNOWN_SOURCE
 from processors import processors
 from processors.interface import Event, SignatureError
 
@@ -32,8 +35,13 @@ def receive(name: str) -> Response:
     source = here.settings.sources.get(name)
     if source is None:
         log.warning("source_unknown", source=_loggable(name), reason="no secret is configured for it")
+        here.refusals.count(UNKNOWN_SOURCE, "unknown_source")  # without the name: anybody may send any number of names
         abort(404)
-    body = read_body(here.settings.max_body_bytes)
+    try:
+        body = read_body(here.settings.max_body_bytes)
+    except RequestEntityTooLarge:
+        here.refusals.count(name, "too_large")
+        raise
     event = _verify(source, body)
     is_new = here.store.accept(NewWebhook.of_event(name, event, body, datetime.now(UTC)))
     log.info("received", source=name, event_id=event.id, duplicate=not is_new)
@@ -66,4 +74,5 @@ def _verify(source: Source, body: bytes) -> Event:
         return verify(body, dict(request.headers), source.secrets, datetime.now(UTC), tolerance, source.options)
     except SignatureError as error:
         log.warning("refused", source=source.name, reason=f"{error.problem}: {error.detail}")
+        context().refusals.count(source.name, error_code(error))
         raise

@@ -13,15 +13,17 @@ from bridge.internal_events import imports
 from bridge.ledger import RevenueEvent, Settlement, settle
 from bridge.ledger.policy import Unattributed
 from bridge.ledger.settle_window import AWAITING_FIRST_PAYMENT, payment_awaited_until
-from bridge.ledger.state import dump
+from bridge.ledger.state import Subscription, dump
 from bridge.scope import Scope
 from bridge.sender import payload
 from bridge.settings import Settings
-from bridge.store import Store, inbox, outbox, streams
+from bridge.store import Store, inbox, outbox, streams, subscriptions
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 from bridge.store.streams import Claim, LeaseLost, SettledStream
+from bridge.store.subscriptions import SubscriptionRow
 from bridge.worker.batch import StreamBatch, open_batches, source_of
 from bridge.worker.translation import NO_SOURCE
+from processors.money import Money, major
 
 log = structlog.get_logger()
 
@@ -117,6 +119,7 @@ def _write(tx: Connection, batches: Sequence[StreamBatch], now: datetime) -> Non
     settled: list[tuple[int, int, Sequence[str]]] = []
     deliveries: list[NewDelivery] = []
     states: list[SettledStream] = []
+    changed: list[SubscriptionRow] = []
     for batch in batches:
         for row_id, error in batch.failed.items():
             inbox.fail(tx, row_id, error, now + RETRY_AFTER)
@@ -129,10 +132,12 @@ def _write(tx: Connection, batches: Sequence[StreamBatch], now: datetime) -> Non
             due_at = min(batch.future.values(), default=None)
             states.append(SettledStream(claim=batch.claim, state=dump(settlement.state), due_at=due_at))
             deliveries += [_delivery(event, batch, now) for event in settlement.events]
+            changed += _changed_subscriptions(batch, settlement)
             outbox.release(tx, batch.scope, {event.output_key: payload.dump(event) for event in settlement.released})
             settled += _settled_rows(batch, settlement)
     streams.save(tx, states, now)
     outbox.add(tx, deliveries)
+    subscriptions.save(tx, changed)
     inbox.mark_settled(tx, settled, now)
 
 
@@ -144,6 +149,31 @@ def _settled_rows(batch: StreamBatch, settlement: Settlement) -> list[tuple[int,
         for row in batch.rows
         if row.id in batch.facts and row.id not in batch.future
     ]
+
+
+def _changed_subscriptions(batch: StreamBatch, settlement: Settlement) -> list[SubscriptionRow]:
+    """The subscriptions of the new state that differ from the old one in currency, plan, MRR or baseline."""
+    scope = Scope.parse(batch.scope)
+    before, after = batch.state.subscriptions, settlement.state.subscriptions
+    return [
+        SubscriptionRow(
+            stream_id=batch.claim.stream_id,
+            subscription_id=one.id,
+            source=scope.source,
+            livemode=scope.livemode,
+            currency=one.currency.code,
+            plan=one.plan_details.plan or "",
+            mrr=major(Money(minor=one.reported_mrr, currency=one.currency)),
+            baseline=major(Money(minor=one.baseline, currency=one.currency)),
+            changed_at=one.moment,
+        )
+        for one in after.values()
+        if one.id not in before or _listed(before[one.id]) != _listed(one)
+    ]
+
+
+def _listed(one: Subscription) -> tuple[object, ...]:
+    return one.currency, one.plan_details.plan, one.reported_mrr, one.baseline
 
 
 def _delivery(event: RevenueEvent, batch: StreamBatch, now: datetime) -> NewDelivery:
@@ -161,6 +191,7 @@ def _delivery(event: RevenueEvent, batch: StreamBatch, now: datetime) -> NewDeli
         priority=_priority(event, batch),
         created_at=now,
         event_ids=event.caused_by,
+        received_at=min((row.received_at for row in batch.rows if row.event_id in event.caused_by), default=None),
         event_type=event.event_type.value,
         currency=event.currency,
         amount=event.amount,

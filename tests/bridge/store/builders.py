@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from bridge.store import Store, inbox, outbox, streams
+from bridge.store.attempts import NewAttempt
 from bridge.store.inbox import InboxStatus, NewWebhook
 from bridge.store.outbox import DeliveryStatus, NewDelivery, Outcome
 from bridge.store.streams import StreamUpdate
+from bridge.store.subscriptions import SubscriptionRow
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SCOPE = "stripe||live"
@@ -65,6 +67,23 @@ def an_outcome(delivery_id: int, status: DeliveryStatus = DeliveryStatus.DELIVER
     """The first attempt of a delivery, answered at noon."""
     outcome = Outcome(id=delivery_id, status=status, attempts=1, at=NOON, last_status=202)
     return replace(outcome, **changes)  # type: ignore[arg-type]
+
+
+def an_attempt(delivery_id: int, **changes: object) -> NewAttempt:
+    """An attempt at noon that delivered."""
+    attempt = NewAttempt(
+        delivery_id=delivery_id, at=NOON, status=202, response="202", took_ms=40, result=DeliveryStatus.DELIVERED
+    )
+    return replace(attempt, **changes)  # type: ignore[arg-type]
+
+
+def a_subscription_row(subscription_id: str = "sub_1", **changes: object) -> SubscriptionRow:
+    """A subscription of Anna's with 49.00 USD of MRR, all of it reported."""
+    row = SubscriptionRow(
+        stream_id=ANNA, subscription_id=subscription_id, source="stripe", livemode=True, currency="USD", plan="Pro",
+        mrr=Decimal(49), baseline=Decimal(0), changed_at=NOON,
+    )  # fmt: skip
+    return replace(row, **changes)  # type: ignore[arg-type]
 
 
 def stored(store: Store, *event_ids: str) -> list[int]:

@@ -9,10 +9,39 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import SchemaMismatch, UsageError
-from bridge.store import Store, catalog, copy, inbox, leases, open_store, outbox, pauses, rate_limit, streams, totals
+from bridge.store import (
+    Store,
+    attempts,
+    catalog,
+    copy,
+    inbox,
+    leases,
+    open_store,
+    outbox,
+    pauses,
+    rate_limit,
+    refusals,
+    streams,
+    subscriptions,
+    totals,
+)
 from bridge.store.inbox import InboxStatus
+from bridge.store.refusals import Refusals
 from bridge.store.streams import SettledStream
-from tests.bridge.store.builders import ANNA, HOUR, NOON, SCOPE, a_delivery, a_touch, a_webhook, added, stored, touched
+from tests.bridge.store.builders import (
+    ANNA,
+    HOUR,
+    NOON,
+    SCOPE,
+    a_delivery,
+    a_subscription_row,
+    a_touch,
+    a_webhook,
+    added,
+    an_attempt,
+    stored,
+    touched,
+)
 
 Open = Callable[[str], Store]
 
@@ -50,6 +79,9 @@ def filled(store: Store) -> None:
         pauses.pause(tx, "pulsora", NOON + HOUR, "401", probing=True, now=NOON)
         leases.acquire(tx, "router", "worker", NOON, NOON + HOUR)
         leases.heartbeat(tx, "worker", NOON)
+        attempts.add(tx, [an_attempt(1)])
+        refusals.add(tx, [Refusals(source="stripe", cause="unreadable", hour=NOON, count=1, last_at=NOON)], NOON)
+        subscriptions.save(tx, [a_subscription_row()])
 
 
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])
@@ -62,7 +94,7 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
 
     assert set(counts) == {
         "inbox", "bodies", "streams", "states", "links", "outbox", "catalog", "rate_limit", "pauses", "leases",
-        "worker_heartbeats",
+        "worker_heartbeats", "attempts", "refused_webhooks", "subscriptions",
     }  # fmt: skip
     assert min(counts.values()) >= 1
     assert [progress for progress in told if progress[0] == "links"] == [

@@ -8,11 +8,23 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, event
 
-from bridge.store import Store, catalog, inbox, leases, outbox, pauses, rate_limit, streams
+from bridge.store import Store, attempts, catalog, inbox, leases, outbox, pauses, rate_limit, streams, subscriptions
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.streams import Claim, SettledStream
-from tests.bridge.store.builders import ANNA, BERT, HOUR, NOON, SCOPE, a_delivery, a_touch, a_webhook, an_outcome
+from tests.bridge.store.builders import (
+    ANNA,
+    BERT,
+    HOUR,
+    NOON,
+    SCOPE,
+    a_delivery,
+    a_subscription_row,
+    a_touch,
+    a_webhook,
+    an_attempt,
+    an_outcome,
+)
 
 CLAIM = Claim(
     stream_id=ANNA, scope=SCOPE, state=None, version=1, first_at=NOON, has_customer=True, owner="w", leased_until=NOON
@@ -59,6 +71,10 @@ ALL_DAY: dict[str, Question] = {
     "pause": lambda tx: pauses.pause(tx, "pulsora", NOON, "429", now=NOON),
     "learn": lambda tx: catalog.upsert(tx, SCOPE, [("price", "x", "{}")]),
     "recall": lambda tx: catalog.lookup(tx, SCOPE, [("price", "x"), ("coupon", "y")]),
+    "attempts": lambda tx: attempts.add(tx, [an_attempt(1)]),
+    "attempts of a delivery": lambda tx: attempts.of_delivery(tx, 1),
+    "subscriptions": lambda tx: subscriptions.save(tx, [a_subscription_row()]),
+    "subscriptions of a stream": lambda tx: subscriptions.of_stream(tx, ANNA),
     "acquire": lambda tx: leases.acquire(tx, "router", "w", NOON, NOON + HOUR),
 }
 

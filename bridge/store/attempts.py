@@ -1,0 +1,53 @@
+"""Every attempt to send a delivery: when, the response, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, insert, select
+
+from bridge.store.outbox import DeliveryStatus
+from bridge.store.schema import attempts
+from bridge.store.statements import execute_many
+
+MAX_RESPONSE_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAttempt:
+    """An attempt that was made. `status` None: no response. `result`: the delivery's status after it."""
+
+    delivery_id: int
+    at: datetime
+    status: int | None
+    response: str
+    took_ms: int
+    result: DeliveryStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAttempt(NewAttempt):
+    """An attempt as it is kept."""
+
+    id: int
+
+
+ADD = insert(attempts)
+OF_DELIVERY = select(attempts).where(attempts.c.delivery_id == bindparam("delivery_id")).order_by(attempts.c.id)
+
+
+def add(tx: Connection, made: Iterable[NewAttempt]) -> None:
+    """Keeps attempts. In the transaction that records their results."""
+    rows = [asdict(one) for one in made]
+    for row in rows:
+        row["response"] = row["response"][:MAX_RESPONSE_LENGTH].replace("\x00", "\ufffd")
+        row["result"] = row["result"].value
+    execute_many(tx, ADD, rows)
+
+
+def of_delivery(tx: Connection, delivery_id: int) -> list[StoredAttempt]:
+    """The attempts of one delivery, oldest first. None were kept before schema version 0003."""
+    rows = tx.execute(OF_DELIVERY, {"delivery_id": delivery_id})
+    return [StoredAttempt(**{**row._mapping, "result": DeliveryStatus(row.result)}) for row in rows]

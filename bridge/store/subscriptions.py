@@ -1,0 +1,91 @@
+"""The subscriptions of the ledger states as a table, for lists and sums.
+
+Written in the transaction that writes the state; the ledger never reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from bridge.store.schema import subscriptions
+from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionRow:
+    """One subscription: its reported MRR, and the baseline in it that was never reported. In major units."""
+
+    stream_id: str
+    subscription_id: str
+    source: str
+    livemode: bool
+    currency: str
+    plan: str
+    mrr: Decimal
+    baseline: Decimal
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """The MRR of one source, currency and plan. `count`: subscriptions with MRR."""
+
+    currency: str
+    source: str
+    plan: str
+    mrr: Decimal
+    baseline: Decimal
+    count: int
+
+
+KEY = ("stream_id", "subscription_id")
+
+
+def _upsert(insert_into: InsertInto) -> Insert:
+    insert = insert_into(subscriptions)
+    others = [column.name for column in subscriptions.c if column.name not in KEY]
+    return insert.on_conflict_do_update(index_elements=list(KEY), set_={name: insert.excluded[name] for name in others})
+
+
+UPSERT = insert_per_dialect(_upsert)
+BY_PLAN = (subscriptions.c.currency, subscriptions.c.source, subscriptions.c.plan)
+LEVELS = (
+    select(
+        *BY_PLAN,
+        func.coalesce(func.sum(subscriptions.c.mrr), 0),
+        func.coalesce(func.sum(subscriptions.c.baseline), 0),
+        func.count().filter(subscriptions.c.mrr > 0),
+    )
+    .where(subscriptions.c.livemode == bindparam("livemode"))
+    .group_by(*BY_PLAN)
+    .order_by(*BY_PLAN)
+)
+OF_STREAM = (
+    select(subscriptions)
+    .where(subscriptions.c.stream_id == bindparam("stream_id"))
+    .order_by(subscriptions.c.subscription_id)
+)
+
+
+def save(tx: Connection, rows: Iterable[SubscriptionRow]) -> None:
+    """Inserts or updates subscriptions. In the transaction that writes their ledger state."""
+    ordered = sorted(rows, key=lambda row: (row.stream_id, row.subscription_id))  # one order of locks for all workers
+    execute_many(tx, UPSERT[tx.dialect.name], [asdict(row) for row in ordered])
+
+
+def levels(tx: Connection, livemode: bool) -> list[Level]:
+    """The present MRR by currency, source and plan."""
+    return [
+        Level(currency=currency, source=source, plan=plan, mrr=Decimal(mrr), baseline=Decimal(baseline), count=count)
+        for currency, source, plan, mrr, baseline, count in tx.execute(LEVELS, {"livemode": livemode})
+    ]
+
+
+def of_stream(tx: Connection, stream_id: str) -> list[SubscriptionRow]:
+    """The subscriptions of one customer."""
+    return [SubscriptionRow(**row._mapping) for row in tx.execute(OF_STREAM, {"stream_id": stream_id})]

@@ -1,0 +1,129 @@
+"""Attempts, refused webhooks, subscriptions and the searchable columns of deliveries, on both databases."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import func, select
+
+from bridge.store import Store, attempts, outbox, refusals, subscriptions
+from bridge.store.outbox import DeliveryStatus
+from bridge.store.refusals import Refusals, RefusalSum
+from bridge.store.schema import outbox as table
+from bridge.store.subscriptions import Level
+from tests.bridge.store.builders import HOUR, MINUTE, NOON, SCOPE, a_delivery, a_subscription_row, added, an_attempt
+
+BODY = {
+    "customer_id": "user_7",
+    "customer_subscription_id": "sub_1",
+    "transaction_id": "in_1",
+    "metadata": {"plan": "Pro", "attribution": "checkout", "occurred_at": "2026-02-28T23:59:59Z"},
+}
+
+
+def a_refusal(count: int = 1, hour: datetime = NOON, **changes: object) -> Refusals:
+    values = {"source": "stripe", "cause": "signature_mismatch", "hour": hour, "count": count, "last_at": hour}
+    return Refusals(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_each_attempt_is_kept_with_its_response(store: Store) -> None:
+    (delivery_id,) = added(store, a_delivery())
+    with store.transaction() as tx:
+        attempts.add(tx, [an_attempt(delivery_id, status=503, response="503: busy", result=DeliveryStatus.PENDING)])
+        attempts.add(tx, [an_attempt(delivery_id, at=NOON + MINUTE, took_ms=12), an_attempt(delivery_id + 1)])
+
+    with store.reading() as tx:
+        found = attempts.of_delivery(tx, delivery_id)
+
+    assert [(one.at, one.status, one.response, one.took_ms, one.result) for one in found] == [
+        (NOON, 503, "503: busy", 40, DeliveryStatus.PENDING),
+        (NOON + MINUTE, 202, "202", 12, DeliveryStatus.DELIVERED),
+    ]
+
+
+def test_a_long_response_is_cut_and_every_character_can_be_stored(store: Store) -> None:
+    with store.transaction() as tx:
+        attempts.add(tx, [an_attempt(1, response="\x00" + "x" * 900)])
+
+    with store.reading() as tx:
+        assert attempts.of_delivery(tx, 1)[0].response == "\ufffd" + "x" * 499
+
+
+def test_refused_webhooks_of_one_hour_are_one_row(store: Store) -> None:
+    with store.transaction() as tx:
+        refusals.add(tx, [a_refusal(30)], NOON)
+        refusals.add(tx, [a_refusal(4, last_at=NOON + MINUTE), a_refusal(1, cause="unreadable")], NOON)
+
+    with store.reading() as tx:
+        found = refusals.since(tx, NOON + MINUTE)
+    assert found == [
+        RefusalSum(source="stripe", cause="signature_mismatch", count=34, last_at=NOON + MINUTE),
+        RefusalSum(source="stripe", cause="unreadable", count=1, last_at=NOON),
+    ]
+
+
+def test_refused_webhooks_are_forgotten_after_30_days(store: Store) -> None:
+    with store.transaction() as tx:
+        refusals.add(tx, [a_refusal(), a_refusal(hour=NOON + HOUR)], NOON)
+        refusals.add(tx, [], NOON + timedelta(days=30, hours=1))
+
+    with store.reading() as tx:
+        assert [one.count for one in refusals.since(tx, NOON - HOUR)] == [1]
+
+
+def test_a_subscription_has_one_row_with_its_present_mrr(store: Store) -> None:
+    with store.transaction() as tx:
+        subscriptions.save(tx, [a_subscription_row(), a_subscription_row("sub_2", plan="Team", mrr=Decimal("99.50"))])
+        subscriptions.save(tx, [a_subscription_row(mrr=Decimal(98), baseline=Decimal(49))])
+        subscriptions.save(tx, [a_subscription_row("sub_3", livemode=False)])
+
+    with store.reading() as tx:
+        assert subscriptions.levels(tx, livemode=True) == [
+            Level(currency="USD", source="stripe", plan="Pro", mrr=Decimal(98), baseline=Decimal(49), count=1),
+            Level(currency="USD", source="stripe", plan="Team", mrr=Decimal("99.5"), baseline=Decimal(0), count=1),
+        ]
+
+
+def test_a_delivery_can_be_found_by_what_its_body_says(store: Store) -> None:
+    added(store, a_delivery(body=json.dumps(BODY), received_at=NOON - HOUR))
+
+    with store.reading() as tx:
+        (one,) = outbox.listing(tx)
+        day = tx.execute(select(table.c.day)).scalar()
+
+    assert (one.customer_id, one.subscription_id, one.transaction_id) == ("user_7", "sub_1", "in_1")
+    assert (one.plan, one.attribution, one.received_at) == ("Pro", "checkout", NOON - HOUR)
+    assert one.occurred_at == datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
+    assert day == 20512  # 56 years of 365 days, 14 leap days since 1970, and 58 days of 2026
+
+
+def test_a_released_delivery_has_the_attribution_that_was_found(store: Store) -> None:
+    held = json.dumps({**BODY, "metadata": {"attribution": "none"}})
+    added(store, a_delivery("k", body=held, status=DeliveryStatus.HELD, hold_until=NOON + HOUR))
+
+    with store.transaction() as tx:
+        outbox.release(tx, SCOPE, {"k": json.dumps(BODY)})
+
+    with store.reading() as tx:
+        (one,) = outbox.listing(tx)
+    assert (one.attribution, one.customer_id) == ("checkout", "user_7")
+
+
+def test_an_unreadable_body_happened_when_it_was_created(store: Store) -> None:
+    bodies = ["{", "[]", '{"metadata": 1, "customer_id": 2}', '{"customer_id": "\\u0000\\ud800"}']
+    added(store, *(a_delivery(f"k{n}", body=body) for n, body in enumerate(bodies)))
+
+    with store.reading() as tx:
+        rows = outbox.listing(tx)
+    assert [row.occurred_at for row in rows] == [NOON] * 4
+    assert [row.customer_id for row in rows] == ["\ufffd?", None, None, None]
+
+
+def test_the_database_adds_amounts_exactly(store: Store) -> None:
+    added(store, *(a_delivery(f"k{n}", amount=Decimal("0.1"), mrr_impact=Decimal("-0.001")) for n in range(30)))
+
+    with store.reading() as tx:
+        sums = tx.execute(select(func.sum(table.c.amount_sum), func.sum(table.c.mrr_sum))).one()
+    assert sums == (Decimal("3.0"), Decimal("-0.03"))  # 30 x 0.1, 30 x 0.001
