@@ -6,11 +6,11 @@ Written in the transaction that writes the state; the ledger never reads it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from bridge.store.schema import subscriptions
 from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect
@@ -71,11 +71,30 @@ OF_STREAM = (
     .order_by(subscriptions.c.subscription_id)
 )
 
+DELETE_OF = delete(subscriptions).where(subscriptions.c.stream_id == bindparam("old"))
+
 
 def save(tx: Connection, rows: Iterable[SubscriptionRow]) -> None:
     """Inserts or updates subscriptions. In the transaction that writes their ledger state."""
     ordered = sorted(rows, key=lambda row: (row.stream_id, row.subscription_id))  # one order of locks for all workers
     execute_many(tx, UPSERT[tx.dialect.name], [asdict(row) for row in ordered])
+
+
+def move(tx: Connection, old_id: str, new_id: str) -> None:
+    """Moves the subscriptions of a stream to another one that adopts its state.
+
+    One that both have keeps its own baseline and has the MRR that both have reported, as in the united state.
+    """
+    old, new = of_stream(tx, old_id), {row.subscription_id: row for row in of_stream(tx, new_id)}
+    tx.execute(DELETE_OF, {"old": old_id})
+    rows = [replace(one, stream_id=new_id) for one in old]
+    save(tx, [_added(one, new.get(one.subscription_id)) for one in rows])
+
+
+def _added(one: SubscriptionRow, other: SubscriptionRow | None) -> SubscriptionRow:
+    if other is None:
+        return one
+    return replace(other, mrr=other.mrr + one.mrr - one.baseline)
 
 
 def levels(tx: Connection, livemode: bool) -> list[Level]:

@@ -13,7 +13,17 @@ from bridge.store.outbox import DeliveryStatus
 from bridge.store.refusals import Refusals, RefusalSum
 from bridge.store.schema import outbox as table
 from bridge.store.subscriptions import Level
-from tests.bridge.store.builders import HOUR, MINUTE, NOON, SCOPE, a_delivery, a_subscription_row, added, an_attempt
+from tests.bridge.store.builders import (
+    ANNA,
+    HOUR,
+    MINUTE,
+    NOON,
+    SCOPE,
+    a_delivery,
+    a_subscription_row,
+    added,
+    an_attempt,
+)
 
 BODY = {
     "customer_id": "user_7",
@@ -84,6 +94,18 @@ def test_a_subscription_has_one_row_with_its_present_mrr(store: Store) -> None:
             Level(currency="USD", source="stripe", plan="Pro", mrr=Decimal(98), baseline=Decimal(49), count=1),
             Level(currency="USD", source="stripe", plan="Team", mrr=Decimal("99.5"), baseline=Decimal(0), count=1),
         ]
+
+
+def test_an_adopted_stream_brings_its_subscriptions(store: Store) -> None:
+    with store.transaction() as tx:
+        subscriptions.save(tx, [a_subscription_row("sub_1", stream_id="old"), a_subscription_row("sub_2")])
+        subscriptions.save(tx, [a_subscription_row("sub_2", stream_id="old", mrr=Decimal(11), baseline=Decimal(10))])
+        subscriptions.move(tx, "old", ANNA)
+
+        moved = [(row.subscription_id, row.mrr, row.baseline) for row in subscriptions.of_stream(tx, ANNA)]
+        assert subscriptions.of_stream(tx, "old") == []
+
+    assert moved == [("sub_1", Decimal(49), Decimal(0)), ("sub_2", Decimal(50), Decimal(0))]  # 49 + (11 - 10)
 
 
 def test_a_delivery_can_be_found_by_what_its_body_says(store: Store) -> None:
