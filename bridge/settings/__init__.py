@@ -6,7 +6,7 @@ Everything is checked at start, and every problem is reported at once: the name,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def load(environ: Mapping[str, str], *, dotenv: Path | None = None) -> Settings:
     Raises SettingsError with every problem found, not only the first.
     """
     problems: list[str] = []
-    known = known_names()
+    known = [*known_names(), *(one for processor in processors().values() for one in _rule_names(processor))]
     values = read_files({**read_dotenv(dotenv, problems), **environ}, known, "", problems)
     warnings = tuple(misspelled(values, known))
     service = {field: _read(one, values, one.name, problems) for field, one in settings_of(Settings).items()}
@@ -69,6 +69,14 @@ class _Values:
         where = f"[sources.{self.name}] " if one.name in self.own else ""
         return _read(one, self.values, where + one.name, self.problems)
 
+    def read_rule(self, one: Setting) -> Any:
+        """A rule's value: the source's own table wins over the name with the processor's prefix, that over the plain.
+
+        Stripe's and Paddle's own pages count differently, so each processor may have rules of its own.
+        """
+        prefixed = replace(one, name=_prefix(self.processor) + one.name)
+        return self.read(prefixed if prefixed.name in self.values and one.name not in self.own else one)
+
 
 def _sources(values: Mapping[str, str], problems: list[str]) -> Iterator[tuple[str, Source]]:
     built_in = [name for name, processor in processors().items() if processor.secret.name in values]
@@ -85,7 +93,7 @@ def _sources(values: Mapping[str, str], problems: list[str]) -> Iterator[tuple[s
             problems.append(f'[sources.{name}] processor: must be one of {names}. Example: processor = "stripe"')
         else:
             own = _of_table(name, table, chosen, problems)
-            everything = {**_shared(values), **own}
+            everything = {**_shared(values, chosen), **own}
             yield name, _source(_Values(name=name, processor=chosen, values=everything, own=own, problems=problems))
 
 
@@ -117,14 +125,15 @@ def _from_toml(key: str, processor: Processor) -> str:
     return own.get(plain, plain.upper()) + ("_FILE" if key != plain else "")
 
 
-def _shared(values: Mapping[str, str]) -> dict[str, str]:
+def _shared(values: Mapping[str, str], processor: Processor) -> dict[str, str]:
     """The settings a named source inherits from the environment: policy and destination, no processor's secrets."""
-    return {one.name: values[one.name] for one in SOURCE_SETTINGS if one.name in values}
+    names = [*(one.name for one in SOURCE_SETTINGS), *_rule_names(processor)]
+    return {name: values[name] for name in names if name in values}
 
 
 def _source(of: _Values) -> Source:
     read = {field: of.read(one) for field, one in settings_of(Source).items()}
-    policy = {field: of.read(one) for field, one in POLICY_SETTINGS.items()}
+    policy = {field: of.read_rule(one) for field, one in POLICY_SETTINGS.items()}
     if "PULSORA_SECRET_TOKEN" not in of.values and not read["dry_run"]:
         of.problem("PULSORA_SECRET_TOKEN", "is missing", "sec_…")
     return Source(
@@ -186,6 +195,15 @@ def _read(one: Setting, values: Mapping[str, str], shown: str, problems: list[st
     except ValueError as error:
         problems.append(f"{shown}: {error}. Example: {one.name}={one.example}")
         return one.default
+
+
+def _prefix(processor: Processor) -> str:
+    return processor.name.upper().replace("-", "_") + "_"
+
+
+def _rule_names(processor: Processor) -> list[str]:
+    """The names of the rule settings with this processor's prefix, such as STRIPE_MRR_DISCOUNTS."""
+    return [_prefix(processor) + one.name for one in POLICY_SETTINGS.values()]
 
 
 def _own_names(processor: Processor) -> list[str]:

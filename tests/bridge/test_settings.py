@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from bridge.errors import SettingsError
 from bridge.ledger.policy import ChurnAt
 from bridge.settings import SERVICE_SETTINGS, SOURCE_SETTINGS, Setting, known_names, load
+from bridge.settings.model import POLICY_SETTINGS
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
 
 GOOD = {"STRIPE_WEBHOOK_SECRET": STRIPE_SECRET, "PULSORA_SECRET_TOKEN": TOKEN}
@@ -254,6 +256,73 @@ def test_an_invalid_address_to_listen_on_is_refused(bind: str) -> None:
 
 def test_a_database_in_memory_is_refused_because_two_processes_share_it() -> None:
     assert "must name a file" in problems(DATABASE_URL="sqlite:///:memory:")[0]
+
+
+# ---- Rules of one processor ------------------------------------------------------------------------------------
+
+BOTH = {**GOOD, "PADDLE_WEBHOOK_SECRET": PADDLE_SECRET}
+SHOP = f'[sources.shop]\nprocessor = "stripe"\nwebhook_secret = "{STRIPE_SECRET}"\n'
+
+
+def test_a_rule_with_a_processors_prefix_wins_over_the_plain_name() -> None:
+    sources = load({**BOTH, "CHURN_AT": "request", "STRIPE_CHURN_AT": "end"}).sources
+
+    assert (sources["stripe"].policy.churn_at, sources["paddle"].policy.churn_at) == (ChurnAt.END, ChurnAt.REQUEST)
+
+
+@pytest.mark.parametrize("name", [*POLICY_SETTINGS])
+def test_every_rule_may_have_a_processors_prefix(name: str) -> None:
+    one = POLICY_SETTINGS[name]
+    choices = list(type(one.default)) if isinstance(one.default, StrEnum) else ["own"]
+    value = choices[-1]
+
+    sources = load({**BOTH, f"PADDLE_{one.name}": value}).sources
+
+    assert getattr(sources["paddle"].policy, name) == value
+    assert getattr(sources["stripe"].policy, name) == one.default
+
+
+def test_the_prefix_of_paddle_classic_is_not_the_one_of_paddle() -> None:
+    sources = load({**BOTH, "PADDLE_CLASSIC_CHURN_AT": "request"}).sources
+
+    assert sources["paddle"].policy.churn_at is ChurnAt.END
+
+
+def test_a_named_source_inherits_the_rule_of_its_processor(tmp_path: Path) -> None:
+    config = a_config(tmp_path, SHOP)
+
+    settings = load({**GOOD, "BRIDGE_CONFIG": config, "STRIPE_CHURN_AT": "request", "CHURN_AT": "end"})
+
+    assert settings.sources["shop"].policy.churn_at is ChurnAt.REQUEST
+
+
+def test_the_table_of_a_named_source_wins_over_both_names(tmp_path: Path) -> None:
+    config = a_config(tmp_path, SHOP + 'churn_at = "end"\n')
+
+    settings = load({**GOOD, "BRIDGE_CONFIG": config, "STRIPE_CHURN_AT": "request", "CHURN_AT": "request"})
+
+    assert settings.sources["shop"].policy.churn_at is ChurnAt.END
+    assert settings.sources["stripe"].policy.churn_at is ChurnAt.REQUEST
+
+
+def test_a_wrong_rule_of_a_processor_is_reported_under_its_full_name() -> None:
+    assert problems(STRIPE_CHURN_AT="soon") == (
+        "STRIPE_CHURN_AT: must be one of end, request. Example: STRIPE_CHURN_AT=end",
+    )
+
+
+def test_a_rule_of_a_processor_can_be_read_from_a_file_and_its_misspelling_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rule").write_text("request\n")
+
+    settings = load({**GOOD, "STRIPE_CHURN_AT_FILE": str(tmp_path / "rule"), "STRIPE_MRR_DISCOUNT": "none"})
+
+    assert settings.sources["stripe"].policy.churn_at is ChurnAt.REQUEST
+    assert settings.warnings == (
+        "STRIPE_MRR_DISCOUNT is set, but is not a setting. Did you mean STRIPE_MRR_DISCOUNTS?",
+    )
+
+
+# ---- Documentation ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", known_names())
