@@ -7,10 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 from bridge.store.schema import EPOCH
 
 DAY = timedelta(days=1)
+
+
+class Movement(StrEnum):
+    """The kinds of MRR movements, in the order of a waterfall."""
+
+    NEW = "new"
+    REACTIVATION = "reactivation"
+    UPGRADE = "upgrade"
+    DOWNGRADE = "downgrade"
+    CHURN = "churn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +33,7 @@ class DeliveryColumns:
     transaction_id: str | None = None
     plan: str | None = None
     attribution: str | None = None
+    is_reactivation: bool = False
     occurred_at: datetime | None = None
 
 
@@ -42,11 +54,25 @@ def read(body: str) -> DeliveryColumns:
         transaction_id=_text(data.get("transaction_id")),
         plan=_text(metadata.get("plan")),
         attribution=_text(metadata.get("attribution")),
+        is_reactivation=metadata.get("reactivation") is True,
         occurred_at=_instant(metadata.get("occurred_at")),
     )
 
 
-def row(body: str, created_at: datetime, amount: Decimal, mrr_impact: Decimal | None) -> Mapping[str, object]:
+def movement(event_type: str, mrr_impact: Decimal | None, is_reactivation: bool) -> Movement | None:
+    """The kind of movement that an event reports. None: it moves no MRR."""
+    if not mrr_impact:
+        return None
+    if event_type == "subscription":
+        return Movement.REACTIVATION if is_reactivation else Movement.NEW
+    if event_type in list(Movement):
+        return Movement(event_type)
+    return Movement.UPGRADE if mrr_impact > 0 else Movement.DOWNGRADE
+
+
+def row(
+    body: str, created_at: datetime, event_type: str, amount: Decimal, mrr_impact: Decimal | None
+) -> Mapping[str, object]:
     """All of these columns of a new row. An event without a time happened when it was created."""
     found = read(body)
     occurred_at = found.occurred_at or created_at
@@ -56,6 +82,7 @@ def row(body: str, created_at: datetime, amount: Decimal, mrr_impact: Decimal | 
         "transaction_id": found.transaction_id,
         "plan": found.plan,
         "attribution": found.attribution,
+        "movement": movement(event_type, mrr_impact, found.is_reactivation),
         "occurred_at": occurred_at,
         "day": (occurred_at - EPOCH) // DAY,
         "amount_sum": amount,

@@ -110,6 +110,7 @@ class Delivery:
     transaction_id: str | None
     plan: str | None
     attribution: str | None
+    movement: str | None
     occurred_at: datetime | None
     received_at: datetime | None
 
@@ -238,7 +239,7 @@ def _values(one: NewDelivery) -> dict[str, object]:
         "is_head": False,
         "next_at": one.hold_until if held else one.next_at,
         "event_ids": json.dumps(one.event_ids),
-        **delivery_columns.row(one.body, one.created_at, one.amount, one.mrr_impact),
+        **delivery_columns.row(one.body, one.created_at, one.event_type, one.amount, one.mrr_impact),
     }
 
 

@@ -231,6 +231,7 @@ outbox = Table(
     Column("transaction_id", Text),
     Column("plan", Text),
     Column("attribution", Text),  # the place where the visit was found, or "none"
+    Column("movement", Text),  # new, reactivation, upgrade, downgrade or churn; NULL: no MRR moves
     Column("occurred_at", Instant),
     Column("day", Integer),  # of occurred_at, counted from 1970 in UTC
     Column("amount_sum", Scaled),
@@ -278,14 +279,14 @@ Index(
     outbox.c.attribution,
     outbox.c.amount_sum,
 )
-MOVES = text("mrr_sum <> 0")
+MOVES = text("movement IS NOT NULL")
 Index(
     "ix_outbox_movements",
     outbox.c.livemode,
     outbox.c.day,
     outbox.c.currency,
     outbox.c.source,
-    outbox.c.event_type,
+    outbox.c.movement,
     outbox.c.plan,
     outbox.c.mrr_sum,
     sqlite_where=MOVES,

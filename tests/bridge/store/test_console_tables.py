@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from sqlalchemy import func, select
 
 from bridge.store import Store, attempts, outbox, refusals, subscriptions
@@ -119,6 +120,28 @@ def test_a_delivery_can_be_found_by_what_its_body_says(store: Store) -> None:
     assert (one.plan, one.attribution, one.received_at) == ("Pro", "checkout", NOON - HOUR)
     assert one.occurred_at == datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
     assert day == 20512  # 56 years of 365 days, 14 leap days since 1970, and 58 days of 2026
+
+
+@pytest.mark.parametrize(
+    ("event_type", "mrr", "metadata", "movement"),
+    [
+        ("subscription", "49", {}, "new"),
+        ("subscription", "49", {"reactivation": True}, "reactivation"),
+        ("upgrade", "50", {}, "upgrade"),
+        ("downgrade", "-50", {}, "downgrade"),
+        ("churn", "-49", {}, "churn"),
+        ("renewal", "0.00", {}, None),
+        ("purchase", None, {}, None),
+    ],
+)
+def test_a_delivery_names_its_movement(
+    store: Store, event_type: str, mrr: str | None, metadata: dict[str, object], movement: str | None
+) -> None:
+    impact = None if mrr is None else Decimal(mrr)
+    added(store, a_delivery(event_type=event_type, mrr_impact=impact, body=json.dumps({"metadata": metadata})))
+
+    with store.reading() as tx:
+        assert outbox.listing(tx)[0].movement == movement
 
 
 def test_a_released_delivery_has_the_attribution_that_was_found(store: Store) -> None:

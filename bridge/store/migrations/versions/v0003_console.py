@@ -26,7 +26,8 @@ MICROSECONDS_A_DAY = 86_400_000_000
 
 NEW_COLUMNS = (
     ("customer_id", Text), ("subscription_id", Text), ("transaction_id", Text), ("plan", Text), ("attribution", Text),
-    ("occurred_at", INSTANT), ("day", Integer), ("amount_sum", SCALED), ("mrr_sum", SCALED), ("received_at", INSTANT),
+    ("movement", Text), ("occurred_at", INSTANT), ("day", Integer), ("amount_sum", SCALED), ("mrr_sum", SCALED),
+    ("received_at", INSTANT),
 )  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def upgrade() -> None:
 # ---- Outbox ----------------------------------------------------------------------------------------------------
 
 OUTBOX = sa.table(
-    "outbox", *(sa.column(name) for name in ("id", "body", "created_at", "amount", "mrr_impact")),
+    "outbox", *(sa.column(name) for name in ("id", "body", "event_type", "created_at", "amount", "mrr_impact")),
     *(sa.column(name, kind) for name, kind in NEW_COLUMNS),
 )  # fmt: skip
 
@@ -57,7 +58,8 @@ def _fill_outbox() -> None:
         .where(OUTBOX.c.id == sa.bindparam("row_id"))
         .values({name: sa.bindparam(f"new_{name}") for name in filled})
     )
-    page = sa.select(OUTBOX.c.id, OUTBOX.c.body, OUTBOX.c.created_at, OUTBOX.c.amount, OUTBOX.c.mrr_impact)
+    columns = ("id", "body", "event_type", "created_at", "amount", "mrr_impact")
+    page = sa.select(*(OUTBOX.c[name] for name in columns))
     for rows in _pages(tx, page, OUTBOX.c.id):
         tx.execute(update, [_filled(row) for row in rows])
 
@@ -75,6 +77,7 @@ def _filled(row: sa.Row[Any]) -> dict[str, object]:
         "new_transaction_id": _text(data.get("transaction_id")),
         "new_plan": _text(metadata.get("plan")),
         "new_attribution": _text(metadata.get("attribution")),
+        "new_movement": _movement(row, metadata),
         "new_occurred_at": occurred_at,
         "new_day": occurred_at // MICROSECONDS_A_DAY,
         "new_amount_sum": _scaled(Decimal(row.amount)),
@@ -82,13 +85,24 @@ def _filled(row: sa.Row[Any]) -> dict[str, object]:
     }
 
 
+def _movement(row: sa.Row[Any], metadata: dict[str, Any]) -> str | None:
+    mrr = Decimal(row.mrr_impact or 0)
+    if mrr == 0:
+        return None
+    if row.event_type == "subscription":
+        return "reactivation" if metadata.get("reactivation") is True else "new"
+    if row.event_type in ("upgrade", "downgrade", "churn"):
+        return str(row.event_type)
+    return "upgrade" if mrr > 0 else "downgrade"
+
+
 def _index_outbox() -> None:
     op.create_index("ix_outbox_customer", "outbox", ["customer_id", "id"])
     op.create_index("ix_outbox_transaction", "outbox", ["transaction_id"])
-    day = ["livemode", "day", "currency", "source", "event_type", "plan"]
-    op.create_index("ix_outbox_daily", "outbox", [*day, "attribution", "amount_sum"])
+    day = ["livemode", "day", "currency", "source"]
+    op.create_index("ix_outbox_daily", "outbox", [*day, "event_type", "plan", "attribution", "amount_sum"])
     for name, columns, where in (
-        ("ix_outbox_movements", [*day, "mrr_sum"], "mrr_sum <> 0"),
+        ("ix_outbox_movements", [*day, "movement", "plan", "mrr_sum"], "movement IS NOT NULL"),
         ("ix_outbox_delivered", ["delivered_at", "received_at"], "delivered_at IS NOT NULL"),
     ):
         rows = sa.text(where)
