@@ -132,10 +132,14 @@ def scenario(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """Everything that only `simulate`, the demo and the tests need of a processor."""
+    """Everything that only `simulate`, the demo and the tests need of a processor.
+
+    `as_test_traffic`: a body as the processor would send it in test mode; None: its webhooks do not state the mode.
+    """
 
     scenarios: Mapping[str, Scenario]
     demo_secret: str  # an obviously fake secret that `sign` and `verify` accept
+    as_test_traffic: Callable[[bytes], bytes] | None = None
 
 
 class Api(Protocol):
@@ -211,6 +215,11 @@ class Processor:
     def demo_secret(self) -> str:
         """The secret that simulated webhooks are signed with. Imports the simulation."""
         return self._simulation.demo_secret
+
+    @property
+    def as_test_traffic(self) -> Callable[[bytes], bytes] | None:
+        """Turns a simulated webhook into one of test mode. Imports the simulation."""
+        return self._simulation.as_test_traffic
 
     @property
     def _simulation(self) -> Simulation:

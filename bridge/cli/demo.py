@@ -157,7 +157,9 @@ def _keep_running(url: str, pulsora: FakePulsora, report: DemoReport, out: Conso
     for name in SOURCES:
         secret = processors()[name].demo_secret
         out.print(f"  {url}/webhooks/{name}  secret {secret}", soft_wrap=True)
-    example = f"pulsora-bridge simulate stripe upgrade --url {url} --secret {processors()['stripe'].demo_secret}"
+    example = (
+        f"pulsora-bridge simulate stripe upgrade --url {url} --secret {processors()['stripe'].demo_secret} --live --yes"
+    )
     out.print(f"Try, in another terminal:\n  {example}\n", soft_wrap=True)
     with suppress(KeyboardInterrupt):
         while True:

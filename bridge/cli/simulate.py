@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 import requests
 
+from bridge.cli.confirmation import confirm, yes_option
 from bridge.cli.output import fields_of, json_option, print_json, print_table
 from bridge.errors import BridgeError, UsageError
 from bridge.formatting import quantity
@@ -45,15 +46,18 @@ class Sent:
 @click.option("--shuffle", is_flag=True, help="Send in random order.")
 @click.option("--duplicate", is_flag=True, help="Send each webhook twice.")
 @click.option("--tag", help="Part of all ids of this run; random by default.")
+@click.option("--live", is_flag=True, help="Send as live traffic: the bridge sends its revenue to Pulsora.")
+@yes_option
 @click.option("--list", "list_them", is_flag=True, help="Only list the scenarios.")
 @json_option
 def simulate(
     processor: str, scenario: str | None, url: str, secret: str | None, shuffle: bool, duplicate: bool,
-    tag: str | None, list_them: bool, as_json: bool,
+    tag: str | None, live: bool, yes: bool, list_them: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Send the signed webhooks of a SCENARIO of a PROCESSOR to a running bridge, and show its responses.
 
-    Without a SCENARIO it lists them. Each run creates new customers, unless --tag repeats the tag of an earlier run.
+    They are test traffic, which the bridge does not forward to Pulsora unless FORWARD_TEST_EVENTS is set; with --live
+    they look like real ones. Without a SCENARIO it lists them. Each run creates new customers, unless --tag repeats the tag of an earlier run.
     """
     chosen = processors()[processor]
     if list_them or scenario is None:
@@ -63,8 +67,10 @@ def simulate(
         raise UsageError(f"{scenario}: no such scenario. Choose one of {', '.join(chosen.scenarios)}")
     if secret is None:
         raise UsageError(f"--secret: the bridge's {chosen.secret.name} is needed to sign")
+    in_mode = _confirmed_live(url, yes=yes) if live else _as_test_traffic(chosen)
     start = datetime.now(UTC) - STARTED_AGO
-    bodies = list(chosen.scenarios[scenario].events(tag or secrets.token_hex(3), start)) * (2 if duplicate else 1)
+    once = [in_mode(body) for body in chosen.scenarios[scenario].events(tag or secrets.token_hex(3), start)]
+    bodies = once * (2 if duplicate else 1)
     if shuffle:
         random.shuffle(bodies)
     route = url if "/webhooks/" in url else f"{url.rstrip('/')}/webhooks/{processor}"
@@ -72,6 +78,21 @@ def simulate(
     _show(sent, route, as_json)
     if any(one.status != 200 for one in sent):
         raise click.exceptions.Exit(1)
+
+
+def _confirmed_live(url: str, *, yes: bool) -> Callable[[bytes], bytes]:
+    """The bodies as they are, once the operator has confirmed that revenue which nobody paid may be sent."""
+    confirm(f"The bridge at {url} will send this revenue to its Pulsora project as if it were real.", yes=yes)
+    return bytes
+
+
+def _as_test_traffic(processor: Processor) -> Callable[[bytes], bytes]:
+    if processor.as_test_traffic is None:
+        raise UsageError(
+            f"{processor.title}'s webhooks do not state whether they are test traffic; the bridge's settings decide. "
+            "Add --live to send them"
+        )
+    return processor.as_test_traffic
 
 
 def _secret(value: str) -> str:

@@ -109,7 +109,19 @@ def test_a_demo_that_is_kept_shows_what_else_arrives_until_it_is_stopped(
     while "simulate stripe upgrade" not in lines[-1]:
         lines.append(next(process.stdout))
     url, secret = re.findall(r"--url (\S+) --secret (\S+)", lines[-1])[0]
-    command = ["simulate", "paddle", "signup", "--url", url, "--secret", _paddle_secret(lines), "--tag", "guest1"]
+    command = [
+        "simulate",
+        "paddle",
+        "signup",
+        "--url",
+        url,
+        "--secret",
+        _paddle_secret(lines),
+        "--tag",
+        "guest1",
+        "--live",
+        "--yes",
+    ]
 
     subprocess.run([sys.executable, "-m", "bridge.cli", *command], env=environ, check=True, capture_output=True)
     while "fp_guest1" not in lines[-1]:

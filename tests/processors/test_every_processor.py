@@ -308,6 +308,19 @@ def spoil(found: Any, data: st.DataObject) -> None:
 # ---- Scenarios ----------------------------------------------------------------------------------------------------
 
 
+def test_simulated_test_traffic_is_recognised_as_such_and_says_the_same(processor: Processor) -> None:
+    if processor.as_test_traffic is None:
+        return  # its webhooks do not state the mode
+    for scenario in processor.scenarios.values():
+        for body in scenario.events("tag", NOW):
+            test = processor.as_test_traffic(body)
+
+            assert processor.envelope(body, {}).livemode
+            assert not processor.envelope(test, {}).livemode
+            assert processor.envelope(test, {}).type == processor.envelope(body, {}).type
+            assert len(processor.translate(test, {}).facts) == len(processor.translate(body, {}).facts)
+
+
 def test_every_scenario_has_a_sentence_and_events(processor: Processor) -> None:
     assert processor.scenarios
     for name, scenario in processor.scenarios.items():

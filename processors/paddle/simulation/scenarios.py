@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 
 from processors.interface import Scenario, Simulation, scenario
@@ -82,4 +83,15 @@ STEPS: Mapping[str, Steps] = {
 
 SCENARIOS: Mapping[str, Scenario] = {name: scenario(name, Customer.begin, steps) for name, steps in STEPS.items()}
 
-simulation = Simulation(scenarios=SCENARIOS, demo_secret="pdl_ntfset_demo_not_a_real_secret")
+
+def as_test_traffic(body: bytes) -> bytes:
+    """The event as Paddle's webhook simulator sends it, recognisable by its ids. No payload states the mode."""
+    event = json.loads(body)
+    event["event_id"] = "ntfsimevt_" + event["event_id"].removeprefix("evt_")
+    event["notification_id"] = "ntfsimntf_" + event["notification_id"].removeprefix("ntf_")
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+simulation = Simulation(
+    scenarios=SCENARIOS, demo_secret="pdl_ntfset_demo_not_a_real_secret", as_test_traffic=as_test_traffic
+)

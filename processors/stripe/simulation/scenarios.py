@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -82,4 +83,14 @@ SCENARIOS: Mapping[str, Scenario] = {
     "legacy": scenario("legacy", partial(Customer.begin, shape=Shape.OLD), lifecycle, " In the shape of 2020 to 2024."),
 }
 
-simulation = Simulation(scenarios=SCENARIOS, demo_secret="whsec_demo_not_a_real_secret")
+
+def as_test_traffic(body: bytes) -> bytes:
+    """The event in test mode: `livemode` is false on it and on its object."""
+    event = json.loads(body)
+    event["livemode"] = event["data"]["object"]["livemode"] = False
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+simulation = Simulation(
+    scenarios=SCENARIOS, demo_secret="whsec_demo_not_a_real_secret", as_test_traffic=as_test_traffic
+)

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 import pytest
 from werkzeug.serving import make_server
 
-from bridge.store import Store
+from bridge.store import Store, inbox, outbox
+from bridge.store.outbox import DeliveryStatus
 from bridge.web import create_app
 from tests.bridge.cli.conftest import Command
+from tests.bridge.cli.working import work
 from tests.bridge.store.builders import statuses
-from tests.settings import STRIPE_SECRET, some_settings
+from tests.settings import PADDLE_SECRET, STRIPE_SECRET, some_settings
 
 SIGNUP = [f"evt_ada_{number}" for number in range(1, 11)]
 
@@ -45,6 +47,68 @@ def test_a_scenario_arrives_and_each_answer_is_shown(bare: Command, url: str, sq
     assert "  customer.subscription.created  evt_ada_2      200  stored" in ended.out
     assert ended.out.endswith("10 webhooks: 10 x 200 stored\n")
     assert sorted(statuses(sqlite_store)) == sorted(SIGNUP)
+
+
+def modes(store: Store) -> set[tuple[str, bool]]:
+    with store.reading() as tx:
+        return {(row.source, row.livemode) for row in inbox.listing(tx)}
+
+
+@pytest.mark.parametrize(("name", "secret"), [("stripe", STRIPE_SECRET), ("paddle", PADDLE_SECRET)])
+def test_a_scenario_is_test_traffic_that_is_not_forwarded(
+    bare: Command, url: str, sqlite_store: Store, sqlite_url: str, name: str, secret: str
+) -> None:
+    ended = bare("simulate", name, "signup", "--url", url, "--secret", secret)
+    work(sqlite_store, some_settings(sqlite_url))
+
+    assert ended.status == 0
+    assert modes(sqlite_store) == {(name, False)}
+    with sqlite_store.reading() as tx:
+        assert [one.status for one in outbox.listing(tx)] == [DeliveryStatus.NOT_FORWARDED]
+
+
+@pytest.mark.parametrize(("name", "secret"), [("stripe", STRIPE_SECRET), ("paddle", PADDLE_SECRET)])
+def test_a_scenario_is_live_when_that_is_confirmed(
+    bare: Command, url: str, sqlite_store: Store, name: str, secret: str
+) -> None:
+    bare("simulate", name, "signup", "--url", url, "--secret", secret, "--live", "--yes")
+
+    assert modes(sqlite_store) == {(name, True)}
+
+
+def test_live_traffic_that_nobody_can_confirm_is_not_sent(bare: Command, url: str, sqlite_store: Store) -> None:
+    ended = bare("simulate", "stripe", "signup", "--url", url, "--secret", STRIPE_SECRET, "--live")
+
+    assert ended.status == 2
+    assert ended.err == (
+        f"The bridge at {url} will send this revenue to its Pulsora project as if it were real. Add --yes to confirm\n"
+    )
+    assert modes(sqlite_store) == set()
+
+
+@pytest.mark.parametrize(("answer", "sent"), [(True, {("stripe", True)}), (False, set())])
+def test_live_traffic_is_confirmed_on_a_terminal(
+    bare: Command,
+    url: str,
+    sqlite_store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: bool,
+    sent: set[tuple[str, bool]],
+) -> None:
+    monkeypatch.setattr("bridge.cli.confirmation.is_interactive", lambda: True)
+    monkeypatch.setattr("bridge.cli.confirmation.ask", lambda question: answer)
+
+    ended = bare("simulate", "stripe", "signup", "--url", url, "--secret", STRIPE_SECRET, "--live")
+
+    assert ended.status == (0 if answer else 1)
+    assert modes(sqlite_store) == sent
+
+
+def test_paddle_classic_cannot_mark_test_traffic_and_needs_to_be_sent_as_live(bare: Command, url: str) -> None:
+    ended = bare("simulate", "paddle-classic", "signup", "--url", url, "--secret", "-")
+
+    assert ended.status == 2
+    assert ended.err.startswith("Paddle Classic's webhooks do not state whether they are test traffic; ")
 
 
 def test_a_scenario_arrives_out_of_order_and_twice_when_asked_for(bare: Command, url: str) -> None:
