@@ -271,8 +271,8 @@ Index("ix_outbox_transaction", outbox.c.transaction_id)
 Index(
     "ix_outbox_daily",
     outbox.c.livemode,
-    outbox.c.day,
     outbox.c.currency,
+    outbox.c.day,
     outbox.c.source,
     outbox.c.event_type,
     outbox.c.plan,
@@ -283,8 +283,8 @@ MOVES = text("movement IS NOT NULL")
 Index(
     "ix_outbox_movements",
     outbox.c.livemode,
-    outbox.c.day,
     outbox.c.currency,
+    outbox.c.day,
     outbox.c.source,
     outbox.c.movement,
     outbox.c.plan,

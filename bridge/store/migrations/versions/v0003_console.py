@@ -99,7 +99,7 @@ def _movement(row: sa.Row[Any], metadata: dict[str, Any]) -> str | None:
 def _index_outbox() -> None:
     op.create_index("ix_outbox_customer", "outbox", ["customer_id", "id"])
     op.create_index("ix_outbox_transaction", "outbox", ["transaction_id"])
-    day = ["livemode", "day", "currency", "source"]
+    day = ["livemode", "currency", "day", "source"]
     op.create_index("ix_outbox_daily", "outbox", [*day, "event_type", "plan", "attribution", "amount_sum"])
     for name, columns, where in (
         ("ix_outbox_movements", [*day, "movement", "plan", "mrr_sum"], "movement IS NOT NULL"),

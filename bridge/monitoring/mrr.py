@@ -1,0 +1,151 @@
+"""Monthly recurring revenue: its present level, its movements by period, and its level at the end of each.
+
+The level now is the sum of the reported MRR of all subscriptions in the ledger, baselines included: MRR that is older
+than the bridge. Earlier levels follow from it by subtracting the movements since, so a chart costs as much as its range
+and not as much as the history. That both ways lead to the same sums is checked by the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from bridge.monitoring.periods import Period, Span, spans
+from bridge.store import series, subscriptions
+from bridge.store.delivery_columns import Movement
+from bridge.store.series import Selection
+from bridge.store.subscriptions import Level
+from processors.money import iso_digits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovementTotal:
+    """The movements of one kind: their MRR in major units, and how many."""
+
+    mrr: Decimal
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """One period. `level`: the MRR at its end; None when a plan is selected: changes of plan move MRR between plans."""
+
+    span: Span
+    movements: Mapping[Movement, MovementTotal]
+    net: Decimal
+    level: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MrrReport:
+    """The MRR of a selection. Amounts in major units with the currency's decimals.
+
+    `start`: the level before the first day; `end`: at the end of the last one; `baseline`: the part of `now` that is
+    older than the bridge and was never reported. The three levels are None when a plan is selected.
+    """
+
+    selection: Selection
+    period: Period
+    now: Decimal
+    baseline: Decimal
+    start: Decimal | None
+    end: Decimal | None
+    buckets: Sequence[Bucket]
+    totals: Mapping[Movement, MovementTotal]
+    by_plan: Sequence[Level]
+    by_source: Sequence[Level]
+
+    @property
+    def net(self) -> Decimal:
+        """The sum of all movements."""
+        return series.total(one.mrr for one in self.totals.values())
+
+
+def read_mrr(tx: Connection, selection: Selection, period: Period, today: date) -> MrrReport:
+    """Reads the report. `today`: the present day in UTC, up to which the levels are counted back."""
+    levels = [one for one in subscriptions.levels(tx, selection.livemode) if _is_selected(one, selection)]
+    now = exact(series.total(one.mrr for one in levels), selection.currency)
+    sums = series.movements(tx, replace(selection, last=max(today, selection.last)))
+    by_day = _by_day(sums)
+    later = series.total(one.mrr for one in sums if one.day > selection.last)
+    end = None if selection.plan is not None else now - later
+    buckets = _buckets(spans(selection.first, selection.last, period), by_day, end, selection.currency)
+    return MrrReport(
+        selection=selection,
+        period=period,
+        now=now,
+        baseline=exact(series.total(one.baseline for one in levels), selection.currency),
+        start=None if end is None else exact(end - series.total(one.net for one in buckets), selection.currency),
+        end=None if end is None else exact(end, selection.currency),
+        buckets=buckets,
+        totals=_totals([one for one in sums if one.day <= selection.last], selection.currency),
+        by_plan=_grouped(levels, by_source=False),
+        by_source=_grouped(levels, by_source=True),
+    )
+
+
+def exact(value: Decimal, currency: str) -> Decimal:
+    """An amount with the decimals of its currency, or more if it has more."""
+    wanted = -iso_digits(currency)
+    normal = value.normalize()
+    exponent = normal.as_tuple().exponent
+    return value.quantize(Decimal(1).scaleb(min(wanted, exponent if isinstance(exponent, int) else wanted)))
+
+
+def _is_selected(one: Level, selection: Selection) -> bool:
+    return (
+        one.currency == selection.currency
+        and selection.source in (None, one.source)
+        and selection.plan in (None, one.plan)
+    )
+
+
+def _by_day(sums: Iterable[series.MovementSum]) -> dict[date, list[series.MovementSum]]:
+    found: dict[date, list[series.MovementSum]] = {}
+    for one in sums:
+        found.setdefault(one.day, []).append(one)
+    return found
+
+
+def _buckets(
+    wanted: Sequence[Span], by_day: Mapping[date, list[series.MovementSum]], end: Decimal | None, currency: str
+) -> list[Bucket]:
+    """The periods, in order; their levels are counted back from `end`."""
+    found: list[Bucket] = []
+    level = end
+    for span in reversed(wanted):
+        within = [one for day, own in by_day.items() if span.first <= day <= span.last for one in own]
+        net = series.total(one.mrr for one in within)
+        shown = None if level is None else exact(level, currency)
+        found.append(Bucket(span=span, movements=_totals(within, currency), net=exact(net, currency), level=shown))
+        level = None if level is None else level - net
+    return found[::-1]
+
+
+def _totals(sums: Iterable[series.MovementSum], currency: str) -> dict[Movement, MovementTotal]:
+    found: dict[Movement, MovementTotal] = {}
+    for movement in Movement:
+        own = [one for one in sums if one.movement is movement]
+        mrr = exact(series.total(one.mrr for one in own), currency)
+        found[movement] = MovementTotal(mrr=mrr, count=sum(one.count for one in own))
+    return found
+
+
+def _grouped(levels: Iterable[Level], *, by_source: bool) -> list[Level]:
+    """Levels by plan or by source, those with MRR only, the largest first."""
+    found: dict[str, Level] = {}
+    for one in levels:
+        name = one.source if by_source else one.plan
+        known = found.get(name)
+        if known is None:
+            found[name] = replace(one, plan="") if by_source else replace(one, source="")
+        else:
+            found[name] = replace(
+                known, mrr=known.mrr + one.mrr, baseline=known.baseline + one.baseline, count=known.count + one.count
+            )
+    rows = [replace(one, mrr=exact(one.mrr, one.currency)) for one in found.values() if one.mrr or one.count]
+    return sorted(rows, key=lambda one: (-one.mrr, one.plan, one.source))

@@ -1,0 +1,33 @@
+"""Links between pages: the query parameters of the list of deliveries, as reports and the overview use them.
+
+source, type, status, movement, currency, plan, customer     equal to the column; an empty plan: without one
+mode                                                         live or test
+from, to                                                     days in UTC on which the event occurred, both included
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from flask import url_for
+
+from bridge.store.series import Selection
+
+
+def mode_of(livemode: bool) -> str:
+    """The word for live or test money in addresses and on pages."""
+    return "live" if livemode else "test"
+
+
+def to_deliveries(selection: Selection, first: date | None = None, last: date | None = None, **more: str | None) -> str:
+    """The deliveries of a selection, or of some of its days, narrowed by more parameters."""
+    wanted: dict[str, str | None] = {
+        "mode": mode_of(selection.livemode),
+        "currency": selection.currency,
+        "source": selection.source,
+        "plan": selection.plan,
+        "from": (first or selection.first).isoformat(),
+        "to": (last or selection.last).isoformat(),
+        **more,
+    }
+    return url_for(".deliveries", **{name: value for name, value in wanted.items() if value is not None})  # type: ignore[arg-type]
