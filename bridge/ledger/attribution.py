@@ -18,6 +18,7 @@ from bridge.ledger.serialization import LazyMapping
 from bridge.ledger.state import Touchpoint
 from processors.facts import Attribution, Fact, Metadata, Payment, Place, Refund, SubscriptionState
 from processors.money import Currency, Money, major
+from processors.visit import is_composite, placeholder, read_visit, rejection
 
 SourceKey = tuple[Place, str]  # a source and the id that it is stored for
 
@@ -54,6 +55,8 @@ def collect_touchpoints(
             found = _touchpoint(metadata, fact, policy)
             if found is not None or isinstance(fact, Attribution):
                 notes.add((fact.processor_event_id,), _note(found))
+            if found is None or found.fingerprint is None:
+                _note_rejection(fact, metadata, policy, notes)
             if found is None:
                 continue
             for key in map(_stored_key, keys):
@@ -105,20 +108,32 @@ def _lasting_keys(fact: Fact, references: References) -> Sequence[SourceKey]:
 
 def _touchpoint(metadata: Metadata, fact: Fact, policy: Policy) -> Touchpoint | None:
     """The touchpoint in one metadata object, or None. Half a visit is no visit."""
-    customer = metadata.get(policy.customer_id_key) if policy.customer_id_key else None
-    fingerprint, session = metadata.get(policy.fingerprint_key), metadata.get(policy.session_key)
-    is_visit = bool(fingerprint and session)
+    customer = _merchant_id(metadata, policy)
+    visit = read_visit(metadata, policy.fingerprint_key, policy.session_key)
     source, campaign = metadata.get("source"), metadata.get("campaign")
-    if not (is_visit or customer or source or campaign):
+    if not (visit or customer or source or campaign):
         return None
     return Touchpoint(
         at=fact.at,
-        fingerprint=fingerprint if is_visit else None,
-        session=session if is_visit else None,
+        fingerprint=visit.fingerprint if visit else None,
+        session=visit.session if visit else None,
         customer=customer,
         source=source,
         campaign=campaign,
     )
+
+
+def _merchant_id(metadata: Metadata, policy: Policy) -> str | None:
+    """The merchant's own customer id. A placeholder would make one customer of all."""
+    found = metadata.get(policy.customer_id_key) if policy.customer_id_key else None
+    return None if found is None or placeholder(found) or is_composite(found) else found
+
+
+def _note_rejection(fact: Fact, metadata: Metadata, policy: Policy, notes: AuditNotes) -> None:
+    """Notes why there is no visit if its ids are placeholders: the worker counts these notes."""
+    note = rejection(metadata, policy.fingerprint_key, policy.session_key)
+    if note is not None:
+        notes.add((fact.processor_event_id,), note)
 
 
 def _note(touchpoint: Touchpoint | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
 
 from bridge.internal_events.attributions import REFERENCES
+from processors.visit import rejected_as
 
 LONGEST = 255
 
@@ -24,14 +25,24 @@ class Id(fields.String):
         return text
 
 
+class VisitId(Id):
+    """An id from the browser, and none of the values that a faulty page sends instead."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        found = super()._deserialize(value, attr, data, **kwargs)
+        if rejected := rejected_as(found):
+            raise ValidationError(f"is {rejected}")
+        return found
+
+
 class AttributionSchema(Schema):
     """The body of `POST /attributions`: the visit that a customer, subscription or transaction is attributed to."""
 
     class Meta:
         unknown = EXCLUDE
 
-    visitor_fingerprint = Id(required=True)
-    session_id = Id(required=True)
+    visitor_fingerprint = VisitId(required=True)
+    session_id = VisitId(required=True)
     customer_id = Id()
     subscription_id = Id()
     transaction_id = Id()

@@ -7,8 +7,7 @@ from processors.interface import Translation
 from processors.money import whole_minor
 from processors.payload import Json, at, ident, strings
 from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, money_of, with_facts
-
-REFERENCE = "client_reference_id"  # the merchant's own value; FINGERPRINT_KEY or CUSTOMER_ID_KEY may name it
+from processors.visit import REFERENCE, is_composite
 
 
 def from_session(event: Snapshot) -> Translation:
@@ -52,10 +51,10 @@ def _ids(found: Json) -> Ids:
 
 
 def _metadata(found: Json) -> dict[str, str]:
-    """The session's metadata, and its client_reference_id under that name."""
+    """The session's metadata, and its client_reference_id under that name: the visit, or the merchant's own value."""
     metadata = strings(found.get("metadata"))
     reference = strings({REFERENCE: found.get(REFERENCE)})
-    return {**reference, **metadata}
+    return {**metadata, **reference} if is_composite(reference.get(REFERENCE)) else {**reference, **metadata}
 
 
 def _payment(event: Snapshot, ids: Ids) -> Payment | None:

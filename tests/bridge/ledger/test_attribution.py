@@ -126,6 +126,34 @@ def test_the_names_of_the_keys_are_the_merchants_choice() -> None:
     assert (event.visitor_fingerprint, event.session_id) == ("a", "b")
 
 
+def test_the_composite_reference_of_a_payment_link_is_a_visit() -> None:
+    reference = {"client_reference_id": "pls1_fp_7__ses_9"}
+
+    (event,) = settled([a_purchase(900), an_attribution(reference, payment_id="pi_1")]).events
+
+    assert found(event) == ("checkout_session", "fp_7", "ses_9")
+
+
+@pytest.mark.parametrize("value", ["undefined", "null", "None", "[object Object]", "cs_test_a1B2c3"])
+def test_a_placeholder_is_no_visit_and_is_noted(value: str) -> None:
+    metadata = {"visitor_fingerprint": "fp_1", "session_id": value}
+
+    settlement = settled([a_purchase(900, metadata=metadata)], policy=SEND)
+
+    assert not settlement.events[0].is_attributed
+    (note,) = (note for notes in settlement.last.notes.values() for note in notes if note.startswith("visit rejected"))
+    assert note.startswith("visit rejected: session_id is ")
+    assert "cs_test" not in note
+
+
+def test_a_placeholder_or_a_composite_reference_is_no_customer_id() -> None:
+    policy = Policy(customer_id_key="client_reference_id", unattributed=Unattributed.SEND)
+    for value in ("undefined", "pls1_fp_7__ses_9"):
+        (event,) = settled([a_purchase(900, metadata={"client_reference_id": value})], policy=policy).events
+
+        assert event.customer_id == "cus_1"
+
+
 # ---- Touchpoints --------------------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,8 @@ def test_the_same_registration_twice_is_one(client: FlaskClient) -> None:
         ({"visitor_fingerprint": "x" * 256}, "visitor_fingerprint"),
         ({"visitor_fingerprint": "fp\x00"}, "visitor_fingerprint: must have printable characters only"),
         ({"customer_id": "cus_\ud800"}, "customer_id: must have printable characters only"),
+        ({"session_id": "undefined"}, "session_id: is undefined"),
+        ({"visitor_fingerprint": "cs_test_a1"}, "visitor_fingerprint: is the id of a checkout session"),
         ({"customer_id": None}, "customer_id"),
         ({"source": "nobody"}, "source: name one of paddle, stripe"),
     ],
