@@ -271,11 +271,15 @@ def _labels(plot: Plot, labels: Sequence[str], *, every: bool = False) -> Markup
     stride = 1 if every else max(1, math.ceil(longest / plot.column_width))
     offset = (len(labels) - 1) % stride  # so that the last one has its label
     y = str(plot.size.height - 8)
-    return Markup("").join(
-        _tag("text", escape(label), class_="label", x=f"{plot.x(index):.1f}", y=y)
-        for index, label in enumerate(labels)
-        if index % stride == offset
-    )
+    shown = [(plot.x(index), label) for index, label in enumerate(labels) if index % stride == offset]
+    return Markup("").join(_label(plot.size.width, x, y, label) for x, label in shown)
+
+
+def _label(width: int, x: float, y: str, label: str) -> Markup:
+    """A label in the middle of its column; at the right edge it ends there instead of being cut off."""
+    if x + len(label) * CHARACTER / 2 > width:
+        return _tag("text", escape(label), class_="label last", x=str(width), y=y)
+    return _tag("text", escape(label), class_="label", x=f"{x:.1f}", y=y)
 
 
 def _plot(size: Size, values: Sequence[float], columns: int, *, has_zero: bool = True) -> Plot:

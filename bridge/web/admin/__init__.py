@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from bridge.web.admin import deliveries, overview, page, session, webhooks
+from bridge.web.admin import api, deliveries, mrr, overview, page, revenue, session, webhooks
 
-PAGES = (overview, webhooks, deliveries)
+PAGES = (overview, mrr, revenue, webhooks, deliveries, api)
 
 
 def mount(bp: Blueprint) -> None:

@@ -1,4 +1,4 @@
-"""The overview: problems, counts, backlog, and revenue totals."""
+"""The overview: health, MRR, revenue and deliveries at one glance, and what needs attention."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from flask import Blueprint, redirect, url_for
 from werkzeug.wrappers import Response
 
-from bridge.monitoring.overview import read_overview
-from bridge.store.inbox import InboxStatus
-from bridge.store.outbox import DeliveryStatus
-from bridge.web.admin.page import render
+from bridge.monitoring.dashboard import read_dashboard
+from bridge.monitoring.health import Notice
+from bridge.sender.destinations import Destination
+from bridge.settings import Settings
+from bridge.web.admin.page import is_mounted, render
 from bridge.web.admin.session import admin_only
 from bridge.web.auth import admin_token
+from bridge.web.charts import sparkline
 from bridge.web.context import context
 
 
@@ -30,5 +32,18 @@ def to_overview() -> Response:
 
 def overview() -> Response:
     """The state of the bridge now."""
-    seen = read_overview(context().store, context().settings.rate_limit_per_hour, datetime.now(UTC))
-    return render("overview.html", seen=seen, inbox_statuses=list(InboxStatus), delivery_statuses=list(DeliveryStatus))
+    settings, now = context().settings, datetime.now(UTC)
+    with context().store.reading() as tx:
+        seen = read_dashboard(tx, destinations(settings), settings.rate_limit_per_hour, now)
+    attention = [(notice, link_of(notice)) for notice in seen.health.attention]
+    return render("overview.html", seen=seen, attention=attention, link_of=link_of, sparkline=sparkline, now=now)
+
+
+def destinations(settings: Settings) -> list[Destination]:
+    """Where the configured sources send to."""
+    return [Destination(endpoint=one.endpoint, token=one.token) for one in settings.sources.values()]
+
+
+def link_of(notice: Notice) -> str | None:
+    """The address of a notice's page; None: it has none."""
+    return url_for(f".{notice.page}", **notice.query) if notice.page and is_mounted(notice.page) else None  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ LONGEST_BY_WEEK = timedelta(days=7 * 260)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportQuery:
-    """What a report is asked for. `span`: a key of RANGES, or "" for chosen days. `plans`, `sources`: to choose from."""
+    """The request of a report. `span`: a key of RANGES, or "" for chosen days. `plans`, `sources`: to choose from."""
 
     selection: Selection
     period: Period

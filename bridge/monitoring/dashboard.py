@@ -1,0 +1,124 @@
+"""The numbers of the first page: MRR and revenue of the last 30 days by currency, deliveries of the last 24 hours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from bridge.monitoring.health import Health, read_health
+from bridge.monitoring.mrr import exact, read_mrr
+from bridge.monitoring.periods import Period
+from bridge.monitoring.revenue import read_revenue
+from bridge.sender.destinations import Destination
+from bridge.store import rate_limit, series
+from bridge.store.series import Selection
+
+DAYS = 30
+DELIVERIES_OF = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """An amount in one currency, its change or parts over 30 days, and its value on each of them."""
+
+    currency: str
+    amount: Decimal
+    change: Decimal
+    line: Sequence[Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The requests to one origin that count against the hourly limit. `limit` 0: none."""
+
+    origin: str
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliveries:
+    """The deliveries of the last 24 hours, and how long they took from the first webhook to Pulsora, in seconds."""
+
+    count: int
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """The first page at `now`. `mode`: live, or test while there is only test money.
+
+    `mrr`: the level now, its change and its line over 30 days. `revenue`: of 30 days net of refunds; `change`: refunds.
+    `eta`: how long the pending events take at the hourly limit; None without a limit.
+    """
+
+    now: datetime
+    mode: str
+    health: Health
+    mrr: Sequence[Trend]
+    revenue: Sequence[Trend]
+    deliveries: Deliveries
+    budgets: Sequence[Budget]
+    eta: timedelta | None
+
+
+def read_dashboard(
+    tx: Connection, destinations: Iterable[Destination], rate_limit_per_hour: int, now: datetime
+) -> Dashboard:
+    """Reads the first page."""
+    health = read_health(tx, now)
+    livemode, currencies = shown_currencies(tx)
+    selections = [_last_days(livemode, currency, now.date()) for currency in currencies]
+    sendable = health.queues.pending - health.queues.retrying
+    origins = sorted({one.origin for one in destinations})
+    return Dashboard(
+        now=now,
+        mode="live" if livemode else "test",
+        health=health,
+        mrr=[_mrr(tx, one) for one in selections],
+        revenue=[_revenue(tx, one) for one in selections],
+        deliveries=_deliveries(tx, now),
+        budgets=[Budget(origin=o, used=rate_limit.used(tx, o, now), limit=rate_limit_per_hour) for o in origins],
+        eta=timedelta(hours=sendable / rate_limit_per_hour) if rate_limit_per_hour and sendable > 0 else None,
+    )
+
+
+def shown_currencies(tx: Connection) -> tuple[bool, list[str]]:
+    """Live money and its currencies; test money if there is no live money yet."""
+    live = series.currencies(tx, livemode=True)
+    test = [] if live else series.currencies(tx, livemode=False)
+    return not test, live or test
+
+
+def percentile(ordered: Sequence[int], share: float) -> float | None:
+    """The value below which that share of the values is, in seconds; from microseconds in ascending order."""
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] / 1_000_000 if ordered else None
+
+
+def _last_days(livemode: bool, currency: str, today: date) -> Selection:
+    return Selection(livemode=livemode, currency=currency, first=today - timedelta(days=DAYS - 1), last=today)
+
+
+def _mrr(tx: Connection, selection: Selection) -> Trend:
+    report = read_mrr(tx, selection, Period.DAY, selection.last)
+    line = [one.level for one in report.buckets if one.level is not None]
+    return Trend(
+        currency=selection.currency, amount=report.now, change=exact(report.net, selection.currency), line=line
+    )
+
+
+def _revenue(tx: Connection, selection: Selection) -> Trend:
+    report = read_revenue(tx, selection, Period.DAY)
+    line = [one.net for one in report.buckets]
+    return Trend(currency=selection.currency, amount=report.net, change=report.refunds, line=line)
+
+
+def _deliveries(tx: Connection, now: datetime) -> Deliveries:
+    since = now - DELIVERIES_OF
+    took = series.latencies(tx, since)
+    return Deliveries(count=series.delivered_count(tx, since), p50=percentile(took, 0.5), p95=percentile(took, 0.95))

@@ -1,0 +1,186 @@
+"""The health of receiving, settling and sending: a grade each, the latest time, and the cure. And what needs attention.
+
+Reads only indexes over rows that wait or failed, so that it costs the same with any history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from bridge.formatting import duration, quantity, timestamp
+from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
+from bridge.store import pauses, queues, refusals
+from bridge.store.pauses import Pause
+from bridge.store.queues import Queues
+from bridge.store.refusals import RefusalSum
+
+REFUSED_WITHIN = timedelta(hours=1)
+OVERDUE_AFTER = timedelta(minutes=5)
+START_A_WORKER = "Start one: pulsora-bridge serve (or worker)."
+
+# The codes of refused webhooks, and the usual reason.
+CAUSES: Mapping[str, str] = {
+    "signature_mismatch": "the webhook secret belongs to another endpoint, or a proxy changes the body",
+    "signature_missing": "the signature header is missing: a proxy removes it, or it was not the processor",
+    "signature_malformed": "the signature header is malformed: a proxy changes it, or it was not the processor",
+    "signature_stale": "the clock of this machine is wrong, or a proxy delays webhooks",
+    "unreadable": "the signature is valid, but the body is no event of this processor",
+    "too_large": "the body is larger than MAX_BODY_BYTES",
+    "unknown_source": "the address names a source that is not configured",
+}
+
+
+class Grade(StrEnum):
+    """How urgent something is: green, amber or red."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something to look at: a sentence, and the page (with its query) where it is seen and cured."""
+
+    grade: Grade
+    text: str
+    page: str | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Receiving, settling or sending. `last_at`: when it last happened; None: never."""
+
+    name: str
+    last: str
+    last_at: datetime | None
+    notices: Sequence[Notice]
+
+    @property
+    def grade(self) -> Grade:
+        """The worst grade of its notices."""
+        order = list(Grade)
+        return max((one.grade for one in self.notices), key=order.index, default=Grade.OK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """The three stages, and the numbers of rows that wait or failed."""
+
+    stages: Sequence[Stage]
+    queues: Queues
+
+    @property
+    def attention(self) -> list[Notice]:
+        """What needs an operator, the most urgent first."""
+        order = list(Grade)
+        found = [one for stage in self.stages for one in stage.notices if one.grade is not Grade.OK]
+        return sorted(found, key=lambda one: -order.index(one.grade))
+
+
+def read_health(tx: Connection, now: datetime) -> Health:
+    """Reads the health. Grades need no settings: each is a fact of the store."""
+    waiting = queues.read(tx, now)
+    heartbeat_at = latest_heartbeat(tx)
+    refused = [one for one in refusals.since(tx, now - REFUSED_WITHIN) if one.last_at > now - REFUSED_WITHIN]
+    stages = (
+        Stage(
+            name="Receiving",
+            last="last webhook",
+            last_at=waiting.last_received_at,
+            notices=list(_receiving(refused, waiting, now)),
+        ),
+        Stage(
+            name="Settling",
+            last="last settled",
+            last_at=waiting.last_settled_at,
+            notices=[*_worker(heartbeat_at, now), *_settling(waiting, now)],
+        ),
+        Stage(
+            name="Sending",
+            last="last delivered",
+            last_at=waiting.last_delivered_at,
+            notices=[*_worker(heartbeat_at, now, waiting), *_sending(waiting, pauses.active(tx, now), now)],
+        ),
+    )
+    return Health(stages=stages, queues=waiting)
+
+
+def _receiving(refused: Sequence[RefusalSum], waiting: Queues, now: datetime) -> Iterator[Notice]:
+    if waiting.last_received_at is None and not refused:
+        yield Notice(grade=Grade.WARNING, text="Waiting for the first webhook. Set up the endpoint.", page="sources")
+    for one in refused:
+        is_current = waiting.last_received_at is None or one.last_at > waiting.last_received_at
+        is_configured = one.cause != "unknown_source"
+        yield Notice(
+            grade=Grade.PROBLEM if is_current and is_configured else Grade.WARNING,
+            text=(
+                f"{quantity(one.count, 'webhook')} of {one.source} refused in the last hour: {one.cause}, "
+                f"{CAUSES.get(one.cause, 'see the log')}."
+            ),
+            page="sources",
+        )
+
+
+def _worker(heartbeat_at: datetime | None, now: datetime, waiting: Queues | None = None) -> Iterator[Notice]:
+    """The missing worker: once as a notice of settling; of sending only if something waits for it."""
+    if is_worker_alive(heartbeat_at, now) or (waiting is not None and not waiting.pending):
+        return
+    since = "has run yet" if heartbeat_at is None else f"has been running for {duration(now - heartbeat_at)}"
+    waits = "" if waiting is None else f", and {quantity(waiting.pending, 'revenue event')} wait for it"
+    yield Notice(grade=Grade.PROBLEM, text=f"No worker {since}{waits}. {START_A_WORKER}")
+
+
+def _settling(waiting: Queues, now: datetime) -> Iterator[Notice]:
+    if waiting.failed_webhooks:
+        yield Notice(
+            grade=Grade.PROBLEM,
+            text=f"{quantity(waiting.failed_webhooks, 'webhook')} failed. Each names its error and can be replayed.",
+            page="webhooks",
+            query={"status": "failed"},
+        )
+    if waiting.due_since is not None and now - waiting.due_since > OVERDUE_AFTER:
+        yield Notice(
+            grade=Grade.WARNING,
+            text=f"Customers have been due for settling for {duration(now - waiting.due_since)}.",
+            page="webhooks",
+            query={"status": "waiting"},
+        )
+
+
+def _sending(waiting: Queues, paused: Sequence[Pause], now: datetime) -> Iterator[Notice]:
+    for pause in paused:
+        yield Notice(
+            grade=Grade.PROBLEM,
+            text=f"Paused until {timestamp(pause.until)} UTC: {pause.reason}",
+            page="deliveries",
+            query={"status": "pending"},
+        )
+    if waiting.failed_deliveries:
+        yield Notice(
+            grade=Grade.PROBLEM,
+            text=f"{quantity(waiting.failed_deliveries, 'revenue event')} rejected by Pulsora. Review and resend.",
+            page="deliveries",
+            query={"status": "failed"},
+        )
+    if not paused and waiting.ready_since is not None and now - waiting.ready_since > OVERDUE_AFTER:
+        yield Notice(
+            grade=Grade.WARNING,
+            text=f"Revenue events have been ready to send for {duration(now - waiting.ready_since)}.",
+            page="deliveries",
+            query={"status": "pending"},
+        )
+    if waiting.held:
+        until = f", the first until {timestamp(waiting.first_hold_until)} UTC" if waiting.first_hold_until else ""
+        yield Notice(
+            grade=Grade.OK,
+            text=f"{quantity(waiting.held, 'revenue event')} held for their attribution{until}.",
+            page="deliveries",
+            query={"status": "held"},
+        )

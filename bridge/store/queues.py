@@ -1,0 +1,75 @@
+"""Rows that wait or failed, and the latest of each stage: read from indexes, whatever the length of the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from bridge.store.schema import DUE, OPEN, READY, inbox, outbox, streams
+from bridge.store.statements import literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queues:
+    """Numbers of rows, and times. None: there is none.
+
+    `pending`: revenue events to be sent that are not held. `retrying`: those of them that were tried before and wait
+    for their next attempt. `due_since`: since when the first due customer has been due; `ready_since`: since when the
+    first event that can be sent now has been ready. `first_hold_until`: the next end of a hold.
+    """
+
+    last_received_at: datetime | None
+    last_settled_at: datetime | None
+    last_delivered_at: datetime | None
+    failed_webhooks: int
+    due_since: datetime | None
+    pending: int
+    retrying: int
+    held: int
+    first_hold_until: datetime | None
+    failed_deliveries: int
+    ready_since: datetime | None
+
+
+# The newest by id: close enough to the newest by time, and one step into an index.
+LAST_RECEIVED = (
+    select(inbox.c.received_at).where(inbox.c.type.not_like("bridge.%")).order_by(inbox.c.id.desc()).limit(1)
+)
+LAST_SETTLED = (
+    select(inbox.c.settled_at).where(inbox.c.status == literal("settled")).order_by(inbox.c.id.desc()).limit(1)
+)
+LAST_DELIVERED = (
+    select(outbox.c.delivered_at)
+    .where(outbox.c.delivered_at.is_not(None))
+    .order_by(outbox.c.delivered_at.desc())
+    .limit(1)
+)
+FAILED_WEBHOOKS = select(func.count()).where(inbox.c.status == literal("failed"))
+DUE_SINCE = select(func.min(streams.c.due_at)).where(DUE, streams.c.due_at <= bindparam("now"))
+IS_HELD = outbox.c.status == literal("held")
+WAITING = select(
+    func.count().filter(~IS_HELD), func.count().filter(IS_HELD), func.min(outbox.c.hold_until).filter(IS_HELD)
+).where(OPEN)
+RETRYING = select(func.count()).where(READY, outbox.c.attempts > 0, outbox.c.ready_at > bindparam("now"))
+READY_SINCE = select(func.min(outbox.c.ready_at)).where(READY, outbox.c.ready_at <= bindparam("now"), ~IS_HELD)
+FAILED_DELIVERIES = select(func.count()).where(outbox.c.status == literal("failed"))
+
+
+def read(tx: Connection, now: datetime) -> Queues:
+    """Reads them all."""
+    pending, held, first_hold_until = tx.execute(WAITING).one()
+    return Queues(
+        last_received_at=tx.execute(LAST_RECEIVED).scalar(),
+        last_settled_at=tx.execute(LAST_SETTLED).scalar(),
+        last_delivered_at=tx.execute(LAST_DELIVERED).scalar(),
+        failed_webhooks=tx.execute(FAILED_WEBHOOKS).scalar_one(),
+        due_since=tx.execute(DUE_SINCE, {"now": now}).scalar(),
+        pending=pending,
+        retrying=tx.execute(RETRYING, {"now": now}).scalar_one(),
+        held=held,
+        first_hold_until=first_hold_until,
+        failed_deliveries=tx.execute(FAILED_DELIVERIES).scalar_one(),
+        ready_since=tx.execute(READY_SINCE, {"now": now}).scalar(),
+    )
