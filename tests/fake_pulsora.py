@@ -77,9 +77,15 @@ class ScriptedPulsora(FakePulsora):
     handler = ScriptedHandler
 
     def __init__(
-        self, token: str, *, rule: Rule | None = None, port: int = 0, tls: ssl.SSLContext | None = None
+        self,
+        token: str,
+        *,
+        rule: Rule | None = None,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        positive_only: bool = False,
     ) -> None:
-        super().__init__(token, port=port)
+        super().__init__(token, port=port, positive_only=positive_only)
         self.rule = rule
         self.stopping = threading.Event()
         self.connections = 0

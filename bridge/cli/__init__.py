@@ -24,7 +24,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Inspect": {
         "status": "status.status",
         "webhooks": "maintain.webhooks",
-        "deliveries": "maintain.deliveries",
+        "deliveries": "resend.deliveries",
         "explain": "inspect.explain",
     },
     "Maintain": {"attribute": "maintain.attribute", "reconcile": "setup.reconcile", "purge": "maintain.purge"},

@@ -28,10 +28,11 @@ from bridge.errors import BridgeError, SettingsError
 from bridge.formatting import duration, quantity, timestamp
 from bridge.ledger.policy import Unattributed
 from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
+from bridge.sender import amount_rules
 from bridge.sender.destinations import Destination
 from bridge.server.installation import import_conflicts
 from bridge.settings import Settings, Source
-from bridge.store import Store, inbox, open_store, outbox, pauses
+from bridge.store import Store, inbox, open_store, outbox, pauses, resend
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from processors import processors
@@ -194,6 +195,7 @@ def _traffic(store: Store, settings: Settings) -> Iterator[Finding]:
         heartbeat_at = latest_heartbeat(tx)
         paused = {one.destination: one for one in pauses.active(tx, now)}
         failed = sum(count for (_, status), count in outbox.counts(tx).items() if status is DeliveryStatus.FAILED)
+        cures = {setting: resend.failed_with(tx, setting) for setting in amount_rules.SETTINGS}
         unreadable = sum(count for (_, status), count in inbox.counts(tx).items() if status is InboxStatus.FAILED)
     yield _worker(heartbeat_at, now)
     for source in settings.sources.values():
@@ -204,6 +206,10 @@ def _traffic(store: Store, settings: Settings) -> Iterator[Finding]:
     if failed:
         command = "pulsora-bridge deliveries list --status failed"
         yield warning("deliveries", f"{quantity(failed, 'revenue event')} failed. Review: {command}")
+    for setting, count in cures.items():
+        if count:
+            text = f"{quantity(count, 'revenue event')} rejected because of the amount: {amount_rules.advice(setting)}"
+            yield problem("deliveries", text)
     if unreadable:
         command = "pulsora-bridge webhooks list --status failed"
         yield warning("webhooks", f"{quantity(unreadable, 'webhook')} failed. Review: {command}")

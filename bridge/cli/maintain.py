@@ -1,4 +1,4 @@
-"""Interventions of an operator: `webhooks replay`, `deliveries retry`, `attribute`, `purge`."""
+"""Interventions of an operator: `webhooks replay`, `attribute`, `purge`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from bridge.cli.output import json_option, print_json, progress
 from bridge.errors import UsageError
 from bridge.formatting import quantity
 from bridge.internal_events import attributions
-from bridge.store import inbox, outbox
+from bridge.store import inbox
 from bridge.store.inbox import InboxStatus
-from bridge.store.outbox import DeliveryStatus
 
 MAX_ROWS = 10_000  # for one --failed
 BATCH = 500
 
-# The groups are imported from here, so that they always have the commands of both modules.
-webhooks, deliveries = inspect.webhooks, inspect.deliveries
+webhooks = inspect.webhooks  # imported from here, so that the group always has the commands of both modules
 
 
 @webhooks.command("replay")
@@ -41,26 +39,6 @@ def replay(event_ids: tuple[str, ...], failed: bool, as_json: bool) -> None:
         return
     purged = "" if count == len(ids) else f" Not possible, because the body was purged: {len(ids) - count:,}."
     click.echo(f"{count:,} of {quantity(len(ids), 'webhook')} will be processed again.{purged}")
-
-
-@deliveries.command("retry")
-@click.argument("ids", nargs=-1, type=int)
-@click.option("--failed", is_flag=True, help="All failed deliveries.")
-@json_option
-def retry(ids: tuple[int, ...], failed: bool, as_json: bool) -> None:
-    """Resend failed deliveries, by the ids that `deliveries list` shows."""
-    if not ids and not failed:
-        raise UsageError("give the ids of deliveries, or --failed")
-    with opened_store(load_settings()) as store, store.transaction() as tx:
-        requested = set(ids)
-        if failed:
-            requested |= {one.id for one in outbox.listing(tx, DeliveryStatus.FAILED, limit=MAX_ROWS)}
-        count = outbox.retry(tx, requested, datetime.now(UTC))
-    if as_json:
-        print_json({"asked": len(requested), "retried": count})
-        return
-    others = "" if count == len(requested) else f" Not failed: {len(requested) - count:,}."
-    click.echo(f"{count:,} of {quantity(len(requested), 'revenue event')} will be sent again.{others}")
 
 
 @click.command(short_help="Register an attribution; releases the revenue held for it.")

@@ -7,7 +7,9 @@ from rich.progress import TaskID
 
 from bridge.cli.environment import load_settings
 from bridge.cli.output import json_option, print_json, progress
+from bridge.cli.resend import offer_kept_back
 from bridge.server import supervisor
+from bridge.settings import Settings
 from bridge.store import Store, open_store
 from bridge.store.copy import copy_store
 
@@ -18,7 +20,10 @@ def serve() -> None:
 
     Migrates the database first. SIGTERM and SIGINT finish the work in progress; a second one stops at once.
     """
-    raise click.exceptions.Exit(supervisor.serve(load_settings()))
+    settings = load_settings()
+    _migrate(settings)
+    offer_kept_back(settings, may_ask=True)
+    raise click.exceptions.Exit(supervisor.serve(settings))
 
 
 @click.command(short_help="Run a worker, for web processes that you run separately.")
@@ -28,10 +33,15 @@ def worker() -> None:
     On PostgreSQL any number may run, on any number of machines.
     """
     settings = load_settings()
+    _migrate(settings)
+    offer_kept_back(settings, may_ask=False)
+    supervisor.run_worker(settings)
+
+
+def _migrate(settings: Settings) -> None:
     store = open_store(settings.database_url)
     store.migrate()
     store.close()
-    supervisor.run_worker(settings)
 
 
 @click.command(short_help="Migrate the database schema, or copy everything to another database.")

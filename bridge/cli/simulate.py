@@ -57,7 +57,8 @@ def simulate(
     """Send the signed webhooks of a SCENARIO of a PROCESSOR to a running bridge, and show its responses.
 
     They are test traffic, which the bridge does not forward to Pulsora unless FORWARD_TEST_EVENTS is set; with --live
-    they look like real ones. Without a SCENARIO it lists them. Each run creates new customers, unless --tag repeats the tag of an earlier run.
+    they look like real webhooks. Without a SCENARIO it lists them. Each run creates new customers, unless --tag
+    repeats the tag of an earlier run.
     """
     chosen = processors()[processor]
     if list_them or scenario is None:

@@ -11,6 +11,8 @@ from bridge.cli.environment import load_settings, opened_store
 from bridge.cli.output import fields_of, json_option, print_json, print_table, sentence
 from bridge.formatting import duration, quantity, timestamp
 from bridge.monitoring.overview import Counts, Overview, read_overview
+from bridge.sender import amount_rules
+from bridge.store import resend
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.totals import Total
@@ -28,6 +30,8 @@ def status(as_json: bool) -> None:
     settings = load_settings()
     with opened_store(settings) as store:
         overview = read_overview(store, settings.rate_limit_per_hour, datetime.now(UTC))
+        with store.reading() as tx:
+            cures = {setting: resend.failed_with(tx, setting) for setting in amount_rules.SETTINGS}
     if as_json:
         print_json(_for_programs(overview))
         return
@@ -42,7 +46,8 @@ def status(as_json: bool) -> None:
         right=delivery_statuses,
     )
     print_table("Totals", TOTALS, [_cells(one) for one in overview.totals], right=TOTALS[3:])
-    for line in [*_progress(overview, settings.rate_limit_per_hour), *_problems(overview), _worker(overview)]:
+    problems = [*_problems(overview), *_cures(cures)]
+    for line in [*_progress(overview, settings.rate_limit_per_hour), *problems, _worker(overview)]:
         click.echo(line)
 
 
@@ -83,6 +88,15 @@ def _problems(overview: Overview) -> list[str]:
     if failed := _total(overview.inbox, InboxStatus.FAILED):
         lines.append(f"FAILED webhooks: {failed:,}. pulsora-bridge webhooks list --status failed")
     return lines
+
+
+def _cures(counts: Mapping[str, int]) -> list[str]:
+    """The settings that cure deliveries which were rejected because of their amount."""
+    return [
+        f"REJECTED because of the amount: {count:,}. To cure it, {amount_rules.advice(setting)}"
+        for setting, count in counts.items()
+        if count
+    ]
 
 
 def _worker(overview: Overview) -> str:

@@ -80,14 +80,16 @@ class Handler(BaseHTTPRequestHandler):
 class FakePulsora:
     """A real HTTP server on a free port, started by `with`. It responds as Pulsora's API reference says.
 
-    `received` and `accepted` are in the order in which the requests arrived.
+    `received` and `accepted` are in the order in which the requests arrived. `positive_only`: amounts of 0 and below
+    are rejected, as the reference's table of fields says ("Positive numbers only").
     """
 
     handler: ClassVar[type[Handler]] = Handler
 
-    def __init__(self, token: str, *, port: int = 0) -> None:
+    def __init__(self, token: str, *, port: int = 0, positive_only: bool = False) -> None:
         self.server = _Server(self, port)
         self._token = token
+        self._positive_only = positive_only
         self._lock = threading.Lock()
         self._received: list[Received] = []
         self._thread = threading.Thread(
@@ -141,8 +143,16 @@ class FakePulsora:
             return _error(401, "error", "Invalid API token")
         if envelope.get("type") != "revenue":
             return _error(400, "message", "type must be revenue.")
-        problems = payload.problems(envelope.get("data"))
+        data = envelope.get("data")
+        problems = payload.problems(data)
+        if not problems and self._positive_only:
+            problems = positive_problems(data)
         return _error(400, "message", " ".join(problems)) if problems else Response()
+
+
+def positive_problems(data: Any) -> tuple[str, ...]:
+    """The violation of "Positive numbers only" by the amount of a valid event, if any."""
+    return () if data["amount"] > 0 else ("amount must be a positive number.",)
 
 
 def event_of(envelope: Mapping[str, Any]) -> Mapping[str, Any] | None:

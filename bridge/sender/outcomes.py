@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bridge.sender.amount_rules import advice, remedy
 from bridge.sender.destinations import Destination
 from bridge.sender.http_client import Response
 from bridge.sender.retry_policy import Verdict, at_earliest, next_attempt, pause_length, probe_delay, verdict
@@ -123,6 +124,8 @@ def _delivered(attempt: Attempt, response: Response, now: datetime) -> Decision:
 
 def _failed(meaning: Verdict, attempt: Attempt, response: Response, now: datetime) -> Decision:
     error = describe(response)
+    if setting := remedy(attempt.delivery, response.status, response.reason):
+        error = f"{error} To cure it, {advice(setting)}"
     outcome = _outcome(attempt.delivery, DeliveryStatus.FAILED, now, response, error=error, attempts_used=1)
     return Decision(verdict=meaning, outcome=outcome)
 

@@ -24,6 +24,7 @@ ACQUIRE = insert_per_dialect(
         where=or_(leases.c.owner == new.excluded.owner, leases.c.until <= bindparam("now", type_=Instant)),
     )
 )
+RELEASE = delete(leases).where(leases.c.name == bindparam("which"))
 RELEASE_ALL = delete(leases).where(leases.c.owner == bindparam("whose"))
 HEARTBEAT = insert_per_dialect(
     lambda insert_into: (new := insert_into(worker_heartbeats)).on_conflict_do_update(
@@ -39,6 +40,11 @@ def acquire(tx: Connection, name: str, owner: str, now: datetime, until: datetim
     """Takes or extends a lease. False: another owner has it and it has not expired."""
     row = {"name": name, "owner": owner, "until": until, "now": now}
     return execute_many(tx, ACQUIRE[tx.dialect.name], [row]) == 1
+
+
+def release(tx: Connection, name: str) -> None:
+    """Deletes a lease, whoever has it."""
+    tx.execute(RELEASE, {"which": name})
 
 
 def release_all(tx: Connection, owner: str) -> None:

@@ -197,9 +197,9 @@ ADD = insert_per_dialect(
 RELEASE = (
     update(outbox)
     .where(outbox.c.scope == bindparam("ledger"), outbox.c.output_key == bindparam("key"))
-    .where(unindexed(outbox.c.status) == literal("held"))
+    .where(unindexed(outbox.c.status).in_([literal("held"), literal("not_forwarded")]))
     .values(
-        status=literal("pending"),
+        status=case((outbox.c.status == literal("held"), literal("pending")), else_=outbox.c.status),
         body=bindparam("text"),
         customer_id=bindparam("whose"),
         attribution=bindparam("place"),
@@ -220,7 +220,10 @@ def add(tx: Connection, deliveries: Iterable[NewDelivery]) -> int:
 
 
 def release(tx: Connection, scope: str, bodies: Mapping[str, str]) -> int:
-    """Makes held events pending, by output key, with their new body; returns how many were still held."""
+    """Makes held events pending, by output key, with their new body; returns how many were still held.
+
+    Those that are not forwarded get the new body too, and keep their status: they may be sent later.
+    """
     rows = [
         {"ledger": scope, "key": key, "text": body, "whose": read.customer_id, "place": read.attribution}
         for key, body in sorted(bodies.items())

@@ -1,14 +1,13 @@
-"""`webhooks replay`, `deliveries retry`, `attribute`, `purge`."""
+"""`webhooks replay`, `attribute`, `purge`."""
 
 from __future__ import annotations
 
 import pytest
 
 from bridge.store import Store, inbox, outbox
-from bridge.store.outbox import DeliveryStatus
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import arrive, work
-from tests.bridge.store.builders import a_delivery, added, an_outcome, statuses
+from tests.bridge.store.builders import statuses
 from tests.settings import some_settings
 
 
@@ -46,36 +45,11 @@ def test_all_that_failed_can_be_replayed_at_once(cli: Command, sqlite_store: Sto
     assert set(statuses(sqlite_store).values()) == {"received"}
 
 
-@pytest.mark.parametrize("command", [("webhooks", "replay"), ("deliveries", "retry")])
-def test_mending_nothing_in_particular_is_wrong_usage(cli: Command, command: tuple[str, ...]) -> None:
-    ended = cli(*command)
+def test_replaying_nothing_in_particular_is_wrong_usage(cli: Command) -> None:
+    ended = cli("webhooks", "replay")
 
     assert ended.status == 2
     assert ended.err.startswith("give ")
-
-
-# ---- Retry -----------------------------------------------------------------------------------------------------
-
-
-def test_failed_deliveries_are_sent_once_more(cli: Command, sqlite_store: Store) -> None:
-    first, second = added(sqlite_store, a_delivery("payment:pi_1"), a_delivery("payment:pi_2"))
-    with sqlite_store.transaction() as tx:
-        outbox.record(tx, [an_outcome(first, DeliveryStatus.FAILED)])
-
-    by_id = cli("deliveries", "retry", str(first), str(second))
-
-    assert by_id.out == "1 of 2 revenue events will be sent again. Not failed: 1.\n"
-    assert delivery_statuses(sqlite_store) == ["pending", "pending"]
-
-
-def test_all_failed_deliveries_can_be_retried_at_once(cli: Command, sqlite_store: Store) -> None:
-    ids = added(sqlite_store, a_delivery("payment:pi_1"), a_delivery("payment:pi_2"))
-    with sqlite_store.transaction() as tx:
-        outbox.record(tx, [an_outcome(one, DeliveryStatus.FAILED) for one in ids])
-
-    ended = cli("deliveries", "retry", "--failed", "--json")
-
-    assert ended.json == {"asked": 2, "retried": 2}
 
 
 # ---- Attribute -------------------------------------------------------------------------------------------------

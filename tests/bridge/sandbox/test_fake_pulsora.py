@@ -63,6 +63,16 @@ def test_what_breaks_the_contract_is_answered_as_the_reference_says(
     assert len(pulsora.received) == 1
 
 
+@pytest.mark.parametrize(("amount", "status"), [(499, 202), (0.01, 202), (0, 400), (-499, 400)])
+def test_a_strict_one_takes_only_positive_amounts(amount: float, status: int) -> None:
+    with ScriptedPulsora(TOKEN, positive_only=True) as strict:
+        response = post(strict, data={**EVENT, "amount": amount})
+
+    assert response.status_code == status
+    if status == 400:
+        assert response.json() == {"message": "amount must be a positive number."}
+
+
 def test_what_is_no_json_is_refused(pulsora: ScriptedPulsora) -> None:
     response = requests.post(pulsora.endpoint, data=b"{", headers={"X-API-Token": TOKEN}, timeout=5)
 

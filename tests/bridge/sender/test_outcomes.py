@@ -43,6 +43,8 @@ def a_delivery(**changes: object) -> Delivery:
         "last_status": None,
         "last_error": None,
         "event_ids": ("evt_1",),
+        **dict.fromkeys(("customer_id", "subscription_id", "transaction_id", "plan", "attribution", "movement"), None),
+        **dict.fromkeys(("occurred_at", "received_at"), None),
     }
     return Delivery(**{**fields, **changes})  # type: ignore[arg-type]  # the fields are those of the class
 
