@@ -222,7 +222,7 @@ def unrouted(tx: Connection, limit: int, now: datetime) -> list[InboxRow]:
     retried = tx.execute(RETRY, {"limit": limit, "now": now}).scalars()
     rows: list[InboxRow] = []
     for row_ids in padded_chunks(sorted([*received, *retried])[:limit]):
-        rows += map(_row, tx.execute(BY_ID[tx.dialect.name], {"row_ids": row_ids}))
+        rows += map(from_row, tx.execute(BY_ID[tx.dialect.name], {"row_ids": row_ids}))
     return sorted(rows, key=lambda row: row.id)
 
 
@@ -246,15 +246,23 @@ def of_streams(
     wanted = [status.value for status in statuses]
     rows: list[InboxRow] = []
     for chunk in padded_chunks(stream_ids):
-        rows += map(_row, tx.execute(OF_STREAMS[tx.dialect.name], {"stream_ids": chunk, "statuses": wanted}))
+        rows += map(from_row, tx.execute(OF_STREAMS[tx.dialect.name], {"stream_ids": chunk, "statuses": wanted}))
     return sorted(rows, key=lambda row: row.id)
 
 
 def find(tx: Connection, event_id: str, source: str | None = None) -> InboxRow | None:
     """The row of a processor's event id, body included; when several sources have it, the one received first."""
     query = FIND if source is None else FIND.where(inbox.c.source == source)
-    rows = [_row(row) for row in tx.execute(query, {"event_id": _storable(event_id)})]
+    rows = [from_row(row) for row in tx.execute(query, {"event_id": _storable(event_id)})]
     return min(rows, key=lambda row: row.id, default=None)
+
+
+def by_ids(tx: Connection, row_ids: Iterable[int]) -> list[InboxRow]:
+    """The rows with these ids, bodies included."""
+    found: list[InboxRow] = []
+    for chunk in padded_chunks(row_ids):
+        found += map(from_row, tx.execute(BY_ID[tx.dialect.name], {"row_ids": chunk}))
+    return sorted(found, key=lambda row: row.id)
 
 
 def listing(
@@ -267,12 +275,11 @@ def listing(
     """The newest rows first, without their bodies. `before_id`: the page after the row with this id."""
     query = LIST.limit(limit) if before_id is None else LIST.limit(limit).where(inbox.c.id < before_id)
     if source is None:
-        return [
-            _row(row) for row in tx.execute(query if status is None else query.where(inbox.c.status == status.value))
-        ]
+        query = query if status is None else query.where(inbox.c.status == status.value)
+        return [from_row(row) for row in tx.execute(query)]
     query = query.where(inbox.c.source == source, inbox.c.status == bindparam("status"))
     statuses = InboxStatus if status is None else (status,)  # one index range each
-    rows = [_row(row) for wanted in statuses for row in tx.execute(query, {"status": wanted.value})]
+    rows = [from_row(row) for wanted in statuses for row in tx.execute(query, {"status": wanted.value})]
     return sorted(rows, key=lambda row: row.id, reverse=True)[:limit]
 
 
@@ -295,7 +302,8 @@ def oldest_unsettled(tx: Connection) -> datetime | None:
     return min((at for at in firsts if at is not None), default=None)
 
 
-def _row(row: Row[*tuple[object, ...]]) -> InboxRow:
+def from_row(row: Row[*tuple[object, ...]]) -> InboxRow:
+    """A row of the columns of `LIST`."""
     values = dict(row._mapping)
     notes = tuple(json.loads(values["notes"] or "[]"))
     return InboxRow(

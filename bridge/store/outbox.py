@@ -310,7 +310,7 @@ def claim(
     rows = tx.execute(NEXT, query).all()
     for chunk in padded_chunks(row.id for row in rows):
         tx.execute(LEASE[tx.dialect.name], {"ids": chunk, "owner": owner, "until": lease_until})
-    return [_delivery(row, DeliveryStatus.PENDING) for row in rows]
+    return [from_row(row, DeliveryStatus.PENDING) for row in rows]
 
 
 def release_all(tx: Connection, owner: str) -> int:
@@ -394,18 +394,18 @@ def listing(
         query = query.where(unindexed(outbox.c.source) == source)
     if before_id is not None:
         query = query.where(outbox.c.id < before_id)
-    return [_delivery(row) for row in tx.execute(query)]
+    return [from_row(row) for row in tx.execute(query)]
 
 
 def of_stream(tx: Connection, stream_id: str) -> list[Delivery]:
     """All deliveries of a stream, in order."""
-    return [_delivery(row) for row in tx.execute(OF_STREAM, {"stream_id": stream_id})]
+    return [from_row(row) for row in tx.execute(OF_STREAM, {"stream_id": stream_id})]
 
 
 def find(tx: Connection, delivery_id: int) -> Delivery | None:
     """The delivery with this id."""
     row = tx.execute(FIND, {"row_id": delivery_id}).first()
-    return None if row is None else _delivery(row)
+    return None if row is None else from_row(row)
 
 
 def counts(tx: Connection) -> dict[tuple[str, DeliveryStatus], int]:
@@ -427,7 +427,8 @@ def backlog(tx: Connection) -> Backlog:
     return Backlog(count=count, oldest=None if oldest is None else oldest.created_at)
 
 
-def _delivery(row: Row[*tuple[object, ...]], status: DeliveryStatus | None = None) -> Delivery:
+def from_row(row: Row[*tuple[object, ...]], status: DeliveryStatus | None = None) -> Delivery:
+    """A row of the table."""
     values = {name: value for name, value in row._mapping.items() if name not in CLAIM_COLUMNS | SUM_COLUMNS}
     return Delivery(
         **values | {"status": status or DeliveryStatus(row.status), "event_ids": tuple(json.loads(row.event_ids))}

@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from bridge import log
 from bridge.settings import Settings, load
 from bridge.store import Store, open_store
-from bridge.web import admin, attribution_script, attributions, errors, health, webhooks
+from bridge.web import admin, attribution_script, attributions, error_pages, errors, health, webhooks
 from bridge.web.context import KEY, Context
 from bridge.web.refusals import RefusalCounter
 
@@ -50,6 +50,6 @@ def blueprint(settings: Settings | None = None, store: Store | None = None) -> B
     )
     bp.record_once(lambda setup: setup.app.extensions.__setitem__(KEY, context))
     errors.install(bp)
-    for module in (webhooks, attributions, attribution_script, health, admin):
+    for module in (webhooks, attributions, attribution_script, health, error_pages, admin):
         module.mount(bp)
     return bp

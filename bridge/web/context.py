@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import current_app
 
 from bridge.settings import Settings
 from bridge.store import Store
+from bridge.web.login_limit import LoginLimit
 from bridge.web.refusals import RefusalCounter
 
 KEY = "pulsora_bridge"
@@ -20,6 +21,7 @@ class Context:
     settings: Settings
     store: Store
     refusals: RefusalCounter
+    login_limit: LoginLimit = field(default_factory=LoginLimit)
 
 
 def context() -> Context:

@@ -1,4 +1,4 @@
-"""Error responses: always JSON, `{"error": code, "message": sentence}`."""
+"""Error responses: JSON, `{"error": code, "message": sentence}`; a page for a browser under /admin/."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from bridge.errors import StoreUnavailable
 from bridge.log import scrub
+from bridge.web import error_pages
 from processors.interface import SignatureError, SignatureProblem
 
 log = structlog.get_logger()
@@ -61,7 +62,10 @@ def error_code(problem: SignatureError) -> str:
 def store_unavailable(problem: StoreUnavailable) -> Response:
     """503 with Retry-After: nothing was stored."""
     log.error("store_unavailable", reason=str(problem))
-    response = error(503, "store_unavailable", "The request could not be stored. Retry later.")
+    message = "The database is not available. Retry later."
+    response = error_pages.page(503, "store_unavailable", message) or error(
+        503, "store_unavailable", "The request could not be stored. Retry later."
+    )
     response.headers["Retry-After"] = str(problem.retry_after_seconds)
     return response
 
@@ -70,7 +74,7 @@ def http_exception(problem: HTTPException) -> Response:
     """Flask's own HTTP errors, with the headers that HTTP requires: WWW-Authenticate for 401, Allow for 405."""
     status = problem.code or 500
     code, message = CODES.get(status, ("refused", problem.name))
-    response = error(status, code, message)
+    response = error_pages.page(status, code, message) or error(status, code, message)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     response.headers.extend([pair for pair in problem.get_headers() if pair[0] == "Allow"])
@@ -87,4 +91,5 @@ def internal_error(problem: Exception) -> Response:
     # As text: a host application's structlog may be configured to print the local variables of every frame.
     details = "".join(traceback.format_exception(problem))
     log.error("request_failed", exception=scrub(details))
-    return error(500, "internal", "Internal error. See the log of the bridge.")
+    message = "Internal error. See the log of the bridge."
+    return error_pages.page(500, "internal", message) or error(500, "internal", message)

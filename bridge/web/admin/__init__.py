@@ -9,9 +9,21 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from bridge.web.admin import api, deliveries, mrr, overview, page, revenue, session, webhooks
+from bridge.web.admin import (
+    api,
+    attribution,
+    customers,
+    deliveries,
+    mrr,
+    overview,
+    page,
+    revenue,
+    session,
+    sources,
+    webhooks,
+)
 
-PAGES = (overview, mrr, revenue, webhooks, deliveries, api)
+PAGES = (overview, mrr, revenue, webhooks, deliveries, customers, attribution, sources, api)
 
 
 def mount(bp: Blueprint) -> None:

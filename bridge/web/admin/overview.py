@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, redirect, url_for
+from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from bridge.monitoring.dashboard import read_dashboard
@@ -13,6 +13,7 @@ from bridge.sender.destinations import Destination
 from bridge.settings import Settings
 from bridge.web.admin.page import is_mounted, render
 from bridge.web.admin.session import admin_only
+from bridge.web.admin.sources import has_anything, setup
 from bridge.web.auth import admin_token
 from bridge.web.charts import sparkline
 from bridge.web.context import context
@@ -31,7 +32,9 @@ def to_overview() -> Response:
 
 
 def overview() -> Response:
-    """The state of the bridge now."""
+    """The state of the bridge now. Until the first webhook has arrived, the set-up page."""
+    if "stay" not in request.args and not has_anything():
+        return setup()
     settings, now = context().settings, datetime.now(UTC)
     with context().store.reading() as tx:
         seen = read_dashboard(tx, destinations(settings), settings.rate_limit_per_hour, now)

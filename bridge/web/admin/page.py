@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from flask import Response, current_app, make_response, render_template, request
 
 from bridge import __version__, formatting
+from bridge.web.admin.notices import notice
 from bridge.web.admin.session import csrf_token
 
 PAGE_ROWS = 50
@@ -24,6 +26,7 @@ NAVIGATION = (
     ("attribution", "Attribution"),
     ("sources", "Sources"),
 )
+DOCUMENTATION = "https://pulsora.co/docs"
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -49,10 +52,24 @@ def render(template: str, **values: object) -> Response:
                 "navigation": [entry for entry in NAVIGATION if is_mounted(entry[0])],
                 "section": section(),
                 "version": __version__,
+                "notice": notice(),
+                "here": here(),
+                "without": without,
+                "docs_url": DOCUMENTATION,
                 **values,
             },
         )
     )
+
+
+def without(values: Mapping[str, str], name: str) -> dict[str, str]:
+    """Query parameters without one of them."""
+    return {key: value for key, value in values.items() if key != name}
+
+
+def here() -> str:
+    """The present address with its parameters, for forms that lead back to it."""
+    return request.full_path.rstrip("?")
 
 
 def is_mounted(endpoint: str) -> bool:

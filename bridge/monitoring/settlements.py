@@ -1,0 +1,106 @@
+"""The list of webhooks, one line per settlement: the webhooks that were settled together and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bridge.scope import StreamId
+from bridge.store import search
+from bridge.store.inbox import InboxRow, InboxStatus
+from bridge.store.outbox import Delivery
+from bridge.store.search import WebhookFilter
+
+READ_AHEAD = 5  # webhooks read for one line
+
+Key = tuple[str, datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Webhooks that were settled together, the newest first, with their revenue events; or a single webhook."""
+
+    rows: Sequence[InboxRow]
+    deliveries: Sequence[Delivery] = ()
+    customer: str | None = None
+    plan: str | None = None
+
+    @property
+    def newest(self) -> InboxRow:
+        """The webhook that arrived last, which gives the line its time and status."""
+        return self.rows[0]
+
+    @property
+    def remarks(self) -> list[str]:
+        """The reasons and notes of its webhooks, each once."""
+        found = [note for row in self.rows for note in (row.notes or ([row.reason] if row.reason else []))]
+        return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Lines of a list. `before`: where the next page begins; None: there is none."""
+
+    lines: Sequence[Line]
+    before: int | None
+
+
+def read_page(tx: Connection, wanted: WebhookFilter, limit: int, before: int | None = None) -> Page:
+    """The lines of a page. A settlement is on the page of its newest webhook, with all others that pass the filter."""
+    rows = search.find_webhooks(tx, wanted, limit * READ_AHEAD, before)
+    together = search.settled_together(tx, wanted, [key for key in map(_key, rows) if key is not None])
+    lines: list[list[InboxRow]] = []
+    last: int | None = None
+    shown: set[Key] = set()
+    for row in rows:
+        key = _key(row)
+        own = [row] if key is None else together[key] or [row]
+        is_elsewhere = key is not None and (key in shown or own[0].id > row.id)
+        if not is_elsewhere and len(lines) == limit:
+            break
+        last = row.id
+        if is_elsewhere:
+            continue
+        if key is not None:
+            shown.add(key)
+        lines.append(own)
+    is_last = len(rows) < limit * READ_AHEAD and (last is None or last == rows[-1].id)
+    return Page(lines=_described(tx, lines), before=None if is_last else last)
+
+
+def _key(row: InboxRow) -> Key | None:
+    if row.status is not InboxStatus.SETTLED or row.stream_id is None or row.settled_at is None:
+        return None
+    return row.stream_id, row.settled_at
+
+
+def _described(tx: Connection, lines: Iterable[Sequence[InboxRow]]) -> list[Line]:
+    found = list(lines)
+    stream_ids = [rows[0].stream_id for rows in found if rows[0].stream_id]
+    plans = search.streams_with_plans(tx, stream_ids)
+    events = search.deliveries_of(tx, [key for rows in found if (key := _key(rows[0])) is not None])
+    described = []
+    for rows in found:
+        key, stream_id = _key(rows[0]), rows[0].stream_id
+        ids = {row.event_id for row in rows}
+        own = [one for one in events.get(key, ()) if ids & set(one.event_ids)] if key is not None else []
+        described.append(
+            Line(
+                rows=rows,
+                deliveries=own,
+                customer=customer_of(stream_id),
+                plan=next((one.plan for one in own if one.plan), None) or plans.get(stream_id or ""),
+            )
+        )
+    return described
+
+
+def customer_of(stream_id: str | None) -> str | None:
+    """The customer of a stream; None while no customer is known."""
+    if stream_id is None:
+        return None
+    parsed = StreamId.parse(stream_id)
+    return None if parsed.is_provisional else parsed.key

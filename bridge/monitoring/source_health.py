@@ -1,0 +1,56 @@
+"""Each source: its last webhook, what was refused, and since when it is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from bridge.store import refusals, search
+from bridge.store.refusals import RefusalSum
+
+WINDOW = timedelta(hours=24)
+
+# What is wrong, and what to do about it, by the cause of a refusal.
+CURES = {
+    "signature_mismatch": "The secret belongs to another endpoint. Copy the signing secret of this one.",
+    "signature_missing": "The request has no signature: the processor did not send it, or a proxy removes headers.",
+    "signature_malformed": "The signature header cannot be read: a proxy changes it, or another processor sends here.",
+    "signature_stale": "The signature is too old or from the future. Check the clock of this machine.",
+    "unreadable": "The signature is valid, but the body is not an event. Check which processor this endpoint is for.",
+    "too_large": "The body is larger than MAX_BODY_BYTES.",
+    "unknown_source": "No source has this name. Check the URL of the endpoint, and that its secret is set here.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceHealth:
+    """A source. `last_at`: when its latest webhook arrived; None: none did. `refused`: in the last 24 hours."""
+
+    name: str
+    last_at: datetime | None
+    refused: Sequence[RefusalSum]
+
+    @property
+    def refused_count(self) -> int:
+        """How many webhooks were refused."""
+        return sum(one.count for one in self.refused)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether webhooks were refused since the last one was accepted."""
+        return any(self.last_at is None or one.last_at > self.last_at for one in self.refused)
+
+
+def source_health(tx: Connection, names: Iterable[str], now: datetime) -> list[SourceHealth]:
+    """The configured sources, and those that only refused webhooks name."""
+    refused: dict[str, list[RefusalSum]] = {}
+    for one in refusals.since(tx, now - WINDOW):
+        refused.setdefault(one.source, []).append(one)
+    ordered = dict.fromkeys([*sorted(names), *sorted(refused)])
+    return [
+        SourceHealth(name=name, last_at=search.last_received_at(tx, name), refused=refused.get(name, ()))
+        for name in ordered
+    ]
