@@ -22,6 +22,7 @@ MAX_TICKS = 5
 CHARACTER = 7.2  # width of a digit at the font size of the labels
 GAP = 0.28  # of a column's width, between bars
 MAX_BAR = 46.0
+CUT = 0.6  # where no level is below this part of the highest, the axis begins above 0, so that changes are visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +173,7 @@ def _stacked(size: Size, columns: Sequence[Column]) -> Markup:
 
 def _line_chart(size: Size, columns: Sequence[Column]) -> Markup:
     values = [float(column.line) for column in columns if column.line is not None]
-    plot = _plot(size, values, len(columns), has_zero=bool(values) and min(values) < 0.6 * max(values))
+    plot = _plot(size, values, len(columns), has_zero=bool(values) and min(values) < CUT * max(values))
     points = [(plot.x(index), plot.y(float(one.line))) for index, one in enumerate(columns) if one.line is not None]
     area = Markup("")
     if points:
@@ -183,10 +184,15 @@ def _line_chart(size: Size, columns: Sequence[Column]) -> Markup:
 
 def _waterfall(size: Size, steps: Sequence[Step]) -> Markup:
     edges = list(_edges(steps))
-    plot = _plot(size, [value for pair in edges for value in pair], len(steps))
+    values = [value for pair in edges for value in pair]
+    levels = [end for _, end in edges]
+    has_zero = min(levels) < CUT * max(levels)
+    below = min(levels) - (max(levels) - min(levels)) / 3  # so that the lowest level has a bar, too
+    plot = _plot(size, values if has_zero else [*levels, below], len(steps), has_zero=has_zero)
     shapes = []
     for index, (step, (begin, end)) in enumerate(zip(steps, edges, strict=True)):
-        shapes.append(_bar(plot, index, begin, end, step.kind, step.text, step.href))
+        bottom = max(begin, plot.low) if step.is_total else begin
+        shapes.append(_bar(plot, index, bottom, end, step.kind, step.text, step.href))
         if index + 1 < len(steps):
             left, width = plot.bar(index)
             y = f"{plot.y(end):.1f}"
