@@ -111,6 +111,8 @@ class Coupon:
     """A coupon: a `percent` (25 is a quarter off), or an `amount_off` in minor units by upper-case currency code.
 
     `duration` None: not stated. `name`: shown in `metadata.coupon`; None: the id is shown.
+    `applies_to`: ids of the products or prices that it is limited to; empty: to none, or not stated (Stripe leaves it
+    out of webhooks).
     """
 
     id: str
@@ -118,6 +120,7 @@ class Coupon:
     amount_off: Mapping[str, int] = field(default_factory=dict)
     duration: Duration | None = None
     name: str | None = None
+    applies_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,21 +139,30 @@ class Discount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One recurring item of a subscription. `counts` False: the item is on trial or inactive, its MRR is 0."""
+    """One recurring item of a subscription. `counts` False: the item is on trial or inactive, its MRR is 0.
+
+    `tax_inside`: the percentage of tax that its amount contains by the tax rates that are in force; None: none is
+    stated. `tax_by_account`: the account's setting, which no payload has, decides whether tax is inside.
+    """
 
     price: Price
     quantity: Decimal = Decimal(1)
     counts: bool = True
     discounts: tuple[Discount, ...] = ()
+    tax_inside: Decimal | None = None
+    tax_by_account: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A recurring line of an invoice or a transaction: the amount billed for one price, without tax.
+    """A recurring line of an invoice or a transaction: the amount billed for one price.
 
     `amount` is for one billing period of the price, in minor units, before discounts; `discount` is subtracted.
+    `tax_inside`: the tax that the amount less the discount contains; None: the amount is without tax, as Paddle's.
+    `tax_rate`: the percentage of tax, inside an amount with `tax_inside` and else on top of it; None: not stated.
     `interval` None: not in the payload; the ledger takes it from the price, else from `days`, the line's period.
-    `proration`: a part of a period, which does not measure MRR.
+    `proration`: a part of a period: `share` of it where stated, else from `starts_at` to the end of it at `ends_at`.
+    `discount_ids`: the discounts that came off this line. `metered`: it bills usage, or may.
     """
 
     price_id: str | None
@@ -164,6 +176,12 @@ class Line:
     days: int | None = None
     proration: bool = False
     metered: bool = False
+    tax_inside: Decimal | None = None
+    tax_rate: Decimal | None = None
+    discount_ids: tuple[str, ...] = ()
+    share: Decimal | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
 
 
 # ---- What happened -----------------------------------------------------------------------------------------------
@@ -196,6 +214,8 @@ class Payment:
     in minor units. An amount of 0 moves no money, but still carries reason, lines and subscription.
     `lines`: the recurring lines; None: not in this payload.
     `metadata` is the object's own; `subscription_metadata` is the subscription's, as stored on the invoice.
+    `released`: the part of an authorisation that was not captured and that the processor also counts as refunded, in
+    minor units; 0: it does not; None: not in this payload.
     """
 
     key: str
@@ -203,6 +223,7 @@ class Payment:
     ids: Ids
     amount: Money
     tax: int | None = None
+    released: int | None = None
     is_total: bool = False
     membership: Membership = Membership.UNKNOWN
     reason: Reason = Reason.UNKNOWN
@@ -237,8 +258,9 @@ class Refund:
     """Money returned to the customer (REFUND, DISPUTE) or to the merchant again (REVERSAL). `amount` is positive.
 
     `key`: re_…, adj_…, `dp_…:withdrawn`, `dp_…:reinstated`. `transaction_id` is shown in Pulsora (re_…, dp_…, adj_…).
-    `reverses`: the key of the refund that a REVERSAL compensates. `is_total`: `amount` is the total refunded on the
-    payment so far (Stripe's `charge.refunded` before refunds had their own events), and `key` is the charge's.
+    The amount of a DISPUTE or a REVERSAL is the total of its key so far. `reverses`: the key of the refund that a
+    REVERSAL compensates. `is_total`: `amount` is the total refunded on the payment so far (Stripe's `charge.refunded`
+    before refunds had their own events), and `key` is the charge's. `released`: as in `Payment`; in the total.
     """
 
     key: str
@@ -249,6 +271,7 @@ class Refund:
     kind: RefundKind = RefundKind.REFUND
     status: RefundStatus = RefundStatus.SUCCEEDED
     is_total: bool = False
+    released: int | None = None
     reverses: str | None = None
     reason: str | None = None
     metadata: Metadata = field(default_factory=dict)
@@ -277,7 +300,10 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Everything that a subscription's MRR is computed from, at one time."""
+    """Everything that a subscription's MRR is computed from, at one time.
+
+    `fixed_term`: `cancels_at` was agreed at the start, so that nobody has asked to cancel.
+    """
 
     status: Status
     currency: Currency
@@ -285,7 +311,16 @@ class Terms:
     items_complete: bool = True  # False: the payload has only the first of a longer list
     discounts: tuple[Discount, ...] = ()
     cancels_at: datetime | None = None  # the scheduled end, for `CHURN_AT=request`
+    fixed_term: bool = False
     stopped_collecting: bool = False  # Stripe's pause_collection with void or mark_uncollectible
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """A billing period."""
+
+    starts_at: datetime
+    ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +330,8 @@ class SubscriptionState:
     `before`: its terms before this change, when the event states them (Stripe's `previous_attributes`), else None.
     `changed_at`: the processor's own time of the change (Paddle's `updated_at`), which orders states of equal `at`.
     `ended_reason`: the processor's word for why it ended or paused.
+    `reports_baseline`: MRR of it that was imported, or counted before it was first seen, is to be reported now.
+    `periods`: the billing period that each price is in, by price; empty: not stated.
     """
 
     at: datetime
@@ -307,6 +344,8 @@ class SubscriptionState:
     trial_ends_at: datetime | None = None
     ended_reason: str | None = None
     estimated: bool = False  # the terms are a guess (Classic without a plan table)
+    reports_baseline: bool = False
+    periods: Mapping[str, Period] = field(default_factory=dict)
     metadata: Metadata = field(default_factory=dict)
     processor_event_id: str = ""
 
@@ -328,6 +367,7 @@ class Place(StrEnum):
 class Attribution:
     """Metadata that may contain an attribution, from an object that is neither payment nor subscription.
 
+    OBJECT, INVOICE: from an invoice that is not paid yet: its own metadata, and the subscription's as stored on it.
     CHECKOUT: from a checkout session, for the payment, invoice, subscription and customer in `ids`.
     CUSTOMER_METADATA: from the customer object. REGISTERED: by the merchant through `POST /attributions`.
     """
@@ -341,10 +381,14 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """These ids belong together; nothing else is known."""
+    """These ids belong together; nothing else is known.
+
+    `customer_discount`: a discount on the customer in `ids`, which applies to each subscription without its own.
+    """
 
     at: datetime
     ids: Ids
+    customer_discount: Discount | None = None
     processor_event_id: str = ""
 
 

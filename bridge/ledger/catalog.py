@@ -11,6 +11,7 @@ from processors.facts import (
     Coupon,
     Discount,
     Fact,
+    Link,
     Payment,
     Price,
     Product,
@@ -36,6 +37,11 @@ class Catalog:
         if price.tiered and not price.tiers and isinstance(seen, Price) and seen.tiers:
             return seen
         return price
+
+    def price(self, price_id: str | None) -> Price | None:
+        """The price of this id, if an earlier payload had it."""
+        seen = self.entries.get(("price", price_id or ""))
+        return seen if isinstance(seen, Price) else None
 
     def full_discount(self, discount: Discount) -> Discount:
         """The discount with its coupon, if an earlier payload had either."""
@@ -98,6 +104,8 @@ def required_keys(current: Iterable[Terms], facts: Iterable[Fact]) -> frozenset[
                 found.add(("price", line.price_id or ""))
                 found.add(("product", line.product_id or ""))
             found.update(_discount_keys(fact.discounts))
+        elif isinstance(fact, Link) and fact.customer_discount is not None:
+            found.update(_discount_keys((fact.customer_discount,)))
     return frozenset(key for key in found if key[1])
 
 

@@ -7,16 +7,21 @@ from datetime import datetime
 
 from bridge.ledger.audit_notes import format_amount
 from bridge.ledger.events import EventType, PlanDetails
-from bridge.ledger.mrr import COUNTING, Mrr, ValuationRules, mrr_of
+from bridge.ledger.mrr import COUNTING, Mrr, mrr_of
 from bridge.ledger.state import Subscription
+from bridge.ledger.valuation import ValuationRules
 from processors.money import Currency, round_minor
 
 CORRECTED = "estimate_corrected"
+IMPORTED = "import"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
-    """One step of a subscription's MRR. `delta` in minor units; `number`: ordinal in the subscription, from 1."""
+    """One step of a subscription's MRR. `delta` in minor units; `number`: ordinal in the subscription, from 1.
+
+    `reports_baseline`: it reports MRR that had counted before, and changes none.
+    """
 
     subscription_id: str
     number: int
@@ -26,10 +31,12 @@ class Movement:
     currency: Currency
     plan_details: PlanDetails
     event_id: str
+    customer_id: str | None = None
     reactivation: bool = False
     reason: str | None = None
     previous_plan: str | None = None
     estimated: bool = False
+    reports_baseline: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +94,7 @@ def move_to(known: Subscription, mrr: Mrr, cause: Cause) -> Step:
         currency=known.currency,
         plan_details=known.plan_details,
         event_id=cause.event_id,
+        customer_id=known.customer_id,
         reactivation=is_start and known.has_counted,
         reason=cause.reason if kind is EventType.CHURN or cause.always_shown else None,
         estimated=mrr.estimated or (kind is EventType.CHURN and known.estimated),
@@ -102,6 +110,32 @@ def move_to(known: Subscription, mrr: Mrr, cause: Cause) -> Step:
     )
     before, now = format_amount(known.reported_mrr, known.currency), format_amount(target, known.currency)
     return Step(subscription=after, movements=(movement,), note=f"MRR {before} -> {now}: {kind}")
+
+
+def report_baseline(known: Subscription, cause: Cause) -> Step:
+    """Reports the baseline, which was silent so far, as a subscription: Pulsora's MRR then equals the processor's.
+
+    Nothing is left of the baseline, so this happens once.
+    """
+    if known.baseline <= 0:
+        return Step(subscription=known, note="no MRR of it is left to report")
+    movement = Movement(
+        subscription_id=known.id,
+        number=known.movement_count + 1,
+        at=cause.at,
+        event_type=EventType.SUBSCRIPTION,
+        delta=known.baseline,
+        currency=known.currency,
+        plan_details=known.plan_details,
+        event_id=cause.event_id,
+        customer_id=known.customer_id,
+        reason=IMPORTED,
+        estimated=known.estimated,
+        reports_baseline=True,
+    )
+    after = replace(known, baseline=0, movement_count=known.movement_count + 1, start_count=known.start_count + 1)
+    note = f"{format_amount(known.baseline, known.currency)} of baseline MRR is reported"
+    return Step(subscription=after, movements=(movement,), note=note)
 
 
 def is_assumed_baseline(known: Subscription) -> bool:
@@ -120,6 +154,7 @@ def confirm_start(known: Subscription, cause: Cause, plan_details: PlanDetails) 
         currency=known.currency,
         plan_details=plan_details,
         event_id=cause.event_id,
+        customer_id=known.customer_id,
         estimated=known.estimated,
     )
     after = replace(
@@ -133,15 +168,20 @@ def confirm_start(known: Subscription, cause: Cause, plan_details: PlanDetails) 
     return Step(subscription=after, movements=(movement,), note=note)
 
 
-def correct_estimate(known: Subscription, cause: Cause, rules: ValuationRules) -> Step:
-    """Values an estimated subscription again, since the catalog may know more by now."""
-    if known.terms is None or not known.estimated or known.terms.status not in COUNTING:
+def correct_valuation(known: Subscription, cause: Cause, rules: ValuationRules) -> Step:
+    """Values a subscription again, since the catalog or a bill may say more by now.
+
+    An estimate is valued as of now, anything else as of the time at which it was valued before: nothing has happened
+    to it since. A late webhook must not value the terms at a time before they were true.
+    """
+    if known.terms is None or known.ended or known.terms.status not in COUNTING:
         return Step(subscription=known)
-    at = max(cause.at, known.at)  # a late webhook must not value the terms at a time before they were true
-    mrr = mrr_of(known.terms, rules.context(at, known.billed_lines))
+    valued_at = max(known.valued_at or known.at, known.at)
+    at = max(cause.at, valued_at) if known.estimated else valued_at
+    mrr = mrr_of(known.terms, rules.context(at, known))
     if mrr == Mrr(exact=known.mrr, estimated=known.estimated):
         return Step(subscription=known)
-    if known.baseline_is_guess and not known.movement_count:
+    if known.baseline > 0 and not known.movement_count:
         # Nothing was reported of it, so the baseline itself is corrected and no movement is reported.
         minor = round_minor(mrr.exact)
         right = replace(known, mrr=mrr.exact, estimated=mrr.estimated, reported_mrr=minor, baseline=minor)
@@ -149,3 +189,13 @@ def correct_estimate(known: Subscription, cause: Cause, rules: ValuationRules) -
             subscription=right, note=f"baseline MRR corrected to {format_amount(minor, known.currency)}; not reported"
         )
     return move_to(known, mrr, replace(cause, reason=CORRECTED, always_shown=True))
+
+
+def apply_customer_discounts(known: Subscription, cause: Cause, rules: ValuationRules) -> Step:
+    """Values a subscription again when a discount on its customer has begun or ended."""
+    if known.terms is None or known.ended or known.terms.discounts or known.terms.status not in COUNTING:
+        return Step(subscription=known)
+    at = max(cause.at, known.at)
+    mrr = mrr_of(known.terms, rules.context(at, known))
+    step = move_to(replace(known, valued_at=at), mrr, replace(cause, at=at))
+    return step if step.movements else replace(step, note="")

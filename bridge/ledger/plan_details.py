@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from bridge.ledger.catalog import Catalog
+from bridge.ledger.discounts import discounts_of, is_active_at
 from bridge.ledger.events import NO_PLAN_DETAILS, PlanDetails
-from bridge.ledger.mrr import is_active_at, main_item
+from bridge.ledger.mrr import licensed_lines, main_item
+from bridge.ledger.valuation import ValuationContext
 from processors.facts import Discount, Interval, Item, Line, Terms
 
 _INTERVAL_NAMES: Mapping[tuple[Interval, int], str] = {
@@ -21,22 +23,22 @@ _INTERVAL_NAMES: Mapping[tuple[Interval, int], str] = {
 }
 
 
-def plan_details_of(terms: Terms, at: datetime, catalog: Catalog) -> PlanDetails:
+def plan_details_of(terms: Terms, context: ValuationContext) -> PlanDetails:
     """Plan, interval, coupon and seats of the main item. The plan is the product's name, the price's, else its id."""
-    item = main_item(terms, catalog)
+    item, catalog = main_item(terms, context), context.catalog
     if item is None or item.price.interval is None:
         return NO_PLAN_DETAILS
     return PlanDetails(
         plan=_plan_name(item, catalog),
         interval=interval_name(item.price.interval, item.price.interval_count),
-        coupon=_coupon_name((*item.discounts, *terms.discounts), at, catalog),
+        coupon=_coupon_name((*item.discounts, *discounts_of(terms, context)), context.at, catalog),
         seats=int(item.quantity),
     )
 
 
 def plan_details_of_lines(lines: Iterable[Line], catalog: Catalog) -> PlanDetails:
     """The same from the line of the highest amount, for a subscription that is known from payments only."""
-    line = max(lines, key=lambda line: line.amount, default=None)
+    line = max(licensed_lines(lines, catalog), key=lambda line: line.amount, default=None)
     if line is None:
         return NO_PLAN_DETAILS
     return PlanDetails(

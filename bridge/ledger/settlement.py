@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bridge.ledger.attribution import (
     VISIT_FOUND,
@@ -15,17 +15,19 @@ from bridge.ledger.attribution import (
 )
 from bridge.ledger.audit_notes import AuditNotes
 from bridge.ledger.catalog import EMPTY_CATALOG, Catalog
+from bridge.ledger.customer_movements import by_customer
+from bridge.ledger.discounts import with_customer_discounts
 from bridge.ledger.emission import draft_events, in_order, note_facts_without_event
 from bridge.ledger.events import Draft, RevenueEvent
-from bridge.ledger.mrr import ValuationRules
 from bridge.ledger.ordering import facts_in_order
 from bridge.ledger.payments import payment_deltas
-from bridge.ledger.policy import Policy
+from bridge.ledger.policy import MovementsBy, Policy
 from bridge.ledger.receivables import Receivables, apply_payments
 from bridge.ledger.references import with_facts
 from bridge.ledger.refunds import RefundContext, settle_refunds
 from bridge.ledger.state import State
 from bridge.ledger.subscriptions import SubscriptionFold, fold_subscriptions
+from bridge.ledger.valuation import ValuationRules
 from processors.facts import Fact, Refund
 
 
@@ -51,17 +53,23 @@ def settle(state: State, facts: Sequence[Fact], policy: Policy, catalog: Catalog
         references=with_facts(state.references, ordered),
         unmatched=dict(state.unmatched),
         catalog=catalog,
+        adopted=state.adopted,
     )
     apply_payments(receivables, ordered)
-    rules = ValuationRules(policy=policy, catalog=catalog)
+    discounts = with_customer_discounts(state.customer_discounts, ordered)
+    rules = ValuationRules(policy=policy, catalog=catalog, customer_discounts=discounts)
     fold = SubscriptionFold(subscriptions=dict(state.subscriptions), rules=rules, notes=notes)
-    drafts = _settle_money(ordered, receivables, fold)
-
-    touchpoints = collect_touchpoints(state.touchpoints, ordered, receivables.references, policy, notes)
     customer_id = state.customer_id or _customer_of(ordered)
-    context = AttributionContext(touchpoints=touchpoints, customer_id=customer_id, policy=policy)
+    drafts = _settle_money(ordered, receivables, fold)
+    if policy.movements_by is MovementsBy.CUSTOMER:
+        drafts = by_customer(drafts, fold.subscriptions, customer_id, notes)
+
+    known = AttributionContext(touchpoints=state.touchpoints, customer_id=customer_id, policy=policy)
+    touchpoints = collect_touchpoints(ordered, receivables.references, known, notes)
+    context = replace(known, touchpoints=touchpoints)
     events = tuple(attributed(draft, context) for draft in drafts)
-    freed = released(state.held, context) if touchpoints is not state.touchpoints else ()
+    may_release = touchpoints is not state.touchpoints or bool(state.adopted)
+    freed = released(state.held, context) if may_release else ()
     if freed:
         named = [event_id for event_id, texts in notes.by_event.items() if VISIT_FOUND in texts]
         notes.add(named, f"releases {', '.join(event.transaction_id for event in freed)}")
@@ -74,6 +82,7 @@ def settle(state: State, facts: Sequence[Fact], policy: Policy, catalog: Catalog
             receivables=receivables.to_store(),
             unmatched=receivables.unmatched,
             held=still_held(state.held, freed, zip(drafts, events, strict=True), policy),
+            customer_discounts=discounts,
         ),
         events=events,
         released=freed,

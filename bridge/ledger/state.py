@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
+from typing import Any
 
 from bridge.ledger.events import NO_PLAN_DETAILS, Draft, PlanDetails
+from bridge.ledger.measurements import Measurements, Scopes
 from bridge.ledger.references import NO_REFERENCES, References
 from bridge.ledger.serialization import LazyMapping, converter, encode
-from processors.facts import Line, Reason, RefundKind, RefundStatus, Terms
+from processors.facts import Discount, Period, Reason, RefundKind, RefundStatus, Terms
 from processors.money import Currency
 
 
@@ -40,6 +42,7 @@ class Subscription:
 
     id: str
     currency: Currency
+    customer_id: str | None = None  # of its latest state: Paddle can move a subscription to another customer
     first_seen_at: datetime  # the earliest time at which it is known to have existed
     at: datetime  # of its latest state
     changed_at: datetime | None = None  # the same by the processor's clock of the object, if it has one
@@ -58,8 +61,10 @@ class Subscription:
     trial_ends_at: datetime | None = None
     proven_active_at: datetime | None = None  # when a payment proved it active before its own state said so
     plan_details: PlanDetails = NO_PLAN_DETAILS
-    billed_lines: Mapping[str, Line] = field(default_factory=dict)  # by price: the last lines for one full period
-    billed_at: datetime | None = None  # when these were billed
+    measured: Measurements = field(default_factory=dict)  # what bills charged, by price
+    discount_scopes: Scopes = field(default_factory=dict)  # by discount: whether it came off a product
+    periods: Mapping[str, Period] = field(default_factory=dict)  # the billing period that each price is in
+    valued_at: datetime | None = None  # when `mrr` was true, if later than `at`
     applied_event_ids: tuple[str, ...] = ()  # whose states of this `moment` are applied; none is applied twice
 
     @property
@@ -95,6 +100,7 @@ class Receivable:
     at: datetime
     stated_paid: int = 0  # the total paid according to the invoice
     payments: Mapping[str, int] = field(default_factory=dict)  # by economic key
+    released: Mapping[str, int] = field(default_factory=dict)  # by payment: counted as refunded, but never captured
     tax: int = 0
     refunds: Mapping[str, RefundRecord] = field(default_factory=dict)  # by refund key
     unassigned_refunds: Mapping[str, int] = field(default_factory=dict)  # by payment: in a total, not yet as a refund
@@ -118,9 +124,22 @@ class Receivable:
     def refunded(self) -> int:
         """Gross minor units given back. An authorisation that was never captured (a payment of 0) has no refunds."""
         single = sum(one.counted_minor for one in self.refunds.values() if self.payments.get(one.payment_id or "") != 0)
-        return single + sum(
-            minor for payment, minor in self.unassigned_refunds.items() if self.payments.get(payment) != 0
-        )
+        total = sum(minor for payment, minor in self.unassigned_refunds.items() if self.payments.get(payment) != 0)
+        return single + total - sum(self.releases_among(payment) for payment in self.released)
+
+    def releases_among(self, payment: str) -> int:
+        """The minor units among a payment's single refunds that only released the uncaptured part of it.
+
+        Nothing marks that refund but its amount.
+        """
+        released = self.released.get(payment, 0)
+        amounts = (one.counted_minor for one in self.refunds.values() if one.payment_id == payment)
+        return released if released and released in amounts else 0
+
+    @property
+    def invoice_id(self) -> str | None:
+        """The invoice, also if only a payment that names it has been seen. None: a payment without one."""
+        return self.id if self.is_invoice or (self.payments and self.id not in self.payments) else None
 
     @property
     def transaction_id(self) -> str:
@@ -145,7 +164,9 @@ class State:
     """The ledger of one stream.
 
     `touchpoints`: by "place:id". `unmatched`: since when a payment without an invoice, or an invoice with more paid
-    than its known payments, lacks its counterpart. `held`: drafts without a visit, by output key.
+    than its known payments, lacks its counterpart. `held`: drafts without a visit, by output key. `adopted`: payments
+    and receivables that came from another stream since the last settlement, which the next one joins.
+    `customer_discounts`: discounts on the customer, which apply to each subscription without its own.
     """
 
     customer_id: str | None = None
@@ -155,11 +176,14 @@ class State:
     receivables: LazyMapping[Receivable] = field(default_factory=_receivables)
     unmatched: Mapping[str, datetime] = field(default_factory=dict)
     held: LazyMapping[Draft] = field(default_factory=_held)
+    adopted: tuple[str, ...] = ()
+    customer_discounts: tuple[Discount, ...] = ()
 
     @property
     def current_terms(self) -> Iterator[Terms]:
-        """The terms of every subscription that has not ended."""
-        return (one.terms for one in self.subscriptions.values() if one.terms is not None and not one.ended)
+        """The terms of every subscription that has not ended, with the customer's discounts where these apply."""
+        running = (one.terms for one in self.subscriptions.values() if one.terms is not None and not one.ended)
+        return (one if one.discounts else replace(one, discounts=self.customer_discounts) for one in running)
 
 
 EMPTY = State()
@@ -179,4 +203,14 @@ def load(text: str | None) -> State:
     stored = json.loads(text)
     if stored.get("version") != _VERSION:
         raise ValueError(f"ledger state of layout {stored.get('version')!r}; this program reads {_VERSION}")
+    for subscription in stored["state"].get("subscriptions", {}).values():
+        _read_billed_lines(subscription)
     return converter.structure(stored["state"], State)
+
+
+def _read_billed_lines(subscription: dict[str, Any]) -> None:
+    """Earlier programs stored only the lines of the last bill, with their amounts without tax."""
+    lines, at = subscription.pop("billed_lines", None), subscription.pop("billed_at", None)
+    if lines and "measured" not in subscription:
+        at = at or subscription["at"]
+        subscription["measured"] = {price_id: [{"at": at, "line": line}] for price_id, line in lines.items()}

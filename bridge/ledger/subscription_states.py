@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from bridge.ledger.catalog import Catalog
 from bridge.ledger.events import NO_PLAN_DETAILS
-from bridge.ledger.movements import CORRECTED, Cause, Step, confirm_start, is_assumed_baseline, move_to
-from bridge.ledger.mrr import NO_MRR, Mrr, ValuationRules, is_scheduled_to_cancel, main_item, mrr_if_active, mrr_of
+from bridge.ledger.movements import (
+    CORRECTED,
+    Cause,
+    Step,
+    confirm_start,
+    is_assumed_baseline,
+    move_to,
+    report_baseline,
+)
+from bridge.ledger.mrr import NO_MRR, Mrr, is_scheduled_to_cancel, main_item, mrr_if_active, mrr_of
 from bridge.ledger.ordering import PROGRESS, moment
 from bridge.ledger.plan_details import plan_details_of
 from bridge.ledger.policy import Policy
 from bridge.ledger.state import Subscription
+from bridge.ledger.valuation import ValuationContext, ValuationRules
 from processors.facts import Stage, Status, SubscriptionState, Terms
 from processors.money import Currency, round_minor
 
@@ -23,6 +31,15 @@ CURRENCY_CHANGE = "currency_change"
 
 def apply_state(known: Subscription, state: SubscriptionState, rules: ValuationRules) -> Step:
     """The subscription after one state. Late and repeated states change nothing; an end is final."""
+    step = _applied(known, state, rules)
+    if not state.reports_baseline:
+        return step
+    reported = report_baseline(step.subscription, Cause(at=state.at, event_id=state.processor_event_id))
+    note = "; ".join(filter(None, (step.note, reported.note)))
+    return replace(reported, movements=step.movements + reported.movements, note=note)
+
+
+def _applied(known: Subscription, state: SubscriptionState, rules: ValuationRules) -> Step:
     if known.terms is None:
         return _advance(_before_first_state(known, state, rules), state, rules)
     if is_stale(known, state):
@@ -58,41 +75,44 @@ def _advance(known: Subscription, state: SubscriptionState, rules: ValuationRule
     is_correction = corrects_estimate and state.now.status is not Status.ENDED
     reason = CORRECTED if is_correction else _churn_reason(state, rules.policy)
     cause = Cause(at=state.at, event_id=state.processor_event_id, reason=reason, always_shown=corrects_estimate)
-    context = rules.context(state.at, known.billed_lines)
+    context = rules.context(state.at, known, state.periods)
     mrr = mrr_of(state.now, context, proven_active=_is_proven_active(known, moment(state)))
     if state.estimated and mrr.exact:
         mrr = replace(mrr, estimated=True)
     left = _leave_currency(known, state.now.currency, cause)
-    step = move_to(_with_state(left.subscription, state, rules.catalog), mrr, cause)
+    step = move_to(_with_state(left.subscription, state, context), mrr, cause)
     movements = step.movements
-    if _changes_plan(known, state, rules.catalog):
+    if _changes_plan(known, state, context):
         movements = tuple(replace(one, previous_plan=known.plan_details.plan) for one in movements)
     return Step(subscription=step.subscription, movements=left.movements + movements, note=left.note + step.note)
 
 
-def _with_state(known: Subscription, state: SubscriptionState, catalog: Catalog) -> Subscription:
-    plan_details = plan_details_of(state.now, state.at, catalog)
+def _with_state(known: Subscription, state: SubscriptionState, context: ValuationContext) -> Subscription:
+    plan_details = plan_details_of(state.now, context)
     same_moment = known.applied_event_ids if moment(state) == known.moment else ()
     return replace(
         known,
+        customer_id=state.ids.customer_id or known.customer_id,
         terms=state.now,
         at=state.at,
         changed_at=state.changed_at,
         created_at=state.at if state.stage is Stage.CREATED else known.created_at,
         ended=state.now.status is Status.ENDED,
         trial_ends_at=state.trial_ends_at or known.trial_ends_at,
+        periods=state.periods or known.periods,
+        valued_at=None,
         plan_details=plan_details if plan_details.plan else known.plan_details,
         applied_event_ids=(*same_moment, state.processor_event_id),
     )
 
 
-def _changes_plan(known: Subscription, state: SubscriptionState, catalog: Catalog) -> bool:
+def _changes_plan(known: Subscription, state: SubscriptionState, context: ValuationContext) -> bool:
     """Whether the plan is another one, and not the same one under a name that was not known before."""
-    plan = plan_details_of(state.now, state.at, catalog).plan
+    plan = plan_details_of(state.now, context).plan
     if plan is None or plan == known.plan_details.plan:
         return False
-    before = main_item(known.terms, catalog) if known.terms is not None else None
-    now = main_item(state.now, catalog)
+    before = main_item(known.terms, context) if known.terms is not None else None
+    now = main_item(state.now, context)
     return before is None or now is None or before.price.id != now.price.id
 
 
@@ -118,7 +138,8 @@ def _before_first_state(known: Subscription, state: SubscriptionState, rules: Va
     if known.start_count:  # a payment started it; the state only corrects the MRR
         return replace(known, first_seen_at=first_seen_at)
     earlier = state.before
-    mrr, has_counted = _mrr_before(known, state, rules)
+    context = rules.context(state.at, known, state.periods)
+    mrr, has_counted = _mrr_before(state, context)
     minor = round_minor(mrr.exact)
     return replace(
         known,
@@ -131,13 +152,12 @@ def _before_first_state(known: Subscription, state: SubscriptionState, rules: Va
         has_counted=has_counted or minor > 0,
         estimated=mrr.estimated,
         imported=state.stage is Stage.IMPORTED,
-        plan_details=plan_details_of(earlier, state.at, rules.catalog) if earlier is not None else NO_PLAN_DETAILS,
+        plan_details=plan_details_of(earlier, context) if earlier is not None else NO_PLAN_DETAILS,
     )
 
 
-def _mrr_before(known: Subscription, state: SubscriptionState, rules: ValuationRules) -> tuple[Mrr, bool]:
+def _mrr_before(state: SubscriptionState, context: ValuationContext) -> tuple[Mrr, bool]:
     """The MRR before the first state seen, and whether the subscription had counted towards MRR before."""
-    context = rules.context(state.at, known.billed_lines)
     if state.stage is Stage.CREATED or state.ended_reason == NEVER_STARTED:
         return NO_MRR, False
     if state.before is not None:
@@ -165,20 +185,25 @@ def _apply_late_state(known: Subscription, state: SubscriptionState, rules: Valu
 def _apply_late_creation(known: Subscription, state: SubscriptionState, rules: ValuationRules) -> Step:
     """A creation that arrives after later states: the assumed baseline is new, or it started and has stopped since."""
     cause = Cause(at=state.at, event_id=state.processor_event_id)
-    plan_details = plan_details_of(state.now, state.at, rules.catalog)
+    context = rules.context(state.at, known, state.periods)
+    plan_details = plan_details_of(state.now, context)
     if is_assumed_baseline(known):
         return confirm_start(known, cause, plan_details)
-    mrr = mrr_of(state.now, rules.context(state.at, known.billed_lines))
+    mrr = mrr_of(state.now, context)
     is_other_currency = state.now.currency.code != known.currency.code
     if known.movement_count or known.imported or is_other_currency or not round_minor(mrr.exact):
         note = "its start is already known, or changes no MRR"
         return Step(subscription=replace(known, created_at=known.created_at or state.at), note=note)
-    unstarted = replace(known, has_counted=False, created_at=state.at, plan_details=plan_details)
+    first_customer = state.ids.customer_id or known.customer_id
+    unstarted = replace(
+        known, customer_id=first_customer, has_counted=False, created_at=state.at, plan_details=plan_details
+    )
     start = move_to(unstarted, mrr, cause)
     reason = _status_reason(known.terms or state.now, rules.policy)
     present = Mrr(exact=known.mrr, estimated=known.estimated)
     stop_cause = Cause(at=known.at, event_id=known.applied_event_ids[-1], reason=reason)
-    stop = move_to(replace(start.subscription, plan_details=known.plan_details), present, stop_cause)
+    present_customer = replace(start.subscription, customer_id=known.customer_id, plan_details=known.plan_details)
+    stop = move_to(present_customer, present, stop_cause)
     return replace(stop, movements=start.movements + stop.movements, note=f"{start.note}; {stop.note}")
 
 

@@ -69,21 +69,25 @@ def from_discount(notification: Notification) -> Translation:
 
 
 def coupon(found: Json) -> Coupon | None:
-    """The terms of a discount.
-
-    One that is restricted to some products has neither percent nor amount here: the lines of transactions state it.
-    """
+    """The terms of a discount, which may be restricted to some products or prices."""
     coupon_id, amount = ident(found.get("id")), exact_decimal(found.get("amount"))
     if coupon_id is None or amount is None:
         return None
-    kind, for_all = text(found.get("type")), not found.get("restrict_to")
+    kind = text(found.get("type"))
     return Coupon(
         id=coupon_id,
-        percent=amount if kind == "percentage" and for_all else None,
-        amount_off=_amount_off(found) if kind == "flat" and for_all else {},
+        percent=amount if kind == "percentage" else None,
+        amount_off=_amount_off(found) if kind == "flat" else {},
         duration=_duration(found),
         name=text(found.get("code")) or text(found.get("description")),
+        applies_to=_restricted_to(found),
     )
+
+
+def _restricted_to(found: Json) -> tuple[str, ...]:
+    listed = found.get("restrict_to")
+    ids = map(ident, listed) if isinstance(listed, list) else ()
+    return tuple(one for one in ids if one is not None)
 
 
 def discounts(subscription: Json) -> tuple[Discount, ...]:

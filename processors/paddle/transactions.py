@@ -87,7 +87,8 @@ def _lines(found: Json) -> tuple[Line, ...]:
     trials = {ident(table(row, "price")) for row in rows(found, "items") if at(row, "price.trial_period") is not None}
     begins = REASONS.get(text(found.get("origin")) or "") is Reason.START
     return tuple(
-        replace(line, proration=True) if begins and line.price_id in trials else line for line in _line_items(found)
+        replace(line, proration=True, share=None) if begins and line.price_id in trials else line
+        for line in _line_items(found)
     )
 
 
@@ -95,23 +96,28 @@ def _line_items(found: Json) -> Iterator[Line]:
     priced = {
         ident(row.get("price_id")) or ident(at(row, "price.id")): table(row, "price") for row in rows(found, "items")
     }
+    coupons = tuple(one.coupon_id for one in _discounts(found) if one.coupon_id)
     for row in rows(found, "details.line_items"):
         price_id = ident(row.get("price_id"))
         interval, count = cycle(priced.get(price_id, {}))
         amount = exact_decimal(at(row, "totals.subtotal"))
         if interval is None or amount is None:
             continue
-        rate = exact_decimal(at(row, "proration.rate"))
+        rate, tax_rate = exact_decimal(at(row, "proration.rate")), exact_decimal(row.get("tax_rate"))
+        discount = exact_decimal(at(row, "totals.discount")) or Decimal(0)
         yield Line(
             price_id=price_id,
             product_id=ident(at(row, "product.id")),
             name=text(at(row, "product.name")),
             amount=amount,
-            discount=exact_decimal(at(row, "totals.discount")) or Decimal(0),
+            discount=discount,
             quantity=exact_decimal(row.get("quantity")) or Decimal(1),
             interval=interval,
             interval_count=count,
             proration=rate not in (None, 1) or amount < 0,  # a negative line credits a price billed before
+            tax_rate=None if tax_rate is None else tax_rate * 100,
+            discount_ids=coupons if discount else (),
+            share=rate,
         )
 
 

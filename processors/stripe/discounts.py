@@ -9,9 +9,10 @@ from typing import Any
 from processors.facts import CatalogEntry, Coupon, Discount, Duration, Ids, Link
 from processors.interface import Translation
 from processors.money import exact_decimal, whole_minor
-from processors.payload import Json, first, ident, instant, table, text
+from processors.payload import Json, at, first, ident, instant, table, text
 from processors.stripe.envelope import Snapshot, customer_of, ignored, with_facts, word
 
+NARROWER = ("subscription", "subscription_item", "invoice", "invoice_item", "checkout_session")
 DURATIONS: Mapping[str, Duration] = {duration.value: duration for duration in Duration}
 
 
@@ -26,7 +27,9 @@ def from_discount(event: Snapshot) -> Translation:
     ids = Ids(customer_id=customer_of(event.object), subscription_id=ident(event.object.get("subscription")))
     if ids.customer_id is None and ids.subscription_id is None:
         return ignored("a discount without a customer, remembered", catalog=entries)
-    return with_facts(Link(at=event.at, ids=ids, processor_event_id=event.id), catalog=entries)
+    of_customer = None if any(event.object.get(key) for key in NARROWER) else discount
+    fact = Link(at=event.at, ids=ids, customer_discount=of_customer, processor_event_id=event.id)
+    return with_facts(fact, catalog=entries)
 
 
 def from_coupon(event: Snapshot) -> Translation:
@@ -89,7 +92,15 @@ def coupon_of(value: Any) -> Coupon | None:
         amount_off=amounts,
         duration=DURATIONS.get(word(value.get("duration"))),
         name=text(value.get("name")),
+        applies_to=_products_of(value),
     )
+
+
+def _products_of(coupon: Json) -> tuple[str, ...]:
+    """The products that it is limited to: only where an API request expanded `applies_to`."""
+    listed = at(coupon, "applies_to.products")
+    found = map(ident, listed) if isinstance(listed, list) else ()
+    return tuple(product_id for product_id in found if product_id is not None)
 
 
 def catalog_of(discounts: tuple[Discount, ...]) -> tuple[CatalogEntry, ...]:

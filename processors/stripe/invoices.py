@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from processors.facts import CatalogEntry, Ids, Line, Membership, Payment, Reason
+from processors.facts import Attribution, CatalogEntry, Ids, Line, Membership, Payment, Place, Reason
 from processors.interface import Translation
 from processors.money import exact_decimal, round_minor, whole_minor
 from processors.payload import Json, at, first, has, ident, instant, rows, strings, table
@@ -18,9 +19,10 @@ REASONS: Mapping[str, Reason] = {
     "subscription_create": Reason.START,
     "subscription_cycle": Reason.CYCLE,
     "subscription_update": Reason.CHANGE,
-    "subscription_threshold": Reason.CYCLE,  # a usage threshold bills early
+    "subscription_threshold": Reason.CYCLE,
 }
 SUBSCRIPTION_LINES = frozenset({"subscription", "subscription_item_details"})
+THRESHOLD = "subscription_threshold"  # bills usage as soon as it reaches an amount
 DAY = 86_400
 
 
@@ -28,6 +30,7 @@ def from_paid_invoice(event: Snapshot) -> Translation:
     """The total paid on an invoice so far, with reason and lines. Also for invoices of 0."""
     found = event.object
     amount, ids = money_of(_amount_paid(found), found.get("currency")), invoice_ids(found)
+    sold = {} if ids.subscription_id else _product(found)
     if ids.invoice_id is None or amount is None or amount.minor < 0:
         return ignored("an invoice without id, amount or currency")
     fact = Payment(
@@ -36,12 +39,15 @@ def from_paid_invoice(event: Snapshot) -> Translation:
         ids=ids,
         amount=amount,
         tax=_tax_in(found, amount.minor),
+        released=None,
         is_total=True,
         membership=Membership.INVOICE,
         reason=_reason(found, ids.subscription_id),
         lines=_lines(found),
         discounts=discounts.discounts_on(found),
-        **({} if ids.subscription_id else _product(found)),
+        plan=sold.get("plan"),
+        price_id=sold.get("price_id"),
+        product_id=sold.get("product_id"),
         metadata=strings(found.get("metadata")),
         subscription_metadata=_subscription_metadata(found),
         processor_event_id=event.id,
@@ -50,8 +56,19 @@ def from_paid_invoice(event: Snapshot) -> Translation:
 
 
 def from_invoice(event: Snapshot) -> Translation:
-    """The customer, subscription and payment of an unpaid or changed invoice."""
-    return linked(event, invoice_ids(event.object), "an invoice without other ids")
+    """The ids of an unpaid or changed invoice, and its visit: a part of it may be paid long before the whole."""
+    ids = invoice_ids(event.object)
+    translation = linked(event, ids, "an invoice without other ids")
+    named = (
+        (Place.OBJECT, strings(event.object.get("metadata"))),
+        (Place.INVOICE, _subscription_metadata(event.object)),
+    )
+    visits = tuple(
+        Attribution(place=place, at=event.at, ids=ids, metadata=metadata, processor_event_id=event.id)
+        for place, metadata in named
+        if metadata and ids.invoice_id
+    )
+    return replace(translation, facts=translation.facts + visits) if translation.facts else translation
 
 
 def from_invoice_payment(event: Snapshot) -> Translation:
@@ -179,25 +196,42 @@ def _catalog(found: Json) -> tuple[CatalogEntry, ...]:
 def _lines(found: Json) -> tuple[Line, ...] | None:
     """The recurring lines; None: the payload has no lines. Long invoices contain only the first ten."""
     listed = list(rows(found, "lines"))
-    return tuple(_line(line) for line in listed if _is_recurring(line)) if listed else None
+    return tuple(_line(line, found) for line in listed if _is_recurring(line)) if listed else None
 
 
-def _line(line: Json) -> Line:
+def _line(line: Json, invoice: Json) -> Line:
     price = prices.price_of(line.get("price"), line.get("plan"))
     quantity = exact_decimal(first(line, "quantity_decimal", "quantity"))
+    is_proration, tax_rate = _is_proration(line), _inclusive_rate(line, invoice)
     return Line(
         price_id=price.id if price else ident(first(line, "pricing.price_details.price", "price", "plan")),
         product_id=price.product_id if price else ident(at(line, "pricing.price_details.product")),
         name=price.name if price else None,
-        amount=Decimal((whole_minor(line.get("amount")) or 0) - _inclusive_tax(line)),
+        amount=Decimal(whole_minor(line.get("amount")) or 0),
         discount=Decimal(_total(rows(line, "discount_amounts"))),
         quantity=Decimal(1) if quantity is None else quantity,
         interval=price.interval if price else None,
         interval_count=price.interval_count if price else 1,
         days=_days(line),
-        proration=_is_proration(line),
-        metered=price.metered if price else False,
+        proration=is_proration,
+        # Since basil lines do not say whether they bill usage; those of this reason mostly do.
+        metered=(price.metered if price else False) or invoice.get("billing_reason") == THRESHOLD,
+        tax_inside=_inclusive_tax(line, tax_rate),
+        tax_rate=tax_rate,
+        discount_ids=_discounts_on_line(line, is_proration),
+        starts_at=instant(at(line, "period.start")),
+        ends_at=instant(at(line, "period.end")),
     )
+
+
+def _discounts_on_line(line: Json, is_proration: bool) -> tuple[str, ...]:
+    """The discounts that came off a line.
+
+    A proration's amount may be stated after discounts: these are then listed with the amount 0
+    (docs.stripe.com/changelog/clover/2025-09-30/itemize-proration-discount-amounts).
+    """
+    listed = ((ident(part.get("discount")), whole_minor(part.get("amount"))) for part in rows(line, "discount_amounts"))
+    return tuple(discount_id for discount_id, amount in listed if discount_id and (amount or is_proration))
 
 
 def _kind(line: Json) -> str:
@@ -225,12 +259,21 @@ def _subscription_of_line(line: Json) -> str | None:
     return ident(first(line, *paths))
 
 
-def _inclusive_tax(line: Json) -> int:
-    """The tax inside the line's amount. Not from `subtotal`: discounts are subtracted before this tax."""
-    taxes = [tax for tax in rows(line, "taxes") if tax.get("tax_behavior") == "inclusive"]
+def _inclusive_tax(line: Json, rate: Decimal | None) -> Decimal:
+    """The tax inside the line's amount, after discounts: as stated, else by the rate."""
     if isinstance(line.get("taxes"), list):
-        return _total(taxes)
-    return _total(tax for tax in rows(line, "tax_amounts") if tax.get("inclusive") is True)
+        return Decimal(_total(tax for tax in rows(line, "taxes") if tax.get("tax_behavior") == "inclusive"))
+    if isinstance(line.get("tax_amounts"), list):
+        return Decimal(_total(tax for tax in rows(line, "tax_amounts") if tax.get("inclusive") is True))
+    paid = (whole_minor(line.get("amount")) or 0) - _total(rows(line, "discount_amounts"))
+    share = Fraction(rate or 0)
+    return Decimal(round_minor(paid * share / (100 + share)))
+
+
+def _inclusive_rate(line: Json, invoice: Json) -> Decimal | None:
+    """The percentage of tax inside: of the line's own rates, else of the invoice's. None: none is inclusive."""
+    own = prices.inclusive_percentage(line, "tax_rates")
+    return prices.inclusive_percentage(invoice, "default_tax_rates") if own is None else own or None
 
 
 def _total(parts: Iterable[Json]) -> int:

@@ -69,6 +69,22 @@ def price_of(price: Any, plan: Any = None, currency: Currency | None = None) -> 
     )
 
 
+def inclusive_percentage(holder: Any, key: str) -> Decimal | None:
+    """The percentage of tax inside, by a list of tax rates: 0 if all come on top, None without any rate."""
+    listed = list(rows(holder, key))
+    inside = (exact_decimal(first(rate, "effective_percentage", "percentage")) for rate in listed if _is_inside(rate))
+    return sum((rate for rate in inside if rate is not None), Decimal(0)) if listed else None
+
+
+def is_tax_behavior_unspecified(price: Any) -> bool:
+    """Whether the price leaves it to the account's setting whether tax is inside."""
+    return text(at(price, "tax_behavior")) == "unspecified"
+
+
+def _is_inside(rate: Json) -> bool:
+    return rate.get("inclusive") is True
+
+
 def is_complete(price: Price) -> bool:
     """Whether the price has everything that MRR is computed from."""
     return bool(price.tiers) if price.tiered else price.unit_amount is not None

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from processors.facts import CatalogEntry, Ids, Item, Stage, Status, SubscriptionState, Terms
+from processors.facts import CatalogEntry, Ids, Item, Period, Stage, Status, SubscriptionState, Terms
 from processors.interface import Translation
 from processors.money import Currency, exact_decimal
-from processors.payload import Json, at, first, ident, instant, rows, strings, table, text
+from processors.payload import Json, at, first, has, ident, instant, rows, strings, table, text
 from processors.stripe import discounts, prices
 from processors.stripe.envelope import Snapshot, currency_of, customer_of, ignored, is_guest, merged, with_facts, word
 
@@ -61,6 +61,7 @@ def subscription_state(
         trial_ends_at=instant(found.get("trial_end")),
         ended_reason=_ended_reason(found),
         metadata=strings(found.get("metadata")),
+        periods=_periods(found),
         processor_event_id=event_id,
     )
 
@@ -73,10 +74,11 @@ def terms_of(found: Json) -> Terms | None:
     return Terms(
         status=status,
         currency=currency,
-        items=tuple(item for item in (_item(row, currency) for row in _item_rows(found)) if item is not None),
+        items=tuple(item for item in (_item(row, found, currency) for row in _item_rows(found)) if item is not None),
         items_complete=at(found, "items.has_more") is not True,
         discounts=discounts.discounts_on(found),
         cancels_at=_cancels_at(found),
+        fixed_term=_is_fixed_term(found),
         stopped_collecting=word(at(found, "pause_collection.behavior")) in WITHOUT_PAYMENT,
     )
 
@@ -127,17 +129,38 @@ def _item_rows(found: Json) -> list[Json]:
     return [{"plan": found.get("plan"), "price": found.get("price"), "quantity": found.get("quantity")}]
 
 
-def _item(row: Json, currency: Currency) -> Item | None:
+def _item(row: Json, subscription: Json, currency: Currency) -> Item | None:
     price = prices.price_of(row.get("price"), row.get("plan"), currency)
     if price is None:
         return None
     quantity = exact_decimal(first(row, "quantity_decimal", "quantity"))
+    is_tax_automatic = at(subscription, "automatic_tax.enabled") is True
     return Item(
         price=price,
         quantity=Decimal(1) if quantity is None else quantity,
         counts=not table(row, "current_trial"),  # since endive: a trial of one item while the others are paid
         discounts=discounts.discounts_on(row),
+        tax_inside=_tax_inside(row, subscription),
+        tax_by_account=is_tax_automatic and prices.is_tax_behavior_unspecified(row.get("price")),
     )
+
+
+def _tax_inside(row: Json, subscription: Json) -> Decimal | None:
+    """The percentage of tax inside, by the item's tax rates, else by the subscription's default ones."""
+    own = prices.inclusive_percentage(row, "tax_rates")
+    return (prices.inclusive_percentage(subscription, "default_tax_rates") if own is None else own) or None
+
+
+def _periods(found: Json) -> dict[str, Period]:
+    """The billing period of each price: on the items since basil, before that on the subscription."""
+    periods = {}
+    for row in _item_rows(found):
+        price_id = ident(first(row, "price", "plan"))
+        starts_at = instant(first(row, "current_period_start") or found.get("current_period_start"))
+        ends_at = instant(first(row, "current_period_end") or found.get("current_period_end"))
+        if price_id and starts_at and ends_at and starts_at < ends_at:
+            periods[price_id] = Period(starts_at=starts_at, ends_at=ends_at)
+    return periods
 
 
 def _currency(found: Json) -> Currency | None:
@@ -156,6 +179,19 @@ def _cancels_at(found: Json) -> datetime | None:
     ends = [instant(row.get("current_period_end")) for row in _item_rows(found)]
     period_end = instant(found.get("current_period_end")) or max((end for end in ends if end), default=None)
     return period_end or instant(first(found, "canceled_at", "created"))
+
+
+def _is_fixed_term(found: Json) -> bool:
+    """Whether the scheduled end was set when the subscription was created (instalments, a schedule that ends).
+
+    `canceled_at` is the time of the latest request: null, or the creation's own, if nobody has asked since.
+    """
+    if not has(found, "canceled_at") or (found.get("cancel_at") is None and not found.get("cancel_at_period_end")):
+        return False
+    asked, created = instant(found["canceled_at"]), instant(found.get("created"))
+    if asked is None:
+        return found.get("cancel_at_period_end") is not True
+    return created is not None and asked <= created
 
 
 def _ended_reason(found: Json) -> str | None:

@@ -11,9 +11,11 @@ import pytest
 
 from bridge.ledger import Policy
 from bridge.ledger.catalog import EMPTY_CATALOG, Catalog
-from bridge.ledger.mrr import Mrr, ValuationContext, mrr_of, mrr_of_lines
+from bridge.ledger.measurements import Measurement
+from bridge.ledger.mrr import Mrr, mrr_of, mrr_of_lines
 from bridge.ledger.plan_details import interval_name
 from bridge.ledger.policy import ChurnAt, MrrDiscounts
+from bridge.ledger.valuation import ValuationContext
 from processors.facts import Discount, Duration, Interval, Line, Price, Reason, Status, Terms, Tier, TiersMode
 from processors.money import round_minor
 from tests.bridge.ledger.harness import catalog_of, rows, settled
@@ -46,8 +48,8 @@ def mrr(
     catalog: Catalog = EMPTY_CATALOG,
     lines: list[Line] | None = None,
 ) -> Mrr:
-    by_price = {line.price_id or "": line for line in lines or []}
-    context = ValuationContext(at=NOON, policy=Policy(mrr_discounts=discounts), catalog=catalog, billed_lines=by_price)
+    measured = {line.price_id or "": (Measurement(at=NOON, line=line),) for line in lines or []}
+    context = ValuationContext(at=NOON, policy=Policy(mrr_discounts=discounts), catalog=catalog, measured=measured)
     return mrr_of(found, context)
 
 
@@ -72,7 +74,7 @@ def test_only_active_and_past_due_count(status: Status) -> None:
 
 
 def test_a_scheduled_end_counts_unless_churn_is_counted_at_request() -> None:
-    context = ValuationContext(at=NOON, policy=Policy(churn_at=ChurnAt.REQUEST), catalog=EMPTY_CATALOG, billed_lines={})
+    context = ValuationContext(at=NOON, policy=Policy(churn_at=ChurnAt.REQUEST), catalog=EMPTY_CATALOG)
 
     assert mrr(terms(cancels_at=after(days=9))) == certain(4900)
     assert mrr_of(terms(cancels_at=after(days=9)), context) == certain(0)
@@ -302,12 +304,12 @@ def test_a_coupon_that_becomes_known_late_is_judged_by_the_day_of_the_state_that
     assert rows(made.events) == ["subscription 36.75 +36.75", "upgrade 0.00 +12.25"]
 
 
-def test_percent_comes_off_before_an_amount_in_whatever_order_they_stand() -> None:
+def test_discounts_of_one_level_come_off_in_the_order_of_their_list() -> None:
     off = a_discount(a_coupon(off={"USD": 500}, id="FIVE"), id="di_2")
     half = a_discount(a_coupon(50, id="HALF"))
 
-    assert mrr(terms(discounts=(off, half))) == certain(4900 / 2 - 500)
-    assert mrr(terms(discounts=(half, off))) == certain(4900 / 2 - 500)
+    assert mrr(terms(discounts=(off, half))) == certain(2200)  # (49.00 - 5.00) x 0.5
+    assert mrr(terms(discounts=(half, off))) == certain(1950)  # 49.00 x 0.5 - 5.00
 
 
 def test_an_items_discount_comes_off_before_the_subscriptions() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.ledger import Policy
 from bridge.ledger.catalog import EMPTY_CATALOG, Catalog
 from bridge.ledger.events import PlanDetails
 from bridge.ledger.plan_details import plan_details_of, plan_details_of_lines
+from bridge.ledger.valuation import ValuationContext
 from processors.facts import Discount, Interval, Price, Product, Reason
 from tests.bridge.ledger.harness import catalog_of, settled
 from tests.builders import (
@@ -25,8 +27,14 @@ from tests.builders import (
 )
 
 
+def at_noon(catalog: Catalog) -> ValuationContext:
+    return ValuationContext(at=NOON, policy=Policy(), catalog=catalog)
+
+
 def test_a_plan_is_told_with_interval_and_seats() -> None:
-    assert plan_details_of(terms(seats=3), NOON, EMPTY_CATALOG) == PlanDetails(plan="Pro", interval="monthly", seats=3)
+    assert plan_details_of(terms(seats=3), at_noon(EMPTY_CATALOG)) == PlanDetails(
+        plan="Pro", interval="monthly", seats=3
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,7 +52,7 @@ def test_a_plan_is_told_with_interval_and_seats() -> None:
     ids=["the product's name", "the price's name", "what was seen of the price", "the price's id"],
 )
 def test_a_plan_is_called_by_the_best_name_that_is_known(price: Price, catalog: Catalog, plan: str) -> None:
-    assert plan_details_of(terms(items=(an_item(price=price),)), NOON, catalog).plan == plan
+    assert plan_details_of(terms(items=(an_item(price=price),)), at_noon(catalog)).plan == plan
 
 
 def test_of_several_items_the_one_worth_most_a_month_names_the_plan() -> None:
@@ -52,13 +60,13 @@ def test_of_several_items_the_one_worth_most_a_month_names_the_plan() -> None:
     yearly = an_item(price=a_price(36000, Interval.YEAR, name="Base"))
     setup = an_item(price=a_price(99900, None, name="Set-up"))
 
-    details = plan_details_of(terms(items=(setup, yearly, seats)), NOON, EMPTY_CATALOG)
+    details = plan_details_of(terms(items=(setup, yearly, seats)), at_noon(EMPTY_CATALOG))
 
     assert (details.plan, details.seats) == ("Seats", 3)
 
 
 def test_without_a_recurring_item_there_is_no_plan() -> None:
-    assert plan_details_of(terms(items=(an_item(price=a_price(900, None)),)), NOON, EMPTY_CATALOG) == PlanDetails()
+    assert plan_details_of(terms(items=(an_item(price=a_price(900, None)),)), at_noon(EMPTY_CATALOG)) == PlanDetails()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +82,7 @@ def test_without_a_recurring_item_there_is_no_plan() -> None:
     ids=["by name", "by id", "by a name seen elsewhere", "by an id that is all", "unknown", "over"],
 )
 def test_a_coupon_is_told_while_it_runs(discount: Discount, catalog: Catalog, coupon: str | None) -> None:
-    assert plan_details_of(terms(discounts=(discount,)), NOON, catalog).coupon == coupon
+    assert plan_details_of(terms(discounts=(discount,)), at_noon(catalog)).coupon == coupon
 
 
 def test_lines_name_a_plan_that_no_state_has_told_yet() -> None:

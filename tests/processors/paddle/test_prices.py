@@ -87,7 +87,10 @@ def test_a_products_name_is_remembered() -> None:
             {"type": "flat_per_seat", "amount": "500", "currency_code": "EUR"},
             Coupon(id="dsc_1", duration=Duration.FOREVER, name="TEN"),
         ),
-        ({"restrict_to": ["pro_1"]}, Coupon(id="dsc_1", duration=Duration.FOREVER, name="TEN")),
+        (
+            {"restrict_to": ["pro_1"]},
+            Coupon(id="dsc_1", percent=Decimal(10), duration=Duration.FOREVER, name="TEN", applies_to=("pro_1",)),
+        ),
         (
             {"code": None, "description": "Ten percent"},
             Coupon(id="dsc_1", percent=Decimal(10), duration=Duration.FOREVER, name="Ten percent"),

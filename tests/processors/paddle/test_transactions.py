@@ -42,6 +42,7 @@ def test_the_recurring_line_is_told_without_tax() -> None:
             discount=Decimal(980),
             quantity=Decimal(2),
             interval=Interval.MONTH,
+            tax_rate=Decimal(20),
         ),
     )
 

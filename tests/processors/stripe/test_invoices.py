@@ -205,6 +205,9 @@ def test_an_old_line_tells_price_name_and_interval() -> None:
             amount=Decimal(4900),
             interval=Interval.MONTH,
             days=30,
+            tax_inside=Decimal(0),
+            starts_at=datetime(2026, 11, 1, tzinfo=UTC),
+            ends_at=datetime(2026, 12, 1, tzinfo=UTC),
         ),
     )
 
@@ -213,7 +216,9 @@ def test_an_old_line_tells_price_name_and_interval() -> None:
 def test_a_line_since_basil_tells_ids_and_its_period(shape: Shape) -> None:
     found = paid(an_invoice(shape))
 
-    assert found.lines == (Line(price_id="price_pro", product_id="prod_1", amount=Decimal(4900), days=30),)
+    (one,) = found.lines or ()
+    assert (one.price_id, one.product_id, one.amount, one.days) == ("price_pro", "prod_1", Decimal(4900), 30)
+    assert (one.interval, one.name) == (None, None)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -239,13 +244,13 @@ def test_a_quantity_with_decimals_is_read_exactly() -> None:
         (Shape.CLOVER, {"amount": 150, "tax_behavior": "inclusive"}),
     ],
 )
-def test_a_tax_inside_the_amount_is_taken_out_of_the_line(shape: Shape, tax: dict[str, Any]) -> None:
-    # 12.00 with 20 % inside, a quarter off: 9.00 is paid, 1.50 of it tax, 7.50 = 10.50 - 3.00.
+def test_a_line_states_the_tax_inside_its_amount_after_discounts(shape: Shape, tax: dict[str, Any]) -> None:
+    # 12.00 with 20 % inside, a quarter off: 9.00 is paid, 1.50 of it tax.
     taxed = a_line(shape, minor=1200, discount_amounts=[{"amount": 300}], taxes=[tax])
 
     (one,) = paid(an_invoice(shape, lines=[taxed])).lines or ()
 
-    assert (one.amount, one.discount) == (Decimal(1050), Decimal(300))
+    assert (one.amount, one.discount, one.tax_inside) == (Decimal(1200), Decimal(300), Decimal(150))
 
 
 @pytest.mark.parametrize(

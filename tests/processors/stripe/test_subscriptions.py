@@ -16,6 +16,7 @@ from processors.facts import (
     Ids,
     Interval,
     Item,
+    Period,
     Price,
     Stage,
     Status,
@@ -77,6 +78,7 @@ def test_a_subscription_is_told_whole(shape: Shape) -> None:
         stage=Stage.CREATED,
         started_at=BEGIN,
         metadata={"session_id": "s"},
+        periods={"price_pro": Period(starts_at=BEGIN, ends_at=datetime(2026, 12, 1, tzinfo=UTC))},
         processor_event_id="evt_1",
     )
 
@@ -249,6 +251,29 @@ def test_a_cancellation_at_period_end_is_dated(shape: Shape) -> None:
 
 def test_a_cancellation_at_a_date_is_dated() -> None:
     assert state(a_subscription(cancel_at=END + timedelta(days=9))).now.cancels_at == END + timedelta(days=9)
+
+
+@pytest.mark.parametrize(
+    ("more", "fixed"),
+    [
+        ({"canceled_at": None}, True),  # nobody has asked
+        ({"canceled_at": int(BEGIN.timestamp())}, True),  # set by the creation itself
+        ({"canceled_at": int(BEGIN.timestamp()) + 1}, False),
+        ({"canceled_at": None, "cancel_at_period_end": True}, False),
+        ({"canceled_at": None, "cancel_at": None}, False),
+    ],
+)
+def test_an_end_that_was_set_at_the_creation_is_of_a_fixed_term(more: dict[str, Any], fixed: bool) -> None:
+    found = {**a_subscription(cancel_at=END + timedelta(days=300)), "created": int(BEGIN.timestamp()), **more}
+
+    assert state(found).now.fixed_term is fixed
+
+
+def test_without_the_time_of_the_request_an_end_counts_as_asked_for() -> None:
+    found = a_subscription(cancel_at=END)
+    del found["canceled_at"]
+
+    assert not state(found).now.fixed_term
 
 
 def test_nothing_scheduled_is_no_date() -> None:

@@ -1,0 +1,167 @@
+"""Discounts: which of them lower MRR, the items that each comes off, and their order.
+
+Stripe applies the discounts of an item before those of its subscription, each list in its order: "20% off then 5 USD
+off" is not "5 USD off then 20% off" (docs.stripe.com/billing/subscriptions/coupons, stackable coupons). "When a
+subscription has no discounts, the customer-level discount, if any, applies to invoices" (the same page).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+
+from bridge.ledger.list_prices import ZERO, monthly
+from bridge.ledger.measurements import scope_key
+from bridge.ledger.policy import MrrDiscounts
+from bridge.ledger.valuation import ValuationContext
+from processors.facts import Coupon, Discount, Duration, Fact, Link, Price, Terms
+from processors.money import Currency
+
+MAX_CUSTOMER_DISCOUNTS = 20  # a customer has one at a time; the latest are kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One item's amount per month in minor units, with and without the tax inside.
+
+    A discount comes off the amount with tax, so an amount off counts without its share of the tax.
+    """
+
+    price: Price
+    gross: Fraction
+    net: Fraction
+    certain: bool
+
+    def scaled(self, factor: Fraction) -> Part:
+        """The part after a reduction."""
+        return replace(self, gross=self.gross * factor, net=self.net * factor)
+
+
+def is_active_at(discount: Discount, at: datetime) -> bool:
+    """Whether the discount has begun and not ended at this time."""
+    if discount.ends_at is not None and discount.ends_at <= at:
+        return False
+    return discount.starts_at is None or discount.starts_at <= at
+
+
+def discounts_of(terms: Terms, context: ValuationContext) -> tuple[Discount, ...]:
+    """The subscription's discounts; without any, the customer's latest one that is active."""
+    if terms.discounts:
+        return terms.discounts
+    active = [one for one in context.customer_discounts if is_active_at(one, context.at)]
+    latest = max(active, key=lambda one: (one.starts_at is not None, one.starts_at or context.at), default=None)
+    return () if latest is None else (latest,)
+
+
+def with_customer_discounts(known: tuple[Discount, ...], facts: Iterable[Fact]) -> tuple[Discount, ...]:
+    """The customer's discounts after these facts. One that was said to have ended has ended, in whatever order."""
+    found = {discount.id or discount.coupon_id: discount for discount in known}
+    for fact in facts:
+        discount = fact.customer_discount if isinstance(fact, Link) else None
+        if discount is None:
+            continue
+        key = discount.id or discount.coupon_id
+        same = found.get(key, discount)
+        ends = [one.ends_at for one in (same, discount) if one.ends_at is not None]
+        found[key] = replace(discount, coupon=discount.coupon or same.coupon, ends_at=min(ends, default=None))
+    return tuple(found.values())[-MAX_CUSTOMER_DISCOUNTS:]
+
+
+def after_discounts(
+    parts: Sequence[Part], discounts: tuple[Discount, ...], currency: Currency, context: ValuationContext
+) -> tuple[list[Part], bool]:
+    """The parts after the discounts in their order, never below 0, and whether that is certain.
+
+    If a coupon is unknown, the share that the last bill took off is the best estimate.
+    """
+    applied = _applied_discounts(discounts, context)
+    coupons = [one.coupon for one in applied if one.coupon is not None and _is_known(one.coupon, currency)]
+    if len(coupons) < len(applied):
+        share = _billed_share(parts, context)
+        if share is not None:
+            return [part.scaled(share) for part in parts], False
+    reduced, certain = list(parts), len(coupons) == len(applied)
+    for discount in applied:
+        if discount.coupon is None or not _is_known(discount.coupon, currency):
+            continue
+        touched = [_is_touched(part.price, discount, context) for part in reduced]
+        certain = certain and all(is_certain for _, is_certain in touched)
+        reduced = _reduced(reduced, [is_touched for is_touched, _ in touched], discount.coupon, currency)
+    return reduced, certain
+
+
+def _reduced(parts: list[Part], touched: list[bool], coupon: Coupon, currency: Currency) -> list[Part]:
+    """The parts after one coupon. An amount off is spread over the parts that it comes off."""
+    eligible = [part for part, is_touched in zip(parts, touched, strict=True) if is_touched]
+    if coupon.percent is not None:
+        factor = 1 - min(Fraction(coupon.percent), Fraction(100)) / 100
+    else:
+        total, price = sum((part.gross for part in eligible), ZERO), _most_frequent(part.price for part in eligible)
+        off = monthly(price, Fraction(coupon.amount_off[currency.code])) if price is not None else ZERO
+        factor = max(total - off, ZERO) / total if total else Fraction(1)
+    return [part.scaled(factor) if is_touched else part for part, is_touched in zip(parts, touched, strict=True)]
+
+
+def _most_frequent(prices: Iterable[Price]) -> Price | None:
+    """The price of the shortest interval: an amount off a subscription comes off each of its invoices."""
+    return max(prices, key=lambda price: monthly(price, Fraction(1)), default=None)
+
+
+# ---- Which discounts, and which items -----------------------------------------------------------------------------
+
+
+def _is_touched(price: Price, discount: Discount, context: ValuationContext) -> tuple[bool, bool]:
+    """Whether a discount comes off a price, and whether that is certain.
+
+    Stripe's webhooks leave out a coupon's `applies_to`; the lines of bills show which items it came off. A new item
+    of a product that no bill has shown is assumed to be excluded if the bills excluded any other.
+    """
+    if discount.coupon is not None and discount.coupon.applies_to:
+        return bool({price.product_id, price.id} & set(discount.coupon.applies_to)), True
+    scope = context.scopes.get(discount.id or discount.coupon_id or "", {})
+    shown = scope.get(scope_key(price))
+    if shown is not None:
+        return shown, True
+    is_limited = not all(scope.values())
+    return not is_limited, not is_limited
+
+
+def _applied_discounts(discounts: tuple[Discount, ...], context: ValuationContext) -> tuple[Discount, ...]:
+    """The discounts that lower MRR at this moment under the merchant's policy, including those of unknown coupons."""
+    if not discounts or context.policy.mrr_discounts is MrrDiscounts.NONE:
+        return ()
+    full = (context.catalog.full_discount(discount) for discount in discounts)
+    return tuple(discount for discount in full if _applies(discount, context))
+
+
+def _applies(discount: Discount, context: ValuationContext) -> bool:
+    if not is_active_at(discount, context.at):
+        return False
+    duration = _duration(discount)
+    if context.policy.mrr_discounts is MrrDiscounts.RECURRING:
+        return duration is not Duration.ONCE
+    return duration is Duration.FOREVER
+
+
+def _duration(discount: Discount) -> Duration:
+    """The coupon's duration; if it is unknown, repeating if the discount has an end, else forever."""
+    if discount.coupon is not None and discount.coupon.duration is not None:
+        return discount.coupon.duration
+    return Duration.FOREVER if discount.ends_at is None else Duration.REPEATING
+
+
+def _is_known(coupon: Coupon, currency: Currency) -> bool:
+    """Whether it states its reduction in this currency."""
+    return coupon.percent is not None or currency.code in coupon.amount_off
+
+
+def _billed_share(parts: Sequence[Part], context: ValuationContext) -> Fraction | None:
+    """The share of the list amount that the last bill charged, after all discounts; None: nothing was billed."""
+    found = [context.measured.get(part.price.id, ())[-1:] for part in parts]
+    lines = [one.line for several in found for one in several]
+    amount = sum((Fraction(line.amount) for line in lines), ZERO)
+    if amount <= 0:
+        return None
+    return max(1 - sum((Fraction(line.discount) for line in lines), ZERO) / amount, ZERO)
