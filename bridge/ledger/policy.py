@@ -34,6 +34,13 @@ class ChurnAt(StrEnum):
     REQUEST = "request"
 
 
+class MovementsBy(StrEnum):
+    """`MOVEMENTS_BY`: whether each subscription's MRR decides the event type of a movement, or the customer's total."""
+
+    SUBSCRIPTION = "subscription"
+    CUSTOMER = "customer"
+
+
 class MrrDiscounts(StrEnum):
     """`MRR_DISCOUNTS`: which discounts lower MRR: those without end, all that recur, or none."""
 
@@ -64,4 +71,5 @@ class Policy:
     movement_amount: MovementAmount = MovementAmount.ZERO
     churn_at: ChurnAt = ChurnAt.END
     mrr_discounts: MrrDiscounts = MrrDiscounts.FOREVER
+    movements_by: MovementsBy = MovementsBy.SUBSCRIPTION
     unattributed: Unattributed = Unattributed.HOLD
