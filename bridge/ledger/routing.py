@@ -3,6 +3,9 @@
 A stream is one customer of one ledger. Ids are collected as webhooks arrive. Streams that turn out to be one
 customer's are merged while nothing of them is settled. A settled stream stays, and its ids keep leading to it, so that
 no payment is ever counted in two streams.
+
+A subscription stays in the stream of the customer under whom it was first seen: Paddle can move it to another customer,
+together with its items, and only there is its MRR so far known. Its events name the customer that it has by then.
 """
 
 from __future__ import annotations
@@ -89,6 +92,9 @@ def _target(webhook: RoutableWebhook, known: Mapping[str, str], settled: Set[str
     settled_money = next((known[ref] for ref in _money_refs(webhook) if known.get(ref) in settled), None)
     if settled_money is not None:
         return settled_money
+    of_subscription = _stream_of_subscription(webhook, known)
+    if of_subscription is not None:
+        return of_subscription
     if webhook.customer_id is not None:
         return str(StreamId(webhook.scope, webhook.customer_id))
     streams = list(dict.fromkeys(known.values()))
@@ -96,6 +102,12 @@ def _target(webhook: RoutableWebhook, known: Mapping[str, str], settled: Set[str
     if streams:
         return (of_customers or streams)[0]
     return str(StreamId(webhook.scope, min(webhook.refs, default=str(webhook.row_id)), is_provisional=True))
+
+
+def _stream_of_subscription(webhook: RoutableWebhook, known: Mapping[str, str]) -> str | None:
+    """The stream of the customer under whom one of its subscriptions was first seen, or None."""
+    streams = (known.get(fact.ids.subscription_id or "") for fact in webhook.facts)
+    return next((found for found in streams if found and not StreamId.parse(found).is_provisional), None)
 
 
 def _money_refs(webhook: RoutableWebhook) -> tuple[str, ...]:
