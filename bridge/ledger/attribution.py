@@ -42,29 +42,35 @@ class AttributionContext:
 
 
 def collect_touchpoints(
-    touchpoints: LazyMapping[Touchpoint],
     facts: Iterable[Fact],
     references: References,
-    policy: Policy,
+    context: AttributionContext,
     notes: AuditNotes,
 ) -> LazyMapping[Touchpoint]:
     """The touchpoints after these facts, in the order in which they happened: the latest of a source counts."""
+    touchpoints = context.touchpoints
     changes: dict[str, Touchpoint | None] = {}
     for fact in facts:
-        for metadata, keys in _metadata_with_keys(fact, references):
-            found = _touchpoint(metadata, fact, policy)
+        for metadata, stated_keys in _metadata_with_keys(fact, references):
+            keys = [key for key in stated_keys if key[1] != CUSTOMER or _is_own(fact, context)]
+            found = _touchpoint(metadata, fact, context.policy)
             if found is not None or isinstance(fact, Attribution):
                 notes.add((fact.processor_event_id,), _note(found))
             if found is None or found.fingerprint is None:
-                _note_rejection(fact, metadata, policy, notes)
+                _note_rejection(fact, metadata, context.policy, notes)
             if found is None:
                 continue
             for key in map(_stored_key, keys):
                 known = changes.get(key) or touchpoints.get(key)
-                merged = _merged(known, found)
+                merged = merged_touchpoint(known, found)
                 if merged != known:
                     changes[key] = merged
     return _pruned(touchpoints.updated(changes))
+
+
+def _is_own(fact: Fact, context: AttributionContext) -> bool:
+    """Whether a fact is about the stream's customer, and not about one who took over one of its subscriptions."""
+    return fact.ids.customer_id in (None, context.customer_id)
 
 
 def _metadata_with_keys(fact: Fact, references: References) -> Iterator[tuple[Metadata, Sequence[SourceKey]]]:
@@ -87,6 +93,8 @@ def _metadata_with_keys(fact: Fact, references: References) -> Iterator[tuple[Me
 def _attribution_keys(fact: Attribution, references: References) -> Sequence[SourceKey]:
     if fact.place is Place.CUSTOMER_METADATA:
         return ((Place.CUSTOMER_METADATA, CUSTOMER), (Place.CUSTOMER, CUSTOMER))
+    if fact.place in (Place.OBJECT, Place.INVOICE):
+        return ((fact.place, fact.ids.invoice_id or ""), *_lasting_keys(fact, references))
     if fact.place is Place.REGISTERED:
         ids = [references.payment_of.get(ref, ref) for ref in fact.ids.refs()]
         return [(Place.REGISTERED, ref) for ref in ids or (CUSTOMER,)]
@@ -142,7 +150,7 @@ def _note(touchpoint: Touchpoint | None) -> str:
     return VISIT_FOUND if touchpoint.fingerprint else "customer, source or campaign found, but no complete visit"
 
 
-def _merged(old: Touchpoint | None, new: Touchpoint) -> Touchpoint:
+def merged_touchpoint(old: Touchpoint | None, new: Touchpoint) -> Touchpoint:
     """The later of two touchpoints, completed by the earlier. Fingerprint and session are never mixed."""
     if old is None:
         return new
@@ -246,7 +254,7 @@ def _customer_id(draft: Draft, found: Iterable[tuple[Place, Touchpoint]], contex
     own = None
     if context.policy.customer_id_key:
         own = next((touchpoint.customer for _, touchpoint in found if touchpoint.customer), None)
-    return own or context.customer_id or f"guest:{draft.guest_id}"
+    return own or draft.customer_id or context.customer_id or f"guest:{draft.guest_id}"
 
 
 def _metadata(draft: Draft, place: Place, found: Sequence[tuple[Place, Touchpoint]]) -> dict[str, object]:

@@ -74,9 +74,10 @@ def _unpaired_payment(delta: PaymentDelta, fold: SubscriptionFold) -> Draft:
         at=delta.at,
         is_recurring=is_renewal,
         guest_id=receivable.transaction_id,
+        customer_id=delta.customer_id,
         mrr_minor=0 if is_renewal else None,
         subscription_id=receivable.subscription_id,
-        invoice_id=receivable.id if receivable.is_invoice else None,
+        invoice_id=receivable.invoice_id,
         payment_ids=delta.payment_ids,
         object_ids=delta.payment_ids,
         plan_details=replace(plan_details, coupon=receivable.coupon or plan_details.coupon),
@@ -104,6 +105,7 @@ def _with_movement(payment: Draft, movement: Movement) -> Draft:
         event_ids=tuple(dict.fromkeys((*payment.event_ids, movement.event_id))),
         moved_at=movement.at,
         movement_number=movement.number,
+        reports_baseline=movement.reports_baseline,
     )
 
 
@@ -135,12 +137,14 @@ def _movement_draft(movement: Movement, policy: Policy) -> Draft:
         at=movement.at,
         is_recurring=True,
         guest_id=movement.subscription_id,
+        customer_id=movement.customer_id,
         mrr_minor=movement.delta,
         subscription_id=movement.subscription_id,
         plan_details=movement.plan_details,
         extra_metadata=_movement_metadata(movement),
         event_ids=(movement.event_id,) if movement.event_id else (),
         movement_number=movement.number,
+        reports_baseline=movement.reports_baseline,
     )
 
 

@@ -41,8 +41,10 @@ class Draft:
     """A revenue event before its customer and visit are known. Amounts in minor units; `mrr_minor` None: absent.
 
     `object_ids`: the ids whose own metadata is searched first for the visit. `event_ids`: the processor's event ids
-    behind it, the direct cause first. `guest_id`: identifies the customer if the processor names none.
+    behind it, the direct cause first. `customer_id`: the customer that its cause names; None: the stream's.
+    `guest_id`: identifies the customer if the processor names none.
     `moved_at`, `movement_number`: time and ordinal (within the subscription) of the movement that it carries.
+    `reports_baseline`: that movement reports MRR which had counted before, and changes none.
     """
 
     output_key: str
@@ -53,6 +55,7 @@ class Draft:
     at: datetime
     is_recurring: bool
     guest_id: str
+    customer_id: str | None = None
     mrr_minor: int | None = None
     subscription_id: str | None = None
     invoice_id: str | None = None
@@ -63,6 +66,7 @@ class Draft:
     event_ids: tuple[str, ...] = ()
     moved_at: datetime | None = None
     movement_number: int = 0
+    reports_baseline: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ class PaymentDelta:
     is_first: bool
     payment_ids: tuple[str, ...]
     event_ids: tuple[str, ...]
+    customer_id: str | None = None
 
     @property
     def is_correction(self) -> bool:
@@ -68,7 +69,7 @@ def payment_deltas(receivables: Receivables, facts: Sequence[Fact], policy: Poli
         before = receivable.reported_minor - receivable.reported_refund_minor
         minor = (reported.reported_minor - reported.reported_refund_minor) - before
         if minor:
-            found.append(_delta(reported, minor, sources.get(receivable.id, []), receivables))
+            found.append(_delta(reported, minor, sources.get(receivable.id) or facts, receivables))
         else:
             receivables.put(reported)
     return sorted(found, key=lambda delta: (delta.at, delta.output_key))
@@ -133,6 +134,7 @@ def _delta(receivable: Receivable, minor: int, facts: Sequence[Fact], receivable
         is_first=not receivable.reported_as,
         payment_ids=tuple(sorted({receivable.id, *receivable.payments})),
         event_ids=tuple(dict.fromkeys(fact.processor_event_id for fact in causes)),
+        customer_id=next((fact.ids.customer_id for fact in payments if fact.ids.customer_id), None),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import combinations
 
 from bridge.ledger.catalog import Catalog
 from bridge.ledger.references import (
@@ -26,6 +27,9 @@ from processors.money import Currency
 # A payment that cannot name its invoice paid the one of the same customer, currency and amount within this time:
 # processors send the webhooks of both within seconds.
 SAME_PAYMENT = timedelta(hours=1)
+PARTS_WITHIN = timedelta(days=60)  # an invoice's parts are paid within this time
+MAX_PARTS = 4
+MAX_CANDIDATES = 12  # the latest payments that are tried as parts: 781 sets at most
 MAX_UNMATCHED = 500  # the latest receivables that still lack their counterpart
 
 # Of several webhooks about one receivable, the reason that says most counts.
@@ -40,12 +44,16 @@ _MOST_SPECIFIC: Mapping[Reason, int] = {
 
 @dataclass(slots=True, kw_only=True)
 class Receivables:
-    """A stream's receivables during a settlement: as stored, and as changed since."""
+    """A stream's receivables during a settlement: as stored, and as changed since.
+
+    `adopted`: the ids of those that came from another stream, so that they may be over-reported as they are stored.
+    """
 
     stored: LazyMapping[Receivable]
     references: References
     unmatched: dict[str, datetime]
     catalog: Catalog
+    adopted: tuple[str, ...] = ()
     changes: dict[str, Receivable | None] = field(default_factory=dict)
 
     def get(self, receivable_id: str) -> Receivable | None:
@@ -70,9 +78,9 @@ class Receivables:
         return self.stored.updated(self.changes)
 
     def with_new_amounts(self) -> list[Receivable]:
-        """The receivables with other amounts than stored."""
+        """The receivables with other amounts than stored, and the adopted ones."""
         changed = [one for one in self.changes.values() if one is not None]
-        return [one for one in changed if _amounts(one) != _amounts(self.stored.get(one.id))]
+        return [one for one in changed if one.id in self.adopted or _amounts(one) != _amounts(self.stored.get(one.id))]
 
 
 def _amounts(receivable: Receivable | None) -> tuple[object, ...] | None:
@@ -81,6 +89,7 @@ def _amounts(receivable: Receivable | None) -> tuple[object, ...] | None:
     return (
         receivable.stated_paid,
         receivable.payments,
+        receivable.released,
         receivable.tax,
         receivable.refunds,
         receivable.unassigned_refunds,
@@ -92,7 +101,12 @@ def _amounts(receivable: Receivable | None) -> tuple[object, ...] | None:
 def apply_payments(receivables: Receivables, facts: Sequence[Fact]) -> None:
     """Records the facts' payments, each on the receivable that it belongs to as far as is known now."""
     for fact in facts:  # first all moves, so that no payment is recorded where its predecessor is about to leave
-        _move_to_stated_invoice(fact, receivables)
+        for key in (fact.ids.charge_id, fact.ids.payment_id):
+            _move_to_stated_invoice(key, receivables)
+    for key in receivables.adopted:
+        _move_to_stated_invoice(key, receivables)
+        if key not in receivables.changes and (known := receivables.get(key)) is not None:
+            receivables.put(known)
     for fact in facts:
         if isinstance(fact, Payment):
             apply_payment(fact, receivables)
@@ -124,6 +138,7 @@ def apply_payment(payment: Payment, receivables: Receivables) -> None:
             reason=_reason(known, payment),
             is_invoice=known.is_invoice or payment.is_total,
             stated_paid=stated_paid,
+            released=with_released(known.released, payment.key, payment.released, references),
             payments=known.payments if payment.is_total else _with_payment(known.payments, payment, references),
         )
     )
@@ -135,6 +150,19 @@ def _with_payment(payments: Mapping[str, int], payment: Payment, references: Ref
     others = {other: minor for other, minor in payments.items() if references.payment_of.get(other, other) != key}
     same = [minor for other, minor in payments.items() if other not in others]
     return {**others, key: max([*same, payment.amount.minor])}
+
+
+def with_released(
+    known: Mapping[str, int], payment: str | None, released: int | None, references: References
+) -> Mapping[str, int]:
+    """The released parts with one more. Of several statements about one payment the smallest is right.
+
+    A payload from after a refund cannot distinguish a released part from a refund of the same amount.
+    """
+    if payment is None or released is None:
+        return known
+    key = references.payment_of.get(payment, payment)
+    return {**known, key: min(known.get(key, released), released)}
 
 
 def _reason(known: Receivable, payment: Payment) -> Reason:
@@ -153,16 +181,15 @@ def _coupon_name(discounts: Iterable[Discount], catalog: Catalog) -> str | None:
 # ---- Moving payments to the invoice that a later fact names -------------------------------------------------------
 
 
-def _move_to_stated_invoice(fact: Fact, receivables: Receivables) -> None:
-    """Moves a payment that was recorded without invoice, or on the wrong one, to the one that this fact implies."""
-    for key in (fact.ids.charge_id, fact.ids.payment_id):
-        if key is None:
-            continue
-        payment = receivables.references.payment_of.get(key, key)
-        _undo_match(payment, receivables)
-        owed_id = receivable_of_payment_key(receivables.references, payment)
-        if key != owed_id and receivables.get(key) is not None:
-            _move(key, owed_id, receivables)
+def _move_to_stated_invoice(key: str | None, receivables: Receivables) -> None:
+    """Moves a payment that was recorded without invoice, or on the wrong one, to the one that is known now."""
+    if key is None:
+        return
+    payment = receivables.references.payment_of.get(key, key)
+    _undo_match(payment, receivables)
+    owed_id = receivable_of_payment_key(receivables.references, payment)
+    if key != owed_id and receivables.get(key) is not None:
+        _move(key, owed_id, receivables)
 
 
 def _undo_match(payment: str, receivables: Receivables) -> None:
@@ -191,6 +218,7 @@ def _split_off(payment: str, invoice: Receivable, receivables: Receivables) -> N
         currency=invoice.currency,
         at=invoice.at,
         payments={payment: invoice.payments[payment]},
+        released={key: minor for key, minor in invoice.released.items() if key == payment},
         refunds=own,
         unassigned_refunds={payment: unassigned} if unassigned else {},
         reported_refund_minor=refunded,
@@ -215,10 +243,11 @@ def _move(from_id: str, to_id: str, receivables: Receivables) -> None:
     may_have_invoice = moved.may_have_invoice and to_id == receivables.references.payment_of.get(from_id)
     empty = Receivable(id=target_id, currency=moved.currency, at=moved.at, may_have_invoice=may_have_invoice)
     receivables.changes[from_id] = None
-    receivables.put(_merged(receivables.get(target_id) or empty, moved, receivables.references))
+    receivables.put(merged_receivable(receivables.get(target_id) or empty, moved, receivables.references))
 
 
-def _merged(target: Receivable, moved: Receivable, references: References) -> Receivable:
+def merged_receivable(target: Receivable, moved: Receivable, references: References) -> Receivable:
+    """One receivable of two, with the payments, the refunds and everything reported of both."""
     payments = {**target.payments}
     for key, minor in moved.payments.items():
         payment = references.payment_of.get(key, key)
@@ -232,6 +261,7 @@ def _merged(target: Receivable, moved: Receivable, references: References) -> Re
         target,
         at=min(target.at, moved.at),
         payments=payments,
+        released={**moved.released, **target.released},
         unassigned_refunds=unassigned,
         refunds={**moved.refunds, **target.refunds},
         tax=max(target.tax, moved.tax),
@@ -261,7 +291,7 @@ def match_payments_to_invoices(receivables: Receivables) -> None:
     near = [
         receivable_id
         for receivable_id, at in receivables.unmatched.items()
-        if any(abs(at - one.at) <= SAME_PAYMENT for one in new)
+        if any(_is_near(at, one) for one in new)
     ]
     candidates = [one for one in map(receivables.get, near) if one is not None]
     invoices = {one.id: one for one in candidates if one.is_invoice}
@@ -272,6 +302,40 @@ def match_payments_to_invoices(receivables: Receivables) -> None:
             best = min(fitting, key=lambda invoice: (abs(invoice.at - payment.at), invoice.id))
             del invoices[best.id]
             _match(payment, best, receivables)
+    for invoice in sorted(invoices.values(), key=lambda one: (one.at, one.id)):
+        for part in _parts_of(invoice, receivables):
+            _match(part, receivables.get(invoice.id) or invoice, receivables)
+
+
+def _is_near(at: datetime, new: Receivable) -> bool:
+    """Whether a receivable of this time may be the counterpart of a new one, or the invoice of which it is a part."""
+    return abs(at - new.at) <= SAME_PAYMENT or (not new.is_invoice and timedelta(0) <= at - new.at <= PARTS_WITHIN)
+
+
+def _parts_of(invoice: Receivable, receivables: Receivables) -> Sequence[Receivable]:
+    """The payments that together paid an invoice in parts: the last when it was paid, the others in the weeks before.
+
+    The smallest set whose sum is the missing amount, and of several the one that was paid last.
+    """
+    near = [key for key, at in receivables.unmatched.items() if -SAME_PAYMENT <= invoice.at - at <= PARTS_WITHIN]
+    possible = [one for one in map(receivables.get, near) if one is not None and _may_be_part(one, invoice)]
+    latest = sorted(possible, key=lambda one: (one.at, one.id), reverse=True)[:MAX_CANDIDATES]
+    for number in range(2, MAX_PARTS + 1):
+        for parts in combinations(latest, number):
+            is_final = any(abs(one.at - invoice.at) <= SAME_PAYMENT for one in parts)
+            if is_final and sum(one.paid for one in parts) == _missing(invoice):
+                return parts
+    return ()
+
+
+def _may_be_part(payment: Receivable, invoice: Receivable) -> bool:
+    is_smaller = 0 < payment.paid < _missing(invoice)
+    return is_smaller and not payment.is_invoice and payment.currency.code == invoice.currency.code
+
+
+def _missing(invoice: Receivable) -> int:
+    """The paid amount whose payments are not known."""
+    return invoice.stated_paid - sum(invoice.payments.values())
 
 
 def _update_unmatched(receivables: Receivables) -> list[Receivable]:
@@ -302,9 +366,8 @@ def _is_unmatched(receivable: Receivable) -> bool:
 
 
 def _is_paid_by(invoice: Receivable, payment: Receivable) -> bool:
-    missing = invoice.stated_paid - sum(invoice.payments.values())
     return (
-        missing == payment.paid
+        _missing(invoice) == payment.paid
         and invoice.currency.code == payment.currency.code
         and abs(invoice.at - payment.at) <= SAME_PAYMENT
     )

@@ -13,7 +13,7 @@ from bridge.ledger.audit_notes import AuditNotes, format_amount
 from bridge.ledger.events import Draft, EventType, PlanDetails
 from bridge.ledger.payments import after_tax_basis
 from bridge.ledger.policy import Policy, RefundAmount
-from bridge.ledger.receivables import Receivables
+from bridge.ledger.receivables import Receivables, with_released
 from bridge.ledger.references import References, payment_of, receivable_of, subscription_of
 from bridge.ledger.state import Receivable, RefundRecord
 from bridge.ledger.subscriptions import SubscriptionFold
@@ -62,6 +62,7 @@ def _settle(same_step: Sequence[Refund], context: RefundContext) -> None:
     """Reports the change by one step of a refund, which several webhooks may report."""
     refund = same_step[0]
     receivable = _receivable_for(refund, context.receivables)
+    is_further = refund.key in receivable.refunds and receivable.refunds[refund.key].counted_minor != 0
     after = _with_refund(receivable, refund, context.receivables.references)
     refunded = after_tax_basis(after.refunded, after, context.policy)
     minor = refunded - receivable.reported_refund_minor
@@ -69,11 +70,13 @@ def _settle(same_step: Sequence[Refund], context: RefundContext) -> None:
     context.receivables.put(replace(after, reported_refund_minor=refunded))
     if minor:
         draft = _draft(refund, minor, after, event_ids, context)
+        if is_further and refund.status is not RefundStatus.FAILED:
+            draft = _further(draft, refund)
         context.drafts.append(draft)
         money = format_amount(draft.amount_minor, draft.currency)
         context.notes.add(event_ids, f"{refund.key}: reported as {draft.event_type} of {money}")
     else:
-        context.notes.add(event_ids, f"{refund.key}: {_why_no_event(refund, receivable)}")
+        context.notes.add(event_ids, f"{refund.key}: {_why_no_event(refund, receivable, after)}")
 
 
 def _receivable_for(refund: Refund, receivables: Receivables) -> Receivable:
@@ -109,7 +112,8 @@ def _with_refund(receivable: Receivable, refund: Refund, references: References)
 def _with_single(receivable: Receivable, refund: Refund, references: References) -> Receivable:
     """After a refund or a dispute. The part that a total has reported before is not reported again."""
     known = receivable.refunds.get(refund.key)
-    if known is not None and _PROGRESS[refund.status] <= _PROGRESS[known.status]:
+    grows = refund.kind is RefundKind.DISPUTE and known is not None and refund.amount.minor > known.minor
+    if known is not None and _PROGRESS[refund.status] <= _PROGRESS[known.status] and not grows:
         return receivable
     payment = payment_of(references, refund.ids) or (known.payment_id if known else None)
     minor = refund.amount.minor
@@ -146,9 +150,12 @@ def _with_reversal(receivable: Receivable, refund: Refund) -> Receivable:
 def _with_total(receivable: Receivable, refund: Refund, references: References) -> Receivable:
     """After a total: everything refunded on a payment so far, less the single refunds known."""
     payment = payment_of(references, refund.ids) or ""
+    released = with_released(receivable.released, payment, refund.released, references)
+    receivable = replace(receivable, released=released)
     single = sum(one.minor for one in receivable.refunds.values() if _is_in_total(one, payment, references))
+    single -= receivable.releases_among(payment)
     known = receivable.unassigned_refunds.get(payment, 0)
-    rest = refund.amount.minor - single - known
+    rest = refund.amount.minor - released.get(payment, 0) - single - known
     if rest <= 0:
         return receivable
     return replace(receivable, unassigned_refunds={**receivable.unassigned_refunds, payment: known + rest})
@@ -168,7 +175,7 @@ def _draft(
     refund: Refund, minor: int, receivable: Receivable, event_ids: tuple[str, ...], context: RefundContext
 ) -> Draft:
     """The event of money given back (`minor` > 0) or returned (`minor` < 0), for which Pulsora has no type."""
-    key, transaction_id = _ids(refund, minor, receivable)
+    key, transaction_id = _ids(refund)
     is_return = minor < 0
     payment = payment_of(context.receivables.references, refund.ids)
     subscription_id = receivable.subscription_id or subscription_of(context.receivables.references, refund.ids)
@@ -185,9 +192,10 @@ def _draft(
         at=refund.at,
         is_recurring=receivable.is_recurring,
         guest_id=receivable.transaction_id,
+        customer_id=refund.ids.customer_id,
         mrr_minor=0,
         subscription_id=subscription_id,
-        invoice_id=receivable.id if receivable.is_invoice else refund.ids.invoice_id,
+        invoice_id=receivable.invoice_id or refund.ids.invoice_id,
         payment_ids=tuple(dict.fromkeys(ref for ref in (payment, *sorted(receivable.payments)) if ref)),
         object_ids=tuple(ref for ref in (refund.key, payment) if ref),
         plan_details=plan_details,
@@ -196,17 +204,19 @@ def _draft(
     )
 
 
-def _ids(refund: Refund, minor: int, receivable: Receivable) -> tuple[str, str]:
+def _ids(refund: Refund) -> tuple[str, str]:
     """Output key and transaction id. Each event about one refund has its own."""
     if refund.is_total:
         return f"{refund.key}:{refund.amount.minor}", f"{refund.transaction_id}:{refund.amount.minor}"
     if refund.status is RefundStatus.FAILED:
         return f"{refund.key}:failed", f"{refund.transaction_id}:failed"
-    if refund.kind is not RefundKind.REVERSAL:
-        return refund.key, refund.transaction_id
-    whole = receivable.refunds[refund.key].minor
-    key = refund.key if whole == -minor else f"{refund.key}:{whole}"
-    return key, key
+    return refund.key, refund.key if refund.kind is RefundKind.REVERSAL else refund.transaction_id
+
+
+def _further(draft: Draft, refund: Refund) -> Draft:
+    """A dispute's further withdrawal or reinstatement, with separate ids, made of the total that it reaches."""
+    key = f"{refund.key}:{refund.amount.minor}"
+    return replace(draft, output_key=f"refund:{key}", transaction_id=key)
 
 
 def _type_of_return(receivable: Receivable) -> EventType:
@@ -221,11 +231,13 @@ def _metadata(refund: Refund, receivable: Receivable, *, is_return: bool) -> dic
     return found
 
 
-def _why_no_event(refund: Refund, before: Receivable) -> str:
+def _why_no_event(refund: Refund, before: Receivable, after: Receivable) -> str:
     if refund.key in before.refunds and before.refunds[refund.key].status is refund.status:
         return "already counted"
     if refund.status is RefundStatus.PENDING:
         return "pending: no money has moved yet"
     if refund.status is RefundStatus.FAILED:
         return "failed: no money has moved"
+    if any(after.releases_among(payment) > before.releases_among(payment) for payment in after.released):
+        return "the released part of an authorisation: no money had moved"
     return "already counted"

@@ -20,6 +20,7 @@ from processors.interface import Translation
 from processors.money import Money, minor_of_major
 from processors.paddle_classic.alerts import (
     Alert,
+    SoldPlan,
     days_left,
     ids_of,
     metadata_of,
@@ -28,7 +29,7 @@ from processors.paddle_classic.alerts import (
     subscription_in,
     terms_of,
 )
-from processors.paddle_classic.plans import period_of_days
+from processors.paddle_classic.plans import period_of_days, shortest_days
 from processors.payload import ident, text
 
 NO_MONEY = "the alert has no order, amount or currency"
@@ -38,7 +39,7 @@ def subscription_paid(alert: Alert) -> Translation:
     """`subscription_payment_succeeded`: the first or a later payment of a subscription, and its current state."""
     subscription_id = ident(alert.fields.get("subscription_id"))
     is_first = alert.fields.get("initial_payment", "").strip().lower() in ("1", "true")
-    reason = Reason.START if is_first else Reason.CYCLE
+    reason = Reason.START if is_first else _later_reason(alert)
     translation = _paid(alert, subscription_id, reason if subscription_id else Reason.ONE_OFF)
     state = _state(alert, Stage.CREATED if is_first else Stage.CHANGED)
     if state is None or not translation.facts:
@@ -88,6 +89,30 @@ def _paid(alert: Alert, subscription_id: str | None, reason: Reason) -> Translat
     return Translation(facts=(fact,))
 
 
+def _later_reason(alert: Alert) -> Reason:
+    """The reason of a payment that is not the first: a change billed at once, else a cycle. No alert states it.
+
+    A cycle costs the listed price, unless a coupon lowers it; a change is prorated or billed before the period is over,
+    and removes the coupon (classic.paddle.com/api-reference, update user).
+    """
+    money = money_in(alert, "sale_gross")
+    sold = sold_plan_in(alert, "", period_of_days(days_left(alert)))
+    if money is None or sold is None or text(alert.fields.get("coupon"), 255) is not None:
+        return Reason.CYCLE
+    return Reason.CYCLE if _is_listed(money, sold, alert) and not _is_mid_period(sold, alert) else Reason.CHANGE
+
+
+def _is_mid_period(sold: SoldPlan, alert: Alert) -> bool:
+    days = days_left(alert)
+    return days is not None and not sold.period.estimated and days < shortest_days(sold.period)
+
+
+def _is_listed(money: Money, sold: SoldPlan, alert: Alert) -> bool:
+    """Whether the amount is the price of the plan, with or without the tax."""
+    tax = minor_of_major(alert.fields.get("payment_tax"), money.currency) or 0
+    return minor_of_major(sold.unit_price * sold.quantity, money.currency) in (money.minor, money.minor - tax)
+
+
 def _state(alert: Alert, stage: Stage) -> SubscriptionState | None:
     """The state after a payment: no other alert reports the end of a trial."""
     status, currency, subscription_id = subscription_in(alert)
@@ -116,8 +141,7 @@ def _lines(alert: Alert, money: Money) -> tuple[Line, ...]:
     if sold is None:
         return ()
     tax = minor_of_major(alert.fields.get("payment_tax"), money.currency) or 0
-    listed = minor_of_major(sold.unit_price * sold.quantity, money.currency)
-    if listed not in (money.minor, money.minor - tax) or not listed:
+    if not money.minor or not _is_listed(money, sold, alert):
         return ()
     line = Line(
         price_id=sold.plan_id,

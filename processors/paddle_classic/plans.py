@@ -65,6 +65,11 @@ def period_reaching(days: int | None) -> Period:
     return Period(interval=Interval.YEAR, count=-(-days // 366), estimated=True)
 
 
+def shortest_days(period: Period) -> int:
+    """The fewest days that a period can have."""
+    return {Interval.DAY: 1, Interval.WEEK: 7, Interval.MONTH: 28, Interval.YEAR: 365}[period.interval] * period.count
+
+
 def _read(value: str) -> Mapping[str, Period] | str:
     """The table, or the problem with it."""
     entries = _entries(value)

@@ -7,6 +7,7 @@ from typing import Any
 
 from processors.facts import Ids, Membership, Payment, Reason
 from processors.interface import Translation
+from processors.money import whole_minor
 from processors.payload import Json, at, first, has, ident, instant, rows, strings, text
 from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, money_of, with_facts
 
@@ -25,7 +26,7 @@ def from_charge(event: Snapshot) -> Translation:
         return _payment(event, charge_ids(found), 0)
     if not is_captured(found):
         return ignored("a charge that is not captured (yet): pending or failed")
-    return _payment(event, charge_ids(found), first(found, "amount_captured", "amount"))
+    return _payment(event, charge_ids(found), first(found, "amount_captured", "amount"), released_part(found))
 
 
 def from_updated_charge(event: Snapshot) -> Translation:
@@ -73,6 +74,23 @@ def charge_ids(found: Json) -> Ids:
     )
 
 
+def released_part(found: Json) -> int | None:
+    """The uncaptured part of an authorisation, if Stripe counts it as refunded. None: there is none, or it is unknown.
+
+    Stripe did so until basil, and created a refund for it. Since basil, which also removed `invoice`, it does not.
+    """
+    amount, captured = whole_minor(found.get("amount")), whole_minor(found.get("amount_captured"))
+    refunded = whole_minor(found.get("amount_refunded"))
+    if amount is None or captured is None or refunded is None or found.get("captured") is False:
+        return None
+    released = amount - captured
+    if released <= 0:
+        return None
+    if refunded >= released:
+        return released
+    return None if has(found, "invoice") else 0
+
+
 def membership_of(found: Json) -> Membership:
     """Whether the payment belongs to an invoice. Unknown since basil, which removed the field."""
     if not has(found, "invoice"):
@@ -80,7 +98,7 @@ def membership_of(found: Json) -> Membership:
     return Membership.INVOICE if ident(found["invoice"]) else Membership.NONE
 
 
-def _payment(event: Snapshot, ids: Ids, minor: Any) -> Translation:
+def _payment(event: Snapshot, ids: Ids, minor: Any, released: int | None = None) -> Translation:
     amount = money_of(minor, event.object.get("currency"))
     if ids.payment_id is None or amount is None or amount.minor < 0:
         return ignored("a payment without id, amount or currency")
@@ -91,6 +109,7 @@ def _payment(event: Snapshot, ids: Ids, minor: Any) -> Translation:
             at=event.at,
             ids=ids,
             amount=amount,
+            released=released,
             membership=membership,
             reason=Reason.ONE_OFF if membership is Membership.NONE else Reason.UNKNOWN,
             metadata=strings(event.object.get("metadata")),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 from processors.facts import Ids, Refund, RefundKind, RefundStatus
 from processors.interface import Translation
-from processors.money import Money, whole_minor
+from processors.money import Money
 from processors.payload import Json, at, first, ident, rows, strings, text
 from processors.stripe.envelope import Snapshot, customer_of, ignored, linked, money_of, with_facts
-from processors.stripe.payments import charge_ids
+from processors.stripe.payments import charge_ids, released_part
 
 STATUSES: Mapping[str, RefundStatus] = {
     "pending": RefundStatus.PENDING,
@@ -24,6 +25,8 @@ def from_refund(event: Snapshot) -> Translation:
     """One refund in its current state, from `refund.*` or `charge.refund.updated`."""
     if event.object.get("reason") == "expired_uncaptured_charge":
         return ignored("an expired authorisation: no money had moved")
+    if first(event.object, "charge", "payment_intent") is None:
+        return ignored("a refund of a customer's cash balance: money that had not paid for anything")
     fact = _refund(event, event.object, None)
     if fact is None:
         return ignored("a refund without id, amount or currency")
@@ -39,7 +42,7 @@ def from_refunded_charge(event: Snapshot) -> Translation:
     if found.get("captured") is False:
         return ignored("an authorisation that was released: no money had moved")
     ids = charge_ids(found)
-    listed = [] if _has_released_part(found) else _new_refunds(event)
+    listed = [] if released_part(found) else _new_refunds(event)  # one of them is the released part, unmarked
     facts = [fact for row in listed if (fact := _refund(event, row, ids)) is not None]
     if facts and at(found, "refunds.has_more") is not True:
         return with_facts(*facts)
@@ -50,17 +53,23 @@ def from_refunded_charge(event: Snapshot) -> Translation:
 
 
 def from_withdrawal(event: Snapshot) -> Translation:
-    """The money withdrawn by a dispute."""
-    return _dispute_leg(event, "withdrawn", RefundKind.DISPUTE, money_of(event.object.get("amount"), _code(event)))
+    """The money withdrawn by a dispute, and what was reinstated before."""
+    return _moved(event, _legs(event, withdrawn=_whole(event)))
 
 
 def from_reinstatement(event: Snapshot) -> Translation:
     """The money reinstated after a dispute: all of it, or the part stated by the balance transactions."""
-    return _dispute_leg(event, "reinstated", RefundKind.REVERSAL, _reinstated_amount(event))
+    return _moved(event, _legs(event, reinstated=_whole(event)))
 
 
 def from_dispute(event: Snapshot) -> Translation:
-    """The payment of a dispute. Opening, changing or closing it moves no money: withdrawal and reinstatement do."""
+    """The money moved so far by the balance transactions of a dispute. Opening or closing it moves none.
+
+    A returned debit is a dispute that is lost when it is created; its withdrawal may have no separate event.
+    """
+    legs = _legs(event)
+    if legs:
+        return with_facts(*legs)
     return linked(event, _dispute_ids(event.object), "a dispute that moved no money with this event")
 
 
@@ -108,8 +117,8 @@ def _new_refunds(event: Snapshot) -> list[Json]:
 
 
 def _total(event: Snapshot, ids: Ids) -> Refund | None:
-    amount = money_of(_refunded(event.object), _code(event))
-    if ids.charge_id is None or amount is None:
+    amount = money_of(event.object.get("amount_refunded"), _code(event))
+    if ids.charge_id is None or amount is None or amount.minor < 0:
         return None
     return Refund(
         key=f"{ids.charge_id}:refunded",
@@ -118,45 +127,47 @@ def _total(event: Snapshot, ids: Ids) -> Refund | None:
         amount=amount,
         transaction_id=ids.charge_id,
         is_total=True,
+        released=released_part(event.object),
         processor_event_id=event.id,
     )
-
-
-def _refunded(found: Json) -> int | None:
-    """The refund of captured money: Stripe also counts the released part of an authorisation as refunded."""
-    refunded = whole_minor(found.get("amount_refunded"))
-    return None if refunded is None else max(0, refunded - _released_part(found))
-
-
-def _released_part(found: Json) -> int:
-    amount, captured = whole_minor(found.get("amount")), whole_minor(found.get("amount_captured"))
-    return max(0, amount - captured) if amount is not None and captured is not None else 0
-
-
-def _has_released_part(found: Json) -> bool:
-    return _released_part(found) > 0  # then one of its refunds is the released part, and nothing marks it
 
 
 # ---- Disputes -----------------------------------------------------------------------------------------------------
 
 
-def _dispute_leg(event: Snapshot, leg: str, kind: RefundKind, amount: Money | None) -> Translation:
+def _moved(event: Snapshot, legs: Sequence[Refund]) -> Translation:
+    return with_facts(*legs) if legs else ignored("a dispute without id, amount or currency")
+
+
+def _legs(event: Snapshot, withdrawn: Money | None = None, reinstated: Money | None = None) -> list[Refund]:
+    """Withdrawal and reinstatement, each at its total so far: by the balance transactions, else as given.
+
+    A dispute can be withdrawn, reinstated and withdrawn again, so that one amount may have moved several times.
+    """
+    by_balance = _moved_by_balance(event)
+    totals = (
+        (RefundKind.DISPUTE, "withdrawn", by_balance[0] or withdrawn),
+        (RefundKind.REVERSAL, "reinstated", by_balance[1] or reinstated),
+    )
+    legs = (_leg(event, kind, leg, amount) for kind, leg, amount in totals if amount is not None)
+    return [leg for leg in legs if leg is not None]
+
+
+def _leg(event: Snapshot, kind: RefundKind, leg: str, amount: Money) -> Refund | None:
     dispute_id = ident(event.object.get("id"))
-    if dispute_id is None or amount is None or amount.minor < 0:
-        return ignored("a dispute without id, amount or currency")
-    return with_facts(
-        Refund(
-            key=f"{dispute_id}:{leg}",
-            at=event.at,
-            ids=_dispute_ids(event.object),
-            amount=amount,
-            transaction_id=dispute_id if kind is RefundKind.DISPUTE else f"{dispute_id}:{leg}",
-            kind=kind,
-            reverses=f"{dispute_id}:withdrawn" if kind is RefundKind.REVERSAL else None,
-            reason=text(event.object.get("reason")),
-            metadata=strings(event.object.get("metadata")),
-            processor_event_id=event.id,
-        )
+    if dispute_id is None or amount.minor < 0:
+        return None
+    return Refund(
+        key=f"{dispute_id}:{leg}",
+        at=event.at,
+        ids=_dispute_ids(event.object),
+        amount=amount,
+        transaction_id=dispute_id if kind is RefundKind.DISPUTE else f"{dispute_id}:{leg}",
+        kind=kind,
+        reverses=f"{dispute_id}:withdrawn" if kind is RefundKind.REVERSAL else None,
+        reason=text(event.object.get("reason")),
+        metadata=strings(event.object.get("metadata")),
+        processor_event_id=event.id,
     )
 
 
@@ -169,14 +180,29 @@ def _dispute_ids(found: Json) -> Ids:
     )
 
 
-def _reinstated_amount(event: Snapshot) -> Money | None:
-    """The reinstated amount, by balance transactions only if these are in the dispute's currency."""
-    whole = money_of(event.object.get("amount"), _code(event))
-    credits = [money_of(row.get("amount"), row.get("currency")) for row in rows(event.object, "balance_transactions")]
-    positive = [credit for credit in credits if credit is not None and credit.minor > 0]
-    if whole is None or not positive or any(credit.currency != whole.currency for credit in positive):
-        return whole
-    return Money(minor=min(whole.minor, sum(credit.minor for credit in positive)), currency=whole.currency)
+def _moved_by_balance(event: Snapshot) -> tuple[Money | None, Money | None]:
+    """The totals withdrawn and reinstated according to the balance transactions; None: there are none of the kind.
+
+    They are in the currency of the merchant's balance. If that is another one, each has moved the whole amount.
+    """
+    whole = _whole(event)
+    listed = [money_of(row.get("amount"), row.get("currency")) for row in rows(event.object, "balance_transactions")]
+    moved = [one for one in listed if one is not None and one.minor]
+    if whole is None:
+        return None, None
+    in_its_currency = all(one.currency == whole.currency for one in moved)
+    amounts = [one.minor if in_its_currency else math.copysign(whole.minor, one.minor) for one in moved]
+    withdrawn = sum(-int(minor) for minor in amounts if minor < 0)
+    reinstated = sum(int(minor) for minor in amounts if minor > 0)
+    return (
+        Money(minor=withdrawn, currency=whole.currency) if withdrawn else None,
+        Money(minor=reinstated, currency=whole.currency) if reinstated else None,
+    )
+
+
+def _whole(event: Snapshot) -> Money | None:
+    """The disputed amount."""
+    return money_of(event.object.get("amount"), _code(event))
 
 
 def _code(event: Snapshot) -> object:

@@ -74,6 +74,8 @@ READERS: Mapping[str, Reader] = {
 # The types an endpoint should subscribe to; the others in READERS add nothing to them.
 EVENTS = (
     "charge.captured",
+    "charge.dispute.closed",
+    "charge.dispute.created",
     "charge.dispute.funds_reinstated",
     "charge.dispute.funds_withdrawn",
     "charge.refunded",

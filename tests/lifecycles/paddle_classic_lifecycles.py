@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 
 from bridge.ledger import Policy
 from bridge.ledger.policy import ChurnAt
@@ -22,6 +24,13 @@ def lifecycle(
 ) -> Lifecycle:
     """Makes a table entry."""
     return make_lifecycle(title, lambda: build(Customer.begin("ada", START)).webhooks, expected, live, policy, options)
+
+
+def moved_to_a_year(ada: Customer) -> Customer:
+    """Moves to a yearly plan: a new period begins and is billed at once."""
+    sold = replace(ada.subscriptions["1"], renews_at=ada.at + timedelta(days=365))
+    yearly = replace(ada, subscriptions={**ada.subscriptions, "1": sold}).change(YEARLY)
+    return yearly.pay(gross="457.33")
 
 
 CLASSIC_LIFECYCLES = (
@@ -77,6 +86,49 @@ CLASSIC_LIFECYCLES = (
             "upgrade          0 +50.00 12347 monthly was Pro estimated",  # until it is paid, the price may hold tax
             "renewal      99.00      0 Team monthly",
         ),
+    ),
+    lifecycle(
+        "moves to Team after ten days of thirty, billed at once: 50.00 x 20/30",
+        lambda ada: ada.subscribe(PRO).later(days=10).change(TEAM).pay(gross="33.33").renew(),
+        "subscription 49.00 +49.00 Pro monthly",
+        "upgrade      33.33 +50.00 Team monthly was Pro",
+        "renewal      99.00      0 Team monthly",
+        live=(
+            "subscription 49.00 +49.00 Pro monthly",
+            "upgrade      33.33 +50.00 Team monthly was Pro estimated",
+            "renewal      99.00      0 Team monthly",
+        ),
+    ),
+    lifecycle(
+        "adds a seat, billed at once with the tax on top: 24.50 + 4.66",
+        lambda ada: ada.subscribe(PRO).later(days=15).change(quantity=2).pay(gross="29.16", tax="4.66"),
+        "subscription 49.00 +49.00 Pro monthly",
+        "upgrade      29.16 +49.00 Pro monthly x2",
+    ),
+    lifecycle(
+        "moves to Team, billed in full at once: before its period is over, so it is no renewal",
+        lambda ada: ada.subscribe(PRO).later(days=10).change(TEAM).pay(),
+        "subscription 49.00 +49.00 Pro monthly",
+        "upgrade      99.00 +50.00 Team monthly was Pro",
+    ),
+    lifecycle(
+        "moves to a year, billed at once less 32.67 for the twenty days left: 40.83 - 49.00",
+        lambda ada: moved_to_a_year(ada.subscribe(PRO).later(days=10)),
+        "subscription  49.00 +49.00 Pro monthly",
+        "downgrade    457.33  -8.17 Pro annual estimated",  # until a whole year is paid, the price may hold tax
+    ),
+    lifecycle(
+        "pays an extra in the middle of the month: nothing changes",
+        lambda ada: ada.subscribe(PRO).later(days=10).pay(gross="15.00").renew(),
+        "subscription 49.00 +49.00 Pro monthly",
+        "renewal      15.00      0 Pro monthly",
+        "renewal      49.00      0 Pro monthly",
+    ),
+    lifecycle(
+        "pays the second month with a coupon",
+        lambda ada: ada.subscribe(PRO).renew(gross="39.00", coupon="TEN"),
+        "subscription 49.00 +49.00 Pro monthly",
+        "renewal      39.00      0 Pro monthly with TEN",
     ),
     lifecycle(
         "moves to Starter",

@@ -15,7 +15,18 @@ from processors.paddle.simulation.payloads import Body, Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtendedCustomer(Customer):
-    """A customer with further steps."""
+    """A customer with further steps. `owner`: the tag of the customer whom the webhooks name now."""
+
+    owner: str | None = None
+
+    @property
+    def customer_id(self) -> str:
+        """The id of the customer whom the webhooks name now."""
+        return f"ctm_{self.owner or self.tag}"
+
+    def move_to(self, owner: str) -> Self:
+        """From the next step on, the subscriptions belong to another customer: sent with that step, in one request."""
+        return replace(self, owner=owner)
 
     # ---- Which webhooks are sent ----
 

@@ -71,13 +71,30 @@ class ExtendedCustomer(Customer):
         customer = self.sent("charge.succeeded", held).sent("payment_intent.amount_capturable_updated", intent)
         return replace(customer, payments=(*customer.payments, paid))
 
-    def capture(self, minor: int) -> Self:
-        """All or a part of the authorised amount is captured; the rest is released, which counts as refunded."""
+    def capture(self, minor: int, *, has_refund: bool = False) -> Self:
+        """All or a part of the authorised amount is captured; the rest is released, which counted as refunded once.
+
+        `has_refund`: the release is also sent as a refund, as between 2024-10-28 and basil.
+        """
         paid = self.payments[-1]
-        taken = {**self._charge(paid), "amount_captured": minor, "amount_refunded": paid.minor - minor}
+        released = paid.minor - minor if self.shape is Shape.OLD else 0
+        taken = {**self._charge(paid), "amount_captured": minor, "amount_refunded": released}
         intent = {**self._intent(paid), "amount_received": minor}
         customer = self.sent("charge.captured", taken).sent("payment_intent.succeeded", intent)
-        return customer.sent("charge.refunded", taken, {"amount_refunded": 0}) if minor < paid.minor else customer
+        if has_refund:
+            customer = customer.refund_event("refund.created", released, "succeeded", refund_id="re_released")
+        return customer.sent("charge.refunded", taken, {"amount_refunded": 0}) if released else customer
+
+    def refund_captured(self, minor: int, captured: int, *, before: int = 0, has_refund: bool = True) -> Self:
+        """A part of what was captured of an authorisation is refunded, after `before`."""
+        paid = self.payments[-1]
+        released = paid.minor - captured if self.shape is Shape.OLD else 0
+        total = released + before + minor
+        taken = {**self._charge(paid), "amount_captured": captured, "amount_refunded": total}
+        customer = self
+        if has_refund:
+            customer = self.refund_event("refund.created", minor, "succeeded", refund_id=f"re_{len(self.webhooks)}")
+        return customer.sent("charge.refunded", taken, {"amount_refunded": total - minor})
 
     def release(self, reason: str | None = "expired_uncaptured_charge") -> Self:
         """The authorisation expires or is cancelled: Stripe creates a refund, although no money had moved."""
@@ -161,6 +178,33 @@ class ExtendedCustomer(Customer):
         )
         return self.sent(kind, found)
 
+    def cash_refund(self, minor: int, status: str = "succeeded", *, kind: str = "refund.created") -> Self:
+        """Money of the customer's cash balance is sent back: a refund of no payment."""
+        found = payloads.refund(
+            f"re_cash_{self.tag}",
+            minor=minor,
+            charge="",
+            currency=self.currency,
+            status=status,
+            reason=None,
+        )
+        details = {"type": "us_bank_transfer", "us_bank_transfer": {"reference": None, "reference_status": "pending"}}
+        return self.sent(kind, {**found, "charge": None, "payment_intent": None, "destination_details": details})
+
+    def dispute_moved(self, kind: str, *moves: int, status: str = "lost") -> Self:
+        """One event of a dispute about the last payment, with these balance transactions so far."""
+        paid = self.payments[-1]
+        found = payloads.dispute(
+            f"dp_{self.tag}",
+            minor=abs(moves[0]),
+            charge=paid.charge_id,
+            payment_intent=paid.intent_id,
+            currency=self.currency,
+            status=status,
+            balance_transactions=[{"amount": minor, "currency": self.currency} for minor in moves],
+        )
+        return self.sent(f"charge.dispute.{kind}", found)
+
     def disputed(self, leg: str, minor: int, status: str, *, dispute_id: str = "dp_1", back: int | None = None) -> Self:
         """One event of a dispute about the last payment; `back`: the part that a balance transaction returned."""
         paid = self.payments[-1]
@@ -191,6 +235,17 @@ class ExtendedCustomer(Customer):
         )
         return self._with_subscription(name, sold).sent("customer.subscription.created", self._subscription(sold))
 
+    def start_term(self, plan: Plan, *, days: int) -> Self:
+        """A subscription is created with its end: instalments, or a schedule that ends."""
+        started = self.start(plan)
+        found = {
+            **self._subscription(started.subscriptions["1"]),
+            "cancel_at": _unix(self.at + timedelta(days=days)),
+            "created": _unix(self.at),
+            "canceled_at": None,
+        }
+        return replace(started, webhooks=self.webhooks).sent("customer.subscription.created", found)
+
     def amend(self, *, name: str = "1", **changes: Any) -> Self:
         """The subscription is updated."""
         return self._updated(name, replace(self.subscriptions[name], **changes))
@@ -198,8 +253,8 @@ class ExtendedCustomer(Customer):
     def schedule_end(self, *, days: int, name: str = "1") -> Self:
         """The merchant sets the date on which it ends."""
         found = self._subscription(self.subscriptions[name])
-        updated = {**found, "cancel_at": _unix(self.at + timedelta(days=days))}
-        return self.sent("customer.subscription.updated", updated, {"cancel_at": None})
+        updated = {**found, "cancel_at": _unix(self.at + timedelta(days=days)), "canceled_at": _unix(self.at)}
+        return self.sent("customer.subscription.updated", updated, {"cancel_at": None, "canceled_at": None})
 
     def next_period(self, *, name: str = "1", **changes: Any) -> Self:
         """The next period begins, before its invoice."""
@@ -256,14 +311,19 @@ class ExtendedCustomer(Customer):
         *,
         name: str | None = None,
         parts: Sequence[int] | None = None,
+        apart: timedelta = timedelta(0),
         lines: Sequence[Body] | None = None,
         guest: bool = False,
         **more: Any,
     ) -> Self:
-        """An invoice is paid, in one payment by card or in `parts`. `name`: the subscription it is for."""
+        """An invoice is paid, in one payment by card or in `parts`, `apart` from each other.
+
+        `name`: the subscription it is for.
+        """
         invoice_id = f"in_{self.tag}_{len(self.webhooks) + 1}"
         customer, paid = self, None
-        for part in [minor] if parts is None else parts:
+        for number, part in enumerate([minor] if parts is None else parts):
+            customer = replace(customer, at=customer.at + apart) if number else customer
             customer, paid = customer._pay(part, customer_id=None if guest else self.customer_id, invoice_id=invoice_id)
             if self.shape is not Shape.OLD:
                 customer = customer.sent("invoice_payment.paid", customer._invoice_payment(invoice_id, paid), seconds=3)

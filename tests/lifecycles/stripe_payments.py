@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 from bridge.ledger import Policy
 from bridge.ledger.policy import AmountBasis
@@ -12,6 +13,15 @@ from processors.stripe.simulation.customer import PRO
 from processors.stripe.simulation.payloads import Shape
 from tests.lifecycles.stripe_customer import ExtendedCustomer, again
 from tests.lifecycles.stripe_lifecycle import SINCE_BASIL, lifecycle
+
+
+def parts_of_a_named_invoice(ada: ExtendedCustomer) -> ExtendedCustomer:
+    """Buys something for 49.00 by an invoice that alone names the visit, and pays it in two parts."""
+    invoice_id = f"in_{ada.tag}_{len(ada.webhooks) + 2}"
+    issued = ada.sent("invoice.finalized", {**ada.invoice_of(invoice_id, 4900, "manual"), "amount_paid": 0})
+    nameless = replace(issued, visit={})
+    first = nameless.later(hours=1).bill(4900, parts=[2000, 2900], apart=timedelta(days=2))
+    return replace(first, visit=ada.visit)
 
 
 def sale_with_invoice(ada: ExtendedCustomer) -> ExtendedCustomer:
@@ -142,6 +152,38 @@ MONEY = (
         "pays an invoice in two parts: one amount",
         lambda ada: ada.start(PRO).bill(4900, "subscription_create", name="1", parts=[2000, 2900]),
         "subscription 49.00 +49.00 Pro monthly",
+        shapes=SINCE_BASIL,
+    ),
+    lifecycle(
+        "pays an invoice in two parts where the endpoint has no invoice_payment events: they add up to it",
+        lambda ada: (
+            ada.start(PRO)
+            .bill(4900, "subscription_create", name="1", parts=[2000, 2900])
+            .without("invoice_payment.paid")
+        ),
+        "subscription 49.00 +49.00 Pro monthly",
+        shapes=SINCE_BASIL,
+    ),
+    lifecycle(
+        "pays an invoice in two parts, two days apart, where the endpoint has no invoice_payment events",
+        lambda ada: (
+            ada.start(PRO)
+            .bill(4900, "subscription_create", name="1", parts=[2000, 2900], apart=timedelta(days=2))
+            .without("invoice_payment.paid")
+        ),
+        "subscription 49.00 +49.00 Pro monthly",
+        live=(
+            "subscription 0     +49.00 Pro monthly",
+            "purchase     20.00 -",  # nothing says yet that it is for the invoice
+            "renewal      29.00      0 Pro monthly",
+        ),
+        shapes=SINCE_BASIL,
+    ),
+    lifecycle(
+        "pays by two parts, two days apart: the invoice names the visit before either is paid",
+        parts_of_a_named_invoice,
+        "purchase 49.00 - price_setup",
+        live=("purchase 20.00 -", "purchase 29.00 - price_setup"),
         shapes=SINCE_BASIL,
     ),
     lifecycle(

@@ -133,7 +133,144 @@ REFUNDS = (
         lambda ada: ada.buy(2900).forget_history().later(days=9).refund(2000),
         "refund -20.00 0 requested_by_customer unattributed",
     ),
+    # ---- Money of a cash balance: refunds without charge and payment intent ----
+    lifecycle(
+        "sends 30.00 by bank transfer that pay for nothing, and gets them back",
+        lambda ada: ada.cash_refund(3000),
+    ),
+    lifecycle(
+        "pays 50.00, and gets 11.00 back that were sent too much",
+        lambda ada: ada.buy(5000).later(days=1).cash_refund(1100),
+        "purchase 50.00 -",
+    ),
+    lifecycle(
+        "gets 29.00 back into the cash balance and then on the bank account: two refunds report one return",
+        lambda ada: (
+            ada.buy(2900)
+            .later(days=1)
+            .refund_event("refund.created", 2900, "succeeded")
+            .cash_refund(2900, "pending")
+            .later(days=2)
+            .cash_refund(2900, "succeeded", kind="refund.updated")
+        ),
+        "purchase  29.00 -",
+        "refund   -29.00 0 requested_by_customer",
+    ),
+    lifecycle(
+        "gets 20.00 of 49.00 back, and on the bank account 35.00 with 15.00 that had paid for nothing",
+        lambda ada: ada.subscribe(PRO).later(days=1).refund(2000).cash_refund(3500),
+        "subscription  49.00 +49.00 Pro monthly",
+        "refund       -20.00      0 Pro monthly requested_by_customer",
+    ),
+    lifecycle(
+        "gets a refund into the cash balance whose transfer to the bank is cancelled: it stays given back",
+        lambda ada: (
+            ada.buy(2900)
+            .later(days=1)
+            .refund_event("refund.created", 2900, "succeeded")
+            .cash_refund(2900, "requires_action")
+            .later(days=45)
+            .cash_refund(2900, "canceled", kind="refund.updated")
+        ),
+        "purchase  29.00 -",
+        "refund   -29.00 0 requested_by_customer",
+    ),
+    lifecycle(
+        "has a transfer from the cash balance that fails",
+        lambda ada: ada.cash_refund(3000, "pending").later(days=3).cash_refund(3000, "failed", kind="refund.failed"),
+    ),
+    # ---- Authorisations of which a part was captured ----
+    lifecycle(
+        "has 50.00 authorised and 30.00 captured, and gets 10.00 back",
+        lambda ada: ada.authorise(5000).later(days=2).capture(3000).later(days=1).refund_captured(1000, 3000),
+        "purchase  30.00 -",
+        "refund   -10.00 0 requested_by_customer",
+    ),
+    lifecycle(
+        "has 50.00 authorised and 30.00 captured, and gets 10.00 back, reported by the charge alone",
+        lambda ada: (
+            ada.authorise(5000).later(days=2).capture(3000).later(days=1).refund_captured(1000, 3000, has_refund=False)
+        ),
+        "purchase  30.00 -",
+        "refund   -10.00 0",
+    ),
+    lifecycle(
+        "has 50.00 authorised and 30.00 captured, and the released 20.00 arrive as a refund",
+        lambda ada: ada.authorise(5000).later(days=2).capture(3000, has_refund=True),
+        "purchase 30.00 -",
+        shapes=(Shape.OLD,),
+    ),
+    lifecycle(
+        "has the released 20.00 arrive as a refund, and gets 10.00 of the captured 30.00 back",
+        lambda ada: (
+            ada.authorise(5000).later(days=2).capture(3000, has_refund=True).later(days=1).refund_captured(1000, 3000)
+        ),
+        "purchase  30.00 -",
+        "refund   -10.00 0 requested_by_customer",
+        shapes=(Shape.OLD,),
+    ),
+    lifecycle(
+        "has 50.00 authorised and 30.00 captured, and gets as much back as was released: 20.00",
+        lambda ada: ada.authorise(5000).later(days=2).capture(3000).later(days=1).refund_captured(2000, 3000),
+        "purchase  30.00 -",
+        "refund   -20.00 0 requested_by_customer",
+        shapes=SINCE_BASIL,
+    ),
+    lifecycle(
+        "has 50.00 authorised and 30.00 captured, and gets all of it back, reported by the charge alone",
+        lambda ada: (
+            ada.authorise(5000).later(days=2).capture(3000).later(days=1).refund_captured(3000, 3000, has_refund=False)
+        ),
+        "purchase  30.00 -",
+        "refund   -30.00 0",
+    ),
     # ---- Disputes ----
+    lifecycle(
+        "has a debit returned: the dispute is lost when it is created, and nothing says that funds were withdrawn",
+        lambda ada: ada.buy(5000).later(days=4).dispute_moved("created", -5000).dispute_moved("closed", -5000),
+        "purchase  50.00 -",
+        "refund   -50.00 0 fraudulent",
+    ),
+    lifecycle(
+        "has a renewal's debit returned, and pays again",
+        lambda ada: ada.subscribe(PRO).renew().later(days=4).dispute_moved("closed", -4900).renew(),
+        "subscription  49.00 +49.00 Pro monthly",
+        "renewal       49.00      0 Pro monthly",
+        "refund       -49.00      0 Pro monthly fraudulent",
+        "renewal       49.00      0 Pro monthly",
+    ),
+    lifecycle(
+        "disputes 50.00, which are withdrawn, reinstated and withdrawn again",
+        lambda ada: (
+            ada.buy(5000)
+            .later(days=5)
+            .dispute_moved("funds_withdrawn", -5000, status="needs_response")
+            .later(days=30)
+            .dispute_moved("funds_reinstated", -5000, 5000, status="won")
+            .later(days=30)
+            .dispute_moved("funds_withdrawn", -5000, 5000, -5000)
+        ),
+        "purchase  50.00 -",
+        "refund   -50.00 0 fraudulent",
+        "purchase  50.00 0 fraudulent reversal",
+        "refund   -50.00 0 fraudulent",
+    ),
+    lifecycle(
+        "disputes 50.00, of which 20.00 come back and are withdrawn again",
+        lambda ada: (
+            ada.buy(5000)
+            .later(days=5)
+            .dispute_moved("funds_withdrawn", -5000, status="needs_response")
+            .later(days=30)
+            .dispute_moved("funds_reinstated", -5000, 2000, status="won")
+            .later(days=30)
+            .dispute_moved("updated", -5000, 2000, -2000)
+        ),
+        "purchase  50.00 -",
+        "refund   -50.00 0 fraudulent",
+        "purchase  20.00 0 fraudulent reversal",
+        "refund   -20.00 0 fraudulent",
+    ),
     lifecycle(
         "disputes the charge, and the merchant loses",
         lambda ada: ada.subscribe(PRO).later(days=5).dispute().later(days=30).disputed("closed", 4900, "lost"),

@@ -316,6 +316,27 @@ SUBSCRIPTIONS = (
         policy=AT_REQUEST,
     ),
     lifecycle(
+        "signs up for a term of a year, counted at request: nobody asks, and it ends with its term",
+        lambda ada: (
+            ada.start_term(PRO, days=365).bill(4900, "subscription_create", name="1").later(days=365).cancel(reason="")
+        ),
+        "subscription 49.00 +49.00 Pro monthly",
+        "churn            0 -49.00 Pro monthly canceled",
+        policy=AT_REQUEST,
+    ),
+    lifecycle(
+        "signs up for a term of a year and asks to leave with the first month, counted at request",
+        lambda ada: (
+            ada.start_term(PRO, days=365)
+            .bill(4900, "subscription_create", name="1")
+            .later(days=10)
+            .cancel(at_period_end=True)
+        ),
+        "subscription 49.00 +49.00 Pro monthly",
+        "churn            0 -49.00 Pro monthly cancellation_requested",
+        policy=AT_REQUEST,
+    ),
+    lifecycle(
         "is set to end on a day of its own choosing (cancel_at), counted at request",
         lambda ada: signed_up(ada).later(days=10).schedule_end(days=20).later(days=20).cancel(),
         "subscription 49.00 +49.00 Pro monthly",

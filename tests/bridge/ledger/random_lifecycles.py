@@ -286,8 +286,21 @@ class Lifecycle:
                     processor_event_id=self._event_id(),
                 )
             )
+        again = int(self.draw(st.integers(0, back)))
+        if again:  # the same dispute is withdrawn again: its total grows
+            self.wait()
+            self.facts.append(
+                a_dispute(
+                    minor + again,
+                    f"dp_{number}",
+                    at=self.clock,
+                    of=paid.payment_id,
+                    currency=paid.currency,
+                    processor_event_id=self._event_id(),
+                )
+            )
         paid.left = 0
-        self.money[paid.currency.code] -= minor - back
+        self.money[paid.currency.code] -= minor - back + again
 
     # ---- Time and chance ----
 

@@ -9,7 +9,7 @@ import pytest
 from bridge.ledger import Policy, RevenueEvent
 from bridge.ledger.attribution import MAX_HELD, MAX_TOUCHPOINTS
 from bridge.ledger.policy import Unattributed
-from processors.facts import Fact, Place, Reason
+from processors.facts import Fact, Ids, Place, Reason
 from tests.bridge.ledger.harness import rows, settled
 from tests.builders import (
     VISIT,
@@ -23,6 +23,7 @@ from tests.builders import (
     an_attribution,
     an_ended,
     an_invoice,
+    an_invoice_payment,
 )
 
 DROP, SEND = Policy(unattributed=Unattributed.DROP), Policy(unattributed=Unattributed.SEND)
@@ -363,3 +364,48 @@ def test_source_and_campaign_are_told_where_the_merchants_metadata_has_them() ->
 
     assert (event.metadata["source"], event.metadata["campaign"]) == ("ads", "spring")
     assert not event.is_attributed
+
+
+# ---- Another customer takes over a subscription --------------------------------------------------------------------
+
+
+def test_an_event_names_the_customer_of_its_own_time() -> None:
+    start = [a_created(metadata=VISIT), *a_paid_invoice(4900, reason=Reason.START)]
+    moved = a_subscription(minor=9900, customer_id="cus_2", at=after(days=3))
+    paid = an_invoice(9900, "in_2", customer_id="cus_2", at=after(days=30))
+    refund = a_refund(4900, at=after(days=31), ids=Ids(customer_id="cus_1", payment_id="pi_1"))
+
+    for windows in ([start, [moved], [paid, refund]], [[refund, paid, moved, *start]]):
+        ledger = settled(*windows)
+
+        assert rows(ledger.events) == [
+            "subscription 49.00 +49.00",
+            "upgrade 0.00 +50.00",
+            "renewal 99.00 0",
+            "refund -49.00 0",
+        ]
+        assert [event.customer_id for event in ledger.events] == ["cus_1", "cus_2", "cus_2", "cus_1"]
+        assert {event.visitor_fingerprint for event in ledger.events} == {"fp_1"}
+
+
+def test_a_visit_of_the_new_customer_is_not_the_former_customers() -> None:
+    start = [a_created(), *a_paid_invoice(4900, reason=Reason.START)]
+    moved = a_subscription(minor=9900, customer_id="cus_2", metadata=visit("2"), at=after(days=3))
+
+    ledger = settled(start, [moved], [a_purchase(100, "pi_9", at=after(days=4))])
+
+    assert [event.customer_id for event in ledger.events] == ["cus_1", "cus_2", "cus_1"]
+    assert [event.is_attributed for event in ledger.events] == [False, True, False]
+
+
+# ---- Invoices that are not paid yet --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [Place.OBJECT, Place.INVOICE])
+def test_an_unpaid_invoice_names_the_visit_of_its_first_part(place: Place) -> None:
+    issued = an_attribution(visit("issued"), place, invoice_id="in_1", at=after(days=-1))
+    part = an_invoice_payment(2000, "in_1", "pi_1")
+
+    ledger = settled([issued], [part])
+
+    assert [found(event) for event in ledger.events] == [(place.value, "fp_issued", "ses_issued")]

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.ledger import Policy
 from bridge.ledger.policy import AmountBasis
-from processors.facts import Fact, Membership, Reason
+from processors.facts import Fact, Membership, Payment, Reason
 from tests.bridge.ledger.harness import Ledger, rows, settled
 from tests.builders import (
     EUR,
@@ -169,11 +169,48 @@ def test_payments_told_apart_that_turn_out_to_be_one_are_taken_back() -> None:
     apart = [a_payment(4000, "pi_1"), a_payment(6000, "pi_2")]
     joints = [an_invoice_payment(4000, "in_1", "pi_1"), an_invoice_payment(6000, "in_1", "pi_2")]
 
-    ledger = settled(apart, [an_invoice(10000)], joints)
+    ledger = settled(apart, [an_invoice(10000, at=after(hours=2))], joints)
 
     assert rows(ledger.events) == ["purchase 40.00 -", "purchase 60.00 -", "renewal 100.00 0", "refund -100.00 0"]
     assert ledger.events[3].metadata["reason"] == "correction"
     assert total(ledger) == 10000
+
+
+@pytest.mark.parametrize("minutes", [(-2 * 24 * 60, 0), (-50, -10), (0, 30)])
+def test_payments_that_name_no_invoice_paid_the_one_whose_amount_they_add_up_to(minutes: tuple[int, int]) -> None:
+    first, second = (after(minutes=when) for when in minutes)
+    story = [a_payment(3000, "pi_1", at=first), a_payment(1900, "pi_2", at=second), an_invoice(4900)]
+
+    for order in permutations(story):
+        for windows in ([order], [[one] for one in order], [order[:1], order[1:]], [order[:2], order[2:]]):
+            ledger = settled(*windows)
+
+            assert total(ledger) == 4900  # 30.00 + 19.00, and not 98.00
+            assert ledger.state.receivables["in_1"].payments == {"pi_1": 3000, "pi_2": 1900}
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [a_payment(3000, "pi_1"), a_payment(2000, "pi_2")],  # another sum
+        [a_payment(3000, "pi_1", at=after(days=-2)), a_payment(1900, "pi_2", at=after(days=-1))],  # none at its time
+        [a_payment(3000, "pi_1", at=after(days=-70)), a_payment(1900, "pi_2")],  # too long ago
+        [a_payment(3000, "pi_1", currency=EUR), a_payment(1900, "pi_2")],
+    ],
+)
+def test_payments_that_do_not_add_up_to_an_invoice_are_purchases(others: list[Payment]) -> None:
+    ledger = settled([*others, an_invoice(4900)])
+
+    assert {"pi_1", "pi_2"} <= set(ledger.state.receivables)
+
+
+def test_of_several_sets_that_add_up_the_fewest_and_latest_payments_paid_the_invoice() -> None:
+    parts = [(1000, "pi_a", -9), (3900, "pi_b", -8), (1000, "pi_c", -7), (2900, "pi_d", -6), (3900, "pi_e", 0)]
+    story = [a_payment(minor, key, at=after(days=days)) for minor, key, days in parts]
+
+    ledger = settled([*story, an_invoice(4900)])
+
+    assert ledger.state.receivables["in_1"].payments == {"pi_c": 1000, "pi_e": 3900}
 
 
 def test_what_was_taken_back_is_not_taken_back_again() -> None:

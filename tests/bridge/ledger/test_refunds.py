@@ -8,8 +8,8 @@ from itertools import permutations
 import pytest
 
 from bridge.ledger import Policy
-from bridge.ledger.policy import RefundAmount
-from processors.facts import Fact, Ids, Reason, RefundStatus
+from bridge.ledger.policy import AmountBasis, RefundAmount
+from processors.facts import Fact, Ids, Membership, Reason, RefundStatus
 from tests.bridge.ledger.harness import Ledger, rows, settled
 from tests.builders import (
     FAILED,
@@ -31,6 +31,7 @@ from tests.builders import (
 )
 
 PAID = a_purchase(10000)
+NET = Policy(amount_basis=AmountBasis.NET_OF_TAX)
 
 
 def windows_of(facts: Sequence[Fact]) -> Iterator[list[list[Fact]]]:
@@ -265,3 +266,82 @@ def test_a_refund_never_moves_mrr() -> None:
 
     assert sum(event.mrr_impact or 0 for event in ledger.events) == 49
     assert ledger.state.subscriptions["sub_1"].reported_mrr == 4900
+
+
+# ---- The released part of an authorisation -------------------------------------------------------------------------
+
+
+def test_a_refund_of_the_released_amount_is_no_refund_and_every_other_is() -> None:
+    captured = a_purchase(3000, released=2000)
+    story = [captured, a_refund(2000, "re_released"), a_refund(500, "re_2"), a_refund(2000, "re_3")]
+
+    for windows in windows_of(story):
+        ledger = settled(*windows)
+
+        assert total(ledger) == 500  # 30.00 - 5.00 - 20.00; the released 20.00 had never been paid
+        assert len({event.output_key for event in ledger.events}) == len(ledger.events)
+
+
+def test_a_released_amount_is_taken_out_of_a_total() -> None:
+    story = [a_purchase(3000, released=2000), a_refunded_total(2500, released=2000), a_refund(500, "re_2")]
+
+    for windows in windows_of(story):
+        assert total(settled(*windows)) == 2500
+
+
+def test_a_capture_that_was_not_counted_as_refunded_outweighs_a_later_total() -> None:
+    capture = a_purchase(3000, released=0)
+
+    assert total(settled([capture, a_refunded_total(2500, released=2000)])) == 500
+    assert total(settled([capture], [a_refunded_total(2500, released=2000)])) == 500
+
+
+def test_a_released_amount_moves_with_its_payment_to_the_invoice() -> None:
+    payment = a_purchase(3000, released=2000, membership=Membership.UNKNOWN)
+    invoice, joint = an_invoice(3000), an_invoice_payment(3000, "in_1", "pi_1")
+
+    ledger = settled([payment], [joint, invoice], [a_refund(2000, "re_released")])
+
+    assert total(ledger) == 3000
+
+
+def test_the_note_on_a_release_says_that_no_money_had_moved() -> None:
+    release = a_refund(2000, "re_released")
+
+    ledger = settled([a_purchase(3000, released=2000), release])
+
+    assert ledger.last.notes[release.processor_event_id] == (
+        "re_released: the released part of an authorisation: no money had moved",
+    )
+
+
+# ---- Disputes that are withdrawn again -----------------------------------------------------------------------------
+
+
+def test_each_further_withdrawal_has_ids_of_its_own() -> None:
+    story = [
+        a_dispute(5000, at=after(days=1)),
+        a_reinstatement(5000, at=after(days=20)),
+        a_dispute(10000, at=after(days=40)),
+        a_reinstatement(8000, at=after(days=60)),
+    ]
+
+    ledger = settled([PAID, *story])
+
+    assert rows(ledger.events)[1:] == ["refund -50.00 0", "purchase 50.00 0", "refund -50.00 0", "purchase 30.00 0"]
+    assert [event.transaction_id for event in ledger.events[1:]] == [
+        "dp_1",
+        "dp_1:reinstated",
+        "dp_1:withdrawn:10000",
+        "dp_1:reinstated:8000",
+    ]
+    for windows in windows_of(story):
+        assert total(settled([PAID], *windows)) == 8000  # 100 - 100 + 80
+
+
+def test_without_tax_a_dispute_keeps_its_ids() -> None:
+    paid = an_invoice(11900, tax=1900, payment_id="pi_1")
+
+    ledger = settled([paid], [a_dispute(11900)], [a_reinstatement(11900)], policy=NET)
+
+    assert [event.transaction_id for event in ledger.events[1:]] == ["dp_1", "dp_1:reinstated"]

@@ -70,3 +70,26 @@ def test_an_event_without_any_known_id_opens_a_stream_of_its_own() -> None:
     found = route_webhooks([a_webhook(5, payment_id="pi_9", charge_id="ch_9", guest=True)], {}, set())
 
     assert found.stream_of == {5: f"{SCOPE}|~ch_9"}
+
+
+def test_a_subscription_that_moves_to_another_customer_stays_in_its_stream_with_its_payments() -> None:
+    other = f"{SCOPE}|cus_2"
+    moved = [
+        a_webhook(1, customer_id="cus_2", subscription_id="sub_1"),
+        a_webhook(2, customer_id="cus_2", subscription_id="sub_1", payment_id="txn_2", invoice_id="txn_2"),
+        a_webhook(3, customer_id="cus_2", payment_id="txn_3"),
+    ]
+
+    found = route_webhooks(moved, {"sub_1": CUSTOMER}, {CUSTOMER, other})
+
+    assert found.stream_of == {1: CUSTOMER, 2: CUSTOMER, 3: other}
+    assert found.links == {"txn_2": CUSTOMER, "txn_3": other}
+
+
+def test_a_subscription_that_waited_for_its_customer_joins_the_first_that_is_named() -> None:
+    waiting = f"{SCOPE}|~sub_1"
+
+    found = route_webhooks([a_webhook(1, customer_id="cus_1", subscription_id="sub_1")], {"sub_1": waiting}, set())
+
+    assert found.stream_of == {1: CUSTOMER}
+    assert found.merged == {waiting: CUSTOMER}

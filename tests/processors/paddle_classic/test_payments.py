@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,6 +13,7 @@ from processors.facts import (
     Interval,
     Line,
     Membership,
+    Payment,
     Product,
     Reason,
     RefundKind,
@@ -75,6 +77,27 @@ def test_the_first_payment_is_told_by_several_words(word: str) -> None:
 @pytest.mark.parametrize("word", ["0", "false", ""])
 def test_any_other_is_of_a_later_period(word: str) -> None:
     assert payment({**PAID, "initial_payment": word}).reason is Reason.CYCLE
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"sale_gross": "33.33", "payment_tax": "0"}, Reason.CHANGE),  # prorated
+        ({"sale_gross": "33.33", "payment_tax": "0", "coupon": "TEN"}, Reason.CYCLE),  # a change removes coupons
+        ({"unit_price": "unit_price"}, Reason.CYCLE),  # unknown
+    ],
+)
+def test_a_later_payment_of_another_amount_than_the_price_is_of_a_change(more: dict[str, str], reason: Reason) -> None:
+    assert payment({**PAID, "initial_payment": "0", **more}).reason is reason
+
+
+@pytest.mark.parametrize(("days", "reason"), [(31, Reason.CYCLE), (28, Reason.CYCLE), (27, Reason.CHANGE)])
+def test_a_later_payment_before_the_period_is_over_is_of_a_change(days: int, reason: Reason) -> None:
+    due = (AT + timedelta(days=days)).date().isoformat()
+    fields = {**PAID, "initial_payment": "0", "next_bill_date": due}
+    translation = translated("subscription_payment_succeeded", fields, {"PADDLE_CLASSIC_PLANS": "12345=month"})
+
+    assert [one.reason for one in translation.facts if isinstance(one, Payment)] == [reason]
 
 
 def test_a_coupon_is_named() -> None:

@@ -134,7 +134,25 @@ def test_the_part_that_was_never_captured_is_no_refund() -> None:
 
     total = given_back("charge.refunded", found)
 
-    assert (total.is_total, total.amount.minor) == (True, 1000)
+    assert (total.is_total, total.amount.minor, total.released) == (True, 2900, 1900)
+
+
+def test_since_basil_a_part_that_was_never_captured_is_in_no_total() -> None:
+    # 49.00 authorised, 30.00 captured, 10.00 given back: less than what was released, so the release is not in it.
+    found = a_charge(Shape.BASIL, amount_captured=3000, amount_refunded=1000)
+
+    total = given_back("charge.refunded", found)
+
+    assert (total.amount.minor, total.released) == (1000, 0)
+
+
+@pytest.mark.parametrize("kind", ["refund.created", "refund.updated", "refund.failed", "charge.refund.updated"])
+def test_a_refund_of_a_cash_balance_is_no_refund_of_a_payment(kind: str) -> None:
+    found = {**a_refund(), "charge": None, "payment_intent": None}
+
+    assert translated(kind, found).reason == (
+        "a refund of a customer's cash balance: money that had not paid for anything"
+    )
 
 
 # ---- Disputes -----------------------------------------------------------------------------------------------------
@@ -155,16 +173,37 @@ def test_reinstated_funds_come_back_in_full() -> None:
     assert found.amount.minor == 4900
 
 
-def test_a_part_that_is_reinstated_is_told_by_the_balance() -> None:
-    moved = [{"amount": -4900, "currency": "usd"}, {"amount": 3000, "currency": "usd"}]
+def legs(kind: str, *moved: int, currency: str = "usd", **more: Any) -> list[tuple[str, int]]:
+    """Key and amount of each fact of a dispute over 49.00 with balance transactions of these amounts."""
+    balance = [{"amount": minor, "currency": currency} for minor in moved]
+    found = translated(f"charge.dispute.{kind}", a_dispute(balance_transactions=balance, **more)).facts
+    return [(one.key, one.amount.minor) for one in found if isinstance(one, Refund)]
 
-    assert given_back("charge.dispute.funds_reinstated", a_dispute(balance_transactions=moved)).amount.minor == 3000
+
+def test_a_part_that_is_reinstated_is_told_by_the_balance() -> None:
+    assert legs("funds_reinstated", -4900, 3000) == [("dp_1:withdrawn", 4900), ("dp_1:reinstated", 3000)]
 
 
 def test_a_balance_in_another_currency_says_nothing_about_the_amount() -> None:
-    moved = [{"amount": -4500, "currency": "eur"}, {"amount": 4400, "currency": "eur"}]
+    found = legs("funds_reinstated", -4500, 4400, currency="eur")
 
-    assert given_back("charge.dispute.funds_reinstated", a_dispute(balance_transactions=moved)).amount.minor == 4900
+    assert found == [("dp_1:withdrawn", 4900), ("dp_1:reinstated", 4900)]
+
+
+@pytest.mark.parametrize("kind", ["created", "updated", "closed", "funds_withdrawn"])
+def test_a_dispute_that_is_lost_when_it_is_created_has_withdrawn_what_its_balance_says(kind: str) -> None:
+    assert legs(kind, -4900, status="lost") == [("dp_1:withdrawn", 4900)]
+
+
+@pytest.mark.parametrize(
+    ("currency", "withdrawn", "reinstated"),
+    [("usd", 9800, 4900), ("eur", 9800, 4900)],
+)
+def test_a_dispute_that_is_withdrawn_again_adds_up(currency: str, withdrawn: int, reinstated: int) -> None:
+    # -49.00 + 49.00 - 49.00: withdrawn 98.00 in all, reinstated 49.00.
+    found = legs("funds_withdrawn", -4900, 4900, -4900, currency=currency)
+
+    assert found == [("dp_1:withdrawn", withdrawn), ("dp_1:reinstated", reinstated)]
 
 
 @pytest.mark.parametrize("kind", ["created", "updated", "closed"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from processors.facts import Attribution, Fact, Membership, Payment, Refund, SubscriptionState
+from processors.facts import Attribution, Fact, Membership, Payment, Place, Refund, SubscriptionState
 from processors.stripe import processor
 from processors.stripe.simulation.customer import PRO, PRO_YEARLY, STARTER, TEAM, Customer, Plan, period_end
 from processors.stripe.simulation.payloads import Shape, coupon
@@ -75,12 +75,13 @@ def test_only_the_old_shape_says_which_invoice_a_charge_paid() -> None:
         assert (Membership.UNKNOWN in found) is (shape is not Shape.OLD)
 
 
-def test_the_visit_is_named_on_the_session_and_on_the_subscription() -> None:
+def test_the_visit_is_named_on_the_session_the_subscription_and_its_invoice() -> None:
     visit = {"visitor_fingerprint": "fp_ada", "session_id": "sess_ada"}
 
     found = facts(begun().subscribe(PRO).webhooks)
 
-    assert [one.metadata for one in found if isinstance(one, Attribution)] == [visit]
+    named = {one.place: one.metadata for one in found if isinstance(one, Attribution)}
+    assert named == {Place.CHECKOUT: visit, Place.INVOICE: visit}
     assert [one.metadata for one in found if isinstance(one, SubscriptionState)] == [visit]
 
 
