@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from bridge.monitoring.health import Health, read_health
 from bridge.monitoring.mrr import exact, read_mrr
 from bridge.monitoring.periods import Period
-from bridge.monitoring.revenue import read_revenue
 from bridge.sender.destinations import Destination
 from bridge.store import rate_limit, series
 from bridge.store.series import Selection
@@ -113,9 +112,15 @@ def _mrr(tx: Connection, selection: Selection) -> Trend:
 
 
 def _revenue(tx: Connection, selection: Selection) -> Trend:
-    report = read_revenue(tx, selection, Period.DAY)
-    line = [one.net for one in report.buckets]
-    return Trend(currency=selection.currency, amount=report.net, change=report.refunds, line=line)
+    by_day = series.revenue_by_day(tx, selection)
+    days = [selection.first + timedelta(days=number) for number in range(DAYS)]
+    currency = selection.currency
+    return Trend(
+        currency=currency,
+        amount=exact(series.total(net for net, _ in by_day.values()), currency),
+        change=exact(series.total(refunds for _, refunds in by_day.values()), currency),
+        line=[exact(by_day[day][0] if day in by_day else Decimal(), currency) for day in days],
+    )
 
 
 def _deliveries(tx: Connection, now: datetime) -> Deliveries:

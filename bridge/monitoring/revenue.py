@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from bridge.monitoring.mrr import exact
 from bridge.monitoring.periods import Period, Span, spans
 from bridge.store import series
-from bridge.store.series import RevenueSum, Selection
+from bridge.store.series import AttributionSum, RevenueSum, Selection
 
 REFUND = "refund"
 # The order in which the parts of a bar are stacked.
@@ -70,11 +70,17 @@ def read_revenue(tx: Connection, selection: Selection, period: Period) -> Revenu
         by_type=_parts(sums, lambda one: one.event_type, currency),
         by_source=_parts(sums, lambda one: one.source, currency),
         by_plan=_parts(sums, lambda one: one.plan, currency),
-        attribution=[
-            Part(name=one.place, amount=exact(one.amount, currency), count=one.count)
-            for one in series.attribution(tx, selection)
-        ],
+        attribution=_attribution(sums, series.held(tx, selection), currency),
     )
+
+
+def _attribution(sums: Iterable[RevenueSum], held: tuple[int, Decimal], currency: str) -> list[Part]:
+    parts = _parts(sums, lambda one: one.place, currency)
+    found = [AttributionSum(place=part.name, amount=part.amount, count=part.count) for part in parts]
+    return [
+        Part(name=one.place, amount=exact(one.amount, currency), count=one.count)
+        for one in series.with_held(found, held)
+    ]
 
 
 def _buckets(wanted: Sequence[Span], sums: Sequence[RevenueSum], currency: str) -> list[RevenueBucket]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVarTuple
@@ -11,8 +11,8 @@ from typing import TypeVarTuple
 from sqlalchemy import BigInteger, Connection, Select, bindparam, func, select, type_coerce
 
 from bridge.store.delivery_columns import Movement
-from bridge.store.outbox import DeliveryStatus
 from bridge.store.schema import MOVES, OPEN, outbox
+from bridge.store.statements import literal
 
 FIRST_DAY = date(1970, 1, 1)
 NO_PLAN = ""
@@ -47,12 +47,16 @@ class MovementSum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevenueSum:
-    """The revenue of one day, event type, source and plan, in major units."""
+    """The revenue of one day, event type, source, plan and place of attribution, in major units.
+
+    `place`: where the visit was found; "none" without one, which may still be found while the event is held.
+    """
 
     day: date
     event_type: str
     source: str
     plan: str
+    place: str
     amount: Decimal
     count: int
 
@@ -77,42 +81,64 @@ def movements(tx: Connection, selection: Selection) -> list[MovementSum]:
 
 
 def revenue(tx: Connection, selection: Selection) -> list[RevenueSum]:
-    """The revenue by day, event type, source and plan. Events without an amount are left out."""
-    key = (outbox.c.day, outbox.c.source, outbox.c.event_type, outbox.c.plan)
+    """The revenue by day, source, event type, plan and place. Events without an amount are left out."""
+    key = (outbox.c.day, outbox.c.source, outbox.c.event_type, outbox.c.plan, outbox.c.attribution)
     query = _selected(select(*key, func.sum(outbox.c.amount_sum), func.count()), selection)
     return [
         RevenueSum(
             day=day_of(day),
-            event_type=kind,
+            event_type=event_type,
             source=source,
             plan=plan or NO_PLAN,
-            amount=amount or Decimal(),
-            count=n,
+            place=place or "none",
+            amount=amount,
+            count=count,
         )
-        for day, source, kind, plan, amount, n in tx.execute(query.where(outbox.c.amount_sum != 0).group_by(*key))
+        for day, source, event_type, plan, place, amount, count in tx.execute(
+            query.where(outbox.c.amount_sum != 0).group_by(*key)
+        )
     ]
+
+
+def revenue_by_day(tx: Connection, selection: Selection) -> dict[date, tuple[Decimal, Decimal]]:
+    """The revenue of each day with any: net of refunds, and the refunds."""
+    refunds = func.coalesce(func.sum(outbox.c.amount_sum).filter(outbox.c.event_type == literal("refund")), 0)
+    query = _selected(select(outbox.c.day, func.sum(outbox.c.amount_sum), refunds), selection).group_by(outbox.c.day)
+    return {day_of(day): (net or Decimal(), Decimal(back)) for day, net, back in tx.execute(query)}
+
+
+HELD = (
+    select(func.count(), func.sum(outbox.c.amount_sum))
+    .where(OPEN, outbox.c.status == literal("held"))
+    .with_hint(outbox, "INDEXED BY ix_outbox_open", "sqlite")
+)
+
+
+def held(tx: Connection, selection: Selection) -> tuple[int, Decimal]:
+    """The number and the amount of the events that are held for their attribution. Reads only those that wait."""
+    count, amount = tx.execute(_selected(HELD, selection).where(outbox.c.amount_sum != 0)).one()
+    return count, amount or Decimal()
 
 
 def attribution(tx: Connection, selection: Selection) -> list[AttributionSum]:
     """Revenue by place of attribution, the largest first."""
-    sums = (func.sum(outbox.c.amount_sum), func.count())
-    places = select(outbox.c.attribution, *sums).group_by(outbox.c.attribution)
-    found = {
-        place or "none": (amount or Decimal(), count)
-        for place, amount, count in tx.execute(_selected(places, selection).where(outbox.c.amount_sum != 0))
-    }
-    waiting = _selected(select(*sums), selection).where(
-        OPEN, outbox.c.status == DeliveryStatus.HELD.value, outbox.c.amount_sum != 0
+    place = func.coalesce(outbox.c.attribution, "none").label("place")
+    query = _selected(select(place, func.sum(outbox.c.amount_sum), func.count()), selection)
+    rows = tx.execute(query.where(outbox.c.amount_sum != 0).group_by(place)).all()
+    return with_held(
+        [AttributionSum(place=name, amount=amount, count=n) for name, amount, n in rows], held(tx, selection)
     )
-    held, held_count = tx.execute(waiting).one()
-    if held_count:  # they have no visit yet: until the hold ends they are neither attributed nor unattributed
-        amount, count = found.get("none", (Decimal(), 0))
-        found["none"] = (amount - held, count - held_count)
-        found["held"] = (held, held_count)
-    rows = [
-        AttributionSum(place=place, amount=amount, count=count) for place, (amount, count) in found.items() if count
+
+
+def with_held(sums: Sequence[AttributionSum], waiting: tuple[int, Decimal]) -> list[AttributionSum]:
+    """The sums with those that are held taken out of "none": until the hold ends they are neither."""
+    count, amount = waiting
+    found = [
+        replace(one, amount=one.amount - amount, count=one.count - count) if one.place == "none" else one
+        for one in sums
     ]
-    return sorted(rows, key=lambda row: (-row.amount, row.place))
+    found.append(AttributionSum(place="held", amount=amount, count=count))
+    return sorted((one for one in found if one.count), key=lambda one: (-one.amount, one.place))
 
 
 NEXT_CURRENCY = select(func.min(outbox.c.currency)).where(

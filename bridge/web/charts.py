@@ -318,8 +318,11 @@ def _points(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _tag(name: str, content: Markup | str = "", **attributes: str | None) -> Markup:
-    """An element. `class_` becomes `class`; an underscore becomes a hyphen; None is left out."""
-    pairs = [(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items() if value is not None]
-    written = Markup("").join(Markup(' {}="{}"').format(key, value) for key, value in pairs)
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, content)
+def _tag(name: str, content: str = "", **attributes: str | None) -> Markup:
+    """An element. `class_` becomes `class`; an underscore becomes a hyphen; None is left out. `content` is markup."""
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Markup(f"<{name}{written}>{content}</{name}>")  # every value was escaped above
