@@ -1,8 +1,8 @@
 """The stream of each webhook: its customer's, else the one that its ids already lead to, else a provisional one.
 
-A stream is one customer of one ledger. Ids are collected as webhooks arrive. Streams that turn out to be one
-customer's are merged while nothing of them is settled. A settled stream stays, and its ids keep leading to it, so that
-no payment is ever counted in two streams.
+A stream is one customer of one ledger. Ids are collected as webhooks arrive. A provisional stream that turns out to
+be a customer's is united with the customer's stream, settled or not: the ledger of what was settled without a customer
+goes along, so that no payment is ever counted in two streams.
 
 A subscription stays in the stream of the customer under whom it was first seen: Paddle can move it to another customer,
 together with its items, and only there is its MRR so far known. Its events name the customer that it has by then.
@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
+from bridge.ledger.settle_window import carries_money
 from bridge.scope import StreamId
-from processors.facts import Fact, Ids, Payment, Refund, SubscriptionState
+from processors.facts import Fact, Ids
 
 StreamLinks = Mapping[str, str]  # id -> stream
 
@@ -38,6 +39,11 @@ class RoutableWebhook:
         return next((fact.ids.customer_id for fact in self.facts if fact.ids.customer_id), None)
 
     @property
+    def customer_stream(self) -> str | None:
+        """The stream of the customer that it names, or None."""
+        return None if self.customer_id is None else str(StreamId(self.scope, self.customer_id))
+
+    @property
     def has_customer(self) -> bool:
         """Whether its customer is known, or known not to exist (a guest)."""
         return self.customer_id is not None or any(fact.ids.guest for fact in self.facts)
@@ -45,27 +51,35 @@ class RoutableWebhook:
     @property
     def carries_money(self) -> bool:
         """Whether waiting for its customer delays revenue."""
-        return any(isinstance(fact, Payment | Refund | SubscriptionState) for fact in self.facts)
+        return carries_money(self.facts)
 
 
 @dataclass(slots=True, kw_only=True)
 class Routes:
-    """The streams of a batch of webhooks of one scope. `links`: only those that are new or have changed."""
+    """The streams of a batch of webhooks of one scope. `links`: only those that are new or have changed.
+
+    `merged`: the streams that are united with another one, and by the arrival of which webhook (its row id).
+    """
 
     stream_of: dict[int, str] = field(default_factory=dict)  # by row id
     links: dict[str, str] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)  # old stream -> new stream
+    merged_by: dict[str, int] = field(default_factory=dict)  # old stream -> row id
 
 
-def route_webhooks(webhooks: Iterable[RoutableWebhook], links: StreamLinks, settled: Set[str]) -> Routes:
-    """Routes webhooks in the order of their arrival. `settled`: the streams that already have a state."""
+def route_webhooks(webhooks: Iterable[RoutableWebhook], links: StreamLinks, fixed: Set[str]) -> Routes:
+    """Routes webhooks in the order of their arrival. `fixed`: the streams whose ledger cannot be united with another.
+
+    These are the settled streams of customers, and those whose state cannot be read.
+    """
     routes = Routes()
     for webhook in webhooks:
         known = _known_streams(webhook, links, routes)
-        target = _target(webhook, known, settled)
+        target = _target(webhook, known, fixed)
         for stream_id in dict.fromkeys(known.values()):
-            if stream_id != target and StreamId.parse(stream_id).is_provisional and stream_id not in settled:
+            if stream_id != target and StreamId.parse(stream_id).is_provisional and stream_id not in fixed:
                 routes.merged[stream_id] = target
+                routes.merged_by[stream_id] = webhook.row_id
         routes.stream_of[webhook.row_id] = target
         for ref in webhook.refs:
             if known.get(ref) is None or known[ref] in routes.merged:
@@ -87,16 +101,16 @@ def _known_streams(webhook: RoutableWebhook, links: StreamLinks, routes: Routes)
     return found
 
 
-def _target(webhook: RoutableWebhook, known: Mapping[str, str], settled: Set[str]) -> str:
+def _target(webhook: RoutableWebhook, known: Mapping[str, str], fixed: Set[str]) -> str:
     # A payment that is already settled must stay in its stream even if the customer is another, or it counts twice.
-    settled_money = next((known[ref] for ref in _money_refs(webhook) if known.get(ref) in settled), None)
-    if settled_money is not None:
-        return settled_money
+    fixed_money = next((known[ref] for ref in _money_refs(webhook) if known.get(ref) in fixed), None)
+    if fixed_money is not None:
+        return fixed_money
     of_subscription = _stream_of_subscription(webhook, known)
     if of_subscription is not None:
         return of_subscription
-    if webhook.customer_id is not None:
-        return str(StreamId(webhook.scope, webhook.customer_id))
+    if webhook.customer_stream is not None:
+        return webhook.customer_stream
     streams = list(dict.fromkeys(known.values()))
     of_customers = [stream_id for stream_id in streams if not StreamId.parse(stream_id).is_provisional]
     if streams:

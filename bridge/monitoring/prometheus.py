@@ -38,6 +38,7 @@ class StoreCollector(Collector):
             yield _gauge(metrics.OLDEST, self._age(inbox.oldest_unsettled(tx)))
             yield _gauge(metrics.BACKLOG, outbox.backlog(tx).count)
             yield _gauge(metrics.PAUSED, len(pauses.active(tx, self.now)))
+            yield _gauge(metrics.CONFLICTS, inbox.conflict_count(tx))
             heartbeat_at = latest_heartbeat(tx)
         if heartbeat_at is not None:  # absent, not 0: 0 would read as a worker seen just now
             yield _gauge(metrics.WORKER, self._age(heartbeat_at))

@@ -27,6 +27,7 @@ from bridge.store.statements import execute_many, literal, padded_chunks, per_di
 from processors.interface import Event
 
 MAX_REASON_LENGTH = 1000
+CONFLICT = "two streams report the same fact"  # a failed webhook's reason begins with it
 
 
 class InboxStatus(StrEnum):
@@ -88,7 +89,8 @@ class InboxRow:
     """A stored webhook.
 
     `body` is None when it was purged or not asked for. `notes`: the ledger's, once settled; `reason` is then all of
-    them. `revenue_event_count`: the revenue events of which it is the first cause.
+    them. `revenue_event_count`: the revenue events of which it is the first cause. `waiting_since`: when it joined the
+    stream of its customer; None: when it was received.
     """
 
     id: int
@@ -107,6 +109,7 @@ class InboxRow:
     revenue_event_count: int
     retry_at: datetime | None
     settled_at: datetime | None
+    waiting_since: datetime | None
     body: bytes | None
 
     @property
@@ -284,6 +287,9 @@ def listing(
 
 
 COUNTS = select(inbox.c.source, inbox.c.status, func.count()).group_by(inbox.c.source, inbox.c.status)
+CONFLICTS = select(func.count()).where(
+    inbox.c.status == literal("failed"), inbox.c.retry_at.is_(None), inbox.c.reason.startswith(CONFLICT)
+)
 OLDEST = select(inbox.c.received_at).where(inbox.c.status == bindparam("status")).order_by(inbox.c.id).limit(1)
 
 
@@ -294,6 +300,11 @@ def counts(tx: Connection) -> dict[tuple[str, InboxStatus], int]:
 
 def _counts(tx: Connection) -> dict[tuple[str, InboxStatus], int]:
     return {(source, InboxStatus(status)): count for source, status, count in tx.execute(COUNTS)}
+
+
+def conflict_count(tx: Connection) -> int:
+    """The webhooks of revenue events that were not sent, because another stream has reported the same fact."""
+    return tx.execute(CONFLICTS).scalar_one()
 
 
 def oldest_unsettled(tx: Connection) -> datetime | None:
@@ -321,7 +332,7 @@ def from_row(row: Row[*tuple[object, ...]]) -> InboxRow:
 
 THIS = inbox.c.id == bindparam("row_id")
 ASSIGN = update(inbox).where(THIS).values(
-    status=literal("waiting"), stream_id=bindparam("to"), reason=None, retry_at=None
+    status=literal("waiting"), stream_id=bindparam("to"), reason=None, retry_at=None, waiting_since=None
 )  # fmt: skip
 IGNORE = update(inbox).where(THIS).values(
     status=literal("ignored"), reason=bindparam("why"), retry_at=None, settled_at=bindparam("now")

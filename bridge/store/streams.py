@@ -9,27 +9,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Update, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import BindParameter, Connection, Text, Update, bindparam, case, delete, func, or_, select, update
 
 from bridge.scope import StreamId
+from bridge.store import subscriptions
 from bridge.store.schema import DUE, PROVISIONAL, Instant, compress, decompress, inbox, states, streams
 from bridge.store.schema import links as link_table
 from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect, padded_chunks, per_dialect
 
 
 class LeaseLost(Exception):
-    """A claimed stream was meanwhile claimed by another worker, or merged: nothing of it may be written."""
+    """A stream was meanwhile claimed by another worker, settled or merged: nothing of it may be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamUpdate:
-    """A webhook was received for a stream `at` that time, so it is to be settled at `due_at`."""
+    """Webhooks were received for a stream, the first `at` that time, so it is to be looked at at `due_at`.
+
+    `last_at`: when the last of them was received, if there were several.
+    """
 
     stream_id: str
     scope: str
     has_customer: bool
     at: datetime
     due_at: datetime
+    last_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +70,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledStream:
-    """A claimed stream's new state. `due_at`: when it is to be settled again without an update, or None."""
+    """A claimed stream's new state. `due_at`: when it is to be settled again without an update, or None.
+
+    `reason`: what it waits for until then.
+    """
 
     claim: Claim
     state: str
     due_at: datetime | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +103,12 @@ def _upsert(insert_into: InsertInto) -> Insert:
             "has_customer": or_(streams.c.has_customer, new.has_customer),
             "first_at": case((opens_window, new.first_at), else_=streams.c.first_at),
             "last_at": case((new.last_at > streams.c.last_at, new.last_at), else_=streams.c.last_at),
-            "due_at": new.due_at,
+            # Without a customer an arrival never puts off what waits already.
+            "due_at": case(
+                (or_(streams.c.has_customer, new.has_customer, streams.c.due_at.is_(None)), new.due_at),
+                (streams.c.due_at < new.due_at, streams.c.due_at),
+                else_=new.due_at,
+            ),
             "version": streams.c.version + 1,
             "reason": None,
         },
@@ -112,7 +126,7 @@ def upsert(tx: Connection, updates: Iterable[StreamUpdate]) -> None:
             "scope": one.scope,
             "has_customer": one.has_customer,
             "first_at": one.at,
-            "last_at": one.at,
+            "last_at": one.last_at or one.at,
             "due_at": one.due_at,
             "version": 1,
         }
@@ -136,8 +150,24 @@ LINK = insert_per_dialect(
     )
 )
 RELINK = update(link_table).where(link_table.c.stream_id == bindparam("old"), PROVISIONAL)
-REASSIGN = update(inbox).where(inbox.c.stream_id == bindparam("old")).values(stream_id=bindparam("new"))
-DELETE = delete(streams).where(streams.c.stream_id == bindparam("old"))
+SINCE: BindParameter[datetime | None] = bindparam("since", type_=Instant)
+REASSIGN = (
+    update(inbox)
+    .where(inbox.c.stream_id == bindparam("old"))
+    .values(stream_id=bindparam("new"), waiting_since=func.coalesce(SINCE, inbox.c.waiting_since))
+)
+UNLEASED = or_(streams.c.leased_until.is_(None), streams.c.leased_until <= bindparam("now"))
+# One statement checks and deletes: what another worker has begun to settle is not merged away under its hands.
+DELETE_UNSETTLED = delete(streams).where(
+    streams.c.stream_id == bindparam("old"), streams.c.settled_at.is_(None), UNLEASED
+)
+DELETE_SETTLED = delete(streams).where(streams.c.stream_id == bindparam("old"), UNLEASED)
+UNITE = (
+    update(streams)
+    .where(streams.c.stream_id == bindparam("new_id"), UNLEASED)
+    .values(settled_at=func.coalesce(streams.c.settled_at, bindparam("now")), version=streams.c.version + 1)
+)
+DELETE_STATE = delete(states).where(states.c.stream_id == bindparam("old"))
 
 
 def links(tx: Connection, scope: str, refs: Iterable[str]) -> dict[str, str]:
@@ -157,18 +187,49 @@ def link(tx: Connection, scope: str, targets: Mapping[str, str]) -> None:
     execute_many(tx, LINK[tx.dialect.name], rows)
 
 
-def merge(tx: Connection, old_id: str, new_id: str) -> None:
-    """Moves the webhooks and links of a provisional stream without state to another stream, and deletes it."""
+def merge(tx: Connection, old_id: str, new_id: str, now: datetime, since: datetime | None = None) -> None:
+    """Moves the webhooks and links of a provisional stream without state to another stream, and deletes it.
+
+    `since`: when the webhooks joined the stream of their customer; None: they still wait for it. Raises `LeaseLost`
+    when the stream is settled or being settled.
+    """
+    if not tx.execute(DELETE_UNSETTLED, {"old": old_id, "now": now}).rowcount:
+        raise LeaseLost(f"{old_id} is settled or being settled: it cannot be merged")
+    _move(tx, old_id, new_id, since)
+
+
+def adopt(tx: Connection, old_id: str, new_id: str, state: str, now: datetime, since: datetime | None = None) -> None:
+    """As `merge`, for a stream with a state: `state` is that of both streams, which becomes that of the other one.
+
+    Raises `LeaseLost` when one of them is being settled.
+    """
+    if not tx.execute(DELETE_SETTLED, {"old": old_id, "now": now}).rowcount:
+        raise LeaseLost(f"{old_id} is being settled: it cannot be adopted")
+    if not tx.execute(UNITE, {"new_id": new_id, "now": now}).rowcount:
+        raise LeaseLost(f"{new_id} is being settled: it cannot adopt another stream")
+    tx.execute(DELETE_STATE, {"old": old_id})
+    subscriptions.move(tx, old_id, new_id)
+    execute_many(tx, SAVE_STATE[tx.dialect.name], [{"stream_id": new_id, "state": compress(state.encode())}])
+    _move(tx, old_id, new_id, since)
+
+
+def _move(tx: Connection, old_id: str, new_id: str, since: datetime | None) -> None:
     provisional = StreamId.parse(new_id).is_provisional
     tx.execute(RELINK.values(stream_id=new_id, provisional=provisional), {"old": old_id})
-    tx.execute(REASSIGN, {"old": old_id, "new": new_id})
-    tx.execute(DELETE, {"old": old_id})
+    tx.execute(REASSIGN, {"old": old_id, "new": new_id, "since": since})
 
 
 # ---- Settling --------------------------------------------------------------------------------------------------
 
 FIND = per_dialect(lambda among: select(streams).where(among(streams.c.stream_id, "stream_ids")))
-UNLEASED = or_(streams.c.leased_until.is_(None), streams.c.leased_until <= bindparam("now"))
+LOCK = per_dialect(
+    lambda among: (
+        select(streams)
+        .where(among(streams.c.stream_id, "stream_ids"))
+        .order_by(streams.c.stream_id)
+        .with_for_update(skip_locked=True)
+    )
+)
 # SKIP LOCKED: two workers that claim at once get different rows, and neither waits for the other's transaction. It
 # protects the claim only; the lease written in the same transaction protects the settling, which takes longer.
 NEXT = (
@@ -202,14 +263,20 @@ SAVE = update(streams).where(*IS_CLAIMED).values(
     due_at=case((IS_UNCHANGED, bindparam("due", type_=Instant)), else_=streams.c.due_at),
     first_at=case((IS_UNCHANGED, streams.c.first_at), else_=streams.c.last_at),
     settled_at=bindparam("now"),
-    reason=None,
+    reason=case((IS_UNCHANGED, bindparam("why", type_=Text)), else_=None),
 )  # fmt: skip
 SAVE_STATE = insert_per_dialect(
     lambda insert_into: (new := insert_into(states)).on_conflict_do_update(
         index_elements=["stream_id"], set_={"state": new.excluded.state}
     )
 )
-POSTPONE = update(streams).where(*IS_CLAIMED).values(**NO_LEASE, due_at=bindparam("due"), reason=bindparam("why"))
+POSTPONE = update(streams).where(*IS_CLAIMED).values(
+    **NO_LEASE,
+    # The next window begins with what arrives next. What has arrived meanwhile has its own time.
+    first_at=case((IS_UNCHANGED, bindparam("due", type_=Instant)), else_=streams.c.first_at),
+    due_at=case((IS_UNCHANGED, bindparam("due", type_=Instant)), else_=streams.c.due_at),
+    reason=case((IS_UNCHANGED, bindparam("why", type_=Text)), else_=None),
+)  # fmt: skip
 RELEASE = update(streams).where(*IS_CLAIMED).values(**NO_LEASE)
 ANY_DUE = select(streams.c.stream_id).where(DUE, streams.c.due_at <= bindparam("due_by"), UNLEASED).limit(1)
 
@@ -219,6 +286,18 @@ def find(tx: Connection, stream_ids: Iterable[str]) -> dict[str, StreamRow]:
     found: dict[str, StreamRow] = {}
     for chunk in padded_chunks(stream_ids):
         rows = tx.execute(FIND[tx.dialect.name], {"stream_ids": chunk})
+        found |= {row.stream_id: StreamRow(**row._mapping) for row in rows}
+    return found
+
+
+def lock(tx: Connection, stream_ids: Iterable[str]) -> dict[str, StreamRow]:
+    """The streams that exist, by id, locked until the transaction ends, without those that another one has locked.
+
+    It waits for no other transaction, so it cannot deadlock (PostgreSQL; SQLite has a single writer).
+    """
+    found: dict[str, StreamRow] = {}
+    for chunk in padded_chunks(sorted(stream_ids)):
+        rows = tx.execute(LOCK[tx.dialect.name], {"stream_ids": chunk})
         found |= {row.stream_id: StreamRow(**row._mapping) for row in rows}
     return found
 
@@ -259,15 +338,18 @@ def save(tx: Connection, settled: Sequence[SettledStream], now: datetime) -> Non
 
     Raises `LeaseLost` when another worker has one of them by now: then the transaction must not be committed.
     """
-    rows = [{**_key(one.claim), "seen": one.claim.version, "due": one.due_at, "now": now} for one in settled]
+    rows = [
+        {**_key(one.claim), "seen": one.claim.version, "due": one.due_at, "why": one.reason, "now": now}
+        for one in settled
+    ]
     _update_claimed(tx, SAVE, rows)
     new_states = [{"stream_id": one.claim.stream_id, "state": compress(one.state.encode())} for one in settled]
     execute_many(tx, SAVE_STATE[tx.dialect.name], new_states)
 
 
 def postpone(tx: Connection, claim: Claim, due_at: datetime, reason: str) -> None:
-    """Releases the stream unsettled, due again at `due_at`. Raises `LeaseLost`."""
-    _update_claimed(tx, POSTPONE, [{**_key(claim), "due": due_at, "why": reason}])
+    """Releases the stream unsettled, due again at `due_at`, or when it was updated meanwhile. Raises `LeaseLost`."""
+    _update_claimed(tx, POSTPONE, [{**_key(claim), "seen": claim.version, "due": due_at, "why": reason}])
 
 
 def release(tx: Connection, claim: Claim) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from bridge.ledger import EMPTY, Settlement, State
 from bridge.ledger.catalog import EMPTY_CATALOG, Catalog, CatalogKey, coupon_keys, load_entry, required_keys
+from bridge.ledger.settle_window import Readiness, WaitingWebhook, WaitRules, readiness
 from bridge.ledger.state import load
 from bridge.scope import Scope
 from bridge.settings import Settings, Source
@@ -28,7 +29,8 @@ class StreamBatch:
 
     `unreadable`: why the stored state cannot be read, else None. `api_facts`: facts from the processor's API, which no
     row contains. `future`: rows with facts dated ahead, with the time when these are due. `failed`: rows that could not
-    be translated or settled, with the error.
+    be translated or settled, with the error. `next_at`, `waits_for`: until when the rows wait that are not settled now,
+    and for what.
     """
 
     claim: Claim
@@ -42,16 +44,39 @@ class StreamBatch:
     failed: dict[int, str] = field(default_factory=dict)
     catalog: Catalog = EMPTY_CATALOG
     settlement: Settlement | None = None
+    next_at: datetime | None = None
+    waits_for: str | None = None
 
     @property
     def scope(self) -> str:
         """The ledger that the stream belongs to."""
         return self.claim.scope
 
+    def readiness(self, now: datetime) -> Readiness:
+        """Which rows are to be settled, when all webhooks received until `now` are routed."""
+        waiting = [
+            WaitingWebhook(row_id=row.id, since=row.waiting_since or row.received_at, facts=self.facts[row.id])
+            for row in self.rows
+            if row.id in self.facts
+        ]
+        rules = wait_rules(self.source)
+        return readiness(self.state, waiting, rules, now, has_customer=self.claim.has_customer)
+
+    def leave_waiting(self, ready: Collection[int]) -> None:
+        """Takes out the rows that are not to be settled yet."""
+        self.facts = {row_id: facts for row_id, facts in self.facts.items() if row_id in ready}
+        self.future = {row_id: at for row_id, at in self.future.items() if row_id in ready}
+        self.rows = [row for row in self.rows if row.id in ready or row.id in self.failed]
+
     @property
     def all_facts(self) -> list[Fact]:
         """The facts of all rows that could be translated, and those of the API."""
         return [fact for facts in self.facts.values() for fact in facts] + self.api_facts
+
+
+def wait_rules(source: Source) -> WaitRules:
+    """The source's settings for waiting."""
+    return WaitRules(window=timedelta(seconds=source.settle_seconds), hold=timedelta(hours=source.hold_hours))
 
 
 def source_of(scope: str, settings: Settings) -> Source | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -11,13 +10,13 @@ import structlog
 from sqlalchemy import Connection
 
 from bridge.ledger.catalog import CatalogKey, dump_entry, key_of
-from bridge.ledger.routing import RoutableWebhook, Routes, route_webhooks
-from bridge.settings import Settings, Source
-from bridge.store import Store, catalog, inbox, leases, streams
+from bridge.settings import Settings
+from bridge.store import Store, catalog, inbox, leases
 from bridge.store.inbox import InboxRow
 from bridge.worker import thin_events
+from bridge.worker.assignment import Translated, assign
 from bridge.worker.translation import TranslationError, translate
-from processors.interface import Api, Translation
+from processors.interface import Api
 
 log = structlog.get_logger()
 
@@ -26,23 +25,11 @@ MAX_FETCHES = 50  # thin events completed at a time
 ROUTER = "router"
 LEASE = timedelta(seconds=30)
 RETRY_AFTER = timedelta(hours=1)
-MAX_WINDOWS = 4  # a stream that never becomes quiet is settled after this many quiet windows
-MAX_WAIT_WITHOUT_MONEY = timedelta(days=30)  # for the customer of facts that report no money
-NOTHING = Translation()
 NO_FACTS = "remembered for later: it names no customer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Translated:
-    """A received row with its translation, or the error of translating it."""
-
-    row: InboxRow
-    translation: Translation = NOTHING
-    error: str | None = None
-
-
 def route(store: Store, settings: Settings, owner: str, now: datetime, apis: Mapping[str, Api] | None = None) -> int:
-    """Routes one batch of received webhooks; returns how many there were. Thin events are completed by `apis`."""
+    """Routes one batch of received webhooks; returns how many. Thin events are completed by `apis`."""
     with store.reading() as tx:
         if not inbox.unrouted(tx, 1, now):
             return 0
@@ -56,6 +43,7 @@ def route(store: Store, settings: Settings, owner: str, now: datetime, apis: Map
     thin = [(one.row, path) for one in translated if (path := one.translation.fetch) and one.row.source in (apis or {})]
     thin_ids = {row.id for row, _ in thin}
     whole = [one for one in translated if one.row.id not in thin_ids]
+    left = 0  # for the next pass, because another worker is settling their streams
     with store.transaction() as tx:
         # The lease again: if translating took longer than it lasts, another worker has routed these rows by now.
         if not leases.acquire(tx, ROUTER, owner, now, now + LEASE):
@@ -63,9 +51,10 @@ def route(store: Store, settings: Settings, owner: str, now: datetime, apis: Map
         _mark_unusable(tx, whole, now)
         _store_catalog(tx, whole)
         for scope, group in groupby(sorted(whole, key=_scope), key=_scope):
-            _assign(tx, scope, [one for one in group if one.translation.facts], settings, now)
+            with_facts = [one for one in group if one.translation.facts]
+            left += len(with_facts) - assign(tx, scope, with_facts, settings, now)
     thin_events.complete(store, settings, apis or {}, thin[:MAX_FETCHES], now)
-    return len(rows)
+    return len(rows) - left
 
 
 def _acquire(store: Store, owner: str, now: datetime) -> bool:
@@ -104,66 +93,3 @@ def _store_catalog(tx: Connection, translated: Sequence[Translated]) -> None:
                 entries.setdefault(one.row.scope, {})[key] = dump_entry(entry)
     for scope, texts in entries.items():
         catalog.upsert(tx, scope, [(kind, entry_id, text) for (kind, entry_id), text in texts.items()])
-
-
-def _assign(tx: Connection, scope: str, translated: Sequence[Translated], settings: Settings, now: datetime) -> None:
-    """Assigns the webhooks of one ledger to streams, and sets when these are settled."""
-    if not translated:
-        return
-    webhooks = [RoutableWebhook(row_id=one.row.id, scope=scope, facts=one.translation.facts) for one in translated]
-    links = streams.links(tx, scope, sorted({ref for webhook in webhooks for ref in webhook.refs}))
-    stored = streams.find(tx, sorted(set(links.values()))).values()
-    # A stream that another worker is settling counts as settled: its rows must not be moved away meanwhile.
-    settled = {row.stream_id for row in stored if row.settled_at is not None or _is_leased(row, now)}
-    routes = route_webhooks(webhooks, links, settled)
-    for old, new in routes.merged.items():
-        if old in links.values():
-            streams.merge(tx, old, new)
-    streams.link(tx, scope, routes.links)
-    inbox.assign(tx, sorted(routes.stream_of.items()))
-    rows = {one.row.id: one.row for one in translated}
-    streams.upsert(tx, _stream_updates(tx, routes, webhooks, rows, settings))
-
-
-def _is_leased(row: streams.StreamRow, now: datetime) -> bool:
-    return row.leased_until is not None and row.leased_until > now
-
-
-def _stream_updates(
-    tx: Connection,
-    routes: Routes,
-    webhooks: Sequence[RoutableWebhook],
-    rows: Mapping[int, InboxRow],
-    settings: Settings,
-) -> list[streams.StreamUpdate]:
-    stored = streams.find(tx, sorted(set(routes.stream_of.values())))
-    updates: dict[str, streams.StreamUpdate] = {}
-    for webhook in webhooks:
-        row, stream_id = rows[webhook.row_id], routes.stream_of[webhook.row_id]
-        before, earlier = stored.get(stream_id), updates.get(stream_id)
-        has_customer = webhook.has_customer or any(one is not None and one.has_customer for one in (before, earlier))
-        opened_at = min(
-            [row.received_at]
-            + ([before.first_at] if before is not None and before.due_at is not None and before.first_at else [])
-            + ([earlier.at] if earlier is not None else [])
-        )
-        source = settings.sources[row.source]
-        updates[stream_id] = streams.StreamUpdate(
-            stream_id=stream_id,
-            scope=webhook.scope,
-            has_customer=has_customer,
-            at=row.received_at,
-            due_at=_due_at(webhook, has_customer, opened_at, row.received_at, source),
-        )
-    return list(updates.values())
-
-
-def _due_at(
-    webhook: RoutableWebhook, has_customer: bool, opened_at: datetime, received_at: datetime, source: Source
-) -> datetime:
-    """When the stream has been quiet for long enough, or must not wait any longer for its customer."""
-    if not has_customer:
-        wait = timedelta(hours=source.hold_hours) if webhook.carries_money else MAX_WAIT_WITHOUT_MONEY
-        return opened_at + wait
-    quiet = timedelta(seconds=source.settle_seconds)
-    return min(received_at + quiet, opened_at + MAX_WINDOWS * quiet)

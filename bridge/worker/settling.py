@@ -12,12 +12,11 @@ from sqlalchemy import Connection
 from bridge.internal_events import imports
 from bridge.ledger import RevenueEvent, Settlement, settle
 from bridge.ledger.policy import Unattributed
-from bridge.ledger.settle_window import AWAITING_FIRST_PAYMENT, payment_awaited_until
 from bridge.ledger.state import Subscription, dump
 from bridge.scope import Scope
 from bridge.sender import payload
 from bridge.settings import Settings
-from bridge.store import Store, inbox, outbox, streams, subscriptions
+from bridge.store import Store, inbox, outbox, ownership, streams, subscriptions
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 from bridge.store.streams import Claim, LeaseLost, SettledStream
 from bridge.store.subscriptions import SubscriptionRow
@@ -39,12 +38,12 @@ Postponed = tuple[Claim, datetime, str]  # until when, and why
 
 def settle_due(store: Store, settings: Settings, owner: str, now: datetime, enrich: Enrich | None = None) -> int:
     """Settles one batch of due streams; returns how many there were."""
-    claims = _claim(store, owner, now)
+    claims, routed_until = _claim(store, owner, now)
     if not claims:
         return 0
     with store.reading() as tx:
         batches = open_batches(tx, claims, settings, now)
-    ready, postponed = _split(batches, now)
+    ready, postponed = _split(batches, routed_until)
     postponed += [(claim, now + RETRY_AFTER, NO_SOURCE) for claim in claims if source_of(claim.scope, settings) is None]
     # The network and the folding come between the transactions: no lock is held meanwhile, only the lease.
     if enrich is not None:
@@ -63,28 +62,31 @@ def settle_due(store: Store, settings: Settings, owner: str, now: datetime, enri
     return len(claims)
 
 
-def _claim(store: Store, owner: str, now: datetime) -> list[Claim]:
-    """Claims the due streams."""
+def _claim(store: Store, owner: str, now: datetime) -> tuple[list[Claim], datetime]:
+    """Claims the due streams. With the instant until which all received webhooks are routed."""
     with store.reading() as tx:
         # After an outage all streams are overdue while their webhooks are still being routed. Only those are settled
         # whose window closed before the first unrouted webhook was received: all their webhooks have been routed.
         due_by = inbox.routed_until(tx, now)
         if not streams.is_any_due(tx, now, due_by):
-            return []
+            return [], due_by
     with store.transaction() as tx:
-        return streams.claim_due(tx, now, BATCH, owner, now + LEASE, due_by)
+        return streams.claim_due(tx, now, BATCH, owner, now + LEASE, due_by), due_by
 
 
-def _split(batches: Sequence[StreamBatch], now: datetime) -> tuple[list[StreamBatch], list[Postponed]]:
-    """The batches that can be settled now, and those that are postponed."""
+def _split(batches: Sequence[StreamBatch], routed_until: datetime) -> tuple[list[StreamBatch], list[Postponed]]:
+    """The batches with the rows that are settled now, and those of which nothing is settled yet."""
     ready: list[StreamBatch] = []
     postponed: list[Postponed] = []
     for batch in batches:
-        until = payment_awaited_until(batch.state, batch.all_facts, now)
-        if until is not None:
-            postponed.append((batch.claim, until, AWAITING_FIRST_PAYMENT))
-        else:
-            ready.append(batch)
+        found = batch.readiness(routed_until)
+        if found.next_at is not None and not found.ready:
+            postponed.append((batch.claim, found.next_at, found.reason or ""))
+            continue
+        if found.next_at is not None:
+            batch.leave_waiting(found.ready)
+            batch.next_at, batch.waits_for = found.next_at, found.reason
+        ready.append(batch)
     return ready, postponed
 
 
@@ -129,16 +131,38 @@ def _write(tx: Connection, batches: Sequence[StreamBatch], now: datetime) -> Non
         elif settlement is None:
             streams.release(tx, batch.claim)
         else:
-            due_at = min(batch.future.values(), default=None)
-            states.append(SettledStream(claim=batch.claim, state=dump(settlement.state), due_at=due_at))
+            states.append(_settled_stream(batch, settlement))
             deliveries += [_delivery(event, batch, now) for event in settlement.events]
             changed += _changed_subscriptions(batch, settlement)
             outbox.release(tx, batch.scope, {event.output_key: payload.dump(event) for event in settlement.released})
             settled += _settled_rows(batch, settlement)
     streams.save(tx, states, now)
-    outbox.add(tx, deliveries)
+    is_complete = outbox.add(tx, deliveries) == len(deliveries)
     subscriptions.save(tx, changed)
     inbox.mark_settled(tx, settled, now)
+    if not is_complete:  # normally a repetition, after a replay or a late duplicate
+        for delivery, owner in ownership.owned_elsewhere(tx, deliveries):
+            _report_conflict(tx, delivery, owner, batches)
+
+
+def _report_conflict(tx: Connection, delivery: NewDelivery, owner: str, batches: Sequence[StreamBatch]) -> None:
+    """Marks the webhooks of a revenue event that is not sent, because another stream has its output key."""
+    money = f"{delivery.event_type} of {delivery.amount} {delivery.currency}"
+    log.error("output_key_taken", key=delivery.output_key, stream=delivery.stream_id, owner=owner, money=money)
+    (batch,) = (batch for batch in batches if batch.claim.stream_id == delivery.stream_id)
+    reason = f"{inbox.CONFLICT}: {money} was not sent, {owner} has already reported {delivery.output_key}"
+    settled = [row for row in batch.rows if row.id in batch.facts and row.id not in batch.future]
+    for row in [row for row in settled if row.event_id in delivery.event_ids] or settled:
+        inbox.fail(tx, row.id, reason, None)
+
+
+def _settled_stream(batch: StreamBatch, settlement: Settlement) -> SettledStream:
+    """The new state, and when the rows that still wait are due."""
+    times = [*batch.future.values(), *([batch.next_at] if batch.next_at is not None else [])]
+    due_at = min(times, default=None)
+    return SettledStream(
+        claim=batch.claim, state=dump(settlement.state), due_at=due_at, reason=batch.waits_for if due_at else None
+    )
 
 
 def _settled_rows(batch: StreamBatch, settlement: Settlement) -> list[tuple[int, int, Sequence[str]]]:

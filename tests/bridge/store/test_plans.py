@@ -8,7 +8,19 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, event
 
-from bridge.store import Store, attempts, catalog, inbox, leases, outbox, pauses, rate_limit, streams, subscriptions
+from bridge.store import (
+    Store,
+    attempts,
+    catalog,
+    inbox,
+    leases,
+    outbox,
+    ownership,
+    pauses,
+    rate_limit,
+    streams,
+    subscriptions,
+)
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.streams import Claim, SettledStream
@@ -48,7 +60,11 @@ ALL_DAY: dict[str, Question] = {
     "touch": lambda tx: streams.upsert(tx, [a_touch(ANNA), a_touch(BERT)]),
     "links": lambda tx: streams.links(tx, SCOPE, [f"pi_{n}" for n in range(100)]),
     "link": lambda tx: streams.link(tx, SCOPE, {"pi_1": ANNA}),
-    "merge": lambda tx: streams.merge(tx, f"{SCOPE}|~pi_1", ANNA),
+    "merge": lambda tx: _lost(lambda: streams.merge(tx, f"{SCOPE}|~pi_1", ANNA, NOON)),
+    "lock": lambda tx: streams.lock(tx, [ANNA, BERT]),
+    "owned elsewhere": lambda tx: ownership.owned_elsewhere(tx, [a_delivery("k1")]),
+    "move": lambda tx: ownership.move(tx, f"{SCOPE}|~pi_1", ANNA),
+    "conflicts": lambda tx: inbox.conflict_count(tx),
     "known": lambda tx: streams.find(tx, [ANNA, BERT]),
     "routed_until": lambda tx: inbox.routed_until(tx, NOON),
     "is_any_due": lambda tx: streams.is_any_due(tx, NOON),

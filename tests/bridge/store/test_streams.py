@@ -217,13 +217,13 @@ def test_a_link_can_be_led_elsewhere(store: Store) -> None:
 
 
 def test_a_merged_stream_is_gone_and_all_its_ids_lead_on(store: Store) -> None:
-    touched(store, a_touch(NOBODY, has_customer=False), a_touch(ANNA))
+    touched(store, a_touch(NOBODY, has_customer=False), a_touch(f"{SCOPE}|~cs_1"), a_touch(ANNA))
     with store.transaction() as tx:
         streams.link(tx, SCOPE, {"pi_1": NOBODY, "ch_1": NOBODY, "pi_2": f"{SCOPE}|~pi_2"})
 
     with store.transaction() as tx:
-        streams.merge(tx, NOBODY, f"{SCOPE}|~cs_1")
-        streams.merge(tx, f"{SCOPE}|~cs_1", ANNA)
+        streams.merge(tx, NOBODY, f"{SCOPE}|~cs_1", NOON)
+        streams.merge(tx, f"{SCOPE}|~cs_1", ANNA, NOON)
 
     with store.reading() as tx:
         assert streams.links(tx, SCOPE, ["pi_1", "ch_1", "pi_2"]) == {
@@ -232,6 +232,80 @@ def test_a_merged_stream_is_gone_and_all_its_ids_lead_on(store: Store) -> None:
             "pi_2": f"{SCOPE}|~pi_2",
         }
         assert set(streams.find(tx, [NOBODY, ANNA])) == {ANNA}
+
+
+def test_a_stream_that_is_settled_or_being_settled_is_not_merged_away(store: Store) -> None:
+    touched(store, a_touch(NOBODY, has_customer=False), a_touch(ANNA, due_at=NOON + HOUR))
+    (claim,) = claims(store)
+
+    with pytest.raises(LeaseLost), store.transaction() as tx:
+        streams.merge(tx, NOBODY, ANNA, NOON + MINUTE)
+    with store.transaction() as tx:
+        save(tx, claim, "{}", NOON + MINUTE)
+    with pytest.raises(LeaseLost), store.transaction() as tx:
+        streams.merge(tx, NOBODY, ANNA, NOON + HOUR)
+
+    with store.reading() as tx:
+        assert set(streams.find(tx, [NOBODY, ANNA])) == {NOBODY, ANNA}
+
+
+def test_an_adopted_stream_leaves_its_state_and_its_ids_to_the_other_one(store: Store) -> None:
+    touched(store, a_touch(NOBODY, has_customer=False))
+    (claim,) = claims(store)
+    with store.transaction() as tx:
+        streams.link(tx, SCOPE, {"pi_1": NOBODY})
+        save(tx, claim, "nobody's", NOON + MINUTE)
+    touched(store, a_touch(ANNA))
+
+    with store.transaction() as tx:
+        streams.adopt(tx, NOBODY, ANNA, "both", NOON + HOUR)
+
+    with store.reading() as tx:
+        assert streams.links(tx, SCOPE, ["pi_1"]) == {"pi_1": ANNA}
+        found = streams.find(tx, [NOBODY, ANNA])
+        assert (set(found), found[ANNA].settled_at) == ({ANNA}, NOON + HOUR)
+        assert (streams.state_of(tx, NOBODY), streams.state_of(tx, ANNA)) == (None, "both")
+
+
+@pytest.mark.parametrize("leased", [NOBODY, ANNA])
+def test_a_stream_that_is_being_settled_neither_adopts_nor_is_adopted(store: Store, leased: str) -> None:
+    for stream_id in (NOBODY, ANNA):
+        touched(store, a_touch(stream_id))
+        with store.transaction() as tx:
+            (claim,) = streams.claim_due(tx, NOON + MINUTE, 1, "worker", NOON + 2 * MINUTE)
+            save(tx, claim, stream_id, NOON + MINUTE)
+    touched(store, a_touch(leased))
+    claims(store)
+
+    with pytest.raises(LeaseLost), store.transaction() as tx:
+        streams.adopt(tx, NOBODY, ANNA, "both", NOON + MINUTE)
+
+    with store.reading() as tx:
+        assert streams.state_of(tx, ANNA) == ANNA
+
+
+def test_an_arrival_without_a_customer_never_puts_off_what_waits_already(store: Store) -> None:
+    touched(store, a_touch(NOBODY, has_customer=False, due_at=NOON + HOUR))
+    touched(store, a_touch(NOBODY, has_customer=False, due_at=NOON + 720 * HOUR))
+    with store.reading() as tx:
+        before = streams.find(tx, [NOBODY])[NOBODY].due_at
+
+    touched(store, a_touch(NOBODY, has_customer=True, due_at=NOON + 2 * HOUR))
+
+    with store.reading() as tx:
+        assert (before, streams.find(tx, [NOBODY])[NOBODY].due_at) == (NOON + HOUR, NOON + 2 * HOUR)
+
+
+def test_what_arrives_while_a_stream_is_postponed_keeps_its_own_time(store: Store) -> None:
+    touched(store, a_touch())
+    (claim,) = claims(store)
+    touched(store, a_touch(at=NOON + MINUTE, due_at=NOON + 2 * MINUTE))
+
+    with store.transaction() as tx:
+        streams.postpone(tx, claim, NOON + HOUR, "it waits for something")
+
+    with store.reading() as tx:
+        assert streams.find(tx, [ANNA])[ANNA].due_at == NOON + 2 * MINUTE
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 8, 9, 600, 1100])
