@@ -17,10 +17,13 @@ from rich.console import Console
 
 from bridge.cli.output import console, print_json
 from bridge.errors import BridgeError
-from bridge.sandbox import demo_report
+from bridge.sandbox import demo_report, merchant
 from bridge.sandbox.demo_report import DUPLICATE, EXPECTED_PER_SOURCE, REJECTED, STORED, STYLES, DemoReport
 from bridge.sandbox.fake_pulsora import FakePulsora
-from bridge.sandbox.service import local_session, running_service
+from bridge.sandbox.service import DATABASE, local_session, running_service
+from bridge.settings import load
+from bridge.store import open_store
+from bridge.web.admin.one_time_link import make_code
 from processors import processors
 from processors.interface import Processor, SignedWebhook
 
@@ -35,7 +38,11 @@ EXTRA_SECONDS = 1.0  # after the last expected event, so that a surplus one is s
 
 
 @click.command(short_help="Watch signed webhooks become revenue events. Needs no account and no settings.")
-@click.option("--keep", is_flag=True, help="Keep running until Ctrl-C, to send your own webhooks to it.")
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Keep running until Ctrl-C, with a full console to look at, to send your own webhooks to it.",
+)
 @click.option("--seed", default=7, show_default=True, help="The random order in which the webhooks are sent.")
 @click.option("--json", "as_json", is_flag=True, help="Only the result, as JSON for programs.")
 def demo(keep: bool, seed: int, as_json: bool) -> None:
@@ -50,7 +57,7 @@ def demo(keep: bool, seed: int, as_json: bool) -> None:
         _cleanup_on_signals(),
         tempfile.TemporaryDirectory(prefix="pulsora-bridge-") as folder,
         FakePulsora(TOKEN) as pulsora,
-        running_service(Path(folder), _settings(pulsora.endpoint)) as url,
+        _bridge(Path(folder), _settings(pulsora.endpoint), out, with_history=keep) as url,
     ):
         out.print(f"A bridge runs at {url} and sends to a fake Pulsora.")
         out.print("Two simulated customers each for Stripe and Paddle, delivered out of order,")
@@ -68,6 +75,22 @@ def demo(keep: bool, seed: int, as_json: bool) -> None:
         out.print(demo_report.conclusion(report))
         if keep:
             _keep_running(url, pulsora, report, out)
+
+
+@contextmanager
+def _bridge(folder: Path, settings: Mapping[str, str], out: Console, *, with_history: bool) -> Iterator[str]:
+    """The running service, with twelve months of a small merchant in its database if asked for."""
+    if with_history:
+        out.print("Filling the console with twelve months of a simulated merchant, about 15 seconds …")
+        started = time.monotonic()
+        own = load({**settings, "DATABASE_URL": f"sqlite:///{folder / DATABASE}"})
+        store = open_store(own.database_url)
+        store.migrate()
+        merchant.fill(store, own, datetime.now(UTC))
+        store.close()
+        out.print(f"Done in {time.monotonic() - started:.0f} s.\n")
+    with running_service(folder, settings) as url:
+        yield url
 
 
 @contextmanager
@@ -153,6 +176,9 @@ def _show_new(pulsora: FakePulsora, report: DemoReport, out: Console) -> bool:
 
 def _keep_running(url: str, pulsora: FakePulsora, report: DemoReport, out: Console) -> None:
     """Shows further revenue events until Ctrl-C."""
+    link = f"{url}/admin/enter?code={make_code(ADMIN_TOKEN, datetime.now(UTC))}"
+    out.print("\nThe console, signed in; the link works once, within 10 minutes:")
+    out.print(f"  {link}", soft_wrap=True)
     out.print(f"\nRunning until Ctrl-C. Further revenue events are shown below.\n  {url}/admin/  token {ADMIN_TOKEN}")
     for name in SOURCES:
         secret = processors()[name].demo_secret

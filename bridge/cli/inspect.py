@@ -16,6 +16,7 @@ from bridge.formatting import timestamp
 from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
+from bridge.store.search import WebhookFilter, find_webhooks
 
 WEBHOOK_STATUSES = [one.value for one in InboxStatus]  # click would use the names of an enum's members
 DELIVERY_STATUSES = [one.value for one in DeliveryStatus]
@@ -31,13 +32,23 @@ def webhooks() -> None:
 
 @webhooks.command("list")
 @click.option("--status", type=click.Choice(WEBHOOK_STATUSES), help="Only this status.")
+@click.option("--search", metavar="TEXT", help="Any id, customer or type, or a text in the reason.")
+@click.option("--imports", is_flag=True, help="Also the subscriptions that `import` stored.")
 @source_option
 @limit_option
 @json_option
-def list_webhooks(status: str | None, source: str | None, limit: int, as_json: bool) -> None:
+def list_webhooks(
+    status: str | None, search: str | None, imports: bool, source: str | None, limit: int, as_json: bool
+) -> None:
     """List the newest webhooks with their status and reason."""
+    wanted = WebhookFilter(
+        text=search,
+        status=None if status is None else InboxStatus(status),
+        source=source,
+        with_imports=imports,
+    )
     with opened_store(load_settings()) as store, store.reading() as tx:
-        rows = inbox.listing(tx, None if status is None else InboxStatus(status), source, limit)
+        rows = find_webhooks(tx, wanted, limit)
     if as_json:
         print_json([fields_of(row) for row in rows])
         return

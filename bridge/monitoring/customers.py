@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ from bridge.store.streams import StreamRow
 from bridge.store.subscriptions import SubscriptionRow
 
 NO_VISIT = "none"
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,10 @@ class Customer:
         return sums_by_currency((one.currency, one.mrr) for one in self.subscriptions)
 
     def steps(self, currency: str) -> list[Step]:
-        """The MRR in one currency after each day with a movement, counted back from the present one."""
+        """The MRR in one currency after each day with a movement, counted back from the present one.
+
+        The first step is the day before: the level then, 0 unless the customer is older than the bridge.
+        """
         level = self.mrr.get(currency, Decimal())
         moves: dict[date, Decimal] = {}
         for one in self.deliveries:
@@ -91,6 +95,8 @@ class Customer:
         for day in sorted(moves, reverse=True):
             found.append(Step(day=day, level=exact(level, currency)))
             level -= moves[day]
+        if found:
+            found.append(Step(day=min(moves) - DAY, level=exact(level, currency)))
         return found[::-1]
 
 
@@ -108,7 +114,10 @@ def read_customer(tx: Connection, stream_id: str) -> Customer | None:
         stream=stream,
         scope=Scope.parse(parsed.scope),
         customer_id=customer_of(stream_id),
-        subscriptions=subscriptions.of_stream(tx, stream_id),
+        subscriptions=[
+            replace(one, mrr=exact(one.mrr, one.currency), baseline=exact(one.baseline, one.currency))
+            for one in subscriptions.of_stream(tx, stream_id)
+        ],
         deliveries=found,
         visits=_visits(found),
     )

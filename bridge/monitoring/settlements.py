@@ -1,4 +1,7 @@
-"""The list of webhooks, one line per settlement: the webhooks that were settled together and what came out."""
+"""The list of webhooks, one line per settlement: the webhooks that were settled together and what came out.
+
+Neighbours that were ignored share a line too, so that they do not hide what matters.
+"""
 
 from __future__ import annotations
 
@@ -59,14 +62,17 @@ def read_page(tx: Connection, wanted: WebhookFilter, limit: int, before: int | N
         key = _key(row)
         own = [row] if key is None else together[key] or [row]
         is_elsewhere = key is not None and (key in shown or own[0].id > row.id)
-        if not is_elsewhere and len(lines) == limit:
+        if not is_elsewhere and len(lines) == limit and not _is_ignored_too(lines[-1], row, wanted):
             break
         last = row.id
         if is_elsewhere:
             continue
         if key is not None:
             shown.add(key)
-        lines.append(own)
+        if lines and _is_ignored_too(lines[-1], row, wanted):
+            lines[-1].append(row)
+        else:
+            lines.append([*own])
     is_last = len(rows) < limit * READ_AHEAD and (last is None or last == rows[-1].id)
     return Page(lines=_described(tx, lines), before=None if is_last else last)
 
@@ -75,6 +81,17 @@ def _key(row: InboxRow) -> Key | None:
     if row.status is not InboxStatus.SETTLED or row.stream_id is None or row.settled_at is None:
         return None
     return row.stream_id, row.settled_at
+
+
+def _is_ignored_too(line: Sequence[InboxRow], row: InboxRow, wanted: WebhookFilter) -> bool:
+    """Whether a row continues a line of ignored webhooks. When they are searched for, each has a line of its own."""
+    is_searched = wanted.text is not None or wanted.type is not None or wanted.status is not None
+    return (
+        not is_searched
+        and row.status is InboxStatus.IGNORED
+        and line[0].status is InboxStatus.IGNORED
+        and (row.source, row.livemode, row.account) == (line[0].source, line[0].livemode, line[0].account)
+    )
 
 
 def _described(tx: Connection, lines: Iterable[Sequence[InboxRow]]) -> list[Line]:

@@ -17,6 +17,7 @@ import requests
 import bridge
 from bridge.errors import BridgeError
 
+DATABASE = "bridge.db"
 READY_SECONDS = 30
 STOP_SECONDS = 15
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "SYSTEMROOT")
@@ -60,7 +61,7 @@ def _environment(folder: Path, settings: Mapping[str, str], port: int) -> dict[s
     code = str(Path(bridge.__file__).resolve().parents[1])
     found = {name: value for name, value in os.environ.items() if name in INHERITED}
     found["PYTHONPATH"] = os.pathsep.join(filter(None, (code, found.get("PYTHONPATH"))))
-    found |= {"DATABASE_URL": f"sqlite:///{folder / 'bridge.db'}", "BIND": f"127.0.0.1:{port}"}
+    found |= {"DATABASE_URL": f"sqlite:///{folder / DATABASE}", "BIND": f"127.0.0.1:{port}"}
     return {**found, **settings}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -163,7 +163,7 @@ def settled_together(
     """The filtered webhooks of settlements, each named by its stream and time; the newest first."""
     wanted_keys = set(keys)
     found: dict[tuple[str, datetime], list[InboxRow]] = {key: [] for key in wanted_keys}
-    base = webhook_query(tx, replace(wanted, text=None)).where(inbox.c.settled_at.in_({at for _, at in wanted_keys}))
+    base = webhook_query(tx, wanted).where(inbox.c.settled_at.in_({at for _, at in wanted_keys}))
     for chunk in padded_chunks(stream_id for stream_id, _ in sorted(wanted_keys)):
         for row in tx.execute(base.where(inbox.c.stream_id.in_(chunk)).order_by(inbox.c.id.desc())):
             if (row.stream_id, row.settled_at) in found and row.status == InboxStatus.SETTLED:

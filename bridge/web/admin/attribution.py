@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, request, url_for
@@ -11,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from bridge.internal_events import attributions
 from bridge.monitoring.held import held_by_customer
+from bridge.monitoring.mrr import exact
 from bridge.store import rejected_visits, series
 from bridge.store.series import AttributionSum, Selection
 from bridge.web.admin.notices import back, finished
@@ -52,7 +54,8 @@ def attribution() -> Response:
         places: dict[str, list[AttributionSum]] = {}
         for currency in series.currencies(tx, livemode=True):
             selection = Selection(livemode=True, currency=currency, first=today - PERIOD, last=today)
-            places[currency] = series.attribution(tx, selection)
+            found = series.attribution(tx, selection)
+            places[currency] = [replace(one, amount=exact(one.amount, currency)) for one in found]
     return render(
         "attribution.html",
         held=held,

@@ -20,7 +20,7 @@ from bridge.web.admin.session import admin_only
 from bridge.web.charts import Column
 from bridge.web.context import context
 
-MAX_POINTS = 120
+MAX_POINTS = 240
 
 
 def mount(bp: Blueprint) -> None:

@@ -24,7 +24,7 @@ from bridge.web.admin.page import PAGE_ROWS, ROW_ID, render
 from bridge.web.admin.session import admin_only, require_form
 from bridge.web.context import context
 
-TOKEN_SHOWN = "sec_•••"
+TOKEN_SHOWN = "sec_***"
 TYPES = ("subscription", "renewal", "upgrade", "downgrade", "churn", "purchase", "refund")
 CSV_COLUMNS = (
     "id", "created_at", "occurred_at", "source", "mode", "event_type", "amount", "currency", "mrr_impact",
