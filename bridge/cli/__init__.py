@@ -19,7 +19,11 @@ from bridge.errors import BridgeError, SettingsError, UsageError
 # `serve` starts without the imports of all others.
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Try": {"demo": "demo.demo", "simulate": "simulate.simulate"},
-    "Set up": {"setup": "setup.setup_processor", "check": "check.check", "import": "setup.import_subscriptions"},
+    "Set up": {
+        "setup": "setup.setup_processor",
+        "check": "check.check",
+        "import": "imports.import_subscriptions",
+    },
     "Run": {"serve": "run.serve", "worker": "run.worker", "migrate": "run.migrate"},
     "Inspect": {
         "status": "status.status",

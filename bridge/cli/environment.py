@@ -11,6 +11,9 @@ from bridge import log
 from bridge.errors import SchemaMismatch, UsageError
 from bridge.settings import Settings, Source, load
 from bridge.store import Store, open_store
+from bridge.worker.enrichment import connect
+from processors import processors
+from processors.interface import Api
 
 DOTENV = Path(".env")
 
@@ -41,3 +44,13 @@ def source_named(sources: Mapping[str, Source], name: str | None) -> Source:
     if name is None or name not in sources:
         raise UsageError(f"--source: choose one of {', '.join(sorted(sources))}")
     return sources[name]
+
+
+def api_of(source: Source) -> Api:
+    """The API of a source's processor. Raises UsageError without a key."""
+    api = connect(source)
+    if api is None:
+        processor = processors()[source.processor]
+        setting = f": set {processor.api_key.name} to a read-only key" if processor.api_key else ""
+        raise UsageError(f"source {source.name} has no API key to read {processor.title}{setting}")
+    return api

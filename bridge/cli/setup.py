@@ -1,23 +1,19 @@
-"""Setting up a processor: `setup`, `import` of existing subscriptions, `reconcile` for webhooks that never arrived."""
+"""Setting up a processor: `setup`, and `reconcile` for webhooks that never arrived."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import click
 
-from bridge.cli.environment import load_settings, opened_store, source_named
+from bridge.cli.environment import api_of, load_settings, opened_store, source_named
 from bridge.cli.output import json_option, print_json, progress, sentence
-from bridge.errors import BridgeError, UsageError
+from bridge.errors import BridgeError
 from bridge.formatting import quantity
-from bridge.internal_events import imports
 from bridge.settings import Source
 from bridge.store import Store
 from bridge.store.inbox import NewWebhook
-from bridge.worker.enrichment import connect
 from processors import processors
-from processors.facts import Stage
 from processors.interface import Api, ApiError
 from processors.payload import Unreadable
 
@@ -44,38 +40,6 @@ def setup_processor(processor: str, url: str, as_json: bool) -> None:
     click.echo(f"{len(steps) + 2}. Check everything: pulsora-bridge check")
 
 
-@click.command("import", short_help="Import existing subscriptions as baselines.")
-@source_option
-@click.option("--send", is_flag=True, help="Also send each to Pulsora, as a subscription that starts today.")
-@click.option("--test", is_flag=True, help="Import into the test-mode ledger; the API key is one of test mode.")
-def import_subscriptions(source: str | None, send: bool, test: bool) -> None:
-    """Import existing subscriptions as baselines, through the processor's API.
-
-    Nothing is sent for them without --send: their next renewal is a renewal, their end a churn of their MRR.
-    Running it again imports nothing twice.
-    """
-    settings = load_settings()
-    chosen = source_named(settings.sources, source)
-    api = _api(chosen)
-    count = new = 0
-    try:
-        with opened_store(settings) as store, progress() as bar:
-            task = bar.add_task("subscriptions", total=None)
-            for state in api.subscriptions():
-                imported = replace(state, stage=Stage.CREATED) if send else state
-                new += store.accept(imports.encode(chosen, imported, livemode=not test, now=datetime.now(UTC)))
-                count += 1
-                bar.update(task, completed=count)
-    except ApiError as error:
-        done = f"{quantity(count, 'subscription')} imported. Run it again; nothing is imported twice"
-        raise BridgeError(f"{sentence(str(error))} {done}") from error
-    effect = "a subscription that starts today" if send else "a baseline, without a revenue event"
-    click.echo(
-        f"{quantity(count, 'subscription')} imported from {chosen.name}, {new:,} of them new. "
-        f"A worker turns each into {effect}."
-    )
-
-
 @click.command(short_help="Fetch recent events from the processor and store those that never arrived.")
 @source_option
 @click.option("--days", default=3, show_default=True, type=click.IntRange(1, 90), help="Days to look back.")
@@ -86,7 +50,7 @@ def reconcile(source: str | None, days: int) -> None:
     """
     settings = load_settings()
     chosen = source_named(settings.sources, source)
-    api = _api(chosen)
+    api = api_of(chosen)
     with opened_store(settings) as store:
         listed, missing = _store_missing(store, chosen, api, datetime.now(UTC) - timedelta(days=days))
     click.echo(
@@ -110,12 +74,3 @@ def _store_missing(store: Store, source: Source, api: Api, since: datetime) -> t
         done = f"{quantity(missing, 'missing event')} stored. Run it again"
         raise BridgeError(f"{sentence(str(error))} {done}") from error
     return listed, missing
-
-
-def _api(source: Source) -> Api:
-    api = connect(source)
-    if api is None:
-        processor = processors()[source.processor]
-        setting = f": set {processor.api_key.name} to a read-only key" if processor.api_key else ""
-        raise UsageError(f"source {source.name} has no API key to read {processor.title}{setting}")
-    return api

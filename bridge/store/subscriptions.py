@@ -65,6 +65,12 @@ LEVELS = (
     .group_by(*BY_PLAN)
     .order_by(*BY_PLAN)
 )
+WITH_BASELINE = (
+    select(subscriptions)
+    .where(subscriptions.c.livemode == bindparam("livemode"), subscriptions.c.source == bindparam("source"))
+    .where(subscriptions.c.baseline > 0)
+    .order_by(subscriptions.c.stream_id, subscriptions.c.subscription_id)
+)
 OF_STREAM = (
     select(subscriptions)
     .where(subscriptions.c.stream_id == bindparam("stream_id"))
@@ -103,6 +109,12 @@ def levels(tx: Connection, livemode: bool) -> list[Level]:
         Level(currency=currency, source=source, plan=plan, mrr=Decimal(mrr), baseline=Decimal(baseline), count=count)
         for currency, source, plan, mrr, baseline, count in tx.execute(LEVELS, {"livemode": livemode})
     ]
+
+
+def with_baseline(tx: Connection, source: str, livemode: bool) -> list[SubscriptionRow]:
+    """The subscriptions of a source whose baseline was never reported."""
+    rows = tx.execute(WITH_BASELINE, {"source": source, "livemode": livemode})
+    return [SubscriptionRow(**row._mapping) for row in rows]
 
 
 def of_stream(tx: Connection, stream_id: str) -> list[SubscriptionRow]:

@@ -26,7 +26,7 @@ def test_help_shows_every_command_in_its_section(bare: Command) -> None:
 
 @pytest.mark.parametrize(
     ("group", "known"),
-    [("webhooks", "list show replay"), ("events", "list show replay"), ("deliveries", "list retry")],
+    [("webhooks", "list show replay"), ("events", "list show replay"), ("deliveries", "list retry send")],
     ids=["webhooks", "events", "deliveries"],
 )
 def test_a_group_is_whole_when_it_is_the_first_thing_asked_for(group: str, known: str) -> None:

@@ -1,0 +1,136 @@
+"""`import`: existing subscriptions through the processor's API, and the question whether Pulsora receives their MRR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import click
+
+from bridge.audit.import_plan import ImportPlan, Planned, Sums, plan_import, sums
+from bridge.cli.confirmation import ask, is_interactive
+from bridge.cli.environment import api_of, load_settings, opened_store, source_named
+from bridge.cli.output import json_option, print_json, progress, sentence
+from bridge.errors import BridgeError, UsageError
+from bridge.formatting import amount, quantity
+from bridge.internal_events import imports
+from bridge.settings import Source
+from bridge.store import Store, inbox
+from processors import processors
+from processors.facts import SubscriptionState
+from processors.interface import Api, ApiError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """The result: the webhooks stored for the worker. `sent`: MRR that was never reported and is reported now."""
+
+    listed: int
+    new: int
+    sent: tuple[Planned, ...] = ()
+
+
+@click.command("import", short_help="Import existing subscriptions as baselines.")
+@click.option("--source", help="The source; optional if there is only one.")
+@click.option("--send/--no-send", default=None, help="Whether Pulsora receives the MRR that it never received.")
+@click.option("--test", is_flag=True, help="Import into the test-mode ledger; the API key is one of test mode.")
+@json_option
+def import_subscriptions(source: str | None, send: bool | None, test: bool, as_json: bool) -> None:
+    """Import existing subscriptions as baselines, through the processor's API.
+
+    A baseline is known to the ledger and not to Pulsora: the next renewal is a renewal, the end a churn of its MRR.
+    With --send each baseline that was never reported is sent, once, as a subscription with its MRR and no amount.
+    On a terminal the command asks. Running it again imports and sends nothing twice.
+    """
+    if send is None and not is_interactive():
+        raise UsageError("add --send or --no-send: whether Pulsora receives the MRR of existing subscriptions")
+    settings = load_settings()
+    chosen = source_named(settings.sources, source)
+    states = _listed(api_of(chosen))
+    with opened_store(settings) as store:
+        with store.reading() as tx:
+            plan = plan_import(tx, chosen, states, livemode=not test)
+        if send is None:
+            send = bool(plan.unreported) and ask(_question(plan, chosen))
+        imported = _store(store, chosen, plan, send=send, livemode=not test)
+    _show(imported, plan, chosen, send=send, as_json=as_json)
+
+
+def _listed(api: Api) -> list[SubscriptionState]:
+    states = []
+    try:
+        with progress() as bar:
+            task = bar.add_task("subscriptions", total=None)
+            for state in api.subscriptions():
+                states.append(state)
+                bar.update(task, completed=len(states))
+    except ApiError as error:
+        done = f"Nothing was imported; {quantity(len(states), 'subscription')} had been read. Run it again"
+        raise BridgeError(f"{sentence(str(error))} {done}") from error
+    return states
+
+
+def _question(plan: ImportPlan, source: Source) -> str:
+    title = processors()[source.processor].title
+    count, unreported = len(plan.unreported), _text(_unreported(plan.unreported))
+    return (
+        f"{quantity(len(plan.listed), 'subscription')} with an MRR of {_text(_mrr(plan.listed))}. Pulsora never "
+        f"received {unreported} of it ({quantity(count, 'subscription')}), and shows that much less than {title} "
+        "until it does. Send it now?"
+    )
+
+
+def _store(store: Store, source: Source, plan: ImportPlan, *, send: bool, livemode: bool) -> Imported:
+    """Stores the states for the worker, those with unreported MRR as such if it is to be sent."""
+    now = datetime.now(UTC)
+    new, sent = 0, []
+    with progress() as bar:
+        for one in bar.track((*plan.listed, *(plan.of_ledger if send else ())), description="stored"):
+            reports = send and one.unreported is not None
+            reporting = imports.encode(source, one.reporting, livemode=livemode, now=now, keeps_time=one.keeps_time)
+            if not reports and _is_stored(store, reporting.event_id, source.name):
+                continue  # an earlier import, which a worker has not settled yet, reports it
+            silent = imports.encode(source, one.state, livemode=livemode, now=now)
+            is_stored = store.accept(reporting if reports else silent)
+            new += is_stored and one.is_new
+            if is_stored and reports:
+                sent.append(one)
+    return Imported(listed=len(plan.listed), new=new, sent=tuple(sent))
+
+
+def _is_stored(store: Store, event_id: str, source: str) -> bool:
+    with store.reading() as tx:
+        return inbox.find(tx, event_id, source) is not None
+
+
+def _show(imported: Imported, plan: ImportPlan, source: Source, *, send: bool, as_json: bool) -> None:
+    left = () if send else plan.unreported
+    if as_json:
+        fields = {"listed": imported.listed, "new": imported.new, "mrr": _mrr(plan.listed)}
+        fields |= {"sent": len(imported.sent), "sent_mrr": _unreported(imported.sent)}
+        print_json({**fields, "unreported": len(left), "unreported_mrr": _unreported(left)})
+        return
+    new = f"{imported.new:,} of them new" if imported.new else "none of them new"
+    mrr = f" Their MRR is {_text(_mrr(plan.listed))}." if plan.listed else ""
+    click.echo(f"{quantity(imported.listed, 'subscription')} read from {source.name}, {new}.{mrr}")
+    if imported.sent:
+        text = _text(_unreported(imported.sent))
+        click.echo(f"{quantity(len(imported.sent), 'baseline')} with an MRR of {text} will be sent to Pulsora.")
+    elif send:
+        click.echo("Pulsora has received the MRR of all of them, or will when a worker has processed it.")
+    elif left:
+        text = _text(_unreported(left))
+        click.echo(f"Pulsora never received {text} of it. To send it: pulsora-bridge import --send")
+
+
+def _mrr(planned: Iterable[Planned]) -> Sums:
+    return sums((one.currency, one.mrr) for one in planned)
+
+
+def _unreported(planned: Iterable[Planned]) -> Sums:
+    return sums((one.currency, one.unreported) for one in planned if one.unreported is not None)
+
+
+def _text(found: Sums) -> str:
+    return ", ".join(f"{amount(value)} {currency}" for currency, value in found.items()) or "0"
