@@ -27,9 +27,11 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Run": {"serve": "run.serve", "worker": "run.worker", "migrate": "run.migrate"},
     "Inspect": {
         "status": "status.status",
+        "mrr": "reports.mrr",
         "webhooks": "maintain.webhooks",
         "deliveries": "resend.deliveries",
         "explain": "inspect.explain",
+        "customers": "customers.customers",
     },
     "Maintain": {"attribute": "maintain.attribute", "reconcile": "setup.reconcile", "purge": "maintain.purge"},
 }

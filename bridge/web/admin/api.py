@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from enum import Enum
+from datetime import UTC, datetime
 from functools import wraps
 
 from flask import Blueprint, Response, abort, jsonify
 
 from bridge.monitoring.dashboard import read_dashboard
 from bridge.monitoring.mrr import read_mrr
+from bridge.monitoring.report_json import plain
 from bridge.monitoring.revenue import read_revenue
 from bridge.web.admin.overview import destinations
 from bridge.web.admin.report_query import read_query
@@ -60,23 +58,3 @@ def api_revenue() -> object:
     with here.store.reading() as tx:
         query = read_query(tx, sorted(here.settings.sources), today, span="30d")
         return read_revenue(tx, query.selection, query.period)
-
-
-def plain(value: object) -> object:
-    """A report as JSON values: amounts as strings, exact; times in ISO 8601; durations in seconds."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, dict):
-        return {plain_key(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, timedelta):
-        return round(value.total_seconds(), 3)
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return str(value) if isinstance(value, Decimal | date | Enum) else value
-
-
-def plain_key(key: object) -> str:
-    """A key of a JSON object."""
-    return str(key.value) if isinstance(key, Enum) else str(key)

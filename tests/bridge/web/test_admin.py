@@ -111,15 +111,6 @@ def test_the_former_addresses_of_the_webhook_pages_redirect(client: FlaskClient,
     assert (response.status_code, response.headers["Location"]) == (301, new)
 
 
-def test_the_overview_adds_up_by_source_mode_and_currency(client: FlaskClient, sqlite_store: Store) -> None:
-    a_failed_delivery(sqlite_store)
-
-    page = client.get("/admin/", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).get_data(as_text=True)
-
-    assert "Failed deliveries: 1." in page
-    assert re.search(r"<td>stripe<td>live<td>USD.*49\.00", page)
-
-
 def test_what_a_processor_wrote_is_shown_as_text(client: FlaskClient, sqlite_store: Store) -> None:
     odd = NewWebhook(
         source="stripe", account=None, livemode=True, event_id="evt_<script>", type="<img src=x>", created_at=NOW,
