@@ -59,11 +59,20 @@ class Refusal(ApiError):
     whose: ClassVar[str]
     shown: ClassVar[tuple[str, ...]]
     advice: ClassVar[Mapping[int, str]]
+    permission: ClassVar[re.Pattern[str] | None] = None  # finds the name of a missing permission in an error's message
 
-    def __init__(self, path: str, what: str, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        what: str,
+        status: int | None = None,
+        retry_after: float | None = None,
+        missing: str | None = None,
+    ) -> None:
         super().__init__(f"{self.whose} API, {path}: {what}")
         self.status = status
         self.retry_after = retry_after
+        self.missing = missing  # the permission that the key lacks, where the API names it
 
     @property
     def permanent(self) -> bool:
@@ -94,14 +103,38 @@ class JsonApi:
 
     def get(self, path: str, params: Params = NOTHING) -> Json:
         """The JSON object at a path. Raises its `refusal`, after a few attempts where a retry may help."""
+        return self._retried(path, lambda: self._request("GET", path, params=params))
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        form: Params | None = None,
+        body: Params | None = None,
+        headers: Mapping[str, str] = NOTHING,
+        repeatable: bool,
+    ) -> Json:
+        """The response to a request that changes something, with a form or a JSON body.
+
+        `repeatable`: doing it twice is the same as once, so it is retried like `get`. Anything else is sent once: after
+        a lost response only the caller can find out whether it took effect.
+        """
+
+        def request() -> Json:
+            return self._request(method, path, data=form, json=body, headers={**self._headers, **headers})
+
+        return self._retried(path, request) if repeatable else request()
+
+    def _retried(self, path: str, request: Callable[[], Json]) -> Json:
         for attempt in range(1, ATTEMPTS):
             try:
-                return self._request(path, params)
+                return request()
             except Refusal as refused:
                 if refused.permanent:
                     raise
                 self._wait(_pause(refused, attempt))
-        return self._request(path, params)
+        return request()
 
     def find(self, path: str, params: Params = NOTHING) -> Json | None:
         """The JSON object at a path, or None: 404. Raises like `get`."""
@@ -112,35 +145,36 @@ class JsonApi:
                 return None
             raise
 
-    def _request(self, path: str, params: Params) -> Json:
+    def _request(self, method: str, path: str, **given: Any) -> Json:
+        asked = {"headers": self._headers, "timeout": self._timeout, **given}
         try:
-            response = self._session.get(
-                self.base_url + path,
-                params=params,
-                headers=self._headers,
-                timeout=self._timeout,
-                allow_redirects=False,  # never send the key to another host
-            )
+            # Redirects are not followed: the key must never reach another host.
+            response = self._session.request(method, self.base_url + path, allow_redirects=False, **asked)
         except (requests.RequestException, UnicodeError) as error:
             # `from None`: the error's own text may contain the address.
             raise self._refusal(path, f"no response: {explain_network_error(error)}") from None
-        if response.status_code != 200:
-            wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
-            raise self._refusal(path, self._problem(response), response.status_code, wait)
+        if response.status_code not in (200, 201):
+            raise self._refused(path, response)
         try:
             return parse(response.content)
         except Unreadable as unreadable:
             raise self._refusal(path, f"a response that cannot be read: {unreadable}") from None
 
-    def _problem(self, response: requests.Response) -> str:
-        """Status, type and code of an error, never its message, which may contain parts of the key."""
+    def _refused(self, path: str, response: requests.Response) -> Refusal:
+        """Status, type, code and missing permission of an error, never its message: it may contain parts of the key."""
         try:
             error = table(parse(response.content), "error")
         except Unreadable:
             error = NOTHING
         named = [text(error.get(name), 60) for name in self._refusal.shown]
         problem = " ".join(["responded", str(response.status_code), *(word for word in named if word)])
-        return problem + self._refusal.advice.get(response.status_code, "")
+        pattern, message = self._refusal.permission, text(error.get("message"), 2000)
+        found = pattern.search(message) if pattern and message else None
+        missing = found[1] if found else None
+        advice = f". The key lacks the permission {missing}" if missing else None
+        wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
+        problem += advice or self._refusal.advice.get(response.status_code, "")
+        return self._refusal(path, problem, response.status_code, wait, missing)
 
 
 def segment(value: str) -> str:

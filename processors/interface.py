@@ -9,6 +9,7 @@ from enum import StrEnum
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
+from processors.endpoints import EndpointApi
 from processors.facts import CatalogEntry, Fact, SubscriptionState
 from processors.payload import NOTHING
 
@@ -204,6 +205,8 @@ class Processor:
     # serves webhooks should hold a simulation with its private demo key.
     simulation: str  # a `Simulation`
     api: str | None = None  # a function: (key, options) -> Api
+    endpoints: str | None = None  # a function: (key, options) -> processors.endpoints.EndpointApi
+    key_page: Callable[[bool, Mapping[str, str]], str] | None = None  # (livemode, options): where an API key is made
     complete_event: Callable[[bytes, bytes], bytes] | None = None  # a thin event and its fetched object, as one body
 
     @property
@@ -220,6 +223,11 @@ class Processor:
     def as_test_traffic(self) -> Callable[[bytes], bytes] | None:
         """Turns a simulated webhook into one of test mode. Imports the simulation."""
         return self._simulation.as_test_traffic
+
+    def connect_endpoints(self, key: str, options: Mapping[str, str]) -> EndpointApi | None:
+        """The API that manages webhook endpoints with this key, or None: they are made by hand."""
+        found: EndpointApi | None = None if self.endpoints is None else _named(self.endpoints)(key, options)
+        return found
 
     @property
     def _simulation(self) -> Simulation:

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from processors.placeholders import is_placeholder
+
 Check = Callable[[str], object]  # the value of a text; raises ValueError, whose message completes "NAME: …"
 
 MEBIBYTE = 1024 * 1024
@@ -113,6 +115,10 @@ def secret_token(value: str) -> str:
         )
     if not value.startswith("sec_"):
         raise ValueError("does not look like a secret token, which begins with sec_")
+    if is_placeholder(value):
+        raise ValueError(
+            "is still the placeholder of the documentation. Pulsora shows yours in the project's settings"
+        )
     return value
 
 
@@ -124,6 +130,20 @@ def endpoint_url(value: str) -> str:
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise ValueError("would send the secret token unencrypted: use https")
     return value
+
+
+def public_url(value: str) -> str:
+    """The bridge's own address as processors see it: https, or http on this machine, without /webhooks/… at its end."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must begin with https://")
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError("must begin with https://: processors send webhooks only over TLS")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("must be an address without query or password")
+    if "/webhooks" in parts.path:
+        raise ValueError("must be the address of the bridge: leave out /webhooks/…, which is added for each source")
+    return value.rstrip("/")
 
 
 def database(value: str) -> str:

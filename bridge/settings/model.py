@@ -16,6 +16,7 @@ from bridge.settings.declarations import (
     listen_address,
     number,
     one_of,
+    public_url,
     secret_token,
     setting,
     settings_of,
@@ -110,6 +111,13 @@ class Settings:
         "the token for /admin and POST /attributions; not set: both are disabled",
         example="a-long-random-text",
         is_secret=True,
+    )
+    public_url: str | None = setting(
+        "PUBLIC_URL",
+        public_url,
+        None,
+        "the address under which processors reach the bridge, for setup, check and links",
+        example="https://hooks.example.com",
     )
     retention_days: int = setting(
         "RETENTION_DAYS", whole(1, 3650), 30, "how long webhook bodies are kept after they were settled"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from processors.interface import Option, Processor
+from processors.paddle.connection import API_BASE, api_key_problem, key_page
 from processors.paddle.envelope import ENVIRONMENT, envelope
-from processors.paddle.signature import api_key_problem, secret_problem, sign, verify
+from processors.paddle.signature import secret_problem, sign, verify
 from processors.paddle.translate import EVENTS, translate
 
 processor = Processor(
@@ -26,7 +27,7 @@ processor = Processor(
         check=api_key_problem,
         secret=True,
     ),
-    options=(ENVIRONMENT,),
+    options=(ENVIRONMENT, API_BASE),
     verify=verify,
     envelope=envelope,
     translate=translate,
@@ -39,4 +40,6 @@ processor = Processor(
     ),
     simulation="processors.paddle.simulation.scenarios:simulation",
     api="processors.paddle.account:connect",
+    endpoints="processors.paddle.endpoints:connect",
+    key_page=key_page,
 )

@@ -25,7 +25,7 @@ from processors.facts import (
 from processors.interface import ApiError
 from processors.money import Money, exact_decimal
 from processors.paddle import prices, subscriptions
-from processors.paddle.api import PaddleApi, host_of
+from processors.paddle.api import PaddleApi, base_url
 from processors.paddle.envelope import Notification
 from processors.paddle.translate import EVENTS
 from processors.payload import Json, at, ident, rows, text
@@ -37,7 +37,7 @@ Items = tuple[str, tuple[tuple[str, Decimal | None, Decimal], ...]]
 
 def connect(key: str, options: Mapping[str, str]) -> Account:
     """The account that a key can read."""
-    return Account(api=PaddleApi(key, host_of(key, options.get("PADDLE_ENVIRONMENT"))))
+    return Account(api=PaddleApi(key, base_url(key, options)))
 
 
 @dataclass(kw_only=True)

@@ -6,10 +6,12 @@ Returns Paddle's own JSON values. Only the worker and the command line import th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from processors.http_client import TIMEOUT_SECONDS, JsonApi, Params, Refusal, segment
+from processors.paddle.connection import API_BASE
+from processors.paddle.envelope import ENVIRONMENT
 from processors.payload import NOTHING, Json, at, ident, instant, rows, table
 
 LIVE = "https://api.paddle.com"
@@ -38,6 +40,11 @@ def host_of(key: str, environment: str | None) -> str:
     if key.startswith("pdl_live_"):
         return LIVE
     return SANDBOX if environment == "sandbox" else LIVE
+
+
+def base_url(key: str, options: Mapping[str, str]) -> str:
+    """The API's address: PADDLE_API_BASE, else the host of the key's environment."""
+    return options.get(API_BASE.name) or host_of(key, options.get(ENVIRONMENT.name))
 
 
 class PaddleApi:
@@ -93,6 +100,25 @@ class PaddleApi:
     def subscriptions(self) -> Iterator[Json]:
         """Every subscription that has not ended."""
         yield from self._pages("/subscriptions", {"status": RUNNING, "order_by": "id[ASC]"}, "id")
+
+    # ---- Notification settings ----
+
+    def notification_settings(self) -> Iterator[Json]:
+        """Every notification destination, each with its secret key."""
+        yield from self._pages("/notification-settings", NOTHING, "id")
+
+    def create_notification_setting(self, body: Params) -> Json:
+        """A new notification destination. Sent once, since Paddle has no idempotency keys."""
+        return table(self._json.send("POST", "/notification-settings", body=body, repeatable=False), "data")
+
+    def update_notification_setting(self, setting_id: str, body: Params) -> Json:
+        """The changed notification destination."""
+        path = f"/notification-settings/{segment(setting_id)}"
+        return table(self._json.send("PATCH", path, body=body, repeatable=True), "data")
+
+    def probe(self, path: str) -> None:
+        """Reads one row of a list. Raises PaddleApiError if the key may not."""
+        self._json.get(path, {"per_page": 1})
 
     # ---- Requests ----
 

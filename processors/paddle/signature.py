@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from processors.interface import Event, SignatureError, SignatureProblem, SignedWebhook
 from processors.paddle.envelope import envelope
 from processors.payload import NOTHING
+from processors.placeholders import is_placeholder
 from processors.signatures import Header, check_age, usable, verified_event
 
 HEADER = "Paddle-Signature"
@@ -50,17 +51,13 @@ def secret_problem(value: str) -> str | None:
     if not secrets:
         return f"is empty. A destination's secret key looks like pdl_ntfset_…; {WHERE}"
     for secret in secrets:
+        if is_placeholder(secret):
+            return f"is still the placeholder of the documentation; {WHERE}"
         if secret.startswith(("pdl_live_apikey_", "pdl_sdbx_apikey_")):
             return f"looks like an API key. Secret keys of destinations begin with pdl_ntfset_; {WHERE}"
         if not secret.startswith(("pdl_ntfset_", "pdl_ntf_")):
             return f"does not look like a destination's secret key, which begins with pdl_ntfset_; {WHERE}"
     return None
-
-
-def api_key_problem(value: str) -> str | None:
-    """The problem with a configured API key, or None."""
-    is_secret = secret_problem(value) is None
-    return "looks like a webhook secret. Use an API key that may only read" if is_secret else None
 
 
 def _fits(stamp: str, body: bytes, secret: str, digests: Sequence[str]) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from processors.interface import Option, Processor
+from processors.stripe.connection import API_BASE, api_key_problem, key_page
 from processors.stripe.envelope import envelope
-from processors.stripe.signature import api_key_problem, secret_problem, sign, verify
+from processors.stripe.signature import secret_problem, sign, verify
 from processors.stripe.translate import EVENTS, as_snapshot, translate
 
 processor = Processor(
@@ -26,6 +27,7 @@ processor = Processor(
         check=api_key_problem,
         secret=True,
     ),
+    options=(API_BASE,),
     verify=verify,
     envelope=envelope,
     translate=translate,
@@ -38,5 +40,7 @@ processor = Processor(
     ),
     simulation="processors.stripe.simulation.scenarios:simulation",
     api="processors.stripe.account:connect",
+    endpoints="processors.stripe.endpoints:connect",
+    key_page=key_page,
     complete_event=as_snapshot,
 )

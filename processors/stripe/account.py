@@ -11,7 +11,8 @@ from processors.facts import CatalogEntry, Fact, Ids, Membership, Payment, Reaso
 from processors.interface import Translation
 from processors.payload import Json, ident, table
 from processors.stripe import discounts, invoices, prices, subscriptions
-from processors.stripe.api import StripeApi
+from processors.stripe.api import BASE_URL, StripeApi
+from processors.stripe.connection import API_BASE
 from processors.stripe.envelope import Snapshot, ignored, linked, with_facts
 from processors.stripe.translate import EVENTS
 
@@ -20,7 +21,7 @@ SLICE = timedelta(hours=6)  # the API lists the newest event first, so a slice i
 
 def connect(key: str, options: Mapping[str, str]) -> Account:
     """The account that a key can read."""
-    return Account(api=StripeApi(key))
+    return Account(api=StripeApi(key, options.get(API_BASE.name, BASE_URL)))
 
 
 @dataclass(kw_only=True)

@@ -5,6 +5,7 @@ Returns Stripe's own JSON values, which `account` translates. Only the worker an
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ class StripeApiError(Refusal):
     whose = "Stripe's"
     shown = ("type", "code", "param")
     advice = ADVICE
+    # A 403 ends with: Having the 'rak_subscription_read' permission would allow this request to continue.
+    permission = re.compile(r"'(rak_[a-z0-9_]+)'")
 
 
 class StripeApi:
@@ -116,6 +119,30 @@ class StripeApi:
         asked = {"expand[]": list(LISTED_SUBSCRIPTION), **({} if status is None else {"status": status})}
         for found in self._pages("/v1/subscriptions", asked):
             yield self._completed(found)
+
+    # ---- Webhook endpoints ----
+
+    def endpoints(self) -> Iterator[Json]:
+        """Every webhook endpoint of this account and mode, without its secret."""
+        yield from self._pages("/v1/webhook_endpoints", {})
+
+    def create_endpoint(self, form: Params, idempotency_key: str) -> Json:
+        """A new webhook endpoint, with its secret, which no other response contains.
+
+        Stripe repeats its first response to a key for at least 24 hours (docs.stripe.com/api/idempotent_requests), so a
+        lost response, and with it the secret, can be had again.
+        """
+        headers = {"Idempotency-Key": idempotency_key}
+        return self._json.send("POST", "/v1/webhook_endpoints", form=form, headers=headers, repeatable=True)
+
+    def update_endpoint(self, endpoint_id: str, form: Params) -> Json:
+        """The changed webhook endpoint."""
+        path = f"/v1/webhook_endpoints/{segment(endpoint_id)}"
+        return self._json.send("POST", path, form=form, repeatable=True)
+
+    def probe(self, path: str) -> None:
+        """Reads one row of a list. Raises StripeApiError if the key may not."""
+        self._json.get(path, {"limit": 1})
 
     # ---- Requests ----
 

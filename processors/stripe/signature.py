@@ -10,6 +10,7 @@ from stripe import SignatureVerificationError, WebhookSignature
 
 from processors.interface import Event, SignatureError, SignatureProblem, SignedWebhook
 from processors.payload import NOTHING
+from processors.placeholders import is_placeholder
 from processors.signatures import Header, check_age, usable, verified_event
 from processors.stripe.envelope import envelope
 
@@ -47,17 +48,13 @@ def secret_problem(value: str) -> str | None:
     if not secrets:
         return f"is empty. A signing secret looks like whsec_…; {WHERE}"
     for secret in secrets:
+        if is_placeholder(secret):
+            return f"is still the placeholder of the documentation; {WHERE}"
         if secret.startswith(API_KEYS):
             return f"looks like an API key ({secret[:3]}…). Signing secrets begin with whsec_; {WHERE}"
         if not secret.startswith("whsec_"):
             return f"does not look like a signing secret: those begin with whsec_; {WHERE}"
     return None
-
-
-def api_key_problem(value: str) -> str | None:
-    """The problem with a configured API key, or None."""
-    is_secret = secret_problem(value) is None
-    return "looks like a webhook secret. Use a restricted API key that may only read" if is_secret else None
 
 
 def _stated(headers: Mapping[str, str]) -> tuple[int, list[str]]:
