@@ -14,6 +14,7 @@ from processors.facts import Interval, Item, Line, Period, Price
 from processors.money import Currency
 
 HALF = Fraction(1, 2)
+SECOND = timedelta(seconds=1)
 MONTHS: Mapping[Interval, int] = {Interval.MONTH: 1, Interval.YEAR: 12}
 DAYS: Mapping[Interval, int] = {Interval.DAY: 1, Interval.WEEK: 7}
 RATE_DECIMALS = 4  # of a percentage of tax
@@ -103,11 +104,12 @@ def _plainest_rate(tax: Fraction, net: Fraction) -> Fraction:
 
 
 def billed_period(
-    one: Measurement, item: Item, price: Price, currency: Currency, periods: Mapping[str, Period]
+    one: Measurement, item: Item, price: Price, assumed: Fraction, currency: Currency, periods: Mapping[str, Period]
 ) -> PeriodAmount | None:
-    """The amount of a full period of the item by a bill; None: the bill does not show it."""
+    """The amount of a full period of the item by a bill; None: the bill does not show it. `assumed`: without a bill."""
     if one.line.proration:
-        return _from_rest(one, item, price, _rate_of_rest(one, price, currency), periods)
+        rate, share = _rate_of_rest(one, price, currency), _share_of_period(one.line, price, periods)
+        return _from_rest(one.line, item, price, rate, share, assumed)
     line = one.line
     is_same = line.quantity == item.quantity or not line.quantity
     seats = Fraction(1) if is_same else Fraction(item.quantity) / Fraction(line.quantity)
@@ -128,46 +130,53 @@ def _rate_of_rest(one: Measurement, price: Price, currency: Currency) -> Fractio
     return rate or Fraction(0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Share:
+    """The share of a period that a line charges, how far it may be off, and whether the period is certain."""
+
+    of_period: Fraction
+    error: Fraction = Fraction(0)
+    certain: bool = True
+
+
 def _from_rest(
-    one: Measurement, item: Item, price: Price, rate: Fraction, periods: Mapping[str, Period]
+    line: Line, item: Item, price: Price, rate: Fraction, share: _Share | None, assumed: Fraction
 ) -> PeriodAmount | None:
     """From the charge for the rest of a period: it is a known share of the whole, rounded to a minor unit.
 
-    The whole is a whole number of minor units for each seat; with several such numbers it is only the nearest one.
+    The whole is a whole number of minor units for each seat. Of several such numbers the assumed one is right if it
+    is among them: merchants convert all their prices alike. Else the nearest one is an estimate.
     """
-    line = one.line
-    share, error, is_certain = _share_of_period(line, price, periods)
-    if not share or (line.discount_ids and not line.discount):  # a charge that is stated after discounts
+    if share is None or (line.discount_ids and not line.discount):  # a charge that is stated after discounts
         return None
     on_top = 1 + rate if line.tax_inside is None else Fraction(1)
     seats = Fraction(line.quantity) if is_proportional(price) and line.quantity else Fraction(1)
-    charged = Fraction(line.amount) * on_top
-    low = ceil((charged - HALF * on_top) / (share + error) / seats)
-    high = floor((charged + HALF * on_top) / (share - error) / seats)
-    nearest = Fraction(round(charged / share / seats)) if low <= high else charged / share / seats
+    charged, half = Fraction(line.amount) * on_top, HALF * on_top
+    low = ceil((charged - half) / (share.of_period + share.error) / seats)
+    high = floor((charged + half) / (share.of_period - share.error) / seats)
     scale = Fraction(item.quantity) if is_proportional(price) else Fraction(1)
-    is_same = line.quantity == item.quantity
-    return PeriodAmount(
-        gross=nearest * scale,
-        net=nearest * scale / (1 + rate),
-        certain=is_certain and low == high and (is_same or is_proportional(price)),
-    )
+    exact = charged / share.of_period / seats
+    is_assumed = bool(assumed) and low <= assumed / scale <= high
+    whole = assumed / scale if is_assumed else Fraction(round(exact)) if low <= high else exact
+    is_same = line.quantity == item.quantity or is_proportional(price)
+    certain = is_same and (is_assumed or (share.certain and low == high))
+    return PeriodAmount(gross=whole * scale, net=whole * scale / (1 + rate), certain=certain)
 
 
-def _share_of_period(line: Line, price: Price, periods: Mapping[str, Period]) -> tuple[Fraction, Fraction, bool]:
-    """The share of a period that a line charges, how far it may be off, and whether the period is certain."""
+def _share_of_period(line: Line, price: Price, periods: Mapping[str, Period]) -> _Share | None:
+    """The share of a period that a line charges; None: it is not known."""
     if line.share is not None:
         decimals = max(SHARE_DECIMALS, -int(line.share.as_tuple().exponent))
-        return Fraction(line.share), HALF / 10**decimals, True
+        return _Share(of_period=Fraction(line.share), error=HALF / 10**decimals) if line.share > 0 else None
     if line.starts_at is None or line.ends_at is None:
-        return Fraction(0), Fraction(0), False
+        return None
     known = periods.get(price.id)
     is_known = known is not None and known.ends_at == line.ends_at
     begun = known.starts_at if known is not None and is_known else _one_period_before(line.ends_at, price)
     rest, whole = line.ends_at - line.starts_at, line.ends_at - begun
     if not timedelta(0) < rest <= whole:
-        return Fraction(0), Fraction(0), False
-    return Fraction(rest // timedelta(seconds=1), whole // timedelta(seconds=1)), Fraction(0), is_known
+        return None
+    return _Share(of_period=Fraction(rest // SECOND, whole // SECOND), certain=is_known)
 
 
 def _one_period_before(end: datetime, price: Price) -> datetime:

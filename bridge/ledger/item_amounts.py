@@ -29,13 +29,10 @@ def period_amount(item: Item, price: Price, currency: Currency, context: Valuati
         rate, certain = _rate_inside(item, price, measurement, currency, context)
         if rate is not None:
             return PeriodAmount(gross=listed, net=listed / (1 + rate), certain=certain)
-    billed = billed_period(measurement, item, price, currency, context.periods) if measurement else None
     assumed = _assumed(price, listed, currency, context)
-    if billed is None:
+    if measurement is None:
         return assumed
-    # The nearest of several possible amounts is the right one if the merchant converts all prices alike.
-    is_confirmed = measurement is not None and measurement.line.proration and billed.gross == assumed.gross
-    return PeriodAmount(gross=billed.gross, net=billed.net, certain=billed.certain or is_confirmed)
+    return billed_period(measurement, item, price, assumed.gross, currency, context.periods) or assumed
 
 
 # ---- The tax inside a list amount ---------------------------------------------------------------------------------

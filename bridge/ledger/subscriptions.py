@@ -100,7 +100,7 @@ def _apply_own_states(
     fold: SubscriptionFold, subscription_id: str, states: Sequence[SubscriptionState], discounts: Sequence[Cause]
 ) -> None:
     """One subscription's states in order, and between them the discounts on its customer that begin or end."""
-    known, waiting = fold.subscriptions.get(subscription_id), list(discounts)
+    known, waiting = _with_corrected_baseline(fold, subscription_id), list(discounts)
     for state in states_in_order(states, known.terms if known else None):
         while known is not None and waiting and waiting[0].at <= state.at:
             known = _apply_customer_discount(fold, known, waiting.pop(0))
@@ -111,6 +111,17 @@ def _apply_own_states(
         known = step.subscription
     for cause in waiting:
         known = None if known is None else _apply_customer_discount(fold, known, cause)
+
+
+def _with_corrected_baseline(fold: SubscriptionFold, subscription_id: str) -> Subscription | None:
+    """The subscription, whose baseline is first corrected by this window's bills: its end must take off the same."""
+    known, bills = fold.subscriptions.get(subscription_id), fold.rules.bills.get(subscription_id)
+    if known is None or not bills or not known.baseline or known.movement_count:
+        return known
+    cause = Cause(at=bills[0].at, event_id="")
+    step = correct_valuation(known, cause, fold.rules)
+    fold.apply(step, cause, ())
+    return step.subscription
 
 
 def _apply_customer_discount(fold: SubscriptionFold, known: Subscription, cause: Cause) -> Subscription:

@@ -15,9 +15,13 @@ from processors.paddle.simulation.payloads import Body, Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtendedCustomer(Customer):
-    """A customer with further steps. `owner`: the tag of the customer whom the webhooks name now."""
+    """A customer with further steps. `owner`: the tag of the customer whom the webhooks name now.
+
+    `extras`: further items of every subscription, each with its quantity.
+    """
 
     owner: str | None = None
+    extras: tuple[tuple[Plan, int], ...] = ()
 
     @property
     def customer_id(self) -> str:
@@ -54,7 +58,7 @@ class ExtendedCustomer(Customer):
     ) -> Self:
         """A transaction with these lines."""
         sold = None if name is None else self.subscriptions[name]
-        plans = [] if sold is None else [(sold.plan, sold.quantity)]
+        plans = [] if sold is None else [(sold.plan, sold.quantity), *self.extras]
         entity = payloads.transaction(
             f"txn_{self.tag}_{len(self.webhooks) + 1}",
             customer=self.customer_id,
@@ -121,6 +125,19 @@ class ExtendedCustomer(Customer):
             at=self.at,
         )
         return self.sent(kind, entity, 1)
+
+    def _entity(self, subscription: Subscription, *, created: bool = False, seconds: float = 0) -> Body:
+        found = Customer._entity(self, subscription, created=created, seconds=seconds)
+        further = [
+            {
+                **found["items"][0],
+                "price": payloads.price(plan),
+                "product": payloads.product(plan),
+                "quantity": quantity,
+            }
+            for plan, quantity in self.extras
+        ]
+        return {**found, "items": [*found["items"], *further]}
 
     def with_custom_data(self, visit: Mapping[str, Any] | None) -> Self:
         """From now on, this is the custom data."""

@@ -37,11 +37,13 @@ class ExtendedCustomer(Customer):
 
     By subscription id, `item_coupons` apply to its items, and `more_coupons` to itself in addition to its own coupon.
     `coupon_starts`: when a coupon started, by subscription and coupon id; without an entry, with the subscription.
+    `subscription_fields`: fields that replace those of a plain subscription.
     """
 
     item_coupons: Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
     more_coupons: Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
     coupon_starts: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    subscription_fields: Mapping[str, Any] = field(default_factory=dict)
 
     # ---- Which webhooks are sent ----
 
@@ -401,7 +403,7 @@ class ExtendedCustomer(Customer):
         listed = [{**row, "discounts": [one["id"] for one in coupons], **own}, *self._further_items(sold)]
         single = {} if len(listed) == 1 else {"plan": None, "quantity": None}
         old = single if self.shape is Shape.OLD else {}
-        return {**found, "items": payloads.listed(listed), **old}
+        return {**found, "items": payloads.listed(listed), **old, **self.subscription_fields}
 
     def _further_items(self, sold: Subscription) -> list[Body]:
         extras = sold.plan.extras if isinstance(sold.plan, ComplexPlan) else ()

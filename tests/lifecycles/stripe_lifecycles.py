@@ -8,5 +8,6 @@ from tests.lifecycles.stripe_mrr_levels import LEVELS
 from tests.lifecycles.stripe_payments import MONEY
 from tests.lifecycles.stripe_refunds import REFUNDS
 from tests.lifecycles.stripe_subscriptions import SUBSCRIPTIONS
+from tests.lifecycles.stripe_valuation import VALUATION
 
-LIFECYCLES = (*MONEY, *REFUNDS, *SUBSCRIPTIONS, *FIRST_SEEN, *LEVELS, *DISCOUNTS)
+LIFECYCLES = (*MONEY, *REFUNDS, *SUBSCRIPTIONS, *FIRST_SEEN, *LEVELS, *DISCOUNTS, *VALUATION)
