@@ -133,7 +133,8 @@ class Receivable:
         Nothing marks that refund but its amount.
         """
         released = self.released.get(payment, 0)
-        amounts = (one.counted_minor for one in self.refunds.values() if one.payment_id == payment)
+        refunds = (one for one in self.refunds.values() if one.kind is RefundKind.REFUND)
+        amounts = (one.counted_minor for one in refunds if one.payment_id == payment)
         return released if released and released in amounts else 0
 
     @property

@@ -390,6 +390,32 @@ LIFECYCLES = (
         "subscription 49.00 +49.00 Pro monthly",
     ),
     lifecycle(
+        "pays 20.00 of the second month from the credit, and gets the 29.00 back that were paid",
+        lambda ada: (
+            ada.start()
+            .bill(net(PRO, 4900), origin="web")
+            .later(days=30)
+            .bill(net(PRO, 4900, rate="1"), credit=2000)
+            .later(days=1)
+            .refund()
+        ),
+        "subscription  49.00 +49.00 Pro monthly",
+        "renewal       29.00      0 Pro monthly",
+        "refund       -29.00      0 Pro monthly requested_by_customer",
+    ),
+    lifecycle(
+        "is given 10.00 of credit, and gets the other 39.00 back",
+        lambda ada: ada.subscribe().later(days=1).adjusted("credit", 1000).later(days=1).refund(3900),
+        "subscription  49.00 +49.00 Pro monthly",
+        "refund       -39.00      0 Pro monthly requested_by_customer",
+    ),
+    lifecycle(
+        "is given 20.00 of credit for a month that is then disputed: credit is no money, the dispute is",
+        lambda ada: ada.subscribe().later(days=1).adjusted("credit", 2000).later(days=9).adjusted("chargeback", 4900),
+        "subscription  49.00 +49.00 Pro monthly",
+        "refund       -49.00      0 Pro monthly chargeback",
+    ),
+    lifecycle(
         "is given credit, which is no money",
         lambda ada: ada.subscribe().later(days=1).adjusted("credit", 2000),
         "subscription 49.00 +49.00 Pro monthly",

@@ -187,15 +187,19 @@ class Lifecycle:
         """An invoice is paid, reported in one of several shapes: with or without its charge, with or without a link."""
         number = self.number()
         shape = self.choose(
-            ("linked", "old", "matched", "alone", "separate link", "parts") if self.has_before else ("transaction",)
+            ("linked", "old", "matched", "alone", "separate link", "parts", "unnamed parts")
+            if self.has_before
+            else ("transaction",)
         )
         minor += number if shape in ("matched", "alone") else 0  # without a link, only the amount identifies it
-        self._paid(f"pi_{number}", minor if shape != "parts" else minor // 2, USD)
+        minor += 1_000_000 * number if shape == "unnamed parts" else 0
+        has_parts = shape in ("parts", "unnamed parts")
+        self._paid(f"pi_{number}", minor // 2 if has_parts else minor, USD)
         self.facts += [
             replace(fact, at=self.clock + timedelta(seconds=n), processor_event_id=self._event_id())
             for n, fact in enumerate(_invoice_facts(str(shape), number, minor, reason, sub))
         ]
-        if shape == "parts":
+        if has_parts:
             self._paid(f"pi_{number}b", minor - minor // 2, USD)
 
     def buy(self) -> None:
@@ -214,6 +218,18 @@ class Lifecycle:
                     processor_event_id=self._event_id(),
                 )
             )
+
+    def capture(self) -> None:
+        """A part of an authorisation is captured. The rest is released: by a refund (until basil), or silently."""
+        number, minor = self.number(), self.choose(MINORS)
+        is_counted = self.flip()
+        released = 5_000 + number  # hardly any refund is of this amount by chance
+        self._paid(f"pi_{number}", minor, USD)
+        for made in (
+            a_purchase(minor, f"pi_{number}", released=released if is_counted else 0),
+            *([a_refund(released, f"re_{number}", of=f"pi_{number}")] if is_counted else []),
+        ):
+            self.facts.append(replace(made, at=self.clock, processor_event_id=self._event_id()))
 
     def _paid(self, payment_id: str, minor: int, currency: Currency) -> None:
         self.paid.append(Paid(payment_id=payment_id, currency=currency, left=minor))
@@ -319,7 +335,12 @@ class Lifecycle:
         active = [sub for sub in self.subs if sub.is_counting]
         trials = [sub for sub in self.subs if sub.now.status is Status.TRIALING]
         left = [paid for paid in self.paid if paid.left]
-        steps: list[tuple[Callable[..., None], object]] = [(self.start, None), (self.buy, None), (self.visit, None)]
+        steps: list[tuple[Callable[..., None], object]] = [
+            (self.start, None),
+            (self.buy, None),
+            (self.capture, None),
+            (self.visit, None),
+        ]
         steps += [
             (step, sub) for sub in active for step in (self.renew, self.change, self.falter, self.pause, self.end)
         ]
@@ -376,6 +397,11 @@ def _invoice_facts(shape: str, number: int, minor: int, reason: Reason, sub: Sub
             total,
             an_invoice_payment(half, invoice_id, payment_id),
             an_invoice_payment(minor - half, invoice_id, f"{payment_id}b"),
+        ],
+        "unnamed parts": [
+            a_payment(half, payment_id),
+            a_payment(minor - half, f"{payment_id}b"),
+            total,
         ],
     }
     return facts[shape]

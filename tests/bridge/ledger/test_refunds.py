@@ -282,6 +282,10 @@ def test_a_refund_of_the_released_amount_is_no_refund_and_every_other_is() -> No
         assert len({event.output_key for event in ledger.events}) == len(ledger.events)
 
 
+def test_a_dispute_of_the_released_amount_is_a_dispute() -> None:
+    assert total(settled([a_purchase(3000, released=2000), a_dispute(2000)])) == 1000
+
+
 def test_a_released_amount_is_taken_out_of_a_total() -> None:
     story = [a_purchase(3000, released=2000), a_refunded_total(2500, released=2000), a_refund(500, "re_2")]
 
