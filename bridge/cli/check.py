@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -32,13 +32,14 @@ from bridge.sender import amount_rules
 from bridge.sender.destinations import Destination
 from bridge.server.installation import import_conflicts
 from bridge.settings import Settings, Source
-from bridge.store import Store, inbox, open_store, outbox, pauses, resend
+from bridge.store import Store, inbox, open_store, outbox, pauses, rejected_visits, resend
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from processors import processors
 
 MIN_FREE_BYTES = 500 * 1024 * 1024
 MIN_TOKEN_LENGTH = 16
+RECENT = timedelta(days=7)  # rejected visits before that were probably corrected since
 
 
 @click.command()
@@ -151,6 +152,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             return
         yield ok("schema", "matches this version")
         yield from _traffic(store, settings)
+        yield from _rejected_visits(store)
     except BridgeError as error:
         yield problem("database", f"{error}. Check DATABASE_URL and the database's permissions")
     finally:
@@ -213,6 +215,19 @@ def _traffic(store: Store, settings: Settings) -> Iterator[Finding]:
     if unreadable:
         command = "pulsora-bridge webhooks list --status failed"
         yield warning("webhooks", f"{quantity(unreadable, 'webhook')} failed. Review: {command}")
+
+
+def _rejected_visits(store: Store) -> Iterator[Finding]:
+    """Checkouts that recently carried a placeholder instead of an id of the visit."""
+    since = datetime.now(UTC) - RECENT
+    with store.reading() as tx:
+        recent = [one for one in rejected_visits.listed(tx) if one.last_at >= since]
+    for one in recent:
+        yield warning(
+            f"source {one.source}",
+            f"{one.cause}: {quantity(one.count, 'webhook')} so far without a visit, the latest {one.event_id}. "
+            "The checkout is created before the visit is known: see docs/attribution.md",
+        )
 
 
 def _worker(heartbeat_at: datetime | None, now: datetime) -> Finding:

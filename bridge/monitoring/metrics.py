@@ -8,9 +8,13 @@ OLDEST = ("pulsora_bridge_inbox_oldest_seconds", "Age of the oldest unsettled we
 BACKLOG = ("pulsora_bridge_outbox_backlog", "Revenue events held or waiting to be sent.")
 PAUSED = ("pulsora_bridge_destinations_paused", "Destinations that are paused.")
 WORKER = ("pulsora_bridge_worker_seen_seconds", "Seconds since the latest heartbeat of any worker.")
+REJECTED_VISITS = (
+    "pulsora_bridge_rejected_visits",
+    "Webhooks without a visit because an id was a placeholder such as undefined, by source and cause.",
+)
 CONFLICTS = (
     "pulsora_bridge_output_key_conflicts",
     "Webhooks whose revenue event was not sent, because another customer's stream had reported the same fact.",
 )
 
-ALL = (INBOX, OUTBOX, OLDEST, BACKLOG, PAUSED, WORKER, CONFLICTS)
+ALL = (INBOX, OUTBOX, OLDEST, BACKLOG, PAUSED, WORKER, REJECTED_VISITS, CONFLICTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 
 from bridge.monitoring import metrics
 from bridge.monitoring.overview import latest_heartbeat
-from bridge.store import Store, inbox, outbox, pauses
+from bridge.store import Store, inbox, outbox, pauses, rejected_visits
+from bridge.store.rejected_visits import RejectedVisits
 
 
 def exposition(store: Store, now: datetime) -> tuple[bytes, str]:
@@ -39,6 +40,7 @@ class StoreCollector(Collector):
             yield _gauge(metrics.BACKLOG, outbox.backlog(tx).count)
             yield _gauge(metrics.PAUSED, len(pauses.active(tx, self.now)))
             yield _gauge(metrics.CONFLICTS, inbox.conflict_count(tx))
+            yield _rejected_visits(rejected_visits.listed(tx))
             heartbeat_at = latest_heartbeat(tx)
         if heartbeat_at is not None:  # absent, not 0: 0 would read as a worker seen just now
             yield _gauge(metrics.WORKER, self._age(heartbeat_at))
@@ -57,4 +59,11 @@ def _by_status(name_and_help: tuple[str, str], counts: Mapping[tuple[str, Any], 
     family = GaugeMetricFamily(*name_and_help, labels=["source", "status"])
     for (source, status), count in sorted(counts.items()):
         family.add_metric([source, status.value], count)
+    return family
+
+
+def _rejected_visits(counted: Iterable[RejectedVisits]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(*metrics.REJECTED_VISITS, labels=["source", "cause"])
+    for one in sorted(counted, key=lambda one: (one.source, one.cause)):
+        family.add_metric([one.source, one.cause], one.count)
     return family

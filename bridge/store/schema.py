@@ -327,6 +327,18 @@ refused_webhooks = Table(
     PrimaryKeyConstraint("source", "cause", "hour"),
 )
 
+# How many webhooks had no visit because an id was a placeholder such as `undefined`, and the latest of them.
+rejected_visits = Table(
+    "rejected_visits",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("cause", Text, nullable=False),  # from a small vocabulary: never the value itself
+    Column("count", Integer, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("event_id", Text, nullable=False),
+    PrimaryKeyConstraint("source", "cause"),
+)
+
 catalog = Table(
     "catalog",
     metadata,

@@ -16,13 +16,15 @@ from bridge.ledger.state import Subscription, dump
 from bridge.scope import Scope
 from bridge.sender import payload
 from bridge.settings import Settings
-from bridge.store import Store, inbox, outbox, ownership, streams, subscriptions
+from bridge.store import Store, inbox, outbox, ownership, rejected_visits, streams, subscriptions
 from bridge.store.outbox import DeliveryStatus, NewDelivery
+from bridge.store.rejected_visits import RejectedVisits
 from bridge.store.streams import Claim, LeaseLost, SettledStream
 from bridge.store.subscriptions import SubscriptionRow
 from bridge.worker.batch import StreamBatch, open_batches, source_of
 from bridge.worker.translation import NO_SOURCE
 from processors.money import Money, major
+from processors.visit import REJECTED
 
 log = structlog.get_logger()
 
@@ -139,6 +141,7 @@ def _write(tx: Connection, batches: Sequence[StreamBatch], now: datetime) -> Non
     streams.save(tx, states, now)
     is_complete = outbox.add(tx, deliveries) == len(deliveries)
     subscriptions.save(tx, changed)
+    rejected_visits.add(tx, _rejected_visits(batches, now))
     inbox.mark_settled(tx, settled, now)
     if not is_complete:  # normally a repetition, after a replay or a late duplicate
         for delivery, owner in ownership.owned_elsewhere(tx, deliveries):
@@ -172,6 +175,24 @@ def _settled_rows(batch: StreamBatch, settlement: Settlement) -> list[tuple[int,
         (row.id, event_counts[row.event_id], settlement.notes.get(row.event_id, ()))
         for row in batch.rows
         if row.id in batch.facts and row.id not in batch.future
+    ]
+
+
+def _rejected_visits(batches: Sequence[StreamBatch], now: datetime) -> list[RejectedVisits]:
+    """The ledger's notes on rejected visits, counted by source and cause, with the latest webhook of each."""
+    noted = [
+        (batch.source.name, note.removeprefix(REJECTED), event_id)
+        for batch in batches
+        if batch.settlement is not None
+        for event_id, notes in batch.settlement.notes.items()
+        for note in notes
+        if note.startswith(REJECTED)
+    ]
+    latest = {(source, cause): event_id for source, cause, event_id in noted}
+    counts = Counter((source, cause) for source, cause, _ in noted)
+    return [
+        RejectedVisits(source=source, cause=cause, count=count, last_at=now, event_id=latest[source, cause])
+        for (source, cause), count in counts.items()
     ]
 
 

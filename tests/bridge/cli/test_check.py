@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from werkzeug import Response
 from bridge.cli.connectivity import check_clock
 from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.sender.destinations import Destination
-from bridge.store import Store, leases, outbox, pauses
+from bridge.store import Store, leases, outbox, pauses, rejected_visits
 from bridge.store.outbox import DeliveryStatus
+from bridge.store.rejected_visits import RejectedVisits
 from tests.bridge.cli.conftest import Command, Ended
 from tests.bridge.store.builders import NOON, a_delivery
 from tests.settings import TOKEN
@@ -235,3 +237,20 @@ def test_failed_deliveries_are_pointed_at(cli: Command, sqlite_store: Store) -> 
     assert found(ended, "deliveries") == [
         ("warning", "1 revenue event failed. Review: pulsora-bridge deliveries list --status failed")
     ]
+
+
+def test_a_checkout_without_a_usable_visit_is_pointed_at(cli: Command, sqlite_store: Store) -> None:
+    now = datetime.now(UTC)
+    rejected = RejectedVisits(
+        source="stripe", cause="session_id is undefined", count=3, last_at=now, event_id="evt_9"
+    )  # fmt: skip
+    with sqlite_store.transaction() as tx:
+        old = replace(rejected, source="paddle", last_at=now - timedelta(days=8))
+        rejected_visits.add(tx, [rejected, old])
+
+    ended = cli("check", "--json")
+
+    text = "session_id is undefined: 3 webhooks so far without a visit, the latest evt_9. "
+    text += "The checkout is created before the visit is known: see docs/attribution.md"
+    assert ("warning", text) in found(ended, "source stripe")
+    assert not [one for one in found(ended, "source paddle") if "undefined" in one[1]]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import func, select
 
-from bridge.store import Store, attempts, outbox, refusals, subscriptions
+from bridge.store import Store, attempts, outbox, refusals, rejected_visits, subscriptions
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.refusals import Refusals, RefusalSum
+from bridge.store.rejected_visits import RejectedVisits
 from bridge.store.schema import outbox as table
 from bridge.store.subscriptions import Level
 from tests.bridge.store.builders import (
@@ -82,6 +84,20 @@ def test_refused_webhooks_are_forgotten_after_30_days(store: Store) -> None:
 
     with store.reading() as tx:
         assert [one.count for one in refusals.since(tx, NOON - HOUR)] == [1]
+
+
+def test_rejected_visits_of_one_cause_are_one_row_with_the_latest_webhook(store: Store) -> None:
+    first = RejectedVisits(source="stripe", cause="session_id is null", count=2, last_at=NOON, event_id="evt_1")
+    with store.transaction() as tx:
+        rejected_visits.add(tx, [first])
+        rejected_visits.add(tx, [replace(first, count=3, last_at=NOON + HOUR, event_id="evt_9")])
+        rejected_visits.add(tx, [replace(first, source="paddle")])
+
+    with store.reading() as tx:
+        assert rejected_visits.listed(tx) == [
+            replace(first, count=5, last_at=NOON + HOUR, event_id="evt_9"),  # 2 + 3
+            replace(first, source="paddle"),
+        ]
 
 
 def test_a_subscription_has_one_row_with_its_present_mrr(store: Store) -> None:

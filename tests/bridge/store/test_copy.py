@@ -21,12 +21,14 @@ from bridge.store import (
     pauses,
     rate_limit,
     refusals,
+    rejected_visits,
     streams,
     subscriptions,
     totals,
 )
 from bridge.store.inbox import InboxStatus
 from bridge.store.refusals import Refusals
+from bridge.store.rejected_visits import RejectedVisits
 from bridge.store.streams import SettledStream
 from tests.bridge.store.builders import (
     ANNA,
@@ -81,6 +83,8 @@ def filled(store: Store) -> None:
         leases.heartbeat(tx, "worker", NOON)
         attempts.add(tx, [an_attempt(1)])
         refusals.add(tx, [Refusals(source="stripe", cause="unreadable", hour=NOON, count=1, last_at=NOON)], NOON)
+        rejected = RejectedVisits(source="stripe", cause="session_id is null", count=1, last_at=NOON, event_id="evt_1")
+        rejected_visits.add(tx, [rejected])
         subscriptions.save(tx, [a_subscription_row()])
 
 
@@ -94,7 +98,7 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
 
     assert set(counts) == {
         "inbox", "bodies", "streams", "states", "links", "outbox", "catalog", "rate_limit", "pauses", "leases",
-        "worker_heartbeats", "attempts", "refused_webhooks", "subscriptions",
+        "worker_heartbeats", "attempts", "refused_webhooks", "rejected_visits", "subscriptions",
     }  # fmt: skip
     assert min(counts.values()) >= 1
     assert [progress for progress in told if progress[0] == "links"] == [
