@@ -166,6 +166,10 @@ class Api(Protocol):
         """Every subscription that has not ended, as `Stage.IMPORTED` states."""
         ...
 
+    def subscription(self, subscription_id: str) -> SubscriptionState | None:
+        """One subscription in its current state, also if it has ended, then as of its end; None: there is none."""
+        ...
+
     def events(self, since: datetime) -> Iterator[bytes]:
         """The bodies of all events since then, oldest first, as webhooks would have brought them."""
         ...

@@ -29,8 +29,8 @@ def encode(
 
     `keeps_time`: the state is no news of the API's but the ledger's own, so it must not replace a later one.
     """
-    body = _dump(replace(state, at=state.at if keeps_time else now, processor_event_id=""))
-    content = _dump(replace(state, at=state.started_at or UNKNOWN, changed_at=None))
+    body = dump(replace(state, at=state.at if keeps_time else now, processor_event_id=""))
+    content = dump(replace(state, at=state.started_at or UNKNOWN, changed_at=None))
     digest = hashlib.sha256(content).hexdigest()[:12]
     event_id = f"import_{state.ids.subscription_id}_{digest}"
     event = Event(id=event_id, type=TYPE, created_at=now, livemode=livemode)
@@ -42,5 +42,6 @@ def decode(body: bytes, event_id: str) -> Translation:
     return Translation(facts=(replace(_json.loads(body, SubscriptionState), processor_event_id=event_id),))
 
 
-def _dump(state: SubscriptionState) -> bytes:
+def dump(state: SubscriptionState) -> bytes:
+    """A state as a webhook's body."""
     return str(_json.dumps(state, sort_keys=True)).encode()

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
 from bridge.store.schema import subscriptions
 from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect
@@ -71,6 +71,14 @@ WITH_BASELINE = (
     .where(subscriptions.c.baseline > 0)
     .order_by(subscriptions.c.stream_id, subscriptions.c.subscription_id)
 )
+WITH_MRR = (
+    select(subscriptions)
+    .where(tuple_(*(subscriptions.c[name] for name in KEY)) > tuple_(bindparam("stream"), bindparam("subscription")))
+    .where(subscriptions.c.livemode, subscriptions.c.source.in_(bindparam("sources", expanding=True)))
+    .where(subscriptions.c.mrr > 0)
+    .order_by(*(subscriptions.c[name] for name in KEY))
+    .limit(bindparam("limit"))
+)
 OF_STREAM = (
     select(subscriptions)
     .where(subscriptions.c.stream_id == bindparam("stream_id"))
@@ -115,6 +123,12 @@ def with_baseline(tx: Connection, source: str, livemode: bool) -> list[Subscript
     """The subscriptions of a source whose baseline was never reported."""
     rows = tx.execute(WITH_BASELINE, {"source": source, "livemode": livemode})
     return [SubscriptionRow(**row._mapping) for row in rows]
+
+
+def with_mrr(tx: Connection, sources: Iterable[str], after: tuple[str, str], limit: int) -> list[SubscriptionRow]:
+    """The next live subscriptions of these sources that have MRR, by stream and id. `after`: the last one read."""
+    chosen = {"sources": list(sources), "stream": after[0], "subscription": after[1], "limit": limit}
+    return [SubscriptionRow(**row._mapping) for row in tx.execute(WITH_MRR, chosen)]
 
 
 def of_stream(tx: Connection, stream_id: str) -> list[SubscriptionRow]:

@@ -19,6 +19,7 @@ from bridge.sender.dispatcher import Dispatcher, RoundReport
 from bridge.settings import Settings
 from bridge.store import Store, leases, open_store, outbox, streams
 from bridge.worker import identity
+from bridge.worker.convergence import Convergence
 from bridge.worker.enrichment import Enricher, connect_all
 from bridge.worker.retention import Retention
 from bridge.worker.routing import BATCH as ROUTING_BATCH
@@ -70,6 +71,7 @@ class Worker:
         apis = connect_all(self.settings)
         enrich = Enricher(store=self.store, apis=apis).enrich if apis else None
         retention = Retention(store=self.store, settings=self.settings)
+        convergence = Convergence(store=self.store, apis=apis, owner=self.owner)
 
         def route_batch() -> int:
             return route(self.store, self.settings, self.owner, datetime.now(UTC), apis)
@@ -83,6 +85,7 @@ class Worker:
             count = _repeat(route_batch, ROUTING_BATCH, stop)
             count += _repeat(settle_batch, SETTLING_BATCH, stop)
             retention.run(now)
+            count += convergence.run(now)
             return count > 0
 
         _loop(run_pass, stop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.internal_events import attributions, imports
+from bridge.internal_events import attributions, imports, refreshes
 from bridge.settings import Settings
 from bridge.store.inbox import InboxRow
 from processors import processors
@@ -27,6 +27,8 @@ def translate(row: InboxRow, settings: Settings) -> Translation:
             return attributions.decode(row.body)
         if row.type == imports.TYPE:
             return imports.decode(row.body, row.event_id)
+        if row.type == refreshes.TYPE:
+            return refreshes.decode(row.body, row.event_id)
         return processors()[source.processor].translate(row.body, source.options)
     except Exception as error:  # one unexpected payload must not stop the others
         raise TranslationError(f"translation failed: {type(error).__name__}: {error}") from error

@@ -28,7 +28,7 @@ from processors.paddle import prices, subscriptions
 from processors.paddle.api import PaddleApi, base_url
 from processors.paddle.envelope import Notification
 from processors.paddle.translate import EVENTS
-from processors.payload import Json, at, ident, rows, text
+from processors.payload import Json, at, ident, instant, rows, text
 
 MAX_CACHED = 10_000
 
@@ -73,6 +73,14 @@ class Account:
                 continue
             entity = self.api.subscription(state.ids.subscription_id or "") if _is_cost_unknown(state) else None
             yield state if entity is None else _with_costs(state, _lines(entity))
+
+    def subscription(self, subscription_id: str) -> SubscriptionState | None:
+        """One subscription in its current state; if it was cancelled, as of that time."""
+        found = self.api.subscription(subscription_id)
+        if found is None:
+            return None
+        state = _state(found, instant(found.get("canceled_at")) or self.api.now())
+        return _with_costs(state, _lines(found)) if state is not None and _is_cost_unknown(state) else state
 
     def events(self, since: datetime) -> Iterator[bytes]:
         """The bodies of all understood events since then, oldest first."""

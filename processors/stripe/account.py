@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from processors.facts import CatalogEntry, Fact, Ids, Membership, Payment, Reason, Stage, Status, SubscriptionState
 from processors.interface import Translation
-from processors.payload import Json, ident, table
+from processors.payload import Json, ident, instant, table
 from processors.stripe import discounts, invoices, prices, subscriptions
 from processors.stripe.api import BASE_URL, StripeApi
 from processors.stripe.connection import API_BASE
@@ -57,6 +57,14 @@ class Account:
             state = subscriptions.subscription_state(resource, now)
             if isinstance(state, SubscriptionState):
                 yield state
+
+    def subscription(self, subscription_id: str) -> SubscriptionState | None:
+        """One subscription in its current state; if it has ended, as of its end."""
+        found = self.api.subscription(subscription_id)
+        if found is None:
+            return None
+        ended_at = instant(found.get("ended_at"))
+        return _state(of_subscription(found, ended_at or self.api.now()))
 
     def events(self, since: datetime) -> Iterator[bytes]:
         """The bodies of all understood events since then, oldest first."""

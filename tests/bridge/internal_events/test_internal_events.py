@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.internal_events import attributions, imports
+from bridge.internal_events import attributions, imports, refreshes
 from bridge.settings import Source
-from processors.facts import Attribution, Ids, Place
+from processors.facts import Attribution, Ids, Place, Stage
 from tests.builders import a_subscription
 from tests.settings import some_settings
 
@@ -61,6 +61,25 @@ def test_an_imported_subscription_is_decoded_as_its_state_at_the_import(source: 
     translation = imports.decode(webhook.body, webhook.event_id)
 
     assert translation.facts == (replace(state, at=NOW, processor_event_id=webhook.event_id),)
+
+
+def test_a_state_of_the_ledger_itself_keeps_its_time(source: Source) -> None:
+    state = a_subscription()
+    webhook = imports.encode(source, state, livemode=True, now=NOW, keeps_time=True)
+
+    assert imports.decode(webhook.body, webhook.event_id).facts[0].at == state.at != NOW
+
+
+def test_a_refreshed_subscription_is_decoded_as_its_state_once_a_day() -> None:
+    state = a_subscription(stage=Stage.IMPORTED)
+    webhook = refreshes.encode("stripe", "acct_1", state, livemode=True, now=NOW)
+    tomorrow = refreshes.encode("stripe", "acct_1", state, livemode=True, now=NOW + timedelta(days=1))
+
+    facts = refreshes.decode(webhook.body, webhook.event_id).facts
+
+    assert facts == (replace(state, stage=Stage.CHANGED, processor_event_id="refresh_sub_1_20260301"),)
+    assert (webhook.scope, webhook.event_id) == ("stripe|acct_1|live", "refresh_sub_1_20260301")
+    assert tomorrow.event_id == "refresh_sub_1_20260302"
 
 
 def test_a_subscription_imported_again_has_the_same_id_until_it_changes(source: Source) -> None:

@@ -54,6 +54,9 @@ class FakeApi:
     def subscriptions(self) -> Iterator[SubscriptionState]:
         return iter(())
 
+    def subscription(self, subscription_id: str) -> SubscriptionState | None:
+        return None
+
     def events(self, since: datetime) -> Iterator[bytes]:
         return iter(())
 

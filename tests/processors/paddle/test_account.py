@@ -11,7 +11,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from bridge.ledger import EMPTY, Policy, settle
-from processors.facts import Coupon, Duration, Payment, Price, Product, Stage, SubscriptionState
+from processors.facts import Coupon, Duration, Payment, Price, Product, Stage, Status, SubscriptionState
 from processors.interface import Api, ApiError
 from processors.paddle import processor
 from processors.paddle.account import Account, connect
@@ -97,6 +97,24 @@ def test_a_subscription_that_has_ended_or_is_gone_tells_nothing(account: Account
     payments = [payment(a_transaction()), payment(a_transaction(subscription="sub_2"))]
 
     assert account.related_facts(payments, ()) == []
+
+
+def test_one_subscription_is_read_as_it_is_now_and_one_that_was_cancelled_as_of_then(
+    account: Account, httpserver: HTTPServer
+) -> None:
+    cancelled_at = AT - timedelta(days=3)
+    gives(httpserver, "/subscriptions/sub_1", a_subscription())
+    cancelled = {**a_subscription(status="canceled"), "id": "sub_2", "canceled_at": payloads.stamp(cancelled_at)}
+    gives(httpserver, "/subscriptions/sub_2", cancelled)
+    httpserver.expect_request("/subscriptions/sub_3").respond_with_json({"error": {}}, status=404)
+
+    now, ended = account.subscription("sub_1"), account.subscription("sub_2")
+
+    assert now is not None
+    assert ended is not None
+    assert (now.now.status, now.at) == (Status.ACTIVE, AT)
+    assert (ended.now.status, ended.at) == (Status.ENDED, cancelled_at)
+    assert account.subscription("sub_3") is None
 
 
 def test_what_a_price_with_tax_inside_costs_is_asked_for_once_and_moves_no_money(

@@ -21,6 +21,7 @@ from processors.facts import (
     Price,
     Product,
     Stage,
+    Status,
     SubscriptionState,
 )
 from processors.interface import Api
@@ -202,6 +203,25 @@ def test_an_import_tells_every_subscription_as_a_baseline(account: Account, http
         ("sub_3", Stage.IMPORTED),
     ]
     assert states[0].at == account.api.now()
+
+
+def test_one_subscription_is_read_as_it_is_now_and_one_that_has_ended_as_of_its_end(
+    account: Account, httpserver: HTTPServer
+) -> None:
+    ended_at = AT + timedelta(days=3)
+    httpserver.expect_request("/v1/subscriptions/sub_1").respond_with_json(a_subscription())
+    httpserver.expect_request("/v1/subscriptions/sub_2").respond_with_json(
+        {**a_subscription(status="canceled", ended_at=ended_at), "id": "sub_2"}
+    )
+    httpserver.expect_request("/v1/subscriptions/sub_3").respond_with_json({"error": {}}, status=404)
+
+    now, ended = account.subscription("sub_1"), account.subscription("sub_2")
+
+    assert now is not None
+    assert ended is not None
+    assert (now.now.status, now.at) == (Status.ACTIVE, account.api.now())
+    assert (ended.now.status, ended.at) == (Status.ENDED, ended_at)
+    assert account.subscription("sub_3") is None
 
 
 def test_past_events_come_oldest_first_as_webhooks_would(account: Account, httpserver: HTTPServer) -> None:
