@@ -20,6 +20,7 @@ from bridge.store.queues import Queues
 from bridge.store.refusals import RefusalSum
 
 REFUSED_WITHIN = timedelta(hours=1)
+FEW_REFUSALS = 3
 OVERDUE_AFTER = timedelta(minutes=5)
 START_A_WORKER = "Start one: pulsora-bridge serve (or worker)."
 
@@ -45,10 +46,14 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something to look at: a sentence, and the page (with its query) where it is seen and cured."""
+    """Something to look at: a sentence, and the page (with its query) where it is seen and cured.
+
+    `brief`: the sentence in few words, where there is little room; by default the whole.
+    """
 
     grade: Grade
     text: str
+    brief: str = ""
     page: str | None = None
     query: Mapping[str, str] = field(default_factory=dict)
 
@@ -94,7 +99,7 @@ def read_health(tx: Connection, now: datetime) -> Health:
             name="Receiving",
             last="last webhook",
             last_at=waiting.last_received_at,
-            notices=list(_receiving(refused, waiting, now)),
+            notices=list(_receiving(tx, refused, waiting)),
         ),
         Stage(
             name="Settling",
@@ -112,20 +117,31 @@ def read_health(tx: Connection, now: datetime) -> Health:
     return Health(stages=stages, queues=waiting)
 
 
-def _receiving(refused: Sequence[RefusalSum], waiting: Queues, now: datetime) -> Iterator[Notice]:
+def _receiving(tx: Connection, refused: Sequence[RefusalSum], waiting: Queues) -> Iterator[Notice]:
     if waiting.last_received_at is None and not refused:
         yield Notice(grade=Grade.WARNING, text="Waiting for the first webhook. Set up the endpoint.", page="sources")
     for one in refused:
-        is_current = waiting.last_received_at is None or one.last_at > waiting.last_received_at
-        is_configured = one.cause != "unknown_source"
+        whose = "an unknown source" if one.cause == "unknown_source" else one.source
+        count = f"{quantity(one.count, 'webhook')} of {whose} refused"
         yield Notice(
-            grade=Grade.PROBLEM if is_current and is_configured else Grade.WARNING,
-            text=(
-                f"{quantity(one.count, 'webhook')} of {one.source} refused in the last hour: {one.cause}, "
-                f"{CAUSES.get(one.cause, 'see the log')}."
-            ),
+            grade=_refusal_grade(one, queues.last_received_at(tx, one.source)),
+            text=f"{count} in the last hour: {one.cause}, {CAUSES.get(one.cause, 'see the log')}.",
+            brief=f"{count}: {one.cause}",
             page="sources",
         )
+
+
+def _refusal_grade(refused: RefusalSum, last_received_at: datetime | None) -> Grade:
+    """A problem if the source has had no webhook since and none before, or several were refused.
+
+    A single request without a valid signature may come from anybody, and the next webhook shows that all is well.
+    """
+    if refused.cause == "unknown_source":
+        return Grade.WARNING
+    if last_received_at is None:
+        return Grade.PROBLEM
+    is_current = refused.last_at > last_received_at
+    return Grade.PROBLEM if is_current and refused.count >= FEW_REFUSALS else Grade.WARNING
 
 
 def _worker(heartbeat_at: datetime | None, now: datetime, waiting: Queues | None = None) -> Iterator[Notice]:

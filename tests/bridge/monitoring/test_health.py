@@ -23,6 +23,7 @@ from tests.bridge.store.builders import (
     a_delivery,
     a_subscription_row,
     a_touch,
+    a_webhook,
     added,
     an_outcome,
     stored,
@@ -90,6 +91,21 @@ def test_refused_webhooks_are_a_problem_until_one_is_accepted(running: Store) ->
     )
     assert grades(after)[0] == "warning"
     assert grades(health(running, NOON + HOUR))[0] == "ok"
+
+
+@pytest.mark.parametrize(("count", "grade"), [(2, "warning"), (3, "problem")])
+def test_one_forged_request_is_not_yet_a_problem(running: Store, count: int, grade: str) -> None:
+    stored(running, "evt_1")
+    refuse(running, NOON + MINUTE, count=count)
+
+    assert grades(health(running, NOON + 2 * MINUTE))[0] == grade
+
+
+def test_webhooks_of_another_source_do_not_hide_a_wrong_secret(running: Store) -> None:
+    running.accept(a_webhook("evt_9", source="paddle", received_at=NOON))
+    refuse(running, NOON - MINUTE, count=1)
+
+    assert grades(health(running))[0] == "problem"
 
 
 def test_an_unknown_address_is_only_a_warning(running: Store) -> None:
