@@ -28,7 +28,6 @@ from processors.paddle.simulation import customer as paddle
 from processors.stripe.simulation import customer as stripe
 
 SEED = 2026
-MONTHS = 12
 SETTLING = timedelta(seconds=3)
 LATEST = timedelta(minutes=5)  # before now: the last webhook
 ARRIVAL = timedelta(seconds=4)
@@ -52,9 +51,9 @@ class Dated:
     body: bytes
 
 
-def fill(store: Store, settings: Settings, now: datetime, seed: int = SEED) -> None:
-    """Fills an empty database with the twelve months that end `now`."""
-    webhooks = sorted(_merchant(random.Random(seed), settings, now), key=lambda one: one.at)
+def fill(store: Store, settings: Settings, now: datetime, seed: int = SEED, joining: Sequence[int] = JOINING) -> None:
+    """Fills an empty database with the months that end `now`; `joining`: new customers in each of them."""
+    webhooks = sorted(_merchant(random.Random(seed), settings, now, joining), key=lambda one: one.at)
     for day, group in groupby(webhooks, key=lambda one: one.at.date()):
         own = list(group)
         _pass(store, settings, own, max(one.at for one in own) + ARRIVAL, random.Random(day.toordinal()))
@@ -64,13 +63,13 @@ def fill(store: Store, settings: Settings, now: datetime, seed: int = SEED) -> N
 # ---- The customers ---------------------------------------------------------------------------------------------
 
 
-def _merchant(chance: random.Random, settings: Settings, now: datetime) -> Iterator[Dated]:
-    for month, count in enumerate(JOINING):
+def _merchant(chance: random.Random, settings: Settings, now: datetime, joining: Sequence[int]) -> Iterator[Dated]:
+    for month, count in enumerate(joining):
         for number in range(count):
-            age = timedelta(days=30.4 * (MONTHS - month) - chance.uniform(2, 29))
+            age = timedelta(days=30.4 * (len(joining) - month) - chance.uniform(2, 29))
             tag = f"{_word(chance)}{month:02d}{number}"
             source = "paddle" if chance.random() < PADDLE_SHARE else "stripe"
-            is_recent_unknown = month == len(JOINING) - 1 and number < 2
+            is_recent_unknown = month == len(joining) - 1 and number < 2
             customer = _lifecycle(source, tag, now - age, now, chance, has_visit=not is_recent_unknown)
             yield from _dated(source, customer.webhooks, settings, now)
     for number in range(2):  # bought within the last hour, without a visit: held, for the attribution page

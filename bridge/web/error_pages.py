@@ -14,8 +14,10 @@ WITHOUT_TOKEN = "The console is off, because ADMIN_TOKEN is not set. Set it to a
 
 
 def mount(bp: Blueprint) -> None:
-    """Adds the address without a path."""
+    """Adds the address without a path, and the unknown ones of the console."""
     bp.get("/")(home)
+    # Without a route of the blueprint an unknown address has no pages to link to.
+    bp.get("/admin/<path:rest>")(unknown)
 
 
 def home() -> AnyResponse:
@@ -25,9 +27,14 @@ def home() -> AnyResponse:
     return redirect(url_for(".overview"))
 
 
+def unknown(rest: str) -> AnyResponse:
+    """404 for an address under /admin/ that is no page."""
+    abort(404)
+
+
 def page(status: int, code: str, message: str) -> Response | None:
     """An error as a page; None for programs and for addresses outside the console."""
-    if "/admin" not in request.path or "/admin/api" in request.path or not wants_page():
+    if "/admin" not in request.path or "/admin/api" in request.path or not wants_page() or request.blueprint is None:
         return None
     is_off = status == 404 and context().settings.admin_token is None
     # Whether a console exists is said to the operator on the machine itself, not to everybody.

@@ -1,0 +1,99 @@
+"""Every page, on wide and narrow screens, in both colour schemes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.bridge.console.conftest import Console, signed_in
+
+SCREENS = [(width, scheme) for width in (1400, 420) for scheme in ("light", "dark")]
+PAGES = [
+    "", "mrr", "revenue", "webhooks", "webhooks?q=cus_walkin0", "webhooks/1", "webhooks/1?payload=1", "webhooks/replay",
+    "deliveries", "deliveries?status=failed", "deliveries?status=held", "deliveries/1",
+    "deliveries/bulk/send?status=failed", "deliveries/bulk/release", "deliveries/bulk/forward", "customers",
+    "customers/stripe||live|cus_walkin0", "attribution", "sources", "sources/setup", "no-such-page",
+]  # fmt: skip
+SERIOUS = ("serious", "critical")
+
+
+@pytest.fixture(scope="module", params=SCREENS, ids=lambda screen: f"{screen[0]}-{screen[1]}")
+def screen(browser: Any, shared_server: str, request: pytest.FixtureRequest) -> Iterator[Console]:
+    yield from signed_in(browser, shared_server, *request.param)
+
+
+def overflow(page: Any) -> int:
+    """By how many pixels the page is wider than the screen."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def violations(page: Any) -> list[str]:
+    """The serious violations that axe-core finds."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:120]}" for one in found if one["impact"] in SERIOUS for node in one["nodes"][:2]
+    ]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_the_screen_and_is_accessible(screen: Console, path: str) -> None:
+    screen.expects_errors = path == "no-such-page"
+    page = screen.open(path)
+
+    assert page.title().endswith("· Pulsora bridge")
+    assert page.title() != "· Pulsora bridge"
+    assert overflow(page) <= 0
+    assert violations(page) == []
+    assert screen.problems == []
+
+
+def test_each_page_has_a_title_of_its_own(screen: Console) -> None:
+    titles = [screen.open(path).title() for path in ("", "mrr", "webhooks", "deliveries", "attribution", "sources")]
+
+    assert len(set(titles)) == len(titles)
+
+
+def test_the_keyboard_reaches_every_action(screen: Console) -> None:
+    for path in ("webhooks", "deliveries?status=failed", "attribution", "webhooks/1", "deliveries/bulk/release"):
+        page = screen.open(path)
+        wanted = page.locator("main button:visible, main a[role=button]:visible, main summary:visible").count()
+        for _ in range(400):
+            page.keyboard.press("Tab")
+            tag = page.evaluate(
+                "(() => { const e = document.activeElement; if (e.closest('main') && "
+                "e.matches('button, a[role=button], summary')) e.dataset.reached = '1'; return e.tagName; })()"
+            )
+            if tag == "BODY":
+                break
+
+        assert page.locator("main [data-reached]").count() == wanted, path
+
+
+def test_until_something_arrives_the_first_page_says_how_to_connect(browser: Any, empty_server: str) -> None:
+    for console in signed_in(browser, empty_server, 420, "dark"):
+        shown = console.text()
+
+        assert f"{empty_server}/webhooks/stripe" in console.page.input_value("input.copy >> nth=1")
+        assert "invoice.paid" in console.page.input_value("textarea.copy >> nth=1")
+        assert "for the first webhook…" in shown
+        assert violations(console.page) == []
+        assert overflow(console.page) <= 0
+
+
+def test_without_javascript_every_page_can_be_read(browser: Any, shared_server: str) -> None:
+    from tests.settings import ADMIN_TOKEN
+
+    context = browser.new_context(
+        java_script_enabled=False, extra_http_headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    )
+    page = context.new_page()
+    page.goto(f"{shared_server}/admin/webhooks")
+
+    page.click("main summary >> nth=0")
+
+    assert page.locator("main details[open] li a").count() > 1
+    context.close()
