@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 
 from bridge.internal_events import imports
 from bridge.ledger import RevenueEvent, Settlement, settle
-from bridge.ledger.policy import Unattributed
 from bridge.ledger.state import Subscription, dump
 from bridge.scope import Scope
 from bridge.sender import payload
+from bridge.sender.forwarding import first_status
 from bridge.settings import Settings
 from bridge.store import Store, inbox, outbox, ownership, rejected_visits, streams, subscriptions
-from bridge.store.outbox import DeliveryStatus, NewDelivery
+from bridge.store.outbox import NewDelivery
 from bridge.store.rejected_visits import RejectedVisits
 from bridge.store.streams import Claim, LeaseLost, SettledStream
 from bridge.store.subscriptions import SubscriptionRow
@@ -222,12 +222,15 @@ def _listed(one: Subscription) -> tuple[object, ...]:
 
 
 def _delivery(event: RevenueEvent, batch: StreamBatch, now: datetime) -> NewDelivery:
-    status, hold_until = _status(event, batch, now)
+    livemode = Scope.parse(batch.scope).livemode
+    status, hold_until = first_status(
+        batch.source, livemode=livemode, is_attributed=event.is_attributed, created_at=now
+    )
     return NewDelivery(
         stream_id=batch.claim.stream_id,
         scope=batch.scope,
         source=batch.source.name,
-        livemode=Scope.parse(batch.scope).livemode,
+        livemode=livemode,
         output_key=event.output_key,
         status=status,
         body=payload.dump(event),
@@ -242,18 +245,6 @@ def _delivery(event: RevenueEvent, batch: StreamBatch, now: datetime) -> NewDeli
         amount=event.amount,
         mrr_impact=event.mrr_impact,
     )
-
-
-def _status(event: RevenueEvent, batch: StreamBatch, now: datetime) -> tuple[DeliveryStatus, datetime | None]:
-    """The first delivery status, and until when the event is held for its attribution."""
-    source = batch.source
-    if source.dry_run or not (Scope.parse(batch.scope).livemode or source.forward_test_events):
-        return DeliveryStatus.NOT_FORWARDED, None
-    if event.is_attributed or source.policy.unattributed is Unattributed.SEND:
-        return DeliveryStatus.PENDING, None
-    if source.policy.unattributed is Unattributed.DROP:
-        return DeliveryStatus.DROPPED, None
-    return DeliveryStatus.HELD, now + timedelta(hours=source.hold_hours)
 
 
 def _priority(event: RevenueEvent, batch: StreamBatch) -> int:
