@@ -24,7 +24,7 @@ PAGE = 100
 TYPES_PER_QUERY = 20
 PRICE = ("tiers", "currency_options", "product")
 SUBSCRIPTION = (  # at most four levels deep, Stripe's limit
-    "discounts.source.coupon",
+    "discounts.source.coupon.applies_to",
     "items.data.discounts",
     "items.data.price.tiers",
     "items.data.price.currency_options",
@@ -79,7 +79,7 @@ class StripeApi:
 
     def coupon(self, coupon_id: str) -> Json | None:
         """A coupon; None: there is no such coupon."""
-        return self._one(f"/v1/coupons/{segment(coupon_id)}", ("currency_options",))
+        return self._one(f"/v1/coupons/{segment(coupon_id)}", ("applies_to", "currency_options"))
 
     def subscription(self, subscription_id: str) -> Json | None:
         """A subscription with all its items, their tiers, and its coupons; None: there is no such subscription."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -69,6 +70,17 @@ def test_a_state_is_the_same_after_it_was_written_down() -> None:
 
 def test_what_only_stands_there_as_a_default_is_not_written() -> None:
     assert json.loads(dump(EMPTY)) == {"version": 2, "state": {}}
+
+
+def test_a_state_that_holds_only_the_lines_of_the_last_bill_is_read() -> None:
+    line = {"price_id": "price_1", "amount": "2000", "quantity": "1"}
+    stored = {"id": "sub_1", "currency": "USD:2", "first_seen_at": "2026-01-01T00:00:00+00:00"}
+    stored |= {"at": "2026-01-02T00:00:00+00:00", "billed_lines": {"price_1": line}}
+
+    read = load(json.dumps({"version": 2, "state": {"subscriptions": {"sub_1": stored}}}))
+
+    (one,) = read.subscriptions["sub_1"].measured["price_1"]
+    assert (one.line.amount, one.line.price_id, one.at.day) == (Decimal(2000), "price_1", 2)
 
 
 def test_a_state_of_a_newer_program_is_refused() -> None:

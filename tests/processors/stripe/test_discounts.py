@@ -13,6 +13,7 @@ from processors.stripe.discounts import coupon_of, discount_of, discounts_on
 from processors.stripe.simulation.payloads import Shape, coupon, discount
 from tests.processors.stripe.translating import AT, translated, without
 
+NARROWER = ["subscription", "subscription_item", "invoice", "invoice_item", "checkout_session"]
 QUARTER = coupon("QUARTER", percent=25.5, duration="repeating", months=3, name="A quarter off")
 QUARTER_OFF = Coupon(id="QUARTER", percent=Decimal("25.5"), duration=Duration.REPEATING, name="A quarter off")
 
@@ -39,6 +40,23 @@ def test_an_amount_is_told_by_currency_with_its_options() -> None:
 @pytest.mark.parametrize("found", [None, "QUARTER", {}, {"id": "X"}, {"id": "X", "amount_off": 5, "currency": None}])
 def test_what_takes_nothing_off_is_no_coupon(found: Any) -> None:
     assert coupon_of(found) is None
+
+
+def test_a_coupon_that_the_api_expanded_names_its_products() -> None:
+    found = coupon_of({**QUARTER, "applies_to": {"products": ["prod_1", None, "prod_2"]}})
+
+    assert found is not None
+    assert found.applies_to == ("prod_1", "prod_2")
+
+
+@pytest.mark.parametrize("narrower", [None, *NARROWER])
+def test_a_discount_is_the_customers_unless_it_is_on_something_narrower(narrower: str | None) -> None:
+    found = {**a_discount(Shape.CLOVER, subscription=None), **({narrower: "x_1"} if narrower else {})}
+
+    (link,) = translated("customer.discount.created", found).facts
+
+    assert isinstance(link, Link)
+    assert (link.customer_discount is None) == (narrower is not None)
 
 
 def test_the_same_discount_in_three_forms() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -113,7 +114,7 @@ def test_a_body_of_both_shapes_is_read_once() -> None:
 
 
 def test_payment_succeeded_tells_the_same_as_paid() -> None:
-    assert paid(an_invoice(), "invoice.payment_succeeded") == paid(an_invoice())
+    assert replace(paid(an_invoice(), "invoice.payment_succeeded"), is_primary=True) == paid(an_invoice())
 
 
 def test_an_invoice_of_nothing_still_tells_what_it_was_for() -> None:
@@ -229,6 +230,40 @@ def test_a_line_tells_quantity_proration_and_what_came_off(shape: Shape) -> None
 
     (one,) = found.lines or ()
     assert (one.quantity, one.proration, one.discount) == (Decimal(3), True, Decimal(500))
+
+
+def test_a_line_of_a_usage_threshold_may_bill_usage() -> None:
+    (one,) = paid(an_invoice(billing_reason="subscription_threshold")).lines or ()
+
+    assert one.metered
+
+
+def test_a_proration_stated_after_discounts_names_them_with_zero() -> None:
+    off = [{"amount": 0, "discount": "di_1"}]
+    found = paid(an_invoice(lines=[a_line(proration=True, discount_amounts=off), a_line(discount_amounts=off)]))
+
+    assert [one.discount_ids for one in found.lines or ()] == [("di_1",), ()]
+
+
+@pytest.mark.parametrize(
+    ("rates", "default_rates", "tax"),
+    [
+        ([{"inclusive": True, "percentage": 20.0}], [], 817),  # 49.00 x 20 / 120
+        ([], [{"inclusive": True, "percentage": "20"}], 817),
+        ([{"inclusive": False, "percentage": 20.0}], [{"inclusive": True, "percentage": 20.0}], 0),
+        ([{"inclusive": True, "percentage": 20, "effective_percentage": 10}], [], 445),  # 49.00 x 10 / 110
+        ([], [], 0),
+    ],
+)
+def test_a_line_without_taxes_takes_the_tax_inside_from_its_rates_else_the_invoices(
+    rates: list[Any], default_rates: list[Any], tax: int
+) -> None:
+    line = {key: value for key, value in a_line(Shape.OLD, minor=4900).items() if key != "tax_amounts"}
+    found = {**an_invoice(Shape.OLD, lines=[{**line, "tax_rates": rates}]), "default_tax_rates": default_rates}
+
+    (one,) = paid(found).lines or ()
+
+    assert one.tax_inside == tax
 
 
 def test_a_quantity_with_decimals_is_read_exactly() -> None:
