@@ -15,11 +15,16 @@ from bridge.store.copy import copy_store
 
 
 @click.command()
-def serve() -> None:
+@click.option("--dev", is_flag=True, help="For development: a fake Pulsora, on this machine alone, no settings needed.")
+def serve(dev: bool) -> None:
     """Run web and worker together, on one machine.
 
     Migrates the database first. SIGTERM and SIGINT finish the work in progress; a second one stops at once.
     """
+    if dev:
+        from bridge.cli.dev import serve_for_development
+
+        raise click.exceptions.Exit(serve_for_development())
     settings = load_settings()
     _migrate(settings)
     offer_kept_back(settings, may_ask=True)

@@ -35,14 +35,18 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 PROCESSES = get_context("fork") if sys.platform == "linux" else get_context("spawn")
 
 
-def serve(settings: Settings) -> int:
-    """Migrates the database and runs web and worker until a stop signal; a second one kills. The exit status."""
+def serve(settings: Settings, extra: Mapping[str, Target] | None = None) -> int:
+    """Migrates the database and runs web and worker until a stop signal; a second one kills. The exit status.
+
+    `extra`: further processes to keep running.
+    """
     from bridge.store import open_store
 
     store = open_store(settings.database_url)
     store.migrate()
     store.close()
-    return Supervisor({"web": partial(_web, _listener(settings.bind)), "worker": _worker}, settings).run()
+    targets: dict[str, Target] = {"web": partial(_web, _listener(settings.bind)), "worker": _worker}
+    return Supervisor({**targets, **(extra or {})}, settings).run()
 
 
 Target = Callable[["Settings", int], None]  # the main function of a child; the number is its parent's process id
