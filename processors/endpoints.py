@@ -33,6 +33,11 @@ class EndpointApi(Protocol):
         """Whether the key is of live mode."""
         ...
 
+    @property
+    def mode_settings(self) -> dict[str, str]:
+        """The settings, by name, that the key's mode needs. Empty: webhooks state their mode themselves."""
+        ...
+
     def listed(self) -> list[Endpoint]:
         """Every endpoint that the key can see."""
         ...

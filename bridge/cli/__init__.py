@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -20,7 +21,8 @@ from bridge.errors import BridgeError, SettingsError, UsageError
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Try": {"demo": "demo.demo", "simulate": "simulate.simulate"},
     "Set up": {
-        "setup": "setup.setup_processor",
+        "init": "init.init",
+        "setup": "endpoint.setup_processor",
         "check": "check.check",
         "import": "imports.import_subscriptions",
     },
@@ -40,7 +42,7 @@ HIDDEN_ALIASES = {"events": "webhooks"}
 
 
 class Sections(click.Group):
-    """Shows the commands in sections and imports them on demand."""
+    """Shows the commands in sections, imports them on demand, and suggests the command that was probably meant."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -48,6 +50,17 @@ class Sections(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         place = COMMANDS.get(HIDDEN_ALIASES.get(cmd_name, cmd_name))
         return None if place is None else _imported(place)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] == "help":
+            return "help", _help, args[1:]
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            close = get_close_matches(args[0], COMMANDS, 1)
+            hint = f"Did you mean {close[0]}?" if close else "List them: pulsora-bridge help"
+            ctx.fail(f"There is no command {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))
@@ -64,9 +77,19 @@ def _imported(place: str) -> click.Command:
     return command
 
 
+@click.command("help", add_help_option=False)
+@click.argument("names", nargs=-1)
+@click.pass_context
+def _help(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Shows the help of all commands, or of one."""
+    root = ctx.find_root()
+    ctx.exit(commands.main([*names, "--help"], prog_name=root.info_name, standalone_mode=False))
+
+
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="pulsora-bridge")
-def commands() -> None:
+@click.version_option(__version__, "-V", "--version", prog_name="pulsora-bridge")
+@click.option("--env-file", type=click.Path(dir_okay=False), help="The file of settings. [default: .env]")
+def commands(env_file: str | None) -> None:
     """Send payments and recurring revenue from Stripe and Paddle to Pulsora, attributed to the visit."""
 
 

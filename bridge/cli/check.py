@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
-from bridge.cli.connectivity import check_endpoints
-from bridge.cli.environment import DOTENV, load_settings
+from bridge.cli.connectivity import check_endpoints, check_processors, check_public_url
+from bridge.cli.environment import dotenv_path, load_settings
 from bridge.cli.output import (
     Finding,
     Grade,
@@ -27,6 +28,8 @@ from bridge.cli.output import (
 from bridge.errors import BridgeError, SettingsError
 from bridge.formatting import duration, quantity, timestamp
 from bridge.ledger.policy import Unattributed
+from bridge.monitoring.health import Grade as HealthGrade
+from bridge.monitoring.health import read_health
 from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
 from bridge.sender import amount_rules
 from bridge.sender.destinations import Destination
@@ -45,23 +48,37 @@ RECENT = timedelta(days=7)  # rejected visits before that were probably correcte
 @click.command()
 @json_option
 def check(as_json: bool) -> None:
-    """Check settings, database, endpoint, clock and worker, and say how to fix problems.
+    """Check settings, database, worker, API keys, webhook endpoints, public URL and clock, and say how to fix problems.
 
-    Changes nothing and sends no revenue: the endpoint only gets an OPTIONS request without the token.
+    Changes nothing and sends no revenue: Pulsora only gets an OPTIONS request without the token.
     Exit status 0: no problem, possibly warnings; 1: a problem; 2: invalid settings.
     """
     try:
         settings = load_settings()
     except SettingsError as error:
-        _report([_invalid(message) for message in error.problems], as_json)
+        report([_invalid(message) for message in error.problems], as_json)
         raise click.exceptions.Exit(2) from error
-    findings = [*_settings(settings), *_installation(), *_database(settings), *check_endpoints(settings)]
-    _report(findings, as_json)
+    findings = findings_of(settings)
+    report(findings, as_json)
     if any(one.grade is Grade.PROBLEM for one in findings):
         raise click.exceptions.Exit(1)
 
 
-def _report(findings: Iterable[Finding], as_json: bool) -> None:
+def findings_of(settings: Settings) -> list[Finding]:
+    """Everything that is looked at, in the order of the report."""
+    return [
+        *_settings(settings),
+        *_files(),
+        *_installation(),
+        *_database(settings),
+        *check_processors(settings),
+        *check_public_url(settings.public_url),
+        *check_endpoints(settings),
+    ]
+
+
+def report(findings: Iterable[Finding], as_json: bool) -> None:
+    """Prints findings, as a table or as JSON."""
     listed = list(findings)
     if as_json:
         print_json([fields_of(one) for one in listed])
@@ -81,7 +98,7 @@ def _invalid(message: str) -> Finding:
 def _settings(settings: Settings) -> Iterator[Finding]:
     places = [
         "the environment",
-        *([str(DOTENV.absolute())] if DOTENV.is_file() else []),
+        *([str(dotenv_path().absolute())] if dotenv_path().is_file() else []),
         *([config] if (config := os.environ.get("BRIDGE_CONFIG")) else []),
     ]
     yield ok("settings", f"read from {', '.join(places)}")
@@ -107,9 +124,11 @@ def _admin_token(token: str | None) -> Finding:
 
 
 def _source(source: Source) -> Finding:
+    processor = processors()[source.processor]
     key = "API key set" if source.api_key else "no API key: values missing from webhooks are estimated and marked"
     token = "Pulsora token set" if source.token else "no Pulsora token"
-    parts = (f"webhooks at /webhooks/{source.name}", quantity(len(source.secrets), "webhook secret"), token, key)
+    parts = [f"webhooks at /webhooks/{source.name}", quantity(len(source.secrets), "webhook secret"), token]
+    parts += [key] if processor.api_key is not None else []
     return ok(f"source {source.name}", "; ".join(parts))
 
 
@@ -124,6 +143,20 @@ def _policy(source: Source) -> Iterator[Finding]:
         yield warning(
             about, "UNATTRIBUTED=drop: revenue without attribution is never sent, so Pulsora's totals are too low"
         )
+
+
+def _files() -> Iterator[Finding]:
+    """Whether others on this machine can read the settings."""
+    for path in [dotenv_path(), *([Path(config)] if (config := os.environ.get("BRIDGE_CONFIG")) else [])]:
+        if path.is_file() and (finding := _readable_by_others(str(path), path)):
+            yield finding
+
+
+def _readable_by_others(about: str, path: Path) -> Finding | None:
+    mode = path.stat().st_mode
+    if not mode & (stat.S_IRGRP | stat.S_IROTH):
+        return None
+    return warning(about, f"others on this machine can read it (mode {mode & 0o777:04o}). Run: chmod 600 {path}")
 
 
 # ---- Installation ----------------------------------------------------------------------------------------------
@@ -165,8 +198,9 @@ def _missing_file(url: str) -> Finding | None:
     if not url.startswith("sqlite:///") or path.exists():
         return None
     folder = path.absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        return problem("database", f"{folder} is not a writable directory. Create it, or change DATABASE_URL")
+    nearest = next(one for one in (folder, *folder.parents) if one.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        return problem("database", f"{folder} cannot be written. Change its owner, or DATABASE_URL")
     return warning("database", f"{path.absolute()} does not exist yet. serve and migrate create it")
 
 
@@ -183,7 +217,10 @@ def _description(described: Mapping[str, object]) -> str:
 def _disk(described: Mapping[str, object]) -> Iterator[Finding]:
     if described.get("dialect") != "sqlite":
         return
-    free = shutil.disk_usage(Path(str(described["path"])).parent).free
+    path = Path(str(described["path"]))
+    if found := _readable_by_others("database", path):
+        yield found
+    free = shutil.disk_usage(path.parent).free
     if free < MIN_FREE_BYTES:
         yield problem("disk", f"{free // 2**20} MiB free for the database. When it is full, webhooks get a 503")
     else:
@@ -199,7 +236,10 @@ def _traffic(store: Store, settings: Settings) -> Iterator[Finding]:
         failed = sum(count for (_, status), count in outbox.counts(tx).items() if status is DeliveryStatus.FAILED)
         cures = {setting: resend.failed_with(tx, setting) for setting in amount_rules.SETTINGS}
         unreadable = sum(count for (_, status), count in inbox.counts(tx).items() if status is InboxStatus.FAILED)
+        receiving = read_health(tx, now).stages[0]
     yield _worker(heartbeat_at, now)
+    if receiving.last_at is not None or receiving.grade is HealthGrade.PROBLEM:  # else none was expected yet
+        yield from (Finding(about="webhooks", grade=Grade(one.grade), text=one.text) for one in receiving.notices)
     for source in settings.sources.values():
         pause = paused.get(Destination(endpoint=source.endpoint, token=source.token).id)
         if pause is not None:
@@ -232,8 +272,8 @@ def _rejected_visits(store: Store) -> Iterator[Finding]:
 
 def _worker(heartbeat_at: datetime | None, now: datetime) -> Finding:
     if heartbeat_at is None:
-        return warning("worker", "none has run yet. Start one: pulsora-bridge serve (or worker)")
+        return problem("worker", "none is running. Start one: pulsora-bridge serve (or worker)")
     age = duration(now - heartbeat_at)
     if not is_worker_alive(heartbeat_at, now):
-        return warning("worker", f"last heartbeat {age} ago. Start one: pulsora-bridge serve (or worker)")
+        return problem("worker", f"last heartbeat {age} ago. Start one: pulsora-bridge serve (or worker)")
     return ok("worker", f"last heartbeat {age} ago")

@@ -1,4 +1,4 @@
-"""Checks over the network: whether Pulsora's endpoint can be reached, and whether this machine's clock agrees."""
+"""Checks over the network: Pulsora's endpoint, this machine's clock, the processors' APIs, the bridge's public URL."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ import requests
 
 from bridge.cli.output import Finding, ok, problem, warning
 from bridge.formatting import duration
-from bridge.settings import Settings
+from bridge.settings import Settings, Source
+from processors import processors
+from processors.endpoints import EndpointApi, Fault, compare
 from processors.http_client import explain_network_error
+from processors.interface import ApiError
 
 TIMEOUT_SECONDS = 10
 MAX_SKEW_SECONDS = 30
+NO_COMMAND = (Fault.SEVERAL, Fault.WRONG_MODE)  # faults that only the processor's dashboard cures
 
 
 def check_endpoints(settings: Settings) -> Iterator[Finding]:
@@ -52,3 +56,70 @@ def check_clock(date: str | None, now: datetime) -> Finding:
             "set up NTP",
         )
     return ok("clock", f"within {max(skew, 1):.0f} s of the endpoint's")
+
+
+# ---- Processors ------------------------------------------------------------------------------------------------
+
+
+def check_processors(settings: Settings) -> Iterator[Finding]:
+    """Tries each API key, and compares the webhook endpoint at the processor with what the bridge needs."""
+    for source in settings.sources.values():
+        key = source.api_key
+        api = None if key is None else processors()[source.processor].connect_endpoints(key, source.options)
+        if api is None:
+            continue
+        about = f"source {source.name}"
+        try:
+            yield from _permissions(about, source, api)
+            yield from _endpoint_at_processor(about, source, api, settings.public_url)
+        except ApiError as error:
+            yield problem(about, str(error))
+
+
+def _permissions(about: str, source: Source, api: EndpointApi) -> Iterator[Finding]:
+    processor = processors()[source.processor]
+    name = "API key" if processor.api_key is None else processor.api_key.name
+    missing = api.missing_permissions()
+    page = f" Create a key with all: {processor.key_page(api.livemode, source.options)}" if processor.key_page else ""
+    for permission, purpose in missing.items():
+        yield problem(about, f"{name} lacks the permission {permission}, for {purpose}.{page}")
+    if not missing:
+        yield ok(about, f"{name} has every permission that the bridge needs")
+    if not api.livemode and not source.forward_test_events:
+        yield warning(about, f"{name} is of test mode: its webhooks are test traffic, which Pulsora does not receive")
+    wrong = {one: value for one, value in api.mode_settings.items() if source.options.get(one, "live") != value}
+    for setting, value in wrong.items():
+        yield problem(about, f"{name} is of another environment than {setting} says. Set {setting}={value}")
+
+
+def _endpoint_at_processor(about: str, source: Source, api: EndpointApi, public: str | None) -> Iterator[Finding]:
+    if public is None:
+        yield ok(about, "PUBLIC_URL is not set: the webhook endpoint at the processor was not compared")
+        return
+    route = f"{public}/webhooks/{source.name}"
+    found = list(compare(api.listed(), route, processors()[source.processor].event_types, api.livemode))
+    for one in found:
+        action = "--update" if one.can_update else "--create"
+        cure = "" if one.fault in NO_COMMAND else f". Run: pulsora-bridge setup {source.name} {action}"
+        yield problem(about, f"{one.text}{cure}")
+    if not found:
+        yield ok(about, f"the endpoint {route} is enabled and has all needed events")
+
+
+def check_public_url(public: str | None) -> Iterator[Finding]:
+    """Asks the bridge's own /readyz the way a processor reaches it."""
+    if public is None:
+        return
+    try:
+        response = requests.get(f"{public}/readyz", timeout=TIMEOUT_SECONDS, allow_redirects=False)
+    except requests.RequestException as error:
+        reason = f"{public}/readyz is unreachable: {explain_network_error(error)}"
+        yield problem("public URL", f"{reason}. Check DNS, the proxy, and that the bridge is running")
+        return
+    if response.status_code == 200:
+        yield ok("public URL", f"{public} reaches a bridge that is ready")
+    else:
+        status = f"{public}/readyz responds {response.status_code}"
+        yield problem(
+            "public URL", f"{status}. Check that the proxy passes requests on, and that the bridge is running"
+        )

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+
 from bridge import log
 from bridge.errors import SchemaMismatch, UsageError
 from bridge.settings import Settings, Source, load
@@ -18,9 +20,19 @@ from processors.interface import Api
 DOTENV = Path(".env")
 
 
+def dotenv_path() -> Path:
+    """The file of settings: --env-file, else `.env` in the current directory."""
+    context = click.get_current_context(silent=True)
+    given = None if context is None else context.find_root().params.get("env_file")
+    return DOTENV if given is None else Path(given)
+
+
 def load_settings() -> Settings:
-    """Loads the settings from the environment and `.env`, and configures logging by them."""
-    settings = load(os.environ, dotenv=DOTENV)
+    """Loads the settings from the environment and `.env` or --env-file, and configures logging by them."""
+    path = dotenv_path()
+    if path != DOTENV and not path.is_file():
+        raise UsageError(f"--env-file: there is no file {path}")
+    settings = load(os.environ, dotenv=path)
     log.configure(settings.log_format, settings.log_level)
     return settings
 

@@ -1,4 +1,4 @@
-"""Setting up a processor: `setup`, and `reconcile` for webhooks that never arrived."""
+"""`reconcile`: webhooks that never arrived, from the processor's own list."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from bridge.cli.environment import api_of, load_settings, opened_store, source_named
-from bridge.cli.output import json_option, print_json, progress, sentence
+from bridge.cli.output import progress, sentence
 from bridge.errors import BridgeError
 from bridge.formatting import quantity
 from bridge.settings import Source
@@ -18,26 +18,6 @@ from processors.interface import Api, ApiError
 from processors.payload import Unreadable
 
 source_option = click.option("--source", help="The source; optional if there is only one.")
-
-
-@click.command("setup", short_help="Show how to make a processor send webhooks, and which events to select.")
-@click.argument("processor", type=click.Choice(list(processors())))
-@click.option("--url", default="https://hooks.example.com", show_default=True, help="The bridge's public URL.")
-@json_option
-def setup_processor(processor: str, url: str, as_json: bool) -> None:
-    """Show how to make a PROCESSOR send webhooks, which events to select, and where to put the secret."""
-    chosen = processors()[processor]
-    route = f"{url.rstrip('/')}/webhooks/{chosen.name}"
-    if as_json:
-        print_json({"url": route, "events": chosen.event_types, "setting": chosen.secret.name})
-        return
-    steps = chosen.setup_steps or ("Add a webhook endpoint with the URL {url}, and select these events:",)
-    for number, step in enumerate(steps, start=1):
-        click.echo(f"{number}. {step.format(url=route)}")
-    for event_type in chosen.event_types:
-        click.echo(f"     {event_type}")
-    click.echo(f"{len(steps) + 1}. Put the secret into your settings: {chosen.secret.name}={chosen.secret.example}")
-    click.echo(f"{len(steps) + 2}. Check everything: pulsora-bridge check")
 
 
 @click.command(short_help="Fetch recent events from the processor and store those that never arrived.")

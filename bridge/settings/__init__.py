@@ -19,7 +19,9 @@ from bridge.settings.sources import CONFIG, misspelled, read_dotenv, read_files,
 from processors import processors
 from processors.interface import Option, Processor
 
-__all__ = ["SERVICE_SETTINGS", "SOURCE_SETTINGS", "Setting", "Settings", "Source", "known_names", "load"]
+__all__ = [
+    "SERVICE_SETTINGS", "SOURCE_SETTINGS", "Partial", "Setting", "Settings", "Source", "known_names", "load", "partial",
+]  # fmt: skip
 
 
 def load(environ: Mapping[str, str], *, dotenv: Path | None = None) -> Settings:
@@ -39,6 +41,51 @@ def load(environ: Mapping[str, str], *, dotenv: Path | None = None) -> Settings:
     if problems:
         raise SettingsError(list(dict.fromkeys([*problems, *warnings])))
     return Settings(sources=sources, warnings=warnings, **service)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partial:
+    """All that is set for one source so far, complete or not, for the commands that complete it.
+
+    `config`: the TOML file whose table the source is; None for a source of the environment.
+    """
+
+    name: str
+    processor: Processor
+    values: Mapping[str, str]
+    public_url: str | None
+    config: Path | None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The webhook secrets that are set."""
+        return tuple(one.strip() for one in self.values.get(self.processor.secret.name, "").split(",") if one.strip())
+
+    @property
+    def api_key(self) -> str | None:
+        """The API key that is set."""
+        return None if self.processor.api_key is None else self.values.get(self.processor.api_key.name)
+
+
+def partial(environ: Mapping[str, str], dotenv: Path | None, name: str) -> Partial | None:
+    """What is set for a source: a table of BRIDGE_CONFIG, or a processor's settings in the environment.
+
+    None: there is no table of this name, and no such processor. Raises SettingsError if a file cannot be read.
+    """
+    problems: list[str] = []
+    values = read_files({**read_dotenv(dotenv, problems), **environ}, known_names(), "", problems)
+    url = values.get("PUBLIC_URL")
+    found: Partial | None = None
+    if name in processors():
+        found = Partial(name=name, processor=processors()[name], values=values, public_url=url, config=None)
+    for table_name, table in read_toml(values[CONFIG], problems) if CONFIG in values else ():
+        chosen = processors().get(str(table.get("processor")))
+        if table_name == name and chosen is not None:
+            own = {**_shared(values, chosen), **_of_table(name, table, chosen, problems)}
+            found = Partial(name=name, processor=chosen, values=own, public_url=url, config=Path(values[CONFIG]))
+    if problems:
+        raise SettingsError(problems)
+    return found
 
 
 def known_names() -> list[str]:

@@ -76,14 +76,22 @@ class Sqlite:
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
         """A write transaction for the schema. Creates a missing file and sets its journal mode, which is permanent."""
-        if not self._path.parent.is_dir():
-            raise StoreUnavailable(f"{self._path}: its folder does not exist")
+        self._create()
         with self._translated_errors(), self._lock.hold(WRITE_SECONDS):
             self._initialise()
             with self._connection() as tx:
                 with tx.begin():
                     yield tx
                 self._checkpoint(_driver(tx))
+
+    def _create(self) -> None:
+        """Creates the missing folder and file, which hold personal data, for their owner alone."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
+        except OSError as error:
+            cure = "Create it for the user that runs the bridge, or change DATABASE_URL"
+            raise StoreUnavailable(f"{self._path}: cannot be created: {error.strerror}. {cure}") from error
 
     def describe(self) -> dict[str, object]:
         """Facts for the operator."""

@@ -27,6 +27,11 @@ class PaddleEndpoints:
     api: PaddleApi
     livemode: bool
 
+    @property
+    def mode_settings(self) -> dict[str, str]:
+        """The environment, which Paddle's webhooks do not state."""
+        return {ENVIRONMENT.name: "live" if self.livemode else "sandbox"}
+
     def listed(self) -> list[Endpoint]:
         """Every destination that is a URL; the others are e-mail addresses."""
         return [self._endpoint(found) for found in self.api.notification_settings() if found.get("type") == "url"]

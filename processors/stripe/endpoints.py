@@ -31,6 +31,11 @@ class StripeEndpoints:
     api: StripeApi
     livemode: bool
 
+    @property
+    def mode_settings(self) -> dict[str, str]:
+        """None: each event states its mode."""
+        return {}
+
     def listed(self) -> list[Endpoint]:
         """Every endpoint of the account and mode of the key."""
         return [_endpoint(found) for found in self.api.endpoints()]

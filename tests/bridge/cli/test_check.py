@@ -13,11 +13,14 @@ from werkzeug import Response
 from bridge.cli.connectivity import check_clock
 from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.sender.destinations import Destination
-from bridge.store import Store, leases, outbox, pauses, rejected_visits
+from bridge.store import Store, leases, outbox, pauses, refusals, rejected_visits
 from bridge.store.outbox import DeliveryStatus
+from bridge.store.refusals import Refusals
 from bridge.store.rejected_visits import RejectedVisits
+from processors import processors
 from tests.bridge.cli.conftest import Command, Ended
 from tests.bridge.store.builders import NOON, a_delivery
+from tests.fake_processors import STRIPE_KEY, STRIPE_PERMISSIONS, FakeStripe
 from tests.settings import TOKEN
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
@@ -45,9 +48,9 @@ def test_people_get_a_table(cli: Command) -> None:
     with FakePulsora(TOKEN) as ingest:
         ended = cli("check", PULSORA_ENDPOINT=ingest.endpoint)
 
-    assert ended.status == 0
+    assert ended.status == 1
     assert "  ok       source stripe   webhooks at /webhooks/stripe; 1 webhook secret; Pulsora token set;" in ended.out
-    assert "  warning  worker          none has run yet. Start one: pulsora-bridge serve (or worker)" in ended.out
+    assert "  problem  worker          none is running. Start one: pulsora-bridge serve (or worker)" in ended.out
 
 
 def test_settings_that_cannot_be_used_are_each_a_problem_and_the_status_is_2(bare: Command) -> None:
@@ -117,13 +120,30 @@ def test_a_database_that_was_not_made_yet_is_no_problem(cli: Command, tmp_path: 
     assert not (tmp_path / "new.db").exists()
 
 
-def test_a_database_in_a_folder_that_is_not_there_is_a_problem(cli: Command) -> None:
-    ended = cli("check", "--json", DATABASE_URL="sqlite:////nowhere/bridge.db")
+def test_a_database_in_a_folder_that_cannot_be_made_is_a_problem(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    ended = cli("check", "--json", DATABASE_URL=f"sqlite:///{tmp_path}/file/bridge.db")
 
     assert ended.status == 1
     assert found(ended, "database") == [
-        ("problem", "/nowhere is not a writable directory. Create it, or change DATABASE_URL")
+        ("problem", f"{tmp_path}/file cannot be written. Change its owner, or DATABASE_URL")
     ]
+
+
+def test_settings_and_a_database_that_others_can_read_are_warnings(
+    cli: Command, sqlite_store: Store, sqlite_url: str
+) -> None:
+    Path(".env").write_text("HOLD_HOURS=2\n", encoding="utf-8")
+    database = Path(sqlite_url.removeprefix("sqlite:///"))
+    for path in (Path(".env"), database):
+        path.chmod(0o644)
+
+    ended = cli("check", "--json")
+
+    text = "others on this machine can read it (mode 0644). Run: chmod 600 "
+    assert found(ended, ".env") == [("warning", f"{text}.env")]
+    assert ("warning", f"{text}{database}") in found(ended, "database")
 
 
 def test_a_file_that_is_no_database_is_a_problem(cli: Command, tmp_path: Path) -> None:
@@ -202,17 +222,99 @@ def test_a_clock_that_is_off_is_a_problem(date: str | None, text: tuple[str, str
     assert (finding.grade, finding.text) == text
 
 
+# ---- Processors and the public URL -----------------------------------------------------------------------------
+
+
+def test_a_key_and_an_endpoint_as_they_should_be(cli: Command, httpserver: HTTPServer) -> None:
+    fake = FakeStripe()
+    base = fake.serve(httpserver)
+    fake.add(f"{base}/webhooks/stripe", list(processors()["stripe"].event_types))
+
+    ended = cli("check", "--json", STRIPE_API_KEY=STRIPE_KEY, STRIPE_API_BASE=base, PUBLIC_URL=base)
+
+    grades = [one for one in found(ended, "source stripe") if one[0] != "ok"]
+    assert grades == []
+    assert ("ok", f"the endpoint {base}/webhooks/stripe is enabled and has all needed events") in found(
+        ended, "source stripe"
+    )
+
+
+def test_missing_permissions_and_a_wrong_endpoint_are_named(cli: Command, httpserver: HTTPServer) -> None:
+    fake = FakeStripe(permissions=STRIPE_PERMISSIONS - {"rak_coupon_read"})
+    base = fake.serve(httpserver)
+
+    ended = cli("check", "--json", STRIPE_API_KEY=STRIPE_KEY, STRIPE_API_BASE=base, PUBLIC_URL=base)
+
+    problems = [text for grade, text in found(ended, "source stripe") if grade == "problem"]
+    assert ended.status == 1
+    assert problems[0].startswith("STRIPE_API_KEY lacks the permission rak_coupon_read, for discounts that lower MRR. ")
+    assert problems[1] == (
+        f"no endpoint has the URL {base}/webhooks/stripe. Run: pulsora-bridge setup stripe --create"
+    )  # fmt: skip
+
+
+def test_a_key_that_the_processor_does_not_know_is_a_problem(cli: Command, httpserver: HTTPServer) -> None:
+    ended = cli("check", "--json", STRIPE_API_KEY="rk_live_unknown", STRIPE_API_BASE=FakeStripe().serve(httpserver))
+
+    [text] = [text for grade, text in found(ended, "source stripe") if grade == "problem"]
+    assert "responded 401" in text
+    assert "rk_live_unknown" not in ended.out
+
+
+@pytest.mark.parametrize(("status", "grade"), [(200, "ok"), (503, "problem"), (302, "problem")])
+def test_the_public_url_is_asked_for_readiness(cli: Command, httpserver: HTTPServer, status: int, grade: str) -> None:
+    httpserver.expect_request("/readyz").respond_with_data("", status=status)
+
+    ended = cli("check", "--json", PUBLIC_URL=httpserver.url_for("/"))
+
+    assert [one for one, _ in found(ended, "public URL")] == [grade]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STRIPE_WEBHOOK_SECRET", "whsec_…"),
+        ("PULSORA_SECRET_TOKEN", "sec_…"),
+        ("STRIPE_API_KEY", "sk_live_a_full_key"),
+        ("STRIPE_API_KEY", "pk_live_a_public_key"),
+        ("PADDLE_API_KEY", "pdl_live_apikey_…"),
+    ],
+)
+def test_placeholders_and_keys_that_are_none_are_refused(cli: Command, name: str, value: str) -> None:
+    ended = cli("check", "--json", **{name: value})
+
+    assert ended.status == 2
+    assert [one["about"] for one in ended.json] == [name] * len(ended.json)
+
+
 # ---- Worker and deliveries -------------------------------------------------------------------------------------
 
 
-def test_a_worker_that_has_been_silent_is_a_warning(cli: Command, sqlite_store: Store) -> None:
+def test_every_webhook_refused_is_a_problem(cli: Command, sqlite_store: Store) -> None:
+    now = datetime.now(UTC)
+    with sqlite_store.transaction() as tx:
+        leases.heartbeat(tx, "worker", now)
+        one = Refusals(
+            source="stripe", cause="signature_mismatch", hour=now.replace(minute=0), count=34, last_at=now
+        )  # fmt: skip
+        refusals.add(tx, [one], now)
+
+    with FakePulsora(TOKEN) as ingest:
+        ended = cli("check", "--json", PULSORA_ENDPOINT=ingest.endpoint)
+
+    assert ended.status == 1
+    text = "34 webhooks of stripe refused in the last hour: signature_mismatch, the webhook secret belongs to another "
+    assert found(ended, "webhooks") == [("problem", text + "endpoint, or a proxy changes the body.")]
+
+
+def test_a_worker_that_has_been_silent_is_a_problem(cli: Command, sqlite_store: Store) -> None:
     with sqlite_store.transaction() as tx:
         leases.heartbeat(tx, "worker", datetime.now(UTC) - timedelta(minutes=10))
 
     ended = cli("check", "--json")
 
     assert found(ended, "worker") == [
-        ("warning", "last heartbeat 10 min ago. Start one: pulsora-bridge serve (or worker)")
+        ("problem", "last heartbeat 10 min ago. Start one: pulsora-bridge serve (or worker)")
     ]
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from bridge.cli import COMMANDS
 from tests.bridge.cli.conftest import Command
 
 
@@ -18,10 +20,7 @@ def test_help_shows_every_command_in_its_section(bare: Command) -> None:
     assert sections == ["Options:", "Try:", "Set up:", "Run:", "Inspect:", "Maintain:"]
     listed = ended.out.partition("Try:")[2].splitlines()
     shown = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]
-    assert shown == [
-        "demo", "simulate", "setup", "check", "import", "serve", "worker", "migrate", "status", "webhooks",
-        "deliveries", "explain", "attribute", "reconcile", "purge",
-    ]  # fmt: skip
+    assert shown == list(COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +41,25 @@ def test_a_command_that_does_not_exist_is_wrong_usage(bare: Command) -> None:
     ended = bare("demoo")
 
     assert ended.status == 2
-    assert "No such command 'demoo'" in ended.err
+    assert "There is no command 'demoo'. Did you mean demo?" in ended.err
+
+
+@pytest.mark.parametrize(("asked", "shown"), [(("help",), "Set up:"), (("help", "setup"), "--create")])
+def test_help_is_a_command_too(bare: Command, asked: tuple[str, ...], shown: str) -> None:
+    ended = bare(*asked)
+
+    assert (ended.status, ended.err) == (0, "")
+    assert shown in ended.out
+
+
+def test_another_file_of_settings_is_read(bare: Command, tmp_path: Path) -> None:
+    (tmp_path / "live.env").write_text("STRIPE_WEBHOOK_SECRET=sk_live_wrong\n", encoding="utf-8")
+
+    absent = bare("--env-file", "nowhere.env", "status")
+    read = bare("--env-file", str(tmp_path / "live.env"), "status")
+
+    assert (absent.status, absent.err) == (2, "--env-file: there is no file nowhere.env\n")
+    assert "STRIPE_WEBHOOK_SECRET: looks like an API key (sk_…)" in read.err
 
 
 def test_every_wrong_setting_is_told_at_once_and_the_status_is_2(bare: Command) -> None:

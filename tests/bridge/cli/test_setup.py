@@ -13,7 +13,6 @@ import pytest
 import responses
 
 from bridge.store import Store, outbox
-from processors import processors
 from processors.stripe.simulation.customer import Customer
 from processors.stripe.simulation.payloads import listed
 from tests.bridge.cli.conftest import Command
@@ -34,29 +33,6 @@ def _stripe() -> Iterator[responses.RequestsMock]:
 def mrr(store: Store) -> list[tuple[str, str, str]]:
     with store.reading() as tx:
         return [(one.event_type, str(one.amount), str(one.mrr_impact)) for one in outbox.listing(tx)]
-
-
-# ---- Setup -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", list(processors()))
-def test_setup_says_where_to_click_which_events_and_where_the_secret_goes(bare: Command, name: str) -> None:
-    processor = processors()[name]
-
-    lines = bare("setup", name, "--url", "https://hooks.example.org/").out.splitlines()
-
-    assert any(f"https://hooks.example.org/webhooks/{name}" in line for line in lines)
-    assert [line.strip() for line in lines if line.startswith("     ")] == list(processor.event_types)
-    assert lines[-2].partition(". ")[2].startswith("Put the secret into your settings: ")
-    assert processor.secret.name in lines[-2]
-
-
-def test_setup_for_programs(bare: Command) -> None:
-    ended = bare("setup", "paddle", "--json")
-
-    assert ended.json["url"] == "https://hooks.example.com/webhooks/paddle"
-    assert ended.json["setting"] == "PADDLE_WEBHOOK_SECRET"
-    assert "transaction.completed" in ended.json["events"]
 
 
 # ---- Reconcile ------------------------------------------------------------------------------------------------
