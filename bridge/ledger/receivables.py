@@ -289,9 +289,7 @@ def match_payments_to_invoices(receivables: Receivables) -> None:
     if not new:
         return
     near = [
-        receivable_id
-        for receivable_id, at in receivables.unmatched.items()
-        if any(_is_near(at, one) for one in new)
+        receivable_id for receivable_id, at in receivables.unmatched.items() if any(_is_near(at, one) for one in new)
     ]
     candidates = [one for one in map(receivables.get, near) if one is not None]
     invoices = {one.id: one for one in candidates if one.is_invoice}
