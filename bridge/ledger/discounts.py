@@ -86,22 +86,22 @@ def after_discounts(
     for discount in applied:
         if discount.coupon is None or not _is_known(discount.coupon, currency):
             continue
-        touched = [_is_touched(part.price, discount, context) for part in reduced]
-        certain = certain and all(is_certain for _, is_certain in touched)
-        reduced = _reduced(reduced, [is_touched for is_touched, _ in touched], discount.coupon, currency)
+        eligible = [_is_eligible(part.price, discount, context) for part in reduced]
+        certain = certain and all(is_certain for _, is_certain in eligible)
+        reduced = _reduced(reduced, [is_eligible for is_eligible, _ in eligible], discount.coupon, currency)
     return reduced, certain
 
 
-def _reduced(parts: list[Part], touched: list[bool], coupon: Coupon, currency: Currency) -> list[Part]:
+def _reduced(parts: list[Part], eligible: list[bool], coupon: Coupon, currency: Currency) -> list[Part]:
     """The parts after one coupon. An amount off is spread over the parts that it comes off."""
-    eligible = [part for part, is_touched in zip(parts, touched, strict=True) if is_touched]
+    reduced = [part for part, is_eligible in zip(parts, eligible, strict=True) if is_eligible]
     if coupon.percent is not None:
         factor = 1 - min(Fraction(coupon.percent), Fraction(100)) / 100
     else:
-        total, price = sum((part.gross for part in eligible), ZERO), _most_frequent(part.price for part in eligible)
+        total, price = sum((part.gross for part in reduced), ZERO), _most_frequent(part.price for part in reduced)
         off = monthly(price, Fraction(coupon.amount_off[currency.code])) if price is not None else ZERO
         factor = max(total - off, ZERO) / total if total else Fraction(1)
-    return [part.scaled(factor) if is_touched else part for part, is_touched in zip(parts, touched, strict=True)]
+    return [part.scaled(factor) if is_eligible else part for part, is_eligible in zip(parts, eligible, strict=True)]
 
 
 def _most_frequent(prices: Iterable[Price]) -> Price | None:
@@ -112,7 +112,7 @@ def _most_frequent(prices: Iterable[Price]) -> Price | None:
 # ---- Which discounts, and which items -----------------------------------------------------------------------------
 
 
-def _is_touched(price: Price, discount: Discount, context: ValuationContext) -> tuple[bool, bool]:
+def _is_eligible(price: Price, discount: Discount, context: ValuationContext) -> tuple[bool, bool]:
     """Whether a discount comes off a price, and whether that is certain.
 
     Stripe's webhooks leave out a coupon's `applies_to`; the lines of bills show which items it came off. A new item

@@ -88,6 +88,6 @@ def _conversion(price: Price, context: ValuationContext) -> Fraction:
 
 
 def _others(price: Price, context: ValuationContext) -> Iterator[Measurement]:
-    """What bills charged for other prices, the latest first."""
+    """The measurements of other prices, the latest first."""
     several = [one for price_id, found in context.measured.items() if price_id != price.id for one in found]
     return iter(sorted(several, key=lambda one: abs(context.at - one.at)))

@@ -15,7 +15,7 @@ from bridge.ledger.list_prices import list_amount
 from bridge.ledger.references import References, subscription_of
 from processors.facts import Fact, Line, Payment, Price
 
-MAX_PRICES = 20  # measurements and discounts kept of one subscription: the latest
+MAX_PRICES = 50  # measurements and discounts kept of one subscription: the latest
 
 Scopes = Mapping[str, Mapping[str, bool]]
 
