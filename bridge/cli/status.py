@@ -10,6 +10,7 @@ import click
 from bridge.cli.environment import load_settings, opened_store
 from bridge.cli.output import fields_of, json_option, print_json, print_table, sentence
 from bridge.formatting import duration, quantity, timestamp
+from bridge.monitoring.health import Health, read_health
 from bridge.monitoring.overview import Counts, Overview, read_overview
 from bridge.sender import amount_rules
 from bridge.store import resend
@@ -31,9 +32,10 @@ def status(as_json: bool) -> None:
     with opened_store(settings) as store:
         overview = read_overview(store, settings.rate_limit_per_hour, datetime.now(UTC))
         with store.reading() as tx:
+            health = read_health(tx, overview.now)
             cures = {setting: resend.failed_with(tx, setting) for setting in amount_rules.SETTINGS}
     if as_json:
-        print_json(_for_programs(overview))
+        print_json({**_for_programs(overview), "refused": [one.text for one in health.refusals]})
         return
     webhook_statuses, delivery_statuses = list(InboxStatus), list(DeliveryStatus)
     print_table(
@@ -46,7 +48,7 @@ def status(as_json: bool) -> None:
         right=delivery_statuses,
     )
     print_table("Totals", TOTALS, [_cells(one) for one in overview.totals], right=TOTALS[3:])
-    problems = [*_problems(overview), *_cures(cures)]
+    problems = [*_refusals(health), *_problems(overview), *_cures(cures)]
     for line in [*_progress(overview, settings.rate_limit_per_hour), *problems, _worker(overview)]:
         click.echo(line)
 
@@ -69,10 +71,14 @@ def _progress(overview: Overview, per_hour: int) -> list[str]:
     if overview.oldest_at is not None:
         age, at = duration(now - overview.oldest_at), timestamp(overview.oldest_at)
         lines.append(f"The oldest unsettled webhook arrived {age} ago, at {at} UTC.")
-    if backlog.count and backlog.oldest is not None:
+    unsent = overview.queues
+    if sendable := unsent.pending - unsent.retrying:
         eta = f" At {per_hour} an hour, sending takes about {duration(overview.eta)}." if overview.eta else ""
-        age = duration(now - backlog.oldest)
-        lines.append(f"{quantity(backlog.count, 'revenue event')} to send, the oldest created {age} ago.{eta}")
+        lines.append(f"{quantity(sendable, 'revenue event')} to send.{eta}")
+    if unsent.retrying:
+        lines.append(f"{quantity(unsent.retrying, 'revenue event')} waiting for another attempt.")
+    if backlog.oldest is not None:
+        lines.append(f"The oldest unsent revenue event was created {duration(now - backlog.oldest)} ago.")
     return lines
 
 
@@ -82,12 +88,19 @@ def _problems(overview: Overview) -> list[str]:
         sentence(f"PAUSED until {timestamp(one.until)} UTC: {one.destination}: {one.reason}") for one in overview.pauses
     ]
     if held := _total(overview.outbox, DeliveryStatus.HELD):
-        lines.append(f"HELD for their attribution: {held:,}. pulsora-bridge deliveries list --status held")
+        first = overview.queues.first_hold_until
+        until = f", the first until {timestamp(first)} UTC" if first else ""
+        lines.append(f"HELD for their attribution: {held:,}{until}. pulsora-bridge deliveries list --status held")
     if failed := _total(overview.outbox, DeliveryStatus.FAILED):
         lines.append(f"FAILED deliveries: {failed:,}. pulsora-bridge deliveries list --status failed")
     if failed := _total(overview.inbox, InboxStatus.FAILED):
         lines.append(f"FAILED webhooks: {failed:,}. pulsora-bridge webhooks list --status failed")
     return lines
+
+
+def _refusals(health: Health) -> list[str]:
+    """The webhooks that were refused in the last hour, and the usual reason."""
+    return [f"REFUSED: {notice.text}" for notice in health.refusals]
 
 
 def _cures(counts: Mapping[str, int]) -> list[str]:
@@ -114,6 +127,7 @@ def _for_programs(overview: Overview) -> Mapping[str, object]:
         **fields_of(overview),
         "streams": fields_of(overview.streams),
         "backlog": fields_of(overview.backlog),
+        "queues": fields_of(overview.queues),
         "eta": overview.eta and overview.eta.total_seconds(),
         "pauses": [fields_of(one) for one in overview.pauses],
         "totals": [fields_of(one) for one in overview.totals],

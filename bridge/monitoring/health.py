@@ -82,6 +82,11 @@ class Health:
     queues: Queues
 
     @property
+    def refusals(self) -> list[Notice]:
+        """The webhooks that were refused in the last hour, by source and cause."""
+        return [one for one in self.stages[0].notices if one.brief]
+
+    @property
     def attention(self) -> list[Notice]:
         """What needs an operator, the most urgent first."""
         order = list(Grade)

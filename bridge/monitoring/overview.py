@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from bridge.formatting import duration, timestamp
-from bridge.store import Store, inbox, leases, outbox, pauses, streams
+from bridge.store import Store, inbox, leases, outbox, pauses, queues, streams
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import Backlog, DeliveryStatus
 from bridge.store.pauses import Pause
+from bridge.store.queues import Queues
 from bridge.store.streams import StreamCounts
 from bridge.store.totals import Sum, Total, sums, totals
 
@@ -25,7 +26,8 @@ Counts = Mapping[str, Mapping[str, int]]  # source -> status -> rows
 class Overview:
     """The state of the bridge at `now`.
 
-    `eta`: how long the backlog takes at the allowed rate; None without a backlog or without a limit.
+    `eta`: how long the events that can be sent now take at the allowed rate; None without any, or without a limit.
+    Held events and those that wait for another attempt are not among them.
     `worker_seen_at`: the latest heartbeat of any worker. `oldest_at`: arrival of the oldest unsettled webhook.
     """
 
@@ -34,6 +36,7 @@ class Overview:
     outbox: Counts
     streams: StreamCounts
     backlog: Backlog
+    queues: Queues
     eta: timedelta | None
     pauses: tuple[Pause, ...]
     worker_seen_at: datetime | None
@@ -50,15 +53,16 @@ class Overview:
 def read_overview(store: Store, rate_limit_per_hour: int, now: datetime) -> Overview:
     """Reads the overview in one transaction."""
     with store.reading() as tx:
-        backlog, parts = outbox.backlog(tx), sums(tx)
-        has_eta = rate_limit_per_hour and backlog.count
+        waiting, parts = queues.read(tx, now), sums(tx)
+        sendable = waiting.pending - waiting.retrying
         return Overview(
             now=now,
             inbox=_by_source(inbox.counts(tx)),
             outbox=_by_source(outbox.counts(tx)),
             streams=streams.counts(tx, now),
-            backlog=backlog,
-            eta=timedelta(hours=backlog.count / rate_limit_per_hour) if has_eta else None,
+            backlog=outbox.backlog(tx),
+            queues=waiting,
+            eta=timedelta(hours=sendable / rate_limit_per_hour) if rate_limit_per_hour and sendable > 0 else None,
             pauses=tuple(pauses.active(tx, now)),
             worker_seen_at=latest_heartbeat(tx),
             oldest_at=inbox.oldest_unsettled(tx),

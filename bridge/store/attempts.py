@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select
@@ -40,11 +40,18 @@ OF_DELIVERY = select(attempts).where(attempts.c.delivery_id == bindparam("delive
 
 def add(tx: Connection, made: Iterable[NewAttempt]) -> None:
     """Keeps attempts. In the transaction that records their results."""
-    rows = [asdict(one) for one in made]
-    for row in rows:
-        row["response"] = row["response"][:MAX_RESPONSE_LENGTH].replace("\x00", "\ufffd")
-        row["result"] = row["result"].value
-    execute_many(tx, ADD, rows)
+    execute_many(tx, ADD, [_row(one) for one in made])
+
+
+def _row(one: NewAttempt) -> dict[str, object]:
+    return {
+        "delivery_id": one.delivery_id,
+        "at": one.at,
+        "status": one.status,
+        "response": one.response[:MAX_RESPONSE_LENGTH].replace("\x00", "\ufffd"),
+        "took_ms": one.took_ms,
+        "result": one.result.value,
+    }
 
 
 def of_delivery(tx: Connection, delivery_id: int) -> list[StoredAttempt]:

@@ -42,6 +42,8 @@ COPIED_COLUMNS = {  # by table: the columns that differ in the copies of a row
         "stream_id": "stream_id || '_' || n",
         "output_key": "output_key || '_' || n",
     },
+    "attempts": {"id": "id + n * {size}", "delivery_id": "delivery_id + n * {size}"},
+    "subscriptions": {"stream_id": "stream_id || '_' || n", "subscription_id": "subscription_id || '_' || n"},
 }
 
 

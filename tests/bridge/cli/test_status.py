@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from bridge.store import Store, leases, outbox, pauses
+from bridge.store import Store, leases, outbox, pauses, refusals
 from bridge.store.outbox import DeliveryStatus
+from bridge.store.refusals import Refusals
 from bridge.store.totals import Sum, Total, totals
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import arrive, work
@@ -68,10 +69,35 @@ def test_a_backlog_shows_how_long_it_takes_under_the_budget(cli: Command, sqlite
     ended = cli("status", RATE_LIMIT_PER_HOUR="10")
 
     # 30 at 10 an hour
+    assert "30 revenue events to send. At 10 an hour, sending takes about 3.0 h.\n" in ended.out
+    assert "The oldest unsent revenue event was created 5 min ago.\n" in ended.out
+
+
+def test_what_is_held_or_retried_is_not_about_to_be_sent(cli: Command, sqlite_store: Store) -> None:
+    until = datetime(2030, 1, 1, tzinfo=UTC)
+    held = a_delivery("held", status=DeliveryStatus.HELD, hold_until=until, stream_id="s1")
+    _, tried = added(sqlite_store, held, a_delivery("tried", stream_id="s2"))
+    with sqlite_store.transaction() as tx:
+        outbox.record(tx, [an_outcome(tried, DeliveryStatus.PENDING, next_at=until, last_status=503)])
+
+    output = cli("status").out
+
+    assert "to send." not in output
+    assert "1 revenue event waiting for another attempt.\n" in output
+    assert "HELD for their attribution: 1, the first until 2030-01-01 00:00:00 UTC. pulsora-bridge deli" in output
+
+
+def test_refused_webhooks_are_reported_with_the_usual_reason(cli: Command, sqlite_store: Store) -> None:
+    now = datetime.now(UTC)
+    one = Refusals(source="stripe", cause="signature_mismatch", hour=refusals.hour_of(now), count=34, last_at=now)
+    with sqlite_store.transaction() as tx:
+        refusals.add(tx, [one], now)
+
     assert (
-        "30 revenue events to send, the oldest created 5 min ago. At 10 an hour, sending takes about 3.0 h.\n"
-        in ended.out
-    )
+        "REFUSED: 34 webhooks of stripe refused in the last hour: signature_mismatch, the webhook secret belongs to "
+        "another endpoint, or a proxy changes the body.\n"
+    ) in cli("status").out
+    assert len(cli("status", "--json").json["refused"]) == 1
 
 
 def test_pauses_and_failed_deliveries_are_reported_in_sentences(cli: Command, sqlite_store: Store) -> None:
