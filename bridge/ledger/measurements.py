@@ -5,7 +5,7 @@ A bill measures only the prices on its lines; what earlier bills measured of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
@@ -56,13 +56,25 @@ def bills_of(facts: Iterable[Fact], references: References) -> dict[str, list[Bi
     return found
 
 
-def with_bills(measured: Measurements, bills: Sequence[Bill], catalog: Catalog) -> dict[str, tuple[Measurement, ...]]:
-    """The measurements with all those of these bills."""
-    found = {price_id: list(known) for price_id, known in measured.items()}
+def measurements_of(bills: Iterable[Bill], catalog: Catalog) -> Measurements:
+    """All that these bills measure."""
+    found: dict[str, list[Measurement]] = {}
     for bill in bills:
         for price_id, measurement in _measurements(bill, catalog):
             found.setdefault(price_id, []).append(measurement)
-    return {price_id: tuple(sorted(several, key=lambda one: one.at)) for price_id, several in found.items()}
+    return {price_id: _in_order(several) for price_id, several in found.items()}
+
+
+def with_measurements(known: Measurements, new: Measurements) -> Measurements:
+    """The measurements of earlier bills, and those of these."""
+    if not known or not new:
+        return known or new
+    both = {price_id: _in_order((*known.get(price_id, ()), *several)) for price_id, several in new.items()}
+    return {**known, **both}
+
+
+def _in_order(several: Iterable[Measurement]) -> tuple[Measurement, ...]:
+    return tuple(sorted(several, key=lambda one: one.at))
 
 
 def to_store(measured: Measurements) -> dict[str, tuple[Measurement, ...]]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from bridge.ledger.audit_notes import AuditNotes, format_amount
 from bridge.ledger.events import NO_PLAN_DETAILS, PlanDetails
 from bridge.ledger.item_amounts import BILLED_WITHIN
-from bridge.ledger.measurements import bills_of, last_full_lines, to_store
+from bridge.ledger.measurements import bills_of, last_full_lines, measurements_of, to_store
 from bridge.ledger.movements import (
     Cause,
     Movement,
@@ -76,7 +76,8 @@ def fold_subscriptions(
     window have not said the same.
     """
     bills = bills_of(facts, references)
-    fold.rules = replace(fold.rules, bills=bills)
+    measured = {subscription_id: measurements_of(own, fold.rules.catalog) for subscription_id, own in bills.items()}
+    fold.rules = replace(fold.rules, bills=bills, measured=measured)
     _apply_states(fold, facts)
     _apply_payments(fold, deltas)
     _store_evidence(fold)

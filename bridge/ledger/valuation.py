@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bridge.ledger.catalog import Catalog
-from bridge.ledger.measurements import Bill, Measurements, Scopes, scopes_with_bills, with_bills
+from bridge.ledger.measurements import Bill, Measurements, Scopes, scopes_with_bills, with_measurements
 from bridge.ledger.policy import Policy
 from bridge.ledger.state import Subscription
 from processors.facts import Discount, Period
@@ -33,11 +33,15 @@ class ValuationContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValuationRules:
-    """The part of the context that is the same for every subscription of a settlement, and the bills of each."""
+    """The part of the context that is the same for every subscription of a settlement, and the bills of each.
+
+    `measured`: what the bills of a subscription measure, by subscription.
+    """
 
     policy: Policy
     catalog: Catalog
     bills: Mapping[str, Sequence[Bill]] = field(default_factory=dict)
+    measured: Mapping[str, Measurements] = field(default_factory=dict)
     customer_discounts: tuple[Discount, ...] = ()
 
     def context(
@@ -49,7 +53,7 @@ class ValuationRules:
             at=at,
             policy=self.policy,
             catalog=self.catalog,
-            measured=with_bills(known.measured, bills, self.catalog) if bills else known.measured,
+            measured=with_measurements(known.measured, self.measured.get(known.id, {})),
             scopes=scopes_with_bills(known.discount_scopes, bills) if bills else known.discount_scopes,
             periods=periods or known.periods,
             customer_discounts=self.customer_discounts,

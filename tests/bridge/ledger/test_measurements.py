@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from bridge.ledger.billed_amounts import billed_period, tax_inside
 from bridge.ledger.catalog import EMPTY_CATALOG
-from bridge.ledger.measurements import Bill, Measurement, scopes_with_bills, to_store, with_bills
+from bridge.ledger.measurements import (
+    Bill,
+    Measurement,
+    measurements_of,
+    scopes_with_bills,
+    to_store,
+    with_measurements,
+)
 from processors.facts import Line, Period
 from processors.money import round_minor
 from tests.bridge.ledger.harness import catalog_of
@@ -32,7 +39,7 @@ def test_a_bill_of_one_price_leaves_what_was_measured_of_another() -> None:
         a_bill(a_line(900, price_id="add"), days=9),
     ]
 
-    kept = to_store(with_bills({}, bills, EMPTY_CATALOG))
+    kept = to_store(measurements_of(bills, EMPTY_CATALOG))
 
     assert {price: [one.line.amount for one in several] for price, several in kept.items()} == {
         "base": [Decimal(3500)],
@@ -41,9 +48,9 @@ def test_a_bill_of_one_price_leaves_what_was_measured_of_another() -> None:
 
 
 def test_a_bill_that_arrives_late_does_not_replace_a_later_one() -> None:
-    known = to_store(with_bills({}, [a_bill(a_line(900, price_id="p"), days=30)], EMPTY_CATALOG))
+    known = to_store(measurements_of([a_bill(a_line(900, price_id="p"), days=30)], EMPTY_CATALOG))
 
-    kept = to_store(with_bills(known, [a_bill(a_line(800, price_id="p"))], EMPTY_CATALOG))
+    kept = to_store(with_measurements(known, measurements_of([a_bill(a_line(800, price_id="p"))], EMPTY_CATALOG)))
 
     assert [one.line.amount for one in kept["p"]] == [Decimal(900)]
 
@@ -53,14 +60,14 @@ def test_a_line_that_bills_usage_measures_nothing(metered: bool) -> None:
     line = a_line(5000, price_id="use", metered=metered)
     catalog = catalog_of(a_price(5, id="use", metered=True))
 
-    assert with_bills({}, [a_bill(line)], catalog) == {}
+    assert measurements_of([a_bill(line)], catalog) == {}
 
 
 def test_of_several_changes_on_one_bill_the_last_measures_the_price() -> None:
     first = a_line(2000, 2, price_id="p", proration=True, starts_at=after(days=10), ends_at=MONTH.ends_at)
     last = replace(first, amount=Decimal(1500), quantity=Decimal(3), starts_at=after(days=20))
 
-    (found,) = with_bills({}, [a_bill(last, first)], EMPTY_CATALOG)["p"]
+    (found,) = measurements_of([a_bill(last, first)], EMPTY_CATALOG)["p"]
 
     assert (found.line.amount, found.line.quantity) == (Decimal(1500), Decimal(3))
 
