@@ -37,6 +37,7 @@ def configure(log_format: str = "console", log_level: str = "info") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         redact,
+        _in_order,
     ]
     rendered: Processor = (
         structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
@@ -79,6 +80,12 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
         if not key.startswith("_"):  # structlog's own
             event[key] = _clean(key, value)
     return event
+
+
+def _in_order(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: time, level and event first, so that a line of JSON can be read from its beginning."""
+    first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
 
 
 def scrub(text: str) -> str:

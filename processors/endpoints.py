@@ -1,4 +1,4 @@
-"""Webhook endpoints at a processor: what they are, and what may be wrong with them. Pure."""
+"""Webhook endpoints at a processor, and the faults they may have. Pure."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ EXAMPLE_URL = "https://hooks.example.com"
 
 
 class Action(StrEnum):
-    """What was done about an endpoint."""
+    """The effect on an endpoint."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -96,7 +96,7 @@ def _compared(source: Partial, api: EndpointApi, route: str, as_json: bool) -> N
 
 
 def source_so_far(name: str) -> Partial:
-    """What is set for a source or a processor. Raises UsageError for an unknown name."""
+    """The settings of a source or a processor so far. Raises UsageError for an unknown name."""
     found = partial(os.environ, dotenv_path(), name)
     if found is None:
         names = ", ".join(processors())
@@ -173,7 +173,7 @@ def store_secret(source: Partial, secret: str | None) -> str | None:
 
 
 def sentence_of(done: Ensured) -> str:
-    """What was done, for people."""
+    """The effect, for people."""
     count, named = len(done.endpoint.events), f"{done.endpoint.id} for {done.endpoint.url}"
     if done.action is Action.CREATED:
         return f"Created the endpoint {named} with {count} events."

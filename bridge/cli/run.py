@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
+import structlog
 from rich.progress import TaskID
 
 from bridge.cli.environment import load_settings
 from bridge.cli.output import json_option, print_json, progress
 from bridge.cli.resend import offer_kept_back
-from bridge.server import supervisor
+from bridge.errors import UsageError
+from bridge.server import banner, supervisor
 from bridge.settings import Settings
+from bridge.settings.model import LogFormat
 from bridge.store import Store, open_store
 from bridge.store.copy import copy_store
 
 
 @click.command()
 @click.option("--dev", is_flag=True, help="For development: a fake Pulsora, on this machine alone, no settings needed.")
-def serve(dev: bool) -> None:
+@click.option("--host", help="The address to listen on, instead of the one in BIND.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port to listen on, instead of the one in BIND.")
+def serve(dev: bool, host: str | None, port: int | None) -> None:
     """Run web and worker together, on one machine.
 
     Migrates the database first. SIGTERM and SIGINT finish the work in progress; a second one stops at once.
     """
+    if dev and (host or port):
+        raise UsageError("--dev listens on 127.0.0.1 and the port of BIND: leave out --host and --port")
     if dev:
         from bridge.cli.dev import serve_for_development
 
         raise click.exceptions.Exit(serve_for_development())
     settings = load_settings()
+    settings = replace(settings, bind=_bind(settings.bind, host, port))
     _migrate(settings)
     offer_kept_back(settings, may_ask=True)
+    _announce(settings)
     raise click.exceptions.Exit(supervisor.serve(settings))
 
 
@@ -41,6 +52,23 @@ def worker() -> None:
     _migrate(settings)
     offer_kept_back(settings, may_ask=False)
     supervisor.run_worker(settings)
+
+
+def _bind(configured: str, host: str | None, port: int | None) -> str:
+    """BIND with another host or port. A Unix socket has neither, so that one of the two replaces it."""
+    if host is None and port is None:
+        return configured
+    old_host, _, old_port = ("127.0.0.1:8000" if configured.startswith("unix:") else configured).rpartition(":")
+    chosen = old_host if host is None else f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{chosen}:{old_port if port is None else port}"
+
+
+def _announce(settings: Settings) -> None:
+    """States version, addresses, database and destinations on stderr, next to the log: as lines, or as one event."""
+    if settings.log_format == LogFormat.JSON:
+        structlog.get_logger().info("serving", **banner.facts(settings))
+        return
+    click.echo("\n".join(banner.lines(settings)), err=True)
 
 
 def _migrate(settings: Settings) -> None:

@@ -202,7 +202,10 @@ def _report(claimed: Claimed, recorded: Sequence[Result], in_flight: int) -> Rou
 
 def _log(result: Result) -> None:
     delivery, outcome, response = result.attempt.delivery, result.decision.outcome, result.response
-    bound = log.bind(source=delivery.source, stream=delivery.stream_id, delivery_id=delivery.id)
+    bound = log.bind(
+        source=delivery.source, type=delivery.event_type, event_ids=list(delivery.event_ids),
+        stream=delivery.stream_id, delivery_id=delivery.id,
+    )  # fmt: skip
     if result.decision.resumes:
         log.info("resumed", destination=result.attempt.destination.id)
     if response:

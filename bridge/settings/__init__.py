@@ -68,7 +68,7 @@ class Partial:
 
 
 def partial(environ: Mapping[str, str], dotenv: Path | None, name: str) -> Partial | None:
-    """What is set for a source: a table of BRIDGE_CONFIG, or a processor's settings in the environment.
+    """The settings of a source so far: a table of BRIDGE_CONFIG, or a processor's settings in the environment.
 
     None: there is no table of this name, and no such processor. Raises SettingsError if a file cannot be read.
     """
@@ -119,7 +119,7 @@ class _Values:
     def read_rule(self, one: Setting) -> Any:
         """A rule's value: the source's own table wins over the name with the processor's prefix, that over the plain.
 
-        Stripe's and Paddle's own pages count differently, so each processor may have rules of its own.
+        Stripe's and Paddle's own pages count differently, so each processor may have separate rules.
         """
         prefixed = replace(one, name=_prefix(self.processor) + one.name)
         return self.read(prefixed if prefixed.name in self.values and one.name not in self.own else one)

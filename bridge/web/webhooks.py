@@ -44,8 +44,14 @@ def receive(name: str) -> Response:
         raise
     event = _verify(source, body)
     is_new = here.store.accept(NewWebhook.of_event(name, event, body, datetime.now(UTC)))
-    log.info("received", source=name, event_id=event.id, duplicate=not is_new)
+    write = log.info if is_new else log.debug  # a processor may repeat each webhook many times
+    write("received", source=name, type=event.type, event_id=event.id, livemode=event.livemode, **_extra(event, is_new))
     return jsonify(received=event.id, duplicate=not is_new)
+
+
+def _extra(event: Event, is_new: bool) -> dict[str, object]:
+    account: dict[str, object] = {} if event.account is None else {"account": event.account}
+    return account if is_new else {**account, "duplicate": True}
 
 
 def _loggable(name: str) -> str:

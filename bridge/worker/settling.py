@@ -22,6 +22,7 @@ from bridge.store.rejected_visits import RejectedVisits
 from bridge.store.streams import Claim, LeaseLost, SettledStream
 from bridge.store.subscriptions import SubscriptionRow
 from bridge.worker.batch import StreamBatch, open_batches, source_of
+from bridge.worker.settled_log import log_settled
 from bridge.worker.translation import NO_SOURCE
 from processors.money import Money, major
 from processors.visit import REJECTED
@@ -61,6 +62,8 @@ def settle_due(store: Store, settings: Settings, owner: str, now: datetime, enri
         with store.transaction() as tx:
             for claim in claims:
                 streams.release(tx, claim)
+    else:
+        log_settled(ready)
     return len(claims)
 
 
@@ -83,6 +86,7 @@ def _split(batches: Sequence[StreamBatch], routed_until: datetime) -> tuple[list
     for batch in batches:
         found = batch.readiness(routed_until)
         if found.next_at is not None and not found.ready:
+            log.info("stream_waits", stream=batch.claim.stream_id, until=found.next_at.isoformat(), reason=found.reason)
             postponed.append((batch.claim, found.next_at, found.reason or ""))
             continue
         if found.next_at is not None:
