@@ -18,6 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 WIDE = 160  # columns of a table if the output is not a terminal
+GAP, MARGIN = 2, 2  # between columns, and before the first
+LONGEST_WORD = 72  # longer ones are addresses; ids are shorter
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs instead of tables.")
 
@@ -74,25 +76,55 @@ def print_table(
     right: Collection[str] = (),
     whole: Collection[str] = (),
 ) -> None:
-    """Prints a table. `right`: columns of numbers, aligned right; `whole`: columns that are never wrapped."""
+    """Prints a table. `right`: columns of numbers, aligned right; `whole`: columns that are never wrapped.
+
+    No number, id or other word is ever cut or broken: where the terminal is too narrow for that, each row becomes a
+    block with one line per column.
+    """
     out = console()
     out.print(title, style="bold", soft_wrap=True)
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         out.print("  none\n", soft_wrap=True)
         return
+    widths = [_least_width(column, [row[at] for row in cells], column in {*right, *whole})
+              for at, column in enumerate(columns)]  # fmt: skip
+    if sum(widths) + GAP * len(columns) > out.width - MARGIN:
+        _print_blocks(out, columns, cells)
+        return
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", show_header=any(columns))
-    for column in columns:
+    for column, width in zip(columns, widths, strict=True):
         is_number = column in right
         table.add_column(
             column,
             justify="right" if is_number else "left",
             overflow="fold",
             no_wrap=is_number or column in whole,
+            min_width=width,
         )
     for row in cells:
         table.add_row(*row)
     out.print(Padding(table, (0, 0, 1, 2), expand=False))
+
+
+def _least_width(column: str, cells: Sequence[Text], is_whole: bool) -> int:
+    """The width below which something of a column would be cut or broken: its longest cell, or its longest word."""
+    texts = [column, *(cell.plain for cell in cells)]
+    lines = [line for text in texts for line in text.splitlines()]
+    if is_whole:
+        return max(map(len, lines), default=0)
+    return max((min(len(word), LONGEST_WORD) for line in lines for word in line.split()), default=0)
+
+
+def _print_blocks(out: Console, columns: Sequence[str], cells: Sequence[Sequence[Text]]) -> None:
+    """Each row as a block. A line that is too long is wrapped by the terminal, so that it can be copied as a whole."""
+    named = max(map(len, columns))
+    for row in cells:
+        for column, cell in zip(columns, row, strict=True):
+            if cell.plain:
+                label = f"{column:<{named}}  " if named else ""
+                out.print(Text(f"  {label}") + cell, soft_wrap=True)
+        out.print()
 
 
 def _cell(value: object) -> Text:
