@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from bridge.audit.explanation import explain_webhook, next_step
 from bridge.cli.environment import load_settings, opened_store
 from bridge.cli.output import fields_of, json_option, print_json, print_table
-from bridge.errors import UsageError
+from bridge.errors import BridgeError, UsageError
 from bridge.formatting import timestamp
 from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxRow, InboxStatus
@@ -132,10 +132,10 @@ def explain(event_id: str, source: str | None, as_json: bool) -> None:
 
 
 def webhook_of(tx: Connection, event_id: str, source: str | None = None) -> InboxRow:
-    """The stored webhook. Raises UsageError if there is none."""
+    """The stored webhook. Raises BridgeError if there is none."""
     row = inbox.find(tx, event_id, source)
     if row is None:
-        raise UsageError(f"there is no webhook {event_id}. List them: pulsora-bridge webhooks list")
+        raise BridgeError(f"there is no webhook {event_id}. List them: pulsora-bridge webhooks list")
     return row
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import click
 import structlog
@@ -11,7 +12,8 @@ from rich.progress import TaskID
 from bridge.cli.environment import load_settings
 from bridge.cli.output import json_option, print_json, progress
 from bridge.cli.resend import offer_kept_back
-from bridge.errors import UsageError
+from bridge.errors import BridgeError, UsageError
+from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
 from bridge.server import banner, supervisor
 from bridge.settings import Settings
 from bridge.settings.model import LogFormat
@@ -86,15 +88,29 @@ def migrate(target: str | None, as_json: bool) -> None:
     Stop the bridge before copying, set DATABASE_URL to the new database, and start it again.
     """
     store = open_store(load_settings().database_url)
-    store.migrate()
-    counts = {} if target is None else _copied(store, target)
-    store.close()
+    try:
+        store.migrate()
+        if target is not None:
+            _require_stopped(store)
+        counts = {} if target is None else _copied(store, target)
+    finally:
+        store.close()
     if as_json:
         print_json({"schema_fits": True, "copied": counts})
         return
     click.echo("The schema matches this version.")
     for table, count in counts.items():
         click.echo(f"  {table}: {count:,} rows copied")
+    if target is not None:
+        click.echo("Now set DATABASE_URL to the new database and start the bridge. The old database is unchanged.")
+
+
+def _require_stopped(store: Store) -> None:
+    """Raises BridgeError while a worker runs: whatever arrives during the copy would stay behind."""
+    with store.reading() as tx:
+        heartbeat_at = latest_heartbeat(tx)
+    if is_worker_alive(heartbeat_at, datetime.now(UTC)):
+        raise BridgeError("a worker is running: what arrives during the copy would stay behind. Stop the bridge first")
 
 
 def _copied(store: Store, target: str) -> dict[str, int]:

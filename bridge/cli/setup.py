@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from bridge.cli.environment import api_of, load_settings, opened_store, source_named
-from bridge.cli.output import progress, sentence
+from bridge.cli.output import json_option, print_json, progress, sentence
 from bridge.errors import BridgeError
 from bridge.formatting import quantity
 from bridge.settings import Source
@@ -23,7 +23,8 @@ source_option = click.option("--source", help="The source; optional if there is 
 @click.command(short_help="Fetch recent events from the processor and store those that never arrived.")
 @source_option
 @click.option("--days", default=3, show_default=True, type=click.IntRange(1, 90), help="Days to look back.")
-def reconcile(source: str | None, days: int) -> None:
+@json_option
+def reconcile(source: str | None, days: int, as_json: bool) -> None:
     """Fetch the processor's own list of events, and store those that never arrived as if they had.
 
     Stripe keeps events for 30 days, Paddle for 90.
@@ -33,6 +34,9 @@ def reconcile(source: str | None, days: int) -> None:
     api = api_of(chosen)
     with opened_store(settings) as store:
         listed, missing = _store_missing(store, chosen, api, datetime.now(UTC) - timedelta(days=days))
+    if as_json:
+        print_json({"source": chosen.name, "days": days, "listed": listed, "stored": missing})
+        return
     click.echo(
         f"{quantity(listed, 'event')} in the last {quantity(days, 'day')}; {missing:,} were missing and are now stored."
     )

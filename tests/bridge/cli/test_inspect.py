@@ -57,11 +57,11 @@ def test_a_webhook_is_shown_and_its_body_only_when_asked_for(cli: Command, lived
     assert json.loads(body)["data"]["object"]["metadata"]["visitor_fingerprint"] == "fp_ada"
 
 
-def test_an_unknown_webhook_is_wrong_usage(cli: Command) -> None:
+def test_an_unknown_webhook_fails(cli: Command) -> None:
     for command in (("webhooks", "show"), ("explain",), ("webhooks", "replay")):
         ended = cli(*command, "evt_never")
 
-        assert ended.status == 2
+        assert ended.status == 1
         assert ended.err == "there is no webhook evt_never. List them: pulsora-bridge webhooks list\n"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bridge.store import Store, open_store
+from bridge.store import Store, leases, open_store
 from tests.bridge.cli.conftest import Command
 from tests.bridge.store.builders import statuses, stored
 
@@ -49,3 +50,21 @@ def test_a_target_that_is_no_database_is_wrong_usage(cli: Command) -> None:
 
     assert ended.status == 2
     assert "sqlite and postgresql are" in ended.err
+
+
+def test_nothing_is_copied_while_a_worker_runs(cli: Command, sqlite_store: Store, tmp_path: Path) -> None:
+    with sqlite_store.transaction() as tx:
+        leases.heartbeat(tx, "worker", datetime.now(UTC))
+
+    ended = cli("migrate", "--to", f"sqlite:///{tmp_path / 'copy.db'}")
+
+    assert ended.status == 1
+    assert ended.err.startswith("a worker is running: what arrives during the copy would stay behind.")
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_after_the_copy_the_next_step_is_named(cli: Command, sqlite_store: Store, tmp_path: Path) -> None:
+    ended = cli("migrate", "--to", f"sqlite:///{tmp_path / 'copy.db'}")
+
+    assert ended.out.endswith("Now set DATABASE_URL to the new database and start the bridge. "
+                              "The old database is unchanged.\n")  # fmt: skip
