@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from bridge.log import SECRETS
 
@@ -34,23 +35,24 @@ FORMS = re.compile(
     r"|-?\d+(?:\.\d+)?"  # an amount
     r"|\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+(?:Z|[+-]\d{2}:?\d{2})?)?"
 )
+FIELD = re.compile(r"[a-z][a-z0-9_]*")  # of a form-encoded body
 VISIT = frozenset({"visitor_fingerprint", "session_id"})  # shown shortened: they tell whether a visit was there
 
 
 def masked(body: bytes) -> str:
     """The body as indented JSON, masked. A sentence if it is not JSON: form-encoded bodies are decoded first."""
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
+        data = _masked("", json.loads(body))
+    except ValueError:
         return _masked_form(body)
-    return json.dumps(_masked("", data), indent=2, ensure_ascii=False)[:MAX_LENGTH]
+    except RecursionError:
+        return UNREADABLE
+    return json.dumps(data, indent=2, ensure_ascii=False)[:MAX_LENGTH]
 
 
 def _masked_form(body: bytes) -> str:
-    from urllib.parse import parse_qsl
-
     pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-    if not pairs:
+    if not pairs or not all(FIELD.fullmatch(name) for name, _ in pairs):
         return UNREADABLE
     return json.dumps({name: _masked(name, value) for name, value in pairs}, indent=2, ensure_ascii=False)
 

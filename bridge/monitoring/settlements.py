@@ -37,7 +37,7 @@ class Line:
         return self.rows[0]
 
     @property
-    def remarks(self) -> list[str]:
+    def reasons(self) -> list[str]:
         """The reasons and notes of its webhooks, each once."""
         found = [note for row in self.rows for note in (row.notes or ([row.reason] if row.reason else []))]
         return list(dict.fromkeys(found))

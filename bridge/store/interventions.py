@@ -1,4 +1,4 @@
-"""What an operator does to deliveries by hand: send now, release without an attribution."""
+"""Interventions of an operator in the delivery: send now, release without an attribution."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def send_now(tx: Connection, ids: Iterable[int], now: datetime) -> SentNow:
     """Sends pending deliveries without waiting for their next try, and failed ones again.
 
     Each customer's order is kept: one behind an earlier event of the same customer goes out after it. Held deliveries
-    are not touched: `release_held` sends them without an attribution, which cannot be undone.
+    stay held: `release_held` sends them without an attribution, which cannot be undone.
     """
     wanted = sorted(set(ids))
     pending = _update(tx, SEND_PENDING, wanted, now)

@@ -172,7 +172,7 @@ def settled_together(
 
 
 def every_webhook(store: Readable, wanted: WebhookFilter) -> Iterator[InboxRow]:
-    """All webhooks that pass the filter, the newest first, each chunk in a transaction of its own.
+    """All webhooks that pass the filter, the newest first, each chunk in a separate transaction.
 
     So that a slow reader of a large export keeps no transaction open.
     """
@@ -267,7 +267,7 @@ def deliveries_of(tx: Connection, keys: Iterable[tuple[str, datetime]]) -> dict[
 
 
 def every_delivery(store: Readable, wanted: DeliveryFilter) -> Iterator[Delivery]:
-    """All deliveries that pass the filter, the newest first, each chunk in a transaction of its own."""
+    """All deliveries that pass the filter, the newest first, each chunk in a separate transaction."""
     before: int | None = None
     while rows := _chunk(store, lambda tx: find_deliveries(tx, wanted, CHUNK, before)):  # noqa: B023  # called at once
         yield from rows

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from bridge import __version__
+from bridge.web.admin.page import add_security_headers
 from bridge.web.context import context
 
 TITLES = {400: "Not accepted", 401: "Log in first", 404: "Not found", 405: "Not possible", 503: "Not available"}
@@ -14,10 +14,8 @@ WITHOUT_TOKEN = "The console is off, because ADMIN_TOKEN is not set. Set it to a
 
 
 def mount(bp: Blueprint) -> None:
-    """Adds the address without a path, and the unknown ones of the console."""
+    """Adds the address without a path."""
     bp.get("/")(home)
-    # Without a route of the blueprint an unknown address has no pages to link to.
-    bp.get("/admin/<path:rest>")(unknown)
 
 
 def home() -> AnyResponse:
@@ -27,14 +25,9 @@ def home() -> AnyResponse:
     return redirect(url_for(".overview"))
 
 
-def unknown(rest: str) -> AnyResponse:
-    """404 for an address under /admin/ that is no page."""
-    abort(404)
-
-
 def page(status: int, code: str, message: str) -> Response | None:
     """An error as a page; None for programs and for addresses outside the console."""
-    if "/admin" not in request.path or "/admin/api" in request.path or not wants_page() or request.blueprint is None:
+    if "/admin" not in request.path or "/admin/api" in request.path or not wants_page():
         return None
     is_off = status == 404 and context().settings.admin_token is None
     # Whether a console exists is said to the operator on the machine itself, not to everybody.
@@ -45,11 +38,20 @@ def page(status: int, code: str, message: str) -> Response | None:
         status=status,
         message=text,
         has_console=context().settings.admin_token is not None,
-        version=None if context().settings.admin_token is None else __version__,
+        name=request.blueprint or _mounted_as(),
     )
     response = make_response(template)
     response.status_code = status
-    return response
+    return add_security_headers(response)  # an address that no route matches passes no hook of the blueprint
+
+
+def _mounted_as() -> str:
+    """The name of the blueprint; an address that no route matches does not say it."""
+    return next(
+        name.removesuffix(".overview")
+        for name in current_app.view_functions
+        if name.endswith("pulsora_bridge.overview")
+    )
 
 
 def wants_page() -> bool:

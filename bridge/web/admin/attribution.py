@@ -46,7 +46,7 @@ def mount(bp: Blueprint) -> None:
 
 
 def attribution() -> Response:
-    """What is held, and how the revenue of the last 90 days was attributed."""
+    """Held revenue, and how the revenue of the last 90 days was attributed."""
     today = datetime.now(UTC).date()
     with context().store.reading() as tx:
         held = held_by_customer(tx, MAX_HELD)

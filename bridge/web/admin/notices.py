@@ -1,6 +1,6 @@
-"""What an action did: logged with its result, and shown on the page that follows.
+"""The results of actions: logged with its result, and shown on the page that follows.
 
-The sentence is chosen by a code in the address, so that an address cannot put a text of its own on the page.
+The sentence is chosen by a code in the address, so that an address cannot put any other text on the page.
 """
 
 from __future__ import annotations

@@ -1,0 +1,318 @@
+"""Lists, pages and actions of the console: what they show, and that only the operator can act."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from structlog.testing import capture_logs
+
+from bridge.settings import Settings
+from bridge.store import Store, inbox, outbox, refusals, streams
+from bridge.store.inbox import InboxStatus
+from bridge.store.outbox import DeliveryStatus
+from bridge.store.refusals import Refusals
+from bridge.web import create_app
+from bridge.web.admin import one_time_link
+from tests.bridge.store.builders import ANNA, NOON, a_delivery, a_touch, a_webhook, an_outcome, stored
+from tests.settings import ADMIN_TOKEN, STRIPE_SECRET, TOKEN, some_settings
+
+BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+BODY = b'{"id":"evt_1","data":{"object":{"customer":"cus_anna","customer_email":"anna@example.com","amount":4900}}}'
+
+
+def page(client: FlaskClient, path: str, status: int = 200) -> str:
+    response = client.get(path, headers={**BEARER, **BROWSER})
+    assert response.status_code == status
+    return response.get_data(as_text=True)
+
+
+def settled(store: Store, *event_ids: str) -> list[int]:
+    """Anna's webhooks, settled together at noon with one revenue event."""
+    ids = stored(store, *event_ids)
+    with store.transaction() as tx:
+        streams.upsert(tx, [a_touch(ANNA)])
+        inbox.assign(tx, [(row_id, ANNA) for row_id in ids])
+        inbox.mark_settled(tx, [(row_id, 1, ["reported"]) for row_id in ids], NOON)
+        outbox.add(tx, [a_delivery(event_ids=tuple(event_ids))])
+    return ids
+
+
+# ---- Lists -----------------------------------------------------------------------------------------------------
+
+
+def test_webhooks_that_were_settled_together_share_a_line_with_what_came_out(
+    client: FlaskClient, sqlite_store: Store
+) -> None:
+    settled(sqlite_store, "evt_1", "evt_2", "evt_3")
+
+    shown = page(client, "/admin/webhooks")
+
+    assert "3 webhooks settled together" in shown
+    assert shown.count("<tr>") == 2  # the head and one line
+    assert re.search(r"renewal</span></a>|renewal</span> ", shown)
+    assert "cus_anna" in shown
+
+
+def test_a_page_ends_within_no_settlement_and_the_next_repeats_none(client: FlaskClient, sqlite_store: Store) -> None:
+    ids = settled(sqlite_store, "evt_1", "evt_2")
+    stored(sqlite_store, *[f"evt_{number}" for number in range(10, 70)])
+
+    first = page(client, "/admin/webhooks")
+    following = re.findall(r'rel="next" href="([^"]+)"', first)[0].replace("&amp;", "&")
+    second = page(client, following)
+
+    shown = [re.findall(r'class="id">(evt_\d+)', one) for one in (first, second)]
+    assert len(shown[0]) == 50
+    assert len(set(shown[0]) & set(shown[1])) == 0
+    assert len(shown[1]) == 10
+    assert "2 webhooks settled together" in second
+    assert f"/admin/webhooks/{ids[0]}" in second
+
+
+def test_a_filter_is_kept_by_the_next_page_and_the_export(client: FlaskClient, sqlite_store: Store) -> None:
+    stored(sqlite_store, *[f"evt_{number}" for number in range(60)])
+
+    shown = page(client, "/admin/webhooks?type=invoice.paid&mode=live")
+
+    assert re.search(r'rel="next" href="/admin/webhooks\?before=\d+&amp;type=invoice.paid&amp;mode=live"', shown)
+    assert 'href="/admin/webhooks.csv?type=invoice.paid&amp;mode=live"' in shown
+
+
+def test_an_export_holds_the_filtered_rows_and_no_formula(client: FlaskClient, sqlite_store: Store) -> None:
+    sqlite_store.accept(a_webhook("evt_1", type="=HYPERLINK(1)"))
+    sqlite_store.accept(a_webhook("evt_2", livemode=False))
+
+    response = client.get("/admin/webhooks.csv?mode=live", headers=BEARER)
+
+    lines = response.get_data(as_text=True).splitlines()
+    assert response.headers["Content-Disposition"] == 'attachment; filename="webhooks.csv"'
+    assert len(lines) == 2
+    assert ",'=HYPERLINK(1)," in lines[1]
+
+
+def test_a_negative_amount_is_a_number_in_the_export(client: FlaskClient, sqlite_store: Store) -> None:
+    with sqlite_store.transaction() as tx:
+        outbox.add(tx, [a_delivery(event_type="refund", amount=Decimal("-20.00"))])
+
+    lines = client.get("/admin/deliveries.csv", headers=BEARER).get_data(as_text=True).splitlines()
+
+    assert ",refund,-20.00,USD," in lines[1]
+
+
+# ---- One webhook, one delivery ---------------------------------------------------------------------------------
+
+
+def test_a_payload_is_shown_without_personal_details(client: FlaskClient, sqlite_store: Store) -> None:
+    sqlite_store.accept(a_webhook(body=BODY))
+
+    without, shown = page(client, "/admin/webhooks/1"), page(client, "/admin/webhooks/1?payload=1")
+
+    assert "cus_anna" not in without
+    assert "cus_anna" in shown
+    assert "4900" in shown
+    assert "anna@example.com" not in shown
+
+
+def test_a_delivery_shows_its_body_with_the_token_masked(client: FlaskClient, sqlite_store: Store) -> None:
+    with sqlite_store.transaction() as tx:
+        outbox.add(tx, [a_delivery()])
+
+    shown = page(client, "/admin/deliveries/1")
+
+    assert "{&#34;type&#34;:&#34;revenue&#34;,&#34;token&#34;:&#34;sec_***&#34;,&#34;data&#34;:" in shown
+    assert TOKEN not in shown
+
+
+def test_sources_and_settings_are_shown_without_secrets(client: FlaskClient, sqlite_store: Store) -> None:
+    hour = refusals.hour_of(datetime.now(UTC))
+    refused = Refusals(source="stripe", cause="signature_mismatch", hour=hour, count=34, last_at=datetime.now(UTC))
+    with sqlite_store.transaction() as tx:
+        refusals.add(tx, [refused], datetime.now(UTC))
+
+    shown = page(client, "/admin/sources")
+
+    assert "34 webhooks refused" in shown
+    assert "The secret belongs to another endpoint." in shown
+    assert "SETTLE_SECONDS" in shown
+    for secret in (STRIPE_SECRET, TOKEN, ADMIN_TOKEN):
+        assert secret not in shown
+
+
+# ---- Actions ---------------------------------------------------------------------------------------------------
+
+ACTIONS = [
+    "/admin/webhooks/1/replay", "/admin/webhooks/replay", "/admin/deliveries/1/retry", "/admin/deliveries/bulk/send",
+    "/admin/deliveries/bulk/release", "/admin/deliveries/bulk/forward", "/admin/pauses/resume", "/admin/attribution",
+    "/admin/logout",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ACTIONS)
+def test_an_action_needs_the_admin_and_a_form_of_these_pages(client: FlaskClient, path: str) -> None:
+    assert client.post(path).status_code == 401
+    client.post("/admin/login", data={"token": ADMIN_TOKEN})
+    assert client.post(path).status_code == 400
+    assert client.post(path, data={"key": "guess"}).status_code == 400
+
+
+def test_an_action_is_logged_with_its_result(client: FlaskClient, sqlite_store: Store) -> None:
+    settled(sqlite_store, "evt_1")
+
+    with capture_logs() as logs:
+        response = client.post("/admin/webhooks/1/replay", headers=BEARER)
+
+    assert response.headers["Location"] == "/admin/webhooks/1?done=replayed&n=1"
+    done = next(one for one in logs if one["event"] == "admin_action")
+    assert (done["action"], done["result"], done["event_id"]) == ("replay", "replayed", "evt_1")
+
+
+def test_an_action_of_many_is_limited_to_the_filter(client: FlaskClient, sqlite_store: Store) -> None:
+    with sqlite_store.transaction() as tx:
+        outbox.add(tx, [a_delivery("payment:pi_1"), a_delivery("payment:pi_2", event_type="purchase")])
+        outbox.record(tx, [an_outcome(one.id, DeliveryStatus.FAILED) for one in outbox.listing(tx)])
+
+    asked = page(client, "/admin/deliveries/bulk/send?type=purchase")
+    client.post("/admin/deliveries/bulk/send?type=purchase", headers=BEARER)
+
+    assert "1 revenue event" in asked
+    with sqlite_store.reading() as tx:
+        assert [one.output_key for one in outbox.listing(tx, DeliveryStatus.FAILED)] == ["payment:pi_1"]
+
+
+def test_an_incomplete_attribution_is_not_registered(client: FlaskClient, sqlite_store: Store) -> None:
+    form = {"source": "stripe", "customer_id": "cus_anna", "visitor_fingerprint": "fp_1", "session_id": " "}
+
+    response = client.post("/admin/attribution", data=form, headers=BEARER)
+
+    assert response.headers["Location"] == "/admin/attribution?done=invalid&n=0"
+    with sqlite_store.reading() as tx:
+        assert inbox.listing(tx) == []
+
+
+@pytest.mark.parametrize("back", ["https://example.com/", "//example.com/admin/", "/admin/\\example.com", "/other"])
+def test_an_action_leads_back_only_to_these_pages(client: FlaskClient, sqlite_store: Store, back: str) -> None:
+    settled(sqlite_store, "evt_1")
+
+    response = client.post("/admin/webhooks/1/replay", headers=BEARER, data={"back": back})
+
+    assert response.headers["Location"].startswith("/admin/webhooks/1?")
+
+
+def test_a_purged_webhook_is_not_replayed_and_the_page_says_why(client: FlaskClient, sqlite_store: Store) -> None:
+    settled(sqlite_store, "evt_1")
+    with sqlite_store.transaction() as tx:
+        inbox.purge(tx, NOON + timedelta(days=1), 10)
+
+    response = client.post("/admin/webhooks/1/replay", headers=BEARER)
+
+    assert "Not replayed: the body was purged" in page(client, response.headers["Location"])
+    with sqlite_store.reading() as tx:
+        assert inbox.listing(tx)[0].status is InboxStatus.SETTLED
+
+
+# ---- Login -----------------------------------------------------------------------------------------------------
+
+
+def test_the_login_leads_on_to_the_page_that_was_asked_for(client: FlaskClient) -> None:
+    form = client.get("/admin/deliveries?status=failed", headers=BROWSER).get_data(as_text=True)
+    wanted = re.findall(r'name="next" value="([^"]+)"', form)[0]
+
+    response = client.post("/admin/login", data={"token": ADMIN_TOKEN, "next": wanted})
+
+    assert response.headers["Location"] == "/admin/deliveries?status=failed"
+
+
+@pytest.mark.parametrize("wanted", ["https://example.com/", "//example.com", "/admin/\\example.com", ""])
+def test_the_login_leads_to_no_other_address(client: FlaskClient, wanted: str) -> None:
+    response = client.post("/admin/login", data={"token": ADMIN_TOKEN, "next": wanted})
+
+    assert response.headers["Location"] == "/admin/"
+
+
+def test_wrong_tokens_are_logged_and_then_refused_without_looking(settings: Settings, sqlite_store: Store) -> None:
+    app = create_app(settings, sqlite_store)
+    app.extensions["pulsora_bridge"].login_limit._sleep = lambda seconds: None
+    client = app.test_client()
+
+    with capture_logs() as logs:
+        wrong = [client.post("/admin/login", data={"token": "guess"}).status_code for _ in range(10)]
+        right = client.post("/admin/login", data={"token": ADMIN_TOKEN})
+        elsewhere = client.post(
+            "/admin/login", data={"token": ADMIN_TOKEN}, environ_overrides={"REMOTE_ADDR": "192.0.2.7"}
+        )
+
+    assert wrong == [401] * 10
+    assert (right.status_code, elsewhere.status_code) == (429, 303)
+    assert 0 < int(right.headers["Retry-After"]) <= 300
+    assert [one["event"] for one in logs] == ["login_failed"] * 10 + ["login_refused", "logged_in"]
+
+
+def test_a_one_time_link_opens_once(client: FlaskClient, app: Flask) -> None:
+    code = one_time_link.make_code(ADMIN_TOKEN, datetime.now(UTC))
+
+    first = client.get(f"/admin/enter?code={code}")
+    second = app.test_client().get(f"/admin/enter?code={code}")
+
+    assert (first.status_code, second.status_code) == (303, 401)
+    assert client.get("/admin/").status_code == 200
+
+
+@pytest.mark.parametrize("age", [timedelta(minutes=10), timedelta(days=1)])
+def test_a_one_time_link_ends(client: FlaskClient, age: timedelta) -> None:
+    code = one_time_link.make_code(ADMIN_TOKEN, datetime.now(UTC) - age)
+
+    assert client.get(f"/admin/enter?code={code}").status_code == 401
+
+
+@pytest.mark.parametrize("code", ["", "1.2.3", "é.1", "9999999999." + "0" * 24 + "." + "0" * 64])
+def test_a_made_up_one_time_link_does_not_open(client: FlaskClient, code: str) -> None:
+    assert client.get("/admin/enter", query_string={"code": code}).status_code == 401
+
+
+# ---- Errors and the first address ------------------------------------------------------------------------------
+
+
+def test_an_error_is_a_page_for_a_browser_and_json_for_a_program(client: FlaskClient) -> None:
+    for path in ("/admin/webhooks/99", "/admin/no-such-page"):
+        shown = page(client, path, status=404)
+        assert "Content-Security-Policy" in client.get(path, headers={**BEARER, **BROWSER}).headers
+        assert "<title>Not found" in shown
+        assert client.get(path, headers=BEARER).get_json()["error"] == "not_found"
+
+
+def test_a_browser_without_a_path_is_led_to_the_console(client: FlaskClient) -> None:
+    led = client.get("/", headers=BROWSER)
+
+    assert (led.status_code, led.headers["Location"]) == (302, "/admin/")
+    assert client.get("/").status_code == 404
+
+
+def test_without_an_admin_token_only_this_machine_is_told_how_to_open_the_console(
+    sqlite_url: str, sqlite_store: Store
+) -> None:
+    settings = replace(some_settings(sqlite_url), admin_token=None)
+    client = create_app(settings, sqlite_store).test_client()
+
+    here = client.get("/admin/", headers=BROWSER)
+    elsewhere = client.get("/admin/", headers=BROWSER, environ_overrides={"REMOTE_ADDR": "192.0.2.7"})
+
+    assert (here.status_code, elsewhere.status_code) == (404, 404)
+    assert "ADMIN_TOKEN" in here.get_data(as_text=True)
+    assert "ADMIN_TOKEN" not in elsewhere.get_data(as_text=True)
+
+
+def test_until_something_arrives_the_first_page_is_the_set_up(client: FlaskClient, sqlite_store: Store) -> None:
+    before = page(client, "/admin/")
+    sqlite_store.accept(a_webhook())
+    after = page(client, "/admin/")
+
+    assert "http://localhost/webhooks/stripe" in before
+    assert "<h1>Overview</h1>" in after
+    assert page(client, "/admin/sources/setup").count("receiving") == 1
