@@ -67,7 +67,7 @@ def remedy(delivery: Delivery, status: int | None, reason: str) -> str | None:
 
 
 def advice(setting: str) -> str:
-    """What to do about deliveries that were rejected because of their amount."""
+    """The remedy for deliveries that were rejected because of their amount."""
     return f"set {setting}, restart the bridge, then run: pulsora-bridge deliveries retry --rewrite"
 
 
