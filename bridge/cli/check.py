@@ -48,7 +48,7 @@ RECENT = timedelta(days=7)  # rejected visits before that were probably correcte
 @click.command()
 @json_option
 def check(as_json: bool) -> None:
-    """Check settings, database, worker, API keys, webhook endpoints, public URL and clock, and say how to fix problems.
+    """Check settings, database, worker, API keys, endpoints and clock, and say how to fix problems.
 
     Changes nothing and sends no revenue: Pulsora only gets an OPTIONS request without the token.
     Exit status 0: no problem, possibly warnings; 1: a problem; 2: invalid settings.

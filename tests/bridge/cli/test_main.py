@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from bridge.cli import COMMANDS
+from bridge.cli import COMMANDS, SHORT_HELP, commands
 from tests.bridge.cli.conftest import Command
 
 
@@ -21,6 +22,14 @@ def test_help_shows_every_command_in_its_section(bare: Command) -> None:
     listed = ended.out.partition("Try:")[2].splitlines()
     shown = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]
     assert shown == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_has_the_first_line_of_each_help(name: str) -> None:
+    command = commands.get_command(click.Context(commands), name)
+
+    assert command is not None
+    assert SHORT_HELP[name] == command.get_short_help_str(200)
 
 
 @pytest.mark.parametrize(
