@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -133,7 +135,17 @@ def test_every_key_of_a_stored_state_is_known_to_this_version(upgraded: Store) -
         stored = [streams.state_of(tx, stream_id) for (stream_id,) in tx.execute(select(schema.states.c.stream_id))]
 
     assert len(stored) == 8
-    assert [state for state in stored if state != dump(load(state))] == []
+    assert [state for state in stored if with_measurements(state) != json.loads(dump(load(state)))] == []
+
+
+def with_measurements(state: str | None) -> Any:
+    """The stored state with the lines of each last bill as measurements: the only keys that are read otherwise."""
+    found = json.loads(state or "")
+    for subscription in found["state"].get("subscriptions", {}).values():
+        lines, at = subscription.pop("billed_lines", {}), subscription.pop("billed_at", None)
+        if lines:
+            subscription["measured"] = {price: [{"at": at, "line": line}] for price, line in lines.items()}
+    return found
 
 
 def test_statuses_notes_and_the_tables_that_were_renamed_keep_their_contents(upgraded: Store) -> None:
