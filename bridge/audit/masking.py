@@ -36,7 +36,7 @@ FORMS = re.compile(
     r"|\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+(?:Z|[+-]\d{2}:?\d{2})?)?"
 )
 FIELD = re.compile(r"[a-z][a-z0-9_]*")  # of a form-encoded body
-VISIT = frozenset({"visitor_fingerprint", "session_id"})  # shown shortened: they tell whether a visit was there
+VISIT = frozenset({"visitor_fingerprint", "session_id"})  # shown shortened, to see whether a visit was there
 
 
 def masked(body: bytes) -> str:

@@ -20,12 +20,12 @@ def customers() -> None:
 
 
 @customers.command("show")
-@click.argument("customer_id", metavar="ID")
+@click.argument("customer_id")
 @json_option
 def show(customer_id: str, as_json: bool) -> None:
     """Show a customer: subscriptions with their MRR, revenue, attribution, and revenue events.
 
-    ID is the processor's customer id or your own, or the id of a subscription, invoice or payment.
+    CUSTOMER_ID is the processor's customer id or your own, or the id of a subscription, invoice or payment.
     """
     with opened_store(load_settings()) as store, store.reading() as tx:
         found = [read_customer(tx, stream_id) for stream_id in search.streams_of(tx, customer_id)]

@@ -84,7 +84,7 @@ def _key(row: InboxRow) -> Key | None:
 
 
 def _is_ignored_too(line: Sequence[InboxRow], row: InboxRow, wanted: WebhookFilter) -> bool:
-    """Whether a row continues a line of ignored webhooks. When they are searched for, each has a line of its own."""
+    """Whether a row continues a line of ignored webhooks. When they are searched for, each has its line."""
     is_searched = wanted.text is not None or wanted.type is not None or wanted.status is not None
     return (
         not is_searched

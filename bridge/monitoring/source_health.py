@@ -13,7 +13,7 @@ from bridge.store.refusals import RefusalSum
 
 WINDOW = timedelta(hours=24)
 
-# What is wrong, and what to do about it, by the cause of a refusal.
+# The explanation and the remedy, by the cause of a refusal.
 CURES = {
     "signature_mismatch": "The secret belongs to another endpoint. Copy the signing secret of this one.",
     "signature_missing": "The request has no signature: the processor did not send it, or a proxy removes headers.",

@@ -36,9 +36,11 @@ OWNER = "demo merchant"
 JOINING = (3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 6)  # new customers by month
 PADDLE_SHARE = 0.35
 CHURN, UPGRADE, DOWNGRADE, REFUND, EXTRA = 0.055, 0.07, 0.025, 0.02, 0.04  # chances per month
+RETURN = 0.4  # the share of those who leave that only pauses
+AWAY = timedelta(days=40)
 LADDER = ("STARTER", "PRO", "TEAM")
 FIRST_PLAN = (0.35, 0.5, 0.15)
-BILLED: Mapping[str, object] = {"stripe": True, "paddle": 2000}  # how each is told to charge a change at once
+BILLED: Mapping[str, object] = {"stripe": True, "paddle": 2000}  # charges a change at once
 ACCEPTED = 202
 
 
@@ -86,8 +88,12 @@ def _lifecycle(source: str, tag: str, at: datetime, now: datetime, chance: rando
     while customer.at + timedelta(days=31) < now - LATEST:
         dice = chance.random()
         if dice < CHURN:
-            customer = customer.later(days=chance.randint(3, 20)).cancel()
-            break
+            customer = customer.later(days=chance.randint(3, 20))
+            if chance.random() > RETURN or customer.at + AWAY > now - LATEST:
+                return customer.cancel()
+            away = customer.become("paused").later(days=AWAY.days)
+            customer = away.become("active") if source == "stripe" else away.resume()
+            continue
         if dice < CHURN + UPGRADE and step + 1 < len(plans):
             step += 1
             customer = customer.later(days=chance.randint(2, 12)).change(plans[step], billed=BILLED[source])
