@@ -55,12 +55,12 @@ class EndpointApi(Protocol):
         ...
 
     def missing_permissions(self) -> dict[str, str]:
-        """What the bridge reads and this key may not: the permission by name, and why it is needed."""
+        """The permissions that the key lacks for reading, by name, with the purpose of each."""
         ...
 
 
 class Fault(StrEnum):
-    """What may be wrong with the endpoints of one URL."""
+    """The faults that the endpoints of one URL may have."""
 
     ABSENT = "absent"
     SEVERAL = "several"

@@ -16,7 +16,7 @@ API_BASE = Option(
     example="https://api.stripe.com",
     check=api_base_problem,
 )
-# What the bridge reads with the key, and why; the permission is the one that Stripe names when it refuses the path.
+# The paths that the bridge reads, the permission that Stripe names when it refuses each, and its purpose.
 # Prices are part of the permission for plans.
 READS: Mapping[str, tuple[str, str]] = {
     "/v1/subscriptions": ("rak_subscription_read", "import and the first state of subscriptions"),
