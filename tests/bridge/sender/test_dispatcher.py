@@ -10,7 +10,7 @@ import pytest
 from bridge.sender.destinations import Destination
 from bridge.sender.dispatcher import Dispatcher, RoundReport
 from bridge.sender.http_client import HttpClient
-from bridge.store import Store, rate_limit
+from bridge.store import Store, attempts, rate_limit
 from bridge.store.outbox import DeliveryStatus
 from tests.bridge.sender.rounds import MINUTE, NOW, SECOND, MakeDispatcher, a_body, an_event, keys, put, rounds, rows
 from tests.fake_pulsora import Fault, Reply, ScriptedPulsora, page
@@ -35,6 +35,24 @@ def test_an_event_is_posted_once_and_marked_delivered(
     assert rows(store)["in_1"].status is DeliveryStatus.DELIVERED
     assert (rows(store)["in_1"].attempts, rows(store)["in_1"].last_status) == (1, 202)
     assert keys(pulsora) == ["in_1"]
+
+
+def test_every_attempt_is_kept_with_its_response(
+    store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora
+) -> None:
+    put(store, an_event("in_1"))
+    pulsora.script(Reply(status=503, body=b'{"message": "busy"}'))
+
+    rounds(dispatcher)
+    rounds(dispatcher, NOW + MINUTE)
+
+    with store.reading() as tx:
+        kept = attempts.of_delivery(tx, rows(store)["in_1"].id)
+    assert [(one.status, one.response, one.result) for one in kept] == [
+        (503, "503: busy", DeliveryStatus.PENDING),
+        (202, kept[1].response, DeliveryStatus.DELIVERED),
+    ]
+    assert all(one.took_ms >= 0 for one in kept)
 
 
 def test_what_goes_on_the_wire_is_the_stored_text_in_its_envelope(
