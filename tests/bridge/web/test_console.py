@@ -76,6 +76,20 @@ def test_a_page_ends_within_no_settlement_and_the_next_repeats_none(client: Flas
     assert f"/admin/webhooks/{ids[0]}" in second
 
 
+def test_a_settlement_that_spans_pages_is_on_the_page_of_its_newest_webhook_only(
+    client: FlaskClient, sqlite_store: Store
+) -> None:
+    stored(sqlite_store, "evt_1", *[f"evt_{number}" for number in range(10, 70)])
+    settled(sqlite_store, "evt_1", "evt_99")
+
+    first = page(client, "/admin/webhooks")
+    following = re.findall(r'rel="next" href="([^"]+)"', first)[0].replace("&amp;", "&")
+
+    assert "2 webhooks settled together" in first
+    assert "settled together" not in page(client, following)
+    assert "evt_1<" not in page(client, following)
+
+
 def test_a_filter_is_kept_by_the_next_page_and_the_export(client: FlaskClient, sqlite_store: Store) -> None:
     stored(sqlite_store, *[f"evt_{number}" for number in range(60)])
 
