@@ -48,7 +48,7 @@ def is_composite(value: object) -> bool:
 
 
 def rejected_as(value: object) -> str | None:
-    """The name of a value that stands for no id; None for an id, and if there is no value at all."""
+    """The name of a value that is a placeholder; None for an id, and if there is no value at all."""
     if not isinstance(value, str):
         return None
     return CHECKOUT if value.strip().startswith(CHECKOUT_PREFIX) else placeholder(value)

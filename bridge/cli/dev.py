@@ -67,7 +67,7 @@ def development_settings(environ: Mapping[str, str], path: Path, endpoint: str) 
 
 
 def banner(settings: Settings) -> Iterator[str]:
-    """What a developer needs: addresses, where the secrets come from, and a link into the console."""
+    """The facts a developer needs: addresses, where the secrets come from, and a link into the console."""
     url = f"http://{settings.bind}"
     yield "Development mode: the bridge and a fake Pulsora, on this machine alone. Nothing is sent to the real one."
     for source in settings.sources.values():
@@ -89,7 +89,7 @@ def banner(settings: Settings) -> Iterator[str]:
 
 
 def _fake_pulsora(port: int, settings: Settings, parent: int) -> None:
-    """Shows revenue events as they arrive, while the supervisor lives."""
+    """Shows revenue events as they arrive, while the supervisor runs."""
     shown: list[Mapping[str, Any]] = []
     with FakePulsora(TOKEN, port=port) as pulsora:
         while os.getppid() == parent:

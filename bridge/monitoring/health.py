@@ -88,7 +88,7 @@ class Health:
 
     @property
     def attention(self) -> list[Notice]:
-        """What needs an operator, the most urgent first."""
+        """The notices that need an operator, the most urgent first."""
         order = list(Grade)
         found = [one for stage in self.stages for one in stage.notices if one.grade is not Grade.OK]
         return sorted(found, key=lambda one: -order.index(one.grade))

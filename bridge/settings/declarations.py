@@ -116,9 +116,7 @@ def secret_token(value: str) -> str:
     if not value.startswith("sec_"):
         raise ValueError("does not look like a secret token, which begins with sec_")
     if is_placeholder(value):
-        raise ValueError(
-            "is still the placeholder of the documentation. Pulsora shows yours in the project's settings"
-        )
+        raise ValueError("is still the placeholder of the documentation. Pulsora shows yours in the project's settings")
     return value
 
 

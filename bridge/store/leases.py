@@ -43,7 +43,7 @@ def acquire(tx: Connection, name: str, owner: str, now: datetime, until: datetim
 
 
 def release(tx: Connection, name: str) -> None:
-    """Deletes a lease, whoever has it."""
+    """Deletes a lease of any owner."""
     tx.execute(RELEASE, {"which": name})
 
 

@@ -1,6 +1,6 @@
 """Counts refused webhooks in memory and adds them to the store every two seconds.
 
-An unauthenticated request must cause no write of its own: a flood of them costs one small transaction in two seconds,
+An unauthenticated request must not cause a write each: a flood of them costs one small transaction in two seconds,
 and the table has one row for each source, cause and hour.
 """
 

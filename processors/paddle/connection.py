@@ -15,7 +15,7 @@ API_BASE = Option(
     example="https://api.paddle.com",
     check=api_base_problem,
 )
-# The paths that the bridge reads, the permission for each, and its purpose. Paddle's refusals do not name the permission.
+# The paths that the bridge reads, the permission for each, and its purpose. Paddle names no permission in a refusal.
 READS: Mapping[str, tuple[str, str]] = {
     "/subscriptions": ("subscription.read", "import and the first state of subscriptions"),
     "/prices": ("price.read", "intervals and amounts of prices"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -101,10 +102,21 @@ def test_an_older_database_names_both_versions_and_the_command(store: Store) -> 
         tx.execute(text("UPDATE alembic_version SET version_num = :newest"), {"newest": migrations.newest()})
 
 
-def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_is_missing_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/missing/bridge.db")
 
-    with pytest.raises(StoreUnavailable, match="folder"):
+    store.migrate()
+
+    assert stat.S_IMODE((tmp_path / "missing").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "missing" / "bridge.db").stat().st_mode) == 0o600
+    store.close()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = open_store(f"sqlite:///{tmp_path}/file/bridge.db")
+
+    with pytest.raises(StoreUnavailable, match="cannot be created"):
         store.migrate()
 
 

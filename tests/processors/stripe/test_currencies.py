@@ -18,7 +18,7 @@ THREE = "BHD JOD KWD OMR TND"
 MINOR_UNITS = {currency.code: currency.exponent for currency in Currency}
 # Where Stripe counts differently, by its documentation: ISK and UGX in hundredths, MGA in whole ariary.
 EXCEPTIONS = {"ISK": 2, "UGX": 2, "MGA": 0}
-# No longer in List One, still on Stripe's list. XCG replaced ANG in 2025, STN replaced STD in 2018; both had two digits.
+# No longer in List One, still on Stripe's list. XCG replaced ANG (2025), STN replaced STD (2018); both had two digits.
 WITHDRAWN = {"ANG": 2, "STD": 2}
 CODES = (
     "USD AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CLP CNY "
