@@ -214,6 +214,7 @@ class Payment:
     in minor units. An amount of 0 moves no money, but still carries reason, lines and subscription.
     `lines`: the recurring lines; None: not in this payload.
     `metadata` is the object's own; `subscription_metadata` is the subscription's, as stored on the invoice.
+    `is_primary`: of several webhooks about the same money, the one that names time and cause of its event.
     `released`: the part of an authorisation that was not captured and that the processor also counts as refunded, in
     minor units; 0: it does not; None: not in this payload.
     """
@@ -234,6 +235,7 @@ class Payment:
     product_id: str | None = None
     metadata: Metadata = field(default_factory=dict)
     subscription_metadata: Metadata = field(default_factory=dict)
+    is_primary: bool = True
     processor_event_id: str = ""
 
 
@@ -275,6 +277,7 @@ class Refund:
     reverses: str | None = None
     reason: str | None = None
     metadata: Metadata = field(default_factory=dict)
+    is_primary: bool = True
     processor_event_id: str = ""
 
 
@@ -347,6 +350,7 @@ class SubscriptionState:
     reports_baseline: bool = False
     periods: Mapping[str, Period] = field(default_factory=dict)
     metadata: Metadata = field(default_factory=dict)
+    is_primary: bool = True
     processor_event_id: str = ""
 
 

@@ -36,6 +36,7 @@ class WebhookExplanation:
     facts: tuple[str, ...] = ()
     problem: str | None = None
     due_at: datetime | None = None
+    waits_for: str | None = None
     ledger: Explanation | None = None
     subscriptions: tuple[str, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
@@ -67,6 +68,7 @@ class WebhookExplanation:
             "created_at": row.created_at, "received_at": row.received_at, "status": row.status,
             "stream": row.stream_id, "due_at": self.due_at, "facts": self.facts,
             "reason": self.problem or row.reason, "notes": row.notes,
+            "waits_for": self.waits_for,
             "settled_with": ledger and ledger.settled_with, "ledger_before": ledger and ledger.ledger_before,
             "ledger_after": ledger and ledger.ledger_after, "subscriptions": self.subscriptions,
             "revenue_events": [
@@ -84,6 +86,8 @@ class WebhookExplanation:
         stream = f", in stream {row.stream_id}" if row.stream_id else ""
         is_due = self.due_at and row.status is InboxStatus.WAITING
         due = f"; will be settled {timestamp(self.due_at)} UTC" if is_due else ""
+        if is_due and self.waits_for:
+            due += f", or earlier: {self.waits_for}"
         return f"{row.status}{stream}{due}"
 
 
@@ -101,6 +105,7 @@ def explain_webhook(tx: Connection, row: InboxRow, settings: Settings) -> Webhoo
         facts=tuple(map(describe_fact, translated.facts)) if translated else (),
         problem=problem or (translated.reason if translated else None),
         due_at=stream.due_at if stream else None,
+        waits_for=stream.reason if stream else None,
         ledger=refold(tx, row, settings) if translated else None,
         subscriptions=tuple(map(_subscription, state.subscriptions.values())),
         deliveries=tuple(one for one in in_stream if row.event_id in one.event_ids),

@@ -60,7 +60,14 @@ def _ordered_ties(same: list[Fact]) -> list[Fact]:
 
 
 def _rank(state: SubscriptionState) -> tuple[object, ...]:
-    return (moment(state), _STAGE[state.stage], state.at, PROGRESS[state.now.status], state.processor_event_id)
+    return (
+        moment(state),
+        _STAGE[state.stage],
+        not state.is_primary,
+        state.at,
+        PROGRESS[state.now.status],
+        state.processor_event_id,
+    )
 
 
 def _chained(tied: Sequence[SubscriptionState], present: Terms | None) -> Iterator[SubscriptionState]:

@@ -124,7 +124,7 @@ def _facts_by_receivable(receivables: Receivables, facts: Sequence[Fact]) -> dic
 
 def _delta(receivable: Receivable, minor: int, facts: Sequence[Fact], receivables: Receivables) -> PaymentDelta:
     payments = [fact for fact in facts if isinstance(fact, Payment)]
-    causes = payments or facts
+    causes = _most_telling(payments) or facts
     transaction_id = _correction_id(receivable) if minor < 0 else _transaction_id(receivable, payments, receivables)
     return PaymentDelta(
         receivable=replace(receivable, reported_as=(*receivable.reported_as, transaction_id)),
@@ -133,9 +133,18 @@ def _delta(receivable: Receivable, minor: int, facts: Sequence[Fact], receivable
         transaction_id=transaction_id,
         is_first=not receivable.reported_as,
         payment_ids=tuple(sorted({receivable.id, *receivable.payments})),
-        event_ids=tuple(dict.fromkeys(fact.processor_event_id for fact in causes)),
+        event_ids=tuple(dict.fromkeys(fact.processor_event_id for fact in (*causes, *payments))),
         customer_id=next((fact.ids.customer_id for fact in payments if fact.ids.customer_id), None),
     )
+
+
+def _most_telling(payments: Sequence[Payment]) -> Sequence[Payment]:
+    """The payments that name time and cause: the paid invoice, else the charge, else all.
+
+    They are the same whichever of the other webhooks about the same money have arrived.
+    """
+    primary = [fact for fact in payments if fact.is_primary]
+    return [fact for fact in primary if fact.is_total] or primary or payments
 
 
 def _transaction_id(receivable: Receivable, payments: Sequence[Payment], receivables: Receivables) -> str:

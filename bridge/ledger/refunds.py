@@ -47,7 +47,8 @@ def settle_refunds(refunds: Iterable[Refund], context: RefundContext) -> None:
         else:
             single.setdefault(refund.key, []).append(refund)
     for same_key in single.values():
-        for _, same_step in groupby(sorted(same_key, key=_progress), key=_progress):
+        in_steps = sorted(same_key, key=lambda refund: (*_progress(refund), not refund.is_primary))
+        for _, same_step in groupby(in_steps, key=_progress):
             _settle(list(same_step), context)
     for refund in totals:
         _settle([refund], context)

@@ -11,7 +11,7 @@ A webhook without a customer waits for one that names it: money at least for `HO
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -38,12 +38,24 @@ class WaitingWebhook:
     facts: tuple[Fact, ...]
 
 
+Missing = Callable[[Sequence[WaitingWebhook]], str | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitRules:
-    """A merchant's settings for waiting: `SETTLE_SECONDS` and `HOLD_HOURS`."""
+    """A merchant's settings for waiting: `SETTLE_SECONDS`, `HOLD_HOURS` and `SETTLE_QUIET_SECONDS`.
+
+    `quiet`: what is complete is settled so long after the last webhook; None: it waits for the window all the same.
+    """
 
     window: timedelta
     hold: timedelta
+    quiet: timedelta | None = None
+
+    @property
+    def first_look(self) -> timedelta:
+        """How long after a webhook its stream is looked at for the first time."""
+        return self.window if self.quiet is None else min(self.quiet, self.window)
 
     @property
     def wait_for_customer(self) -> timedelta:
@@ -80,17 +92,28 @@ def carries_money(facts: Iterable[Fact]) -> bool:
 def first_look_at(facts: Iterable[Fact], since: datetime, rules: WaitRules, *, has_customer: bool) -> datetime:
     """The earliest time at which a webhook that has just arrived can be settled."""
     if has_customer:
-        return since + rules.window
+        return since + rules.first_look
     return since + (rules.wait_for_customer if carries_money(facts) else MAX_WAIT_WITHOUT_MONEY)
 
 
 def readiness(
-    state: State, waiting: Sequence[WaitingWebhook], rules: WaitRules, now: datetime, *, has_customer: bool
+    state: State,
+    waiting: Sequence[WaitingWebhook],
+    rules: WaitRules,
+    now: datetime,
+    *,
+    has_customer: bool,
+    missing: Missing | None = None,
 ) -> Readiness:
-    """Which webhooks of a stream are to be settled at `now`, when all webhooks received until then are routed."""
+    """Which webhooks of a stream are to be settled at `now`, when all webhooks received until then are routed.
+
+    `missing`: says what webhooks of a known customer still lack; None: they are always taken to lack something.
+    """
     if not has_customer:
         return _readiness_without_customer(waiting, rules, now)
     windows = _windows(state, waiting, rules)
+    if windows and missing is not None and rules.quiet is not None:
+        windows[-1] = _closed_early(windows[-1], rules.quiet, missing)
     closed = [window for window in windows if window.closes_at <= now]
     ready = frozenset(one.row_id for window in closed for one in window.webhooks)
     if len(closed) == len(windows):
@@ -123,6 +146,17 @@ def _windows(state: State, waiting: Sequence[WaitingWebhook], rules: WaitRules) 
         windows[-1].webhooks.append(one)
         windows[-1].closes_at = min(one.since + rules.window, opened_at + MAX_WINDOWS * rules.window)
     return [*windows[:-1], *(_postponed(state, window) for window in windows[-1:])]
+
+
+def _closed_early(window: _Window, quiet: timedelta, missing: Missing) -> _Window:
+    """The window, closing as soon as it is quiet if it is complete."""
+    at = max(one.since for one in window.webhooks) + quiet
+    if at >= window.closes_at:
+        return window
+    lacks = missing(window.webhooks)
+    if lacks is None:
+        return _Window(webhooks=window.webhooks, closes_at=at)
+    return _Window(webhooks=window.webhooks, closes_at=window.closes_at, reason=f"waiting for {lacks}")
 
 
 def _postponed(state: State, window: _Window) -> _Window:

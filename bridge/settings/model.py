@@ -70,6 +70,12 @@ class Source:
         90.0,
         "how long no new webhook of a customer may arrive before the earlier ones are settled",
     )
+    settle_quiet_seconds: float = setting(
+        "SETTLE_QUIET_SECONDS",
+        number(0, 3600),
+        2.0,
+        "how long no new webhook of a customer may arrive before they are settled when nothing is missing",
+    )
     tolerance_seconds: int = setting(
         "SIGNATURE_TOLERANCE_SECONDS",
         whole(1, 86400),

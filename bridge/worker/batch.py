@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from bridge.internal_events import imports
 from bridge.ledger import EMPTY, Settlement, State
 from bridge.ledger.catalog import EMPTY_CATALOG, Catalog, CatalogKey, coupon_keys, load_entry, required_keys
+from bridge.ledger.completeness import missing
 from bridge.ledger.settle_window import Readiness, WaitingWebhook, WaitRules, readiness
 from bridge.ledger.state import load
 from bridge.scope import Scope
@@ -60,7 +62,18 @@ class StreamBatch:
             if row.id in self.facts
         ]
         rules = wait_rules(self.source)
-        return readiness(self.state, waiting, rules, now, has_customer=self.claim.has_customer)
+        return readiness(self.state, waiting, rules, now, has_customer=self.claim.has_customer, missing=self._missing)
+
+    def _missing(self, webhooks: Sequence[WaitingWebhook]) -> str | None:
+        if self.unreadable is not None or self.failed:
+            return "webhooks that could not be translated"
+        if any(row.type == imports.TYPE for row in self.rows):
+            return "the other webhooks of an import"
+        arrived = [(fact, one.since) for one in webhooks for fact in one.facts]
+        try:
+            return missing(self.state, arrived, self.source.policy, self.catalog)
+        except Exception as error:  # found again, and marked, when the window is over
+            return f"nothing: settling failed with {type(error).__name__}"
 
     def leave_waiting(self, ready: Collection[int]) -> None:
         """Takes out the rows that are not to be settled yet."""
@@ -76,7 +89,11 @@ class StreamBatch:
 
 def wait_rules(source: Source) -> WaitRules:
     """The source's settings for waiting."""
-    return WaitRules(window=timedelta(seconds=source.settle_seconds), hold=timedelta(hours=source.hold_hours))
+    return WaitRules(
+        window=timedelta(seconds=source.settle_seconds),
+        hold=timedelta(hours=source.hold_hours),
+        quiet=timedelta(seconds=source.settle_quiet_seconds),
+    )
 
 
 def source_of(scope: str, settings: Settings) -> Source | None:

@@ -52,6 +52,8 @@ def from_subscription(notification: Notification) -> Translation:
         trial_ends_at=_trial_ends_at(found),
         ended_reason=REASONS.get(status),
         metadata=custom_data(found),
+        # An end or a pause has a separate notification; `subscription.updated` reports it as well.
+        is_primary=notification.type != "subscription.updated" or status not in (Status.ENDED, Status.PAUSED),
         processor_event_id=notification.id,
     )
     names = ((ident(at(row, "product.id")), text(at(row, "product.name"))) for row in rows(found, "items"))

@@ -75,6 +75,7 @@ def _payment(event: Snapshot, ids: Ids) -> Payment | None:
         membership=membership,
         reason=Reason.ONE_OFF if membership is Membership.NONE else Reason.UNKNOWN,
         metadata=strings(found.get("metadata")),
+        is_primary=False,
         processor_event_id=event.id,
     )
 

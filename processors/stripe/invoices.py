@@ -50,6 +50,7 @@ def from_paid_invoice(event: Snapshot) -> Translation:
         product_id=sold.get("product_id"),
         metadata=strings(found.get("metadata")),
         subscription_metadata=_subscription_metadata(found),
+        is_primary=event.type == "invoice.paid",
         processor_event_id=event.id,
     )
     return with_facts(fact, catalog=_catalog(found))
@@ -91,6 +92,7 @@ def from_invoice_payment(event: Snapshot) -> Translation:
         ids=ids,
         amount=amount,
         membership=Membership.INVOICE,
+        is_primary=False,
         processor_event_id=event.id,
     )
     return with_facts(fact)

@@ -113,6 +113,7 @@ def _payment(event: Snapshot, ids: Ids, minor: Any, released: int | None = None)
             membership=membership,
             reason=Reason.ONE_OFF if membership is Membership.NONE else Reason.UNKNOWN,
             metadata=strings(event.object.get("metadata")),
+            is_primary=event.type == "charge.succeeded",
             processor_event_id=event.id,
         )
     )

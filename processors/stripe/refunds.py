@@ -89,6 +89,7 @@ def _refund(event: Snapshot, found: Json, of_charge: Ids | None) -> Refund | Non
         status=_status(event, found),
         reason=text(found.get("reason")),
         metadata=strings(found.get("metadata")),
+        is_primary=event.type == "refund.created" or of_charge is not None,
         processor_event_id=event.id,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -23,6 +24,7 @@ STATUSES: Mapping[str, Status] = {
     "paused": Status.PAUSED,
     "canceled": Status.ENDED,
 }
+TWINS = frozenset({"customer.subscription.paused", "customer.subscription.resumed"})
 WITHOUT_PAYMENT = frozenset({"void", "mark_uncollectible"})  # kinds of pause_collection that waive invoices
 
 
@@ -34,7 +36,9 @@ def from_subscription(event: Snapshot) -> Translation:
     read = subscription_state(found, event.at, stage=_stage(event.type), previous=event.previous, event_id=event.id)
     if isinstance(read, str):
         return ignored(read)
-    return with_facts(read, catalog=catalog_of(found))
+    # A pause and its end have separate events. `customer.subscription.updated`, which states the terms before, is
+    # sent as well and comes first.
+    return with_facts(replace(read, is_primary=event.type not in TWINS), catalog=catalog_of(found))
 
 
 def subscription_state(

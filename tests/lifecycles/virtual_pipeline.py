@@ -5,13 +5,14 @@ It uses the product's pure functions and replaces only the store, so that thousa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from bridge.ledger import EMPTY, Policy, RevenueEvent, State, settle
 from bridge.ledger.adoption import unite
 from bridge.ledger.catalog import Catalog, CatalogKey, key_of
+from bridge.ledger.completeness import missing
 from bridge.ledger.routing import RoutableWebhook, route_webhooks
 from bridge.ledger.settle_window import Readiness, WaitingWebhook, WaitRules, readiness
 from bridge.ledger.state import dump, load
@@ -22,6 +23,7 @@ from tests.lifecycles.harness import TranslatedWebhook
 SCOPE = "stripe||live"
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)  # after every event of the lifecycles
 DEFAULT_RULES = WaitRules(window=timedelta(seconds=90), hold=timedelta(hours=1))
+EARLY = WaitRules(window=timedelta(seconds=90), hold=timedelta(hours=1), quiet=timedelta(seconds=2))
 NO_HOLD = WaitRules(window=timedelta(seconds=90), hold=timedelta(0))
 
 
@@ -46,6 +48,7 @@ class Pipeline:
     links: dict[str, str] = field(default_factory=dict)
     events: list[RevenueEvent] = field(default_factory=list)
     settlements: list[tuple[datetime, datetime]] = field(default_factory=list)  # when, and its last arrival
+    missing: Callable[..., str | None] = missing
     count: int = 0
 
     def play(self, arrivals: Iterable[tuple[datetime, TranslatedWebhook]]) -> Pipeline:
@@ -110,7 +113,13 @@ class Pipeline:
                 yield stream.due_at, stream_id
 
     def _readiness(self, stream: Stream, now: datetime) -> Readiness:
-        return readiness(load(stream.state), stream.waiting, self.rules, now, has_customer=stream.has_customer)
+        state = load(stream.state)
+
+        def lacks(webhooks: Sequence[WaitingWebhook]) -> str | None:
+            arrived = [(fact, one.since) for one in webhooks for fact in one.facts]
+            return self.missing(state, arrived, self.policy, Catalog(entries=self.catalog))
+
+        return readiness(state, stream.waiting, self.rules, now, has_customer=stream.has_customer, missing=lacks)
 
     def _settle(self, stream_id: str, at: datetime) -> None:
         stream = self.streams[stream_id]
@@ -118,7 +127,8 @@ class Pipeline:
         assert ready, "a stream that is due has nothing to settle"
         facts = [fact for one in stream.waiting if one.row_id in ready for fact in one.facts]
         settled = settle(load(stream.state), facts, self.policy, Catalog(entries=self.catalog))
-        self.settlements.append((at, max(one.since for one in stream.waiting)))
+        if settled.events:
+            self.settlements.append((at, max(one.since for one in stream.waiting if one.row_id in ready)))
         stream.waiting = [one for one in stream.waiting if one.row_id not in ready]
         stream.due_at = None
         stream.state = dump(settled.state)

@@ -228,9 +228,9 @@ def test_an_event_names_the_webhooks_it_rests_on_the_telling_one_first() -> None
 
     (event,) = settled(story).events
 
-    assert event.caused_by == ("evt_payment", "evt_invoice", "evt_created")
-    assert event.metadata["processor_event_id"] == "evt_payment"
-    assert event.metadata["occurred_at"] == "2026-01-01T12:00:01Z"
+    assert event.caused_by == ("evt_invoice", "evt_payment", "evt_created")
+    assert event.metadata["processor_event_id"] == "evt_invoice"
+    assert event.metadata["occurred_at"] == "2026-01-01T12:00:02Z"
 
 
 def test_events_come_in_the_order_in_which_the_customer_lived_them() -> None:

@@ -1,0 +1,238 @@
+"""Whether everything that the waiting webhooks announce is there, so that they can be settled at once.
+
+The webhooks are settled on trial. Complete is only what no further webhook about the same facts could change; in every
+other case the first thing that is missing is named, and the stream waits for its window. Settling early may change when
+something is reported, never what: where that cannot be shown for a kind of fact, that kind waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from bridge.ledger.catalog import Catalog, missing_keys
+from bridge.ledger.events import EventType, RevenueEvent
+from bridge.ledger.policy import Policy
+from bridge.ledger.references import receivable_of, receivable_of_payment
+from bridge.ledger.settlement import Settlement, settle
+from bridge.ledger.state import Receivable, State, Subscription
+from processors.facts import (
+    Fact,
+    Payment,
+    Place,
+    Reason,
+    Refund,
+    RefundKind,
+    RefundStatus,
+    Stage,
+    Status,
+    SubscriptionState,
+)
+
+MAX_DELAY = timedelta(seconds=60)  # of a webhook after its fact; more shows that others may be late as well
+MAX_AHEAD = timedelta(seconds=60)  # of the processor's clock
+RECENT_STATE = timedelta(hours=2)  # a renewal's state comes about an hour before its payment
+COUNTING = (Status.ACTIVE, Status.PAST_DUE)
+SPECIFIC = (Place.OBJECT.value, Place.INVOICE.value, Place.CHECKOUT.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """The result of settling on trial: what waits, the ledger before, and what would come out."""
+
+    facts: Sequence[Fact]
+    before: State
+    settlement: Settlement
+
+    @property
+    def after(self) -> State:
+        """The ledger after it."""
+        return self.settlement.state
+
+
+def missing(state: State, arrived: Sequence[tuple[Fact, datetime]], policy: Policy, catalog: Catalog) -> str | None:
+    """What is still missing, in words; None: everything is there. `arrived`: each fact and when it arrived."""
+    late = next((fact for fact, at in arrived if not -MAX_AHEAD <= at - fact.at <= MAX_DELAY), None)
+    if late is not None:
+        return f"{late.processor_event_id} arrived late, so others may be late as well"
+    facts = [fact for fact, _ in arrived]
+    if keys := missing_keys(state.current_terms, facts, catalog):
+        return "a price or coupon: " + ", ".join(entry_id for _, entry_id in sorted(keys))
+    trial = Trial(facts=facts, before=state, settlement=settle(state, facts, policy, catalog))
+    if not (trial.settlement.events or trial.settlement.released):
+        return "nothing to report yet"
+    return next((found for check in CHECKS for found in check(trial)), None)
+
+
+# ---- Payments -----------------------------------------------------------------------------------------------------
+
+
+def _payments(trial: Trial) -> Iterator[str]:
+    payments = [fact for fact in trial.facts if isinstance(fact, Payment)]
+    for owed_id in dict.fromkeys(_owed(trial.after, payments)):
+        own = [fact for fact in payments if receivable_of_payment(trial.after.references, fact) == owed_id]
+        receivable = trial.after.receivables.get(owed_id)
+        if receivable is None or not receivable.paid:
+            yield f"the payment of {owed_id}"
+            continue
+        # Matched by time and amount only: another invoice of the same amount may arrive.
+        if guessed := [key for key in receivable.payments if key in trial.after.references.matched]:
+            yield f"whether {guessed[0]} belongs to {owed_id}"
+        yield from _invoice(receivable, own)
+        yield from _subscription_of(receivable, trial)
+
+
+def _owed(state: State, payments: Iterable[Payment]) -> Iterator[str]:
+    return (receivable_of_payment(state.references, payment) for payment in payments)
+
+
+def _invoice(receivable: Receivable, own: Sequence[Payment]) -> Iterator[str]:
+    """What its invoice, or the statement that it has none, lacks."""
+    if receivable.may_have_invoice or receivable.reason is Reason.UNKNOWN:
+        yield f"whether {receivable.id} belongs to an invoice, and to which"
+    if receivable.is_invoice and receivable.stated_paid != sum(receivable.payments.values()) and _names_payment(own):
+        yield f"the payment of {receivable.id}"
+    if not any(fact.is_primary and fact.is_total for fact in own) and receivable.is_invoice:
+        yield f"the invoice {receivable.id} as paid"
+    if not any(fact.is_primary and (fact.is_total == _is_one_object(fact)) for fact in own):
+        yield f"the charge of {receivable.id}"
+
+
+def _names_payment(own: Sequence[Payment]) -> bool:
+    return not any(fact.is_total and _is_one_object(fact) for fact in own)
+
+
+def _is_one_object(fact: Payment) -> bool:
+    """Whether invoice and payment are the same object (Paddle's transaction)."""
+    return fact.ids.invoice_id is not None and fact.ids.invoice_id == fact.ids.payment_id
+
+
+def _subscription_of(receivable: Receivable, trial: Trial) -> Iterator[str]:
+    """What the subscription of a payment lacks."""
+    if receivable.subscription_id is None or receivable.reason is Reason.ONE_OFF:
+        return
+    known = trial.after.subscriptions.get(receivable.subscription_id)
+    if known is None or known.terms is None or known.terms.status not in COUNTING or known.estimated:
+        yield f"the state of {receivable.subscription_id}"
+    elif known.at < receivable.at - RECENT_STATE:
+        yield f"the state of {receivable.subscription_id} at the time of {receivable.id}"
+    elif receivable.reason is Reason.CHANGE and not _has_changed(receivable.subscription_id, trial.facts):
+        yield f"the change of {receivable.subscription_id} that {receivable.id} bills"
+
+
+def _has_changed(subscription_id: str, facts: Iterable[Fact]) -> bool:
+    states = (fact for fact in facts if isinstance(fact, SubscriptionState) and fact.stage is Stage.CHANGED)
+    return any(state.ids.subscription_id == subscription_id for state in states)
+
+
+# ---- Subscriptions ------------------------------------------------------------------------------------------------
+
+
+def _subscriptions(trial: Trial) -> Iterator[str]:
+    states = [fact for fact in trial.facts if isinstance(fact, SubscriptionState)]
+    for state in states:
+        subscription_id = state.ids.subscription_id or ""
+        if state.stage is Stage.IMPORTED:
+            yield f"nothing that cannot wait: {subscription_id} was imported"
+        if not any(one.is_primary for one in states if one.ids.subscription_id == subscription_id):
+            yield f"the webhook for the end of {subscription_id}"
+        yield from _continuity(state, states, trial.before.subscriptions.get(subscription_id))
+        yield from _announced(state, trial)
+
+
+def _continuity(
+    state: SubscriptionState, states: Sequence[SubscriptionState], known: Subscription | None
+) -> Iterator[str]:
+    """What lies between the known terms and this change: an earlier change that has not arrived."""
+    own = [one for one in states if one.ids.subscription_id == state.ids.subscription_id and one is not state]
+    is_known = known is not None and known.terms is not None
+    if state.stage is Stage.CREATED:
+        if is_known:
+            yield f"nothing that cannot wait: {state.ids.subscription_id} was created before"
+        return
+    earlier = [one.now for one in own] + ([known.terms] if known is not None and known.terms is not None else [])
+    if not is_known and not any(one.stage is Stage.CREATED for one in own):
+        yield f"the creation of {state.ids.subscription_id}"
+    elif (state.before is not None and state.before not in earlier) or (
+        state.before is None and not any(_differ_in_status_only(state, terms) for terms in earlier)
+    ):
+        yield f"the change of {state.ids.subscription_id} before this one"
+
+
+def _differ_in_status_only(state: SubscriptionState, terms: object) -> bool:
+    now = replace(state.now, status=Status.ACTIVE, cancels_at=None)
+    return replace(terms, status=Status.ACTIVE, cancels_at=None) == now  # type: ignore[type-var]
+
+
+def _announced(state: SubscriptionState, trial: Trial) -> Iterator[str]:
+    """The payment that a start or a change announces."""
+    subscription_id = state.ids.subscription_id or ""
+    after, before = trial.after.subscriptions.get(subscription_id), trial.before.subscriptions.get(subscription_id)
+    if state.now.status is Status.INCOMPLETE and (after is None or not after.has_counted):
+        yield f"the first payment of {subscription_id}"
+    starts = after is not None and after.start_count > (before.start_count if before is not None else 0)
+    if starts and not _pays_start(trial, subscription_id):
+        yield f"the first payment of {subscription_id}"
+    invoice = state.ids.invoice_id
+    if invoice is not None and invoice not in trial.after.receivables:
+        yield f"the outcome of {invoice}, which {subscription_id} names"
+
+
+def _pays_start(trial: Trial, subscription_id: str) -> bool:
+    return any(
+        event.event_type is EventType.SUBSCRIPTION and not _is_alone(event) and event.subscription_id == subscription_id
+        for event in trial.settlement.events
+    )
+
+
+def _is_alone(event: RevenueEvent) -> bool:
+    """Whether it is a movement without a payment."""
+    return event.output_key.startswith("movement:")
+
+
+def _changes(trial: Trial) -> Iterator[str]:
+    """The payment of a change: not every processor names it in the change, so a change alone waits for it."""
+    for event in trial.settlement.events:
+        if event.event_type in (EventType.UPGRADE, EventType.DOWNGRADE) and _is_alone(event):
+            yield f"a payment of the change of {event.subscription_id}"
+
+
+# ---- Refunds ------------------------------------------------------------------------------------------------------
+
+
+def _refunds(trial: Trial) -> Iterator[str]:
+    refunds = [fact for fact in trial.facts if isinstance(fact, Refund)]
+    for refund in refunds:
+        if refund.kind is not RefundKind.REFUND:
+            yield f"the other webhooks of the dispute {refund.key}"
+        receivable = trial.after.receivables.get(receivable_of(trial.after.references, refund.ids) or refund.key)
+        if receivable is None or not receivable.reported_as or receivable.may_have_invoice:
+            yield f"the payment that {refund.key} refunds"
+        elif any(receivable.unassigned_refunds.values()):
+            yield f"the refunds of {receivable.id}, each by itself"
+        same = [one for one in refunds if one.key == refund.key]
+        if not refund.is_total and not any(one.is_primary and one.status is RefundStatus.SUCCEEDED for one in same):
+            yield f"the refund {refund.key} as made"
+
+
+# ---- Attribution --------------------------------------------------------------------------------------------------
+
+
+def _visits(trial: Trial) -> Iterator[str]:
+    for event in trial.settlement.events:
+        if not event.is_attributed:
+            yield f"the visit of {event.transaction_id}"
+        elif event.metadata.get("mrr_estimated"):
+            yield f"the MRR of {event.subscription_id}"
+        elif _may_be_replaced(event):
+            yield f"the checkout of {event.transaction_id}"
+
+
+def _may_be_replaced(event: RevenueEvent) -> bool:
+    """Whether a better source of the visit may still arrive: for a first payment, its checkout or invoice."""
+    is_first = event.event_type in (EventType.SUBSCRIPTION, EventType.PURCHASE)
+    return is_first and event.metadata.get("attribution") not in SPECIFIC
+
+
+CHECKS: tuple[Callable[[Trial], Iterator[str]], ...] = (_payments, _subscriptions, _changes, _refunds, _visits)

@@ -1,0 +1,108 @@
+"""What waiting webhooks still lack, in words: one test for each thing that may be missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from bridge.ledger import EMPTY, Policy, State, settle
+from bridge.ledger.catalog import EMPTY_CATALOG, Catalog, key_of
+from bridge.ledger.completeness import missing
+from processors.facts import Coupon, Discount, Duration, Fact, SubscriptionState
+from processors.stripe import processor
+from processors.stripe.simulation.customer import TEAM, Customer
+from tests.bridge.worker.virtual_worker import kind
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SOON = timedelta(seconds=1)
+
+
+def facts_of(*bodies: bytes) -> list[Fact]:
+    return [fact for body in bodies for fact in processor.translate(body, {}).facts]
+
+
+def signup(*left_out: str) -> list[Fact]:
+    bodies = Customer.begin("ada", START).subscribe().webhooks
+    return facts_of(*(body for body in bodies if kind(body) not in left_out))
+
+
+def lacks(facts: list[Fact], state: State = EMPTY, delay: timedelta = SOON) -> str | None:
+    return missing(state, [(fact, fact.at + delay) for fact in facts], Policy(), EMPTY_CATALOG)
+
+
+def settled(facts: list[Fact]) -> State:
+    return settle(EMPTY, facts, Policy()).state
+
+
+def test_a_whole_signup_lacks_nothing() -> None:
+    assert lacks(signup()) is None
+
+
+@pytest.mark.parametrize(
+    ("left_out", "expected"),
+    [
+        ("charge.succeeded", "the charge of in_ada_3"),
+        ("invoice.paid", "the invoice in_ada_3 as paid"),
+        ("invoice_payment.paid", "whether pi_ada_5 belongs to in_ada_3"),
+        ("customer.subscription.created", "the state of sub_ada_1"),
+    ],
+)
+def test_a_signup_without_one_of_its_webhooks_lacks_that(left_out: str, expected: str) -> None:
+    # The two webhooks of a paid invoice are one: without the first, the second does not replace it.
+    assert (lacks(signup(left_out)) or "").startswith(expected)
+
+
+def test_webhooks_that_arrive_late_show_that_others_may_be_late_too() -> None:
+    assert lacks(signup(), delay=timedelta(seconds=61)) == "evt_ada_2 arrived late, so others may be late as well"
+
+
+def test_a_cancellation_that_continues_the_known_state_lacks_nothing() -> None:
+    customer = Customer.begin("ada", START).subscribe().later(days=3)
+    end = facts_of(*customer.cancel().webhooks[len(customer.webhooks) :])
+
+    assert lacks(end, settled(signup())) is None
+    assert lacks(end) == "the creation of sub_ada_1"
+
+
+def test_a_cancellation_with_other_terms_lacks_the_change_between() -> None:
+    customer = Customer.begin("ada", START).subscribe().later(days=3).change(TEAM)
+    end = facts_of(*customer.later(days=1).cancel().webhooks[len(customer.webhooks) :])
+
+    assert lacks(end, settled(signup())) == "the change of sub_ada_1 before this one"
+
+
+def test_a_change_alone_lacks_its_payment() -> None:
+    customer = Customer.begin("ada", START).subscribe().later(days=3)
+    change = facts_of(*customer.change(TEAM).webhooks[len(customer.webhooks) :])
+
+    assert lacks(change, settled(signup())) == "a payment of the change of sub_ada_1"
+
+
+def test_a_refund_lacks_its_payment_unless_that_is_known() -> None:
+    customer = Customer.begin("ada", START).subscribe().later(days=3)
+    refund = facts_of(*customer.refund(2000).webhooks[len(customer.webhooks) :])
+
+    assert lacks(refund, settled(signup())) is None
+    assert (lacks(refund) or "").startswith("the payment that re_")
+
+
+def test_a_purchase_lacks_the_visit_of_its_checkout() -> None:
+    bodies = Customer.begin("ada", START).buy(2900).webhooks
+
+    assert lacks(facts_of(*bodies)) is None
+    assert lacks(facts_of(*bodies[:-1])) == "whether pi_ada_1 belongs to an invoice, and to which"
+
+
+def test_a_coupon_that_no_payload_has_contained_is_missing() -> None:
+    (state,) = [fact for fact in signup() if isinstance(fact, SubscriptionState)]
+    discounted = replace(state, now=replace(state.now, discounts=(Discount(id="di_1", coupon_id="SPRING"),)))
+    facts: list[Fact] = [discounted, *(fact for fact in signup() if fact is not state and fact != state)]
+    coupon = Coupon(id="SPRING", percent=Decimal(25), duration=Duration.FOREVER)
+    catalog = Catalog(entries={key: coupon for key in [key_of(coupon)] if key is not None})
+    arrived = [(fact, fact.at + SOON) for fact in facts]
+
+    assert missing(EMPTY, arrived, Policy(), EMPTY_CATALOG) == "a price or coupon: SPRING"
+    assert missing(EMPTY, arrived, Policy(), catalog) is None
