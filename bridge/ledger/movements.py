@@ -171,14 +171,14 @@ def confirm_start(known: Subscription, cause: Cause, plan_details: PlanDetails) 
 def correct_valuation(known: Subscription, cause: Cause, rules: ValuationRules) -> Step:
     """Values a subscription again, since the catalog or a bill may say more by now.
 
-    An estimate is valued as of now, anything else as of the time at which it was valued before: nothing has happened
-    to it since. A late webhook must not value the terms at a time before they were true.
+    It is valued as of the time at which it was valued before: nothing has happened to it since. In this way an estimate
+    that is corrected a year later gives what would have been reported without it: a coupon that ended meanwhile counts
+    until the next state, whatever arrives first.
     """
     if known.terms is None or known.ended or known.terms.status not in COUNTING:
         return Step(subscription=known)
     valued_at = max(known.valued_at or known.at, known.at)
-    at = max(cause.at, valued_at) if known.estimated else valued_at
-    mrr = mrr_of(known.terms, rules.context(at, known))
+    mrr = mrr_of(known.terms, rules.context(valued_at, known))
     if mrr == Mrr(exact=known.mrr, estimated=known.estimated):
         return Step(subscription=known)
     if known.baseline > 0 and not known.movement_count:

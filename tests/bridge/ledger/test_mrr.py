@@ -304,6 +304,22 @@ def test_a_coupon_that_becomes_known_late_is_judged_by_the_day_of_the_state_that
     assert rows(made.events) == ["subscription 36.75 +36.75", "upgrade 0.00 +12.25"]
 
 
+def test_a_coupon_that_ends_before_it_becomes_known_counts_until_the_next_state() -> None:
+    held = terms(discounts=(a_discount(),))
+    started = [a_created(now=held), an_invoice(3675, reason=Reason.START, lines=(a_line(4900, discount=1225),))]
+    until_day_90 = catalog_of(Discount(id="di_1", coupon=THREE_MONTHS, ends_at=after(days=90)))
+    recurring = Policy(mrr_discounts=RECURRING)
+    a_year_later = a_link(customer_id="cus_1", subscription_id="sub_1", at=after(days=365))
+    state = a_subscription(now=held, was=held, at=after(days=366))
+
+    known_late = settled(started, policy=recurring).after([a_year_later], recurring, until_day_90)
+    known_early = settled(started, policy=recurring, catalog=until_day_90).after([a_year_later], recurring, until_day_90)
+
+    assert rows(known_late.events) == rows(known_early.events) == ["subscription 36.75 +36.75"]  # 49.00 x 0.75
+    after_state = [made.after([state], recurring, until_day_90) for made in (known_late, known_early)]
+    assert [rows(made.events)[1:] for made in after_state] == [["upgrade 0.00 +12.25"]] * 2
+
+
 def test_discounts_of_one_level_come_off_in_the_order_of_their_list() -> None:
     off = a_discount(a_coupon(off={"USD": 500}, id="FIVE"), id="di_2")
     half = a_discount(a_coupon(50, id="HALF"))
