@@ -164,7 +164,9 @@ POLICY_SETTINGS: Mapping[str, Setting] = {
         _of_policy("movement_amount", "the amount of an event without a payment: zero or mrr"),
         _of_policy("churn_at", "a scheduled cancellation counts as churn at its end or at its request"),
         _of_policy("mrr_discounts", "the discounts that lower MRR: forever, recurring or none"),
-        _of_policy("movements_by", "whose MRR decides the event type of a movement: the subscription or the customer"),
+        _of_policy(
+            "movements_by", "the event type of a movement follows the MRR of the subscription or of the customer"
+        ),
     )
 }
 SOURCE_SETTINGS = (*settings_of(Source).values(), *POLICY_SETTINGS.values())
