@@ -13,10 +13,14 @@ COUNTED = frozenset({"active", "past_due"})
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceCoupon:
-    """A coupon on a subscription: a percentage or a number of minor units off each invoice, until `ends_at`."""
+    """A coupon on a subscription: a percentage or a number of minor units off each invoice, until `ends_at`.
+
+    `product`: the only one that it comes off, if any.
+    """
 
     percent: int = 0
     minor: int = 0
+    product: str | None = None
     duration: str = "forever"
     ends_at: datetime | None = None
 
@@ -29,14 +33,30 @@ class ReferenceCoupon:
         return which == "recurring" and (self.ends_at is None or at < self.ends_at)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReferenceItem:
+    """So many seats of one product: `period` minor units in `count` units of time, with `tax` percent of tax inside."""
+
+    product: str
+    seats: int
+    period: int
+    unit: str
+    count: int = 1
+    tax: int = 0
+
+    def monthly(self, coupon: ReferenceCoupon | None) -> Fraction:
+        """Its exact MRR, after a coupon if it comes off this product."""
+        period = Fraction(self.period)
+        if coupon is not None and coupon.product in (None, self.product):
+            period = max(Fraction(0), period * (100 - coupon.percent) / 100 - coupon.minor)
+        return period * 100 / (100 + self.tax) * PER_YEAR[self.unit] / (12 * self.count)
+
+
 @dataclass(kw_only=True)
 class ReferenceSubscription:
-    """The true state of a subscription."""
+    """The true state of a subscription: what it sells, the main item first."""
 
-    minor: int
-    unit: str
-    count: int
-    seats: int
+    items: list[ReferenceItem]
     status: str
     coupon: ReferenceCoupon | None = None
     is_leaving: bool = False
@@ -46,10 +66,8 @@ class ReferenceSubscription:
         """Its MRR in whole minor units."""
         if self.status not in COUNTED or (self.is_leaving and not leaving_counts):
             return 0
-        period = Fraction(self.minor * self.seats)
-        if self.coupon is not None and self.coupon.is_subtracted(at, discounts):
-            period = max(Fraction(0), period * (100 - self.coupon.percent) / 100 - self.coupon.minor)
-        exact = period * PER_YEAR[self.unit] / (12 * self.count)
+        is_reduced = self.coupon is not None and self.coupon.is_subtracted(at, discounts)
+        exact = sum((item.monthly(self.coupon if is_reduced else None) for item in self.items), Fraction(0))
         return int(exact + Fraction(1, 2))  # never below 0, so that this rounds halves up
 
 

@@ -26,6 +26,10 @@ class ComplexPlan(Plan):
     cost_of_seats: Callable[[int], int] | None = None
     extras: tuple[tuple[Plan, int], ...] = ()
 
+    def cost(self, quantity: int) -> int:
+        """One period of this quantity in minor units, before discounts."""
+        return Plan.cost(self, quantity) if self.cost_of_seats is None else self.cost_of_seats(quantity)
+
     def price(self, currency: str) -> Body:
         """The plan as Stripe's price."""
         return {**Plan.price(self, currency), **self.price_fields}
@@ -427,7 +431,7 @@ class ExtendedCustomer(Customer):
             return Customer._lines(self, sold)
         extras = sold.plan.extras if isinstance(sold.plan, ComplexPlan) else ()
         sides = [replace(sold, plan=plan, quantity=seats) for plan, seats in extras]
-        return [self._line(one, _cost(one), one.period) for one in (sold, *sides)]
+        return [self._line(one, one.per_period, one.period) for one in (sold, *sides)]
 
     def _discounts(self, sold: Subscription) -> list[Body]:
         own = () if sold.coupon is None else (sold.coupon,)
@@ -449,13 +453,6 @@ class ExtendedCustomer(Customer):
             end=period_end(start, month) if months else None,
             shape=self.shape,
         )
-
-
-def _cost(sold: Subscription) -> int:
-    """The price of one period before discounts, in minor units."""
-    if isinstance(sold.plan, ComplexPlan) and sold.plan.cost_of_seats is not None:
-        return sold.plan.cost_of_seats(sold.quantity)
-    return sold.per_period
 
 
 def _kind(body: bytes) -> str:

@@ -36,7 +36,7 @@ from processors.paddle.simulation.payloads import Plan
 from tests.lifecycles.harness import Ledger, TranslatedWebhook, imbalances, shuffled
 from tests.lifecycles.paddle_customer import ExtendedCustomer, net
 from tests.lifecycles.paddle_lifecycle import make_lifecycle, translated
-from tests.lifecycles.reference_ledger import ReferenceSubscription
+from tests.lifecycles.reference_ledger import ReferenceItem, ReferenceSubscription
 
 STEPS = int(os.environ.get("MERCHANT_STEPS", "4000"))
 IS_CAMPAIGN = "MERCHANT_STEPS" in os.environ
@@ -52,6 +52,13 @@ some = st.integers(min_value=0, max_value=10**6)  # an index, taken modulo the n
 chances = st.randoms(use_true_random=False)
 plans = st.sampled_from(sorted(PLANS))
 seats = st.integers(1, 5)
+
+
+def reference_item(plan: Plan, seats: int) -> ReferenceItem:
+    """What is sold, in the reference."""
+    return ReferenceItem(
+        product=plan.id, seats=seats, period=plan.minor * seats, unit=plan.interval or "", count=plan.frequency
+    )
 
 
 class Customer(RuleBasedStateMachine):
@@ -84,10 +91,7 @@ class Customer(RuleBasedStateMachine):
     def signs_up(self, days: int, plan: str, seats: int, trial_days: int) -> None:
         bought, name = PLANS[plan], str(len(self.sold) + 1)
         self.sold[name] = ReferenceSubscription(
-            minor=bought.minor,
-            unit=bought.interval or "",
-            count=bought.frequency,
-            seats=seats,
+            items=[reference_item(bought, seats)],
             status="trialing" if trial_days else "active",
         )
         self.step(lambda simulated: simulated.subscribe(bought, seats, name=name, trial_days=trial_days), days, name)
@@ -97,7 +101,7 @@ class Customer(RuleBasedStateMachine):
     def changes(self, which: int, days: int, plan: str, seats: int, billed: int | None) -> None:
         name, new = self.one_in(which, "active"), PLANS[plan]
         sold = self.sold[name]
-        sold.minor, sold.unit, sold.count, sold.seats = new.minor, new.interval or "", new.frequency, seats
+        sold.items = [reference_item(new, seats)]
         self.step(lambda simulated: simulated.change(new, seats, name=name, billed=billed), days, name)
 
     @rule(which=some)
@@ -134,7 +138,7 @@ class Customer(RuleBasedStateMachine):
         def change(simulated: ExtendedCustomer) -> ExtendedCustomer:
             back = simulated.become("active", name=name)
             plan = back.subscriptions[name].plan
-            line = net(plan, sold.minor * sold.seats, quantity=sold.seats, rate="1")
+            line = net(plan, sold.items[0].period, quantity=sold.items[0].seats, rate="1")
             return back.bill(line, name=name) if pays else back
 
         self.step(change, days, name)

@@ -36,11 +36,11 @@ from bridge.ledger.policy import ChurnAt, MrrDiscounts
 from processors.facts import CatalogEntry
 from processors.stripe import processor
 from processors.stripe.simulation import payloads
-from processors.stripe.simulation.customer import PRO, PRO_YEARLY, STARTER, TEAM, Plan
 from processors.stripe.simulation.payloads import Body, Shape
 from tests.lifecycles.harness import Ledger, TranslatedWebhook, imbalances, shuffled, translated
-from tests.lifecycles.reference_ledger import ReferenceCoupon, ReferenceLedger, ReferenceSubscription
-from tests.lifecycles.stripe_customer import ExtendedCustomer
+from tests.lifecycles.merchant_customer import MerchantCustomer
+from tests.lifecycles.merchant_offers import COUPONS, OFFERS, is_free, metered
+from tests.lifecycles.reference_ledger import ReferenceCoupon, ReferenceItem, ReferenceLedger, ReferenceSubscription
 
 STEPS = int(os.environ.get("MERCHANT_STEPS", "10000"))
 IS_CAMPAIGN = "MERCHANT_STEPS" in os.environ
@@ -48,17 +48,6 @@ IS_CAMPAIGN = "MERCHANT_STEPS" in os.environ
 START = datetime(2026, 1, 15, tzinfo=UTC)
 CUSTOMERS = 3
 MANY = 60  # webhooks in transit
-WEEKLY = Plan(id="price_weekly", minor=1099, name="Weekly", interval="week")
-QUARTERLY = Plan(id="price_quarterly", minor=9999, name="Quarterly", interval_count=3)
-DAILY = Plan(id="price_daily", minor=75, name="Daily", interval="day")
-PLANS = {plan.name: plan for plan in (STARTER, PRO, TEAM, PRO_YEARLY, WEEKLY, QUARTERLY, DAILY)}
-COUPONS = {
-    "25 %": payloads.coupon("QUARTER", percent=25),
-    "free": payloads.coupon("FREE", percent=100),
-    "5.00 off": payloads.coupon("FIVE", amount_off=500, currency="usd"),
-    "half the first": payloads.coupon("FIRST", percent=50, duration="once"),
-    "30 % for a spring": payloads.coupon("SPRING", percent=30, duration="repeating", months=3),
-}
 MOVES = frozenset({EventType.SUBSCRIPTION, EventType.UPGRADE, EventType.DOWNGRADE, EventType.CHURN})
 
 some = st.integers(min_value=0, max_value=10**6)  # an index, taken modulo the number of candidates
@@ -116,7 +105,7 @@ def has_open_invoice(sold: ReferenceSubscription) -> bool:
 class Customer:
     """One customer: the webhooks sent, those that arrived, and the reference totals."""
 
-    simulated: ExtendedCustomer
+    simulated: MerchantCustomer
     reference: ReferenceLedger
     ledger: Ledger
     in_transit: list[TranslatedWebhook] = field(default_factory=list)  # sent, not arrived
@@ -125,7 +114,7 @@ class Customer:
     last_sent_at: datetime = START
     is_quiet: bool = False  # the last step sent nothing dated later than its own second
 
-    def step(self, change: Callable[[ExtendedCustomer], ExtendedCustomer]) -> int:
+    def step(self, change: Callable[[MerchantCustomer], MerchantCustomer]) -> int:
         """Takes a step; its webhooks are in transit. Returns the amount paid with it."""
         paid_before = len(self.simulated.payments)
         self.simulated = change(self.simulated)
@@ -174,7 +163,7 @@ class Merchant(RuleBasedStateMachine):
         policy = Policy(mrr_discounts=discounts, churn_at=churn_at)
         self.customers = [
             Customer(
-                simulated=ExtendedCustomer.begin(f"c{number}", START, shape),
+                simulated=MerchantCustomer.begin(f"c{number}", START, shape),
                 reference=ReferenceLedger(discounts=discounts.value, leaving_counts=churn_at is ChurnAt.END),
                 ledger=Ledger(policy=policy, catalog=merchant_catalog()),
             )
@@ -193,14 +182,20 @@ class Merchant(RuleBasedStateMachine):
 
     @rule(
         which=some,
-        plan=st.sampled_from(sorted(PLANS)),
+        plan=st.sampled_from(sorted(OFFERS)),
         seats=st.integers(1, 5),
         trial_days=st.sampled_from((0, 0, 0, 14)),
         coupon=st.sampled_from(("", "", *COUPONS)),
         checkout=st.booleans(),
+        has_usage=st.booleans(),
     )
-    def signs_up(self, which: int, plan: str, seats: int, trial_days: int, coupon: str, checkout: bool) -> None:
-        customer, bought, taken = self.customer_after_a_while(which), PLANS[plan], COUPONS.get(coupon)
+    def signs_up(
+        self, which: int, plan: str, seats: int, trial_days: int, coupon: str, checkout: bool, has_usage: bool
+    ) -> None:
+        customer, offer, taken = self.customer_after_a_while(which), OFFERS[plan], COUPONS.get(coupon)
+        if offer.is_shown_by_bills and (trial_days or is_free(taken)):
+            return  # no bill would show what it costs
+        bought = metered(offer) if has_usage else offer
         self.serial += 1
         name = str(self.serial)
         paid = customer.step(
@@ -209,10 +204,7 @@ class Merchant(RuleBasedStateMachine):
             )
         )
         sold = ReferenceSubscription(
-            minor=bought.minor,
-            unit=bought.interval,
-            count=bought.interval_count,
-            seats=seats,
+            items=[offer.sold(seats)],
             status="trialing" if trial_days else "active",
             coupon=reference_coupon(customer, taken, name),
         )
@@ -220,14 +212,30 @@ class Merchant(RuleBasedStateMachine):
         assert paid == (0 if trial_days else invoiced(sold))
         self.subscription_changed(customer, name, paid)
 
-    @rule(which=some, plan=st.sampled_from(sorted(PLANS)), seats=st.integers(1, 5), billed=st.booleans())
+    @rule(which=some, plan=st.sampled_from(sorted(OFFERS)), seats=st.integers(1, 5), billed=st.booleans())
     @precondition(lambda self: self.any_sold(is_active))
     def changes(self, which: int, plan: str, seats: int, billed: bool) -> None:
-        (customer, name), new = self.sold(which, is_active), PLANS[plan]
-        paid = customer.step(lambda simulated: simulated.change(new, seats, name=name, billed=billed))
-        sold = customer.reference.subscriptions[name]
-        sold.minor, sold.unit, sold.count, sold.seats = new.minor, new.interval, new.interval_count, seats
+        (customer, name), offer = self.sold(which, is_active), OFFERS[plan]
+        old, sold = customer.simulated.subscriptions[name], customer.reference.subscriptions[name]
+        if offer.is_shown_by_bills and is_free(old.coupon):
+            return
+        new = metered(offer) if old.plan.extras else offer  # type: ignore[attr-defined]  # each plan is an offer
+        if offer.is_shown_by_bills:
+            paid = customer.step(lambda simulated: simulated.change_and_begin_anew(new, seats, name=name))
+        else:
+            paid = customer.step(lambda simulated: simulated.change(new, seats, name=name, billed=billed))
+        sold.items[0] = offer.sold(seats)
         self.subscription_changed(customer, name, paid)
+
+    @rule(which=some, units=st.sampled_from((200, 1000, 20_000)))
+    @precondition(lambda self: self.any_sold(is_active))
+    def reaches_a_usage_threshold(self, which: int, units: int) -> None:
+        customer, name = self.sold(which, is_active, apart=True)
+        if not customer.simulated.subscriptions[name].plan.extras:  # type: ignore[attr-defined]
+            return
+        paid = customer.step(lambda simulated: simulated.reach_threshold(units, name=name))
+        if paid:
+            customer.reference.received(paid, of_subscription=True)
 
     @rule(which=some, coupon=st.sampled_from(sorted(COUPONS)))
     @precondition(lambda self: self.any_sold(is_active))
@@ -283,12 +291,10 @@ class Merchant(RuleBasedStateMachine):
     def pays_after_all(self, which: int) -> None:
         customer, name = self.sold(which, has_open_invoice)
         sold = customer.reference.subscriptions[name]
-        minor = invoiced(sold)
-        customer.step(lambda simulated: simulated.later(days=2).become("active", name=name))
-        if minor:
-            customer.step(lambda simulated: simulated.bill(minor, "subscription_cycle", name=name))
+        paid = customer.step(lambda simulated: simulated.pay_open_invoice(name=name))
+        assert paid == invoiced(sold)
         sold.status = "active"
-        self.subscription_changed(customer, name, minor)
+        self.subscription_changed(customer, name, paid)
 
     @rule(which=some)
     @precondition(lambda self: self.any_sold(is_active))
@@ -496,11 +502,15 @@ def reference_coupon(customer: Customer, coupon: Body | None, name: str) -> Refe
 
 def invoiced(sold: ReferenceSubscription) -> int:
     """The invoice total of one period, less the coupon that is still attached."""
-    whole = sold.minor * sold.seats
-    if sold.coupon is None:
-        return whole
-    off = int(Fraction(whole * sold.coupon.percent, 100) + Fraction(1, 2)) + sold.coupon.minor
-    return max(0, whole - off)
+    return sum(invoiced_for(item, sold.coupon) for item in sold.items)
+
+
+def invoiced_for(item: ReferenceItem, coupon: ReferenceCoupon | None) -> int:
+    """The invoice line of one item, less the coupon that is still attached."""
+    if coupon is None:
+        return item.period
+    off = int(Fraction(item.period * coupon.percent, 100) + Fraction(1, 2)) + coupon.minor
+    return max(0, item.period - off)
 
 
 def agree(customer: Customer, in_order: bool) -> None:

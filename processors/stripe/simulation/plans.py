@@ -23,6 +23,10 @@ class Plan:
     interval: str = "month"
     interval_count: int = 1
 
+    def cost(self, quantity: int) -> int:
+        """One period of this quantity in minor units, before discounts."""
+        return self.minor * quantity
+
     def price(self, currency: str) -> Body:
         """The plan as Stripe's price."""
         return payloads.price(
@@ -64,7 +68,7 @@ class Subscription:
     @property
     def per_period(self) -> int:
         """The price of one whole period in minor units, before discounts."""
-        return self.plan.minor * self.quantity
+        return self.plan.cost(self.quantity)
 
     @property
     def item_id(self) -> str:
