@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Self
 
+from processors.money import round_minor
 from processors.stripe.simulation.customer import Plan, Subscription, period_end
-from processors.stripe.simulation.payloads import Body
-from tests.lifecycles.merchant_offers import METER
+from processors.stripe.simulation.payloads import Body, Period, Shape
+from tests.lifecycles.merchant_offers import METER, Offer
 from tests.lifecycles.stripe_customer import ComplexPlan, ExtendedCustomer
 
 
@@ -35,3 +37,14 @@ class MerchantCustomer(ExtendedCustomer):
         """The lines of a whole period; usage is billed by thresholds only."""
         without_usage = replace(sold.plan, extras=()) if isinstance(sold.plan, ComplexPlan) else sold.plan
         return ExtendedCustomer._lines(self, replace(sold, plan=without_usage))
+
+    def _line(self, sold: Subscription, minor: int, period: Period, *, proration: bool = False) -> Body:
+        """The line, with the tax inside what is paid of it."""
+        line = ExtendedCustomer._line(self, sold, minor, period, proration=proration)
+        if not isinstance(sold.plan, Offer) or not sold.plan.tax:
+            return line
+        paid = minor - sum(one["amount"] for one in line["discount_amounts"])
+        tax = paid - round_minor(Fraction(paid * 100, 100 + sold.plan.tax))
+        if self.shape is Shape.OLD:
+            return {**line, "tax_amounts": [{"amount": tax, "inclusive": True}]}
+        return {**line, "taxes": [{"amount": tax, "tax_behavior": "inclusive"}]}

@@ -96,7 +96,26 @@ TIERED_PLANS = (
         is_shown_by_bills=True,
     ),
 )
-OFFERS = {offer.name: offer for offer in (*PLAIN, *TIERED_PLANS)}
+TAXED_PLANS = (
+    Offer(
+        id="price_taxed",
+        minor=2400,
+        name="Taxed",
+        price_fields={"tax_behavior": "inclusive"},
+        tax=20,
+        is_shown_by_bills=True,
+    ),
+    Offer(id="price_by_rate", minor=2999, name="Taxed by its rate", item_fields={"tax_rates": [RATE]}, tax=20),
+    Offer(
+        id="price_by_lines",
+        minor=35988,
+        name="Taxed by the account's setting",
+        interval="year",
+        tax=19,
+        is_shown_by_bills=True,
+    ),
+)
+OFFERS = {offer.name: offer for offer in (*PLAIN, *TIERED_PLANS, *TAXED_PLANS)}
 METER = Offer(
     id="price_meter", minor=5, name="Meter", price_fields=METERED, item_fields={"quantity": None}, cost_of_seats=int
 )
