@@ -41,6 +41,7 @@ _PAYMENT_REASONS: Mapping[Reason, str] = {
     Reason.UNKNOWN: ", for subscription {}",
 }
 _SOURCES: Mapping[Place, str] = {
+    Place.INVOICE: "the subscription as the invoice remembers it",
     Place.CHECKOUT: "a checkout session",
     Place.CUSTOMER_METADATA: "the customer",
     Place.REGISTERED: "the merchant's site",

@@ -30,7 +30,8 @@ def an_event(key: str, kind: str, amount: str, mrr: str | None = None, **changes
     body = json.dumps({"customer_id": "cus_anna", "metadata": metadata})
     impact = None if mrr is None else Decimal(mrr)
     fields = {"event_type": kind, "amount": Decimal(amount), "mrr_impact": impact, "body": body}
-    return a_delivery(key, **{**fields, "created_at": NOW, "next_at": NOW, **changes})
+    just_now = datetime.now(UTC)  # not the time of the import: what waits for minutes is overdue
+    return a_delivery(key, **{**fields, "created_at": just_now, "next_at": just_now, **changes})
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def merchant(sqlite_store: Store) -> Store:
     )
     with sqlite_store.transaction() as tx:
         subscriptions.save(tx, [a_subscription_row(mrr=Decimal(158), baseline=Decimal(10))])
-        leases.heartbeat(tx, "worker", NOW)
+        leases.heartbeat(tx, "worker", datetime.now(UTC))
     return sqlite_store
 
 
