@@ -61,7 +61,7 @@ def missing(state: State, arrived: Sequence[tuple[Fact, datetime]], policy: Poli
         return "a price or coupon: " + ", ".join(entry_id for _, entry_id in sorted(keys))
     trial = Trial(facts=facts, before=state, settlement=settle(state, facts, policy, catalog))
     if not (trial.settlement.events or trial.settlement.released):
-        return "nothing to report yet"
+        return "something to report"
     return next((found for check in CHECKS for found in check(trial)), None)
 
 
