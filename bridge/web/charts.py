@@ -325,4 +325,4 @@ def _tag(name: str, content: str = "", **attributes: str | None) -> Markup:
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup(f"<{name}{written}>{content}</{name}>")  # every value was escaped above
+    return Markup(f"<{name}{written}>{content}</{name}>")  # nosec B704: every value is escaped

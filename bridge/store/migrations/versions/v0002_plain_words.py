@@ -22,6 +22,8 @@ COLUMNS = (
     ("rate_limit", "taken", "reserved"),
 )
 DELIVERY_STATUSES = {"kept": "not_forwarded", "dead": "failed"}
+OUTBOX = sa.table("outbox", sa.column("status", sa.Text))
+INBOX = sa.table("inbox", sa.column("status", sa.Text), sa.column("reason", sa.Text), sa.column("notes", sa.Text))
 
 
 def upgrade() -> None:
@@ -35,7 +37,7 @@ def upgrade() -> None:
         # Not op.alter_column: on SQLite it would copy the table.
         op.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
     for old, new in DELIVERY_STATUSES.items():
-        op.execute(f"UPDATE outbox SET status = '{new}' WHERE status = '{old}'")
+        op.execute(sa.update(OUTBOX).where(OUTBOX.c.status == old).values(status=new))
     _split_notes("to_json(reason)::text" if is_postgres else "json_quote(reason)")
     _rename_state_keys()
 
@@ -45,7 +47,8 @@ def _split_notes(quoted: str) -> None:
     op.add_column("inbox", sa.Column("notes", sa.Text))
     # The text as a JSON string, cut into several at each "; ".
     notes = f"""'[' || replace({quoted}, '; ', '", "') || ']'"""
-    op.execute(f"UPDATE inbox SET notes = {notes}, reason = NULL WHERE status = 'settled' AND reason IS NOT NULL")
+    settled = sa.update(INBOX).where(INBOX.c.status == "settled", INBOX.c.reason.is_not(None))
+    op.execute(settled.values(notes=sa.literal_column(notes), reason=None))
 
 
 # ---- Ledger states ---------------------------------------------------------------------------------------------
