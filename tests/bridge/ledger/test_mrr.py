@@ -313,7 +313,9 @@ def test_a_coupon_that_ends_before_it_becomes_known_counts_until_the_next_state(
     state = a_subscription(now=held, was=held, at=after(days=366))
 
     known_late = settled(started, policy=recurring).after([a_year_later], recurring, until_day_90)
-    known_early = settled(started, policy=recurring, catalog=until_day_90).after([a_year_later], recurring, until_day_90)
+    known_early = settled(started, policy=recurring, catalog=until_day_90).after(
+        [a_year_later], recurring, until_day_90
+    )
 
     assert rows(known_late.events) == rows(known_early.events) == ["subscription 36.75 +36.75"]  # 49.00 x 0.75
     after_state = [made.after([state], recurring, until_day_90) for made in (known_late, known_early)]
