@@ -223,8 +223,8 @@ LEVELS = (
         live=(
             "subscription 140.00 +140.00 Seats monthly x15",
             "upgrade           0  +46.67 Seats monthly x20 estimated",
-            "renewal      180.00       0 Seats monthly x20",
             "downgrade         0   -6.67 Seats monthly x20 estimate_corrected",
+            "renewal      180.00       0 Seats monthly x20",
         ),
     ),
     # ---- Packages, usage, several items ----
