@@ -126,7 +126,7 @@ def _readiness_without_customer(waiting: Sequence[WaitingWebhook], rules: WaitRu
     money = {one.row_id: one.since + rules.wait_for_customer for one in waiting if carries_money(one.facts)}
     others = {one.row_id: one.since + MAX_WAIT_WITHOUT_MONEY for one in waiting if one.row_id not in money}
     due_money = {row_id for row_id, due_at in money.items() if due_at <= now}
-    # What waits without money belongs to the money: it is settled with it, and may join its ids.
+    # Facts without money belong to the money that waits with them: it is settled with it, and may join its ids.
     due_others = {row_id for row_id, due_at in others.items() if due_money or due_at <= now}
     ready = frozenset(due_money | due_others)
     next_at = min((due_at for row_id, due_at in (money | others).items() if row_id not in ready), default=None)
