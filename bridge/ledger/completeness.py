@@ -52,7 +52,7 @@ class Trial:
 
 
 def missing(state: State, arrived: Sequence[tuple[Fact, datetime]], policy: Policy, catalog: Catalog) -> str | None:
-    """What is still missing, in words; None: everything is there. `arrived`: each fact and when it arrived."""
+    """The fact that is still missing, in words; None: everything is there. `arrived`: each fact and when it arrived."""
     late = next((fact for fact, at in arrived if not -MAX_AHEAD <= at - fact.at <= MAX_DELAY), None)
     if late is not None:
         return f"{late.processor_event_id} arrived late, so others may be late as well"
@@ -88,7 +88,7 @@ def _owed(state: State, payments: Iterable[Payment]) -> Iterator[str]:
 
 
 def _invoice(receivable: Receivable, own: Sequence[Payment]) -> Iterator[str]:
-    """What its invoice, or the statement that it has none, lacks."""
+    """The missing facts about its invoice, or the missing statement that it has none."""
     if receivable.may_have_invoice or receivable.reason is Reason.UNKNOWN:
         yield f"whether {receivable.id} belongs to an invoice, and to which"
     if receivable.is_invoice and receivable.stated_paid != sum(receivable.payments.values()) and _names_payment(own):
@@ -109,7 +109,7 @@ def _is_one_object(fact: Payment) -> bool:
 
 
 def _subscription_of(receivable: Receivable, trial: Trial) -> Iterator[str]:
-    """What the subscription of a payment lacks."""
+    """The missing state of the subscription that a payment is for."""
     if receivable.subscription_id is None or receivable.reason is Reason.ONE_OFF:
         return
     known = trial.after.subscriptions.get(receivable.subscription_id)
@@ -144,7 +144,7 @@ def _subscriptions(trial: Trial) -> Iterator[str]:
 def _continuity(
     state: SubscriptionState, states: Sequence[SubscriptionState], known: Subscription | None
 ) -> Iterator[str]:
-    """What lies between the known terms and this change: an earlier change that has not arrived."""
+    """An earlier change, between the known terms and this one, that has not arrived."""
     own = [one for one in states if one.ids.subscription_id == state.ids.subscription_id and one is not state]
     is_known = known is not None and known.terms is not None
     if state.stage is Stage.CREATED:
@@ -210,7 +210,7 @@ def _refunds(trial: Trial) -> Iterator[str]:
         if receivable is None or not receivable.reported_as or receivable.may_have_invoice:
             yield f"the payment that {refund.key} refunds"
         elif any(receivable.unassigned_refunds.values()):
-            yield f"the refunds of {receivable.id}, each by itself"
+            yield f"the refunds of {receivable.id}, one by one"
         same = [one for one in refunds if one.key == refund.key]
         if not refund.is_total and not any(one.is_primary and one.status is RefundStatus.SUCCEEDED for one in same):
             yield f"the refund {refund.key} as made"
