@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import wraps
+from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from bridge import __version__, formatting
+from bridge.log import SECRET_FIELDS, scrub
 from bridge.store import leases
 from bridge.web.admin import one_time_link
 from bridge.web.admin.one_time_link import derived
@@ -79,7 +81,7 @@ def login_page(problem: str | None = None, *, status: int = 401) -> Response:
     given = request.form if request.method == "POST" else request.args
     wanted = _wanted(given) if "next" in given else _asked()
     response = make_response(
-        render_template("pulsora_bridge/login.html", problem=problem, wanted=wanted, version=__version__)
+        render_template("pulsora_bridge/login.html", problem=problem, wanted=_shown(wanted), version=__version__)
     )
     response.status_code = status
     if status == 401:
@@ -91,6 +93,12 @@ def _asked() -> str:
     """The page that this request asked for."""
     is_page = request.path.startswith(url_for(".overview")) and request.endpoint not in _entrances()
     return request.full_path.rstrip("?") if is_page else url_for(".overview")
+
+
+def _shown(wanted: str) -> str:
+    """The page as the form holds it: the overview if its address has a secret in it, which no page repeats."""
+    names = {name.lower() for name, _ in parse_qsl(urlsplit(wanted).query, keep_blank_values=True)}
+    return url_for(".overview") if names & SECRET_FIELDS or scrub(wanted) != wanted else wanted
 
 
 def _entrances() -> set[str]:

@@ -243,6 +243,13 @@ def test_the_login_leads_on_to_the_page_that_was_asked_for(client: FlaskClient) 
     assert response.headers["Location"] == "/admin/deliveries?status=failed"
 
 
+@pytest.mark.parametrize("query", ["token=x", "status=sec_fake_token_of_the_tests"])
+def test_the_login_page_does_not_repeat_a_secret_of_its_address(client: FlaskClient, query: str) -> None:
+    form = client.get(f"/admin/deliveries?{query}", headers=BROWSER).get_data(as_text=True)
+
+    assert re.findall(r'name="next" value="([^"]+)"', form) == ["/admin/"]
+
+
 @pytest.mark.parametrize("wanted", ["https://example.com/", "//example.com", "/admin/\\example.com", ""])
 def test_the_login_leads_to_no_other_address(client: FlaskClient, wanted: str) -> None:
     response = client.post("/admin/login", data={"token": ADMIN_TOKEN, "next": wanted})
