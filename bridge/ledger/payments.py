@@ -124,7 +124,7 @@ def _facts_by_receivable(receivables: Receivables, facts: Sequence[Fact]) -> dic
 
 def _delta(receivable: Receivable, minor: int, facts: Sequence[Fact], receivables: Receivables) -> PaymentDelta:
     payments = [fact for fact in facts if isinstance(fact, Payment)]
-    causes = _most_telling(payments) or facts
+    causes = _primary_payments(payments) or facts
     transaction_id = _correction_id(receivable) if minor < 0 else _transaction_id(receivable, payments, receivables)
     return PaymentDelta(
         receivable=replace(receivable, reported_as=(*receivable.reported_as, transaction_id)),
@@ -138,7 +138,7 @@ def _delta(receivable: Receivable, minor: int, facts: Sequence[Fact], receivable
     )
 
 
-def _most_telling(payments: Sequence[Payment]) -> Sequence[Payment]:
+def _primary_payments(payments: Sequence[Payment]) -> Sequence[Payment]:
     """The payments that name time and cause: the paid invoice, else the charge, else all.
 
     They are the same whichever of the other webhooks about the same money have arrived.
