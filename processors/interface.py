@@ -212,6 +212,7 @@ class Processor:
     endpoints: str | None = None  # a function: (key, options) -> processors.endpoints.EndpointApi
     key_page: Callable[[bool, Mapping[str, str]], str] | None = None  # (livemode, options): where an API key is made
     complete_event: Callable[[bytes, bytes], bytes] | None = None  # a thin event and its fetched object, as one body
+    event_days: int = 30  # how long the API keeps events
 
     @property
     def scenarios(self) -> Mapping[str, Scenario]:

@@ -10,12 +10,10 @@ from bridge.cli.environment import api_of, load_settings, opened_store, source_n
 from bridge.cli.output import json_option, print_json, progress, sentence
 from bridge.errors import BridgeError
 from bridge.formatting import quantity
+from bridge.reconciliation.missing_events import Incomplete, store_missing
 from bridge.settings import Source
 from bridge.store import Store
-from bridge.store.inbox import NewWebhook
-from processors import processors
-from processors.interface import Api, ApiError
-from processors.payload import Unreadable
+from processors.interface import Api
 
 source_option = click.option("--source", help="The source; optional if there is only one.")
 
@@ -27,7 +25,8 @@ source_option = click.option("--source", help="The source; optional if there is 
 def reconcile(source: str | None, days: int, as_json: bool) -> None:
     """Fetch the processor's own list of events, and store those that never arrived as if they had.
 
-    Stripe keeps events for 30 days, Paddle for 90.
+    Stripe keeps events for 30 days, Paddle for 90. A worker does the same every RECONCILE_HOURS and after every gap,
+    from where its last comparison ended.
     """
     settings = load_settings()
     chosen = source_named(settings.sources, source)
@@ -44,17 +43,10 @@ def reconcile(source: str | None, days: int, as_json: bool) -> None:
 
 def _store_missing(store: Store, source: Source, api: Api, since: datetime) -> tuple[int, int]:
     """Stores the events that are not stored yet. Returns how many the API listed, and how many were missing."""
-    envelope = processors()[source.processor].envelope
-    listed = missing = 0
     try:
         with progress() as bar:
             task = bar.add_task("events", total=None)
-            for body in api.events(since):
-                event = envelope(body, source.options)
-                listed += 1
-                missing += store.accept(NewWebhook.of_event(source.name, event, body, datetime.now(UTC)))
-                bar.update(task, completed=listed)
-    except (ApiError, Unreadable) as error:
-        done = f"{quantity(missing, 'missing event')} stored. Run it again"
+            return store_missing(store, source, api, since, on_event=lambda listed: bar.update(task, completed=listed))
+    except Incomplete as error:
+        done = f"{quantity(error.stored, 'missing event')} stored. Run it again"
         raise BridgeError(f"{sentence(str(error))} {done}") from error
-    return listed, missing

@@ -85,6 +85,13 @@ class Source:
     hold_hours: float = setting(
         "HOLD_HOURS", number(0, 720), 1.0, "how long a held revenue event waits for its attribution"
     )
+    silence_hours: float | None = setting(
+        "SILENCE_HOURS",
+        number(0, 8760),
+        None,
+        "hours without a webhook that raise an alert; not set: three times the source's longest usual gap; 0: no alert",
+        example="24",
+    )
     forward_test_events: bool = setting("FORWARD_TEST_EVENTS", switch, False, "send test-mode revenue to Pulsora too")
     dry_run: bool = setting("DRY_RUN", switch, False, "process webhooks, send nothing to Pulsora")
 
@@ -127,6 +134,12 @@ class Settings:
     )
     retention_days: int = setting(
         "RETENTION_DAYS", whole(1, 3650), 30, "how long webhook bodies are kept after they were settled"
+    )
+    reconcile_hours: float = setting(
+        "RECONCILE_HOURS",
+        number(0, 720),
+        6.0,
+        "hours between two comparisons with the processor's list of events, for sources with an API key; 0: none",
     )
     log_format: str = setting("LOG_FORMAT", one_of(LogFormat), LogFormat.CONSOLE, "console or json")
     log_level: str = setting("LOG_LEVEL", one_of(LogLevel), LogLevel.INFO, "debug, info, warning or error")

@@ -385,3 +385,47 @@ worker_heartbeats = Table(
     Column("at", Instant, nullable=False),
     PrimaryKeyConstraint("owner"),
 )
+
+# How many webhooks were accepted, by the hour: what is usual for a source. Fetched and internal events do not count.
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("hour", Instant, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    PrimaryKeyConstraint("source", "hour"),
+)
+
+# The comparisons with the processors' lists of events.
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("listed", Integer, nullable=False),
+    Column("stored", Integer, nullable=False),
+    Column("lost_since", Instant),
+    Column("faults", Text),  # a JSON list; NULL: the endpoint was not compared
+    Column("error", Text),
+)
+Index("ix_reconciliations_source", reconciliations.c.source, reconciliations.c.id)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("cause", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("subjects", Text, nullable=False),  # a JSON list
+    Column("sent_at", Instant),
+    Column("absent_since", Instant),
+    Column("cleared_at", Instant),
+    Column("retry_at", Instant),
+    Column("failures", Integer, nullable=False),
+    Column("error", Text),
+    PrimaryKeyConstraint("cause"),
+)

@@ -16,6 +16,7 @@ from bridge import log
 from bridge.settings import Settings, load
 from bridge.store import Store, open_store
 from bridge.web import admin, attribution_script, attributions, error_pages, errors, health, webhooks
+from bridge.web.arrivals import ArrivalCounter
 from bridge.web.context import KEY, Context
 from bridge.web.refusals import RefusalCounter
 
@@ -44,7 +45,7 @@ def blueprint(settings: Settings | None = None, store: Store | None = None) -> B
     for text in settings.warnings:
         logger.warning("setting_warning", reason=text)
     store = store or open_store(settings.database_url)
-    context = Context(settings=settings, store=store, refusals=RefusalCounter(store))
+    context = Context(settings=settings, store=store, refusals=RefusalCounter(store), arrivals=ArrivalCounter(store))
     bp = Blueprint(
         "pulsora_bridge", __name__, template_folder="templates", static_folder="static", static_url_path="/admin/static"
     )

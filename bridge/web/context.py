@@ -8,6 +8,7 @@ from flask import current_app
 
 from bridge.settings import Settings
 from bridge.store import Store
+from bridge.web.arrivals import ArrivalCounter
 from bridge.web.login_limit import LoginLimit
 from bridge.web.refusals import RefusalCounter
 
@@ -21,6 +22,7 @@ class Context:
     settings: Settings
     store: Store
     refusals: RefusalCounter
+    arrivals: ArrivalCounter
     login_limit: LoginLimit = field(default_factory=LoginLimit)
 
 

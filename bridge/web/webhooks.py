@@ -44,6 +44,7 @@ def receive(name: str) -> Response:
         raise
     event = _verify(source, body)
     is_new = here.store.accept(NewWebhook.of_event(name, event, body, datetime.now(UTC)))
+    here.arrivals.count(name)
     write = log.info if is_new else log.debug  # a processor may repeat each webhook many times
     write("received", source=name, type=event.type, event_id=event.id, livemode=event.livemode, **_extra(event, is_new))
     return jsonify(received=event.id, duplicate=not is_new)

@@ -21,9 +21,11 @@ from bridge.store import Store, leases, open_store, outbox, streams
 from bridge.worker import identity
 from bridge.worker.convergence import Convergence
 from bridge.worker.enrichment import Enricher, connect_all
+from bridge.worker.reconciling import Reconciler
 from bridge.worker.retention import Retention
 from bridge.worker.routing import BATCH as ROUTING_BATCH
 from bridge.worker.routing import route
+from bridge.worker.schedules import Job, Schedules
 from bridge.worker.settling import BATCH as SETTLING_BATCH
 from bridge.worker.settling import Enrich, settle_due
 
@@ -32,6 +34,7 @@ log = structlog.get_logger()
 IDLE_SECONDS = 0.25
 ERROR_SECONDS = 2.0
 SHARE_SECONDS = 1.0  # of one pass, for routing and settling each, so that a backlog of one never starves the other
+SCHEDULE_SECONDS = 5.0  # between two looks whether something on schedule is due
 HEARTBEAT_INTERVAL = timedelta(seconds=10)
 MAX_LEASE = timedelta(minutes=5)  # longer than every lease of a worker
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -47,8 +50,11 @@ def run(settings: Settings, stop: Event, store: Store | None = None) -> None:
         # Before the first claim: only workers with a heartbeat are found by `_rescue_orphaned` after a kill.
         worker.heartbeat(datetime.now(UTC))
     sender.start()
+    schedules = Schedules(worker.jobs(stop), stop)
+    schedules.start()
     worker.process(stop)
     sender.join(timeout=30)
+    schedules.join()
     if not sender.is_alive():  # else it may still be sending what it has claimed: its leases must expire
         worker.release()
     if store is None:
@@ -89,6 +95,21 @@ class Worker:
             return count > 0
 
         _loop(run_pass, stop)
+
+    def jobs(self, stop: Event) -> list[Job]:
+        """The work on schedule that the settings ask for."""
+        jobs = []
+        if apis := connect_all(self.settings):
+            reconciler = Reconciler(
+                store=self.store,
+                settings=self.settings,
+                apis=apis,
+                owner=self.owner,
+                started_at=datetime.now(UTC),
+                stopping=stop.is_set,
+            )
+            jobs.append(Job(name="reconcile", step=reconciler.run, seconds=SCHEDULE_SECONDS))
+        return jobs
 
     def send(self, stop: Event) -> None:
         """Delivers until stopped."""

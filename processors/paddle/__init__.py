@@ -42,4 +42,5 @@ processor = Processor(
     api="processors.paddle.account:connect",
     endpoints="processors.paddle.endpoints:connect",
     key_page=key_page,
+    event_days=90,
 )

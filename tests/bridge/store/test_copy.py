@@ -11,6 +11,8 @@ import pytest
 from bridge.errors import SchemaMismatch, UsageError
 from bridge.store import (
     Store,
+    alerts,
+    arrivals,
     attempts,
     catalog,
     copy,
@@ -20,13 +22,17 @@ from bridge.store import (
     outbox,
     pauses,
     rate_limit,
+    reconciliations,
     refusals,
     rejected_visits,
     streams,
     subscriptions,
     totals,
 )
+from bridge.store.alerts import AlertState
+from bridge.store.arrivals import Arrivals
 from bridge.store.inbox import InboxStatus
+from bridge.store.reconciliations import Run
 from bridge.store.refusals import Refusals
 from bridge.store.rejected_visits import RejectedVisits
 from bridge.store.streams import SettledStream
@@ -86,6 +92,10 @@ def filled(store: Store) -> None:
         rejected = RejectedVisits(source="stripe", cause="session_id is null", count=1, last_at=NOON, event_id="evt_1")
         rejected_visits.add(tx, [rejected])
         subscriptions.save(tx, [a_subscription_row()])
+        arrivals.add(tx, [Arrivals(source="stripe", hour=NOON, count=1, last_at=NOON)], NOON)
+        run = Run(source="stripe", at=NOON, since=NOON, until=NOON, reason="schedule", listed=1, stored=0)
+        reconciliations.add(tx, run)
+        alerts.save(tx, [AlertState(cause="silent", since=NOON, subjects=("stripe",))])
 
 
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])
@@ -98,7 +108,8 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
 
     assert set(counts) == {
         "inbox", "bodies", "streams", "states", "links", "outbox", "catalog", "rate_limit", "pauses", "leases",
-        "worker_heartbeats", "attempts", "refused_webhooks", "rejected_visits", "subscriptions",
+        "worker_heartbeats", "attempts", "refused_webhooks", "rejected_visits", "subscriptions", "arrivals",
+        "reconciliations", "alerts",
     }  # fmt: skip
     assert min(counts.values()) >= 1
     assert [progress for progress in told if progress[0] == "links"] == [

@@ -1,0 +1,98 @@
+"""The runs of `reconcile`: which part of the processor's list was compared, and what had not arrived."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select
+
+from bridge.store.inbox import InboxStatus
+from bridge.store.schema import inbox, reconciliations
+
+RETENTION = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One comparison of a source with its processor.
+
+    `since`, `until`: the part of the list that was read. `listed`: its events; `stored`: those that had not arrived.
+    `lost_since`: from then until `since` the processor keeps no events any more. `faults`: of the endpoint; None: not
+    compared. `error`: why it is incomplete; then the next run begins where this one did.
+    """
+
+    source: str
+    at: datetime
+    since: datetime
+    until: datetime
+    reason: str
+    listed: int
+    stored: int
+    lost_since: datetime | None = None
+    faults: tuple[str, ...] | None = None
+    error: str | None = None
+
+
+ADD = insert(reconciliations)
+DELETE_OLD = delete(reconciliations).where(reconciliations.c.at < bindparam("before"))
+COLUMNS = [column for column in reconciliations.c if column.name != "id"]
+LATEST_ID = select(func.max(reconciliations.c.id)).where(reconciliations.c.source == bindparam("whose"))
+LATEST = select(*COLUMNS).where(reconciliations.c.id == LATEST_ID.scalar_subquery())
+WITHOUT_ERROR = reconciliations.c.error.is_(None)
+LATEST_COMPLETE = select(*COLUMNS).where(reconciliations.c.id == LATEST_ID.where(WITHOUT_ERROR).scalar_subquery())
+OF_SOURCE = select(inbox.c.received_at).where(
+    inbox.c.source == bindparam("source"), inbox.c.status == bindparam("status")
+)
+FIRST_OF_SOURCE = OF_SOURCE.order_by(inbox.c.id).limit(1)
+LAST_OF_SOURCE = OF_SOURCE.order_by(inbox.c.id.desc()).limit(1)
+RECENT = (
+    select(*COLUMNS).where(reconciliations.c.at >= bindparam("since")).order_by(reconciliations.c.id.desc()).limit(500)
+)
+
+
+def add(tx: Connection, run: Run) -> None:
+    """Records a run, and deletes those older than 30 days."""
+    faults = None if run.faults is None else json.dumps(run.faults)
+    tx.execute(ADD, {**asdict(run), "faults": faults})
+    tx.execute(DELETE_OLD, {"before": run.at - RETENTION})
+
+
+def latest(tx: Connection, source: str) -> Run | None:
+    """The last run of a source; None: there was none."""
+    return next((_from_row(row._asdict()) for row in tx.execute(LATEST, {"whose": source})), None)
+
+
+def latest_complete(tx: Connection, source: str) -> Run | None:
+    """The last run of a source without an error."""
+    return next((_from_row(row._asdict()) for row in tx.execute(LATEST_COMPLETE, {"whose": source})), None)
+
+
+def latest_of(tx: Connection, sources: Iterable[str]) -> dict[str, Run]:
+    """The last run of each of these sources that has one."""
+    return {source: run for source in sources if (run := latest(tx, source)) is not None}
+
+
+def first_and_last(tx: Connection, source: str) -> tuple[datetime | None, datetime | None]:
+    """When the first and the last stored webhook of a source arrived: one step into an index for each status."""
+    first = [_edge(tx, FIRST_OF_SOURCE, source, one) for one in InboxStatus]
+    last = [_edge(tx, LAST_OF_SOURCE, source, one) for one in InboxStatus]
+    return min((at for at in first if at), default=None), max((at for at in last if at), default=None)
+
+
+def _edge(tx: Connection, query: Select[Any], source: str, status: InboxStatus) -> datetime | None:
+    found: datetime | None = tx.execute(query, {"source": source, "status": status.value}).scalar()
+    return found
+
+
+def since(tx: Connection, at: datetime) -> list[Run]:
+    """The runs since then, the newest first, at most 500."""
+    return [_from_row(row._asdict()) for row in tx.execute(RECENT, {"since": at})]
+
+
+def _from_row(values: Mapping[str, Any]) -> Run:
+    faults = values["faults"]
+    return Run(**{**values, "faults": None if faults is None else tuple(json.loads(faults))})
