@@ -6,7 +6,7 @@ WORKDIR /src
 RUN python -m venv /opt/bridge
 # The dependencies are a layer of their own, which is reused until one of these two files changes.
 COPY setup.cfg constraints.txt ./
-RUN python -c "from configparser import ConfigParser as C; c = C(); c.read('setup.cfg'); e = c['options.extras_require']; print(c['options']['install_requires'], e['postgres'], e['classic'])" > requirements.txt \
+RUN python -c "from configparser import ConfigParser as C; c = C(); c.read('setup.cfg'); e = c['options.extras_require']; print(c['options']['install_requires'], e['postgres'], e['classic'], e['alerts'], e['otel'])" > requirements.txt \
     && /opt/bridge/bin/pip install -c constraints.txt -r requirements.txt
 COPY . .
 RUN /opt/bridge/bin/pip install --no-deps .

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from pytest_httpserver import HTTPServer
@@ -31,13 +32,18 @@ UPDATED = frozenset({"enabled_events[]", "disabled"})
 
 @dataclass(kw_only=True)
 class FakeStripe:
-    """`lost`: how many responses to a creation are lost after it took effect."""
+    """`lost`: how many responses to a creation are lost after it took effect.
+
+    `events`: what happened, oldest first; Stripe lists those of the last 30 days, newest first. `subscriptions`: by id.
+    """
 
     permissions: frozenset[str] = STRIPE_PERMISSIONS
     endpoints: list[dict[str, Any]] = field(default_factory=list)
     responses: dict[str, dict[str, Any]] = field(default_factory=dict)  # by idempotency key
     lost: int = 0
     log: list[tuple[str, str]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def serve(self, server: HTTPServer) -> str:
         """Serves it. Returns its address."""
@@ -66,10 +72,26 @@ class FakeStripe:
         if needed not in self.permissions:
             return _stripe_error(403, f"The key does not have it. Having the '{needed}' permission would allow this.")
         if request.method == "GET":
-            found = self.endpoints if request.path == "/v1/webhook_endpoints" else []
-            return _json({"object": "list", "data": found, "has_more": False})
+            return self._read(request)
         name = request.path.removeprefix("/v1/webhook_endpoints").lstrip("/")
         return self._updated(request, name) if name else self._created(request, livemode="_live_" in key)
+
+    def _read(self, request: Request) -> Response:
+        if request.path == "/v1/events":
+            return _json(_page_of(self._events(request), request, "starting_after", "limit"))
+        if request.path.startswith("/v1/subscriptions/"):
+            found = self.subscriptions.get(request.path.removeprefix("/v1/subscriptions/"))
+            return _stripe_error(404, "No such subscription") if found is None else _json(found)
+        listed = self.endpoints if request.path == "/v1/webhook_endpoints" else []
+        return _json({"object": "list", "data": listed, "has_more": False})
+
+    def _events(self, request: Request) -> list[dict[str, Any]]:
+        since, until = (int(request.args.get(f"created[{one}]", end)) for one, end in (("gte", 0), ("lt", 2**40)))
+        since, types = max(since, int(time.time()) - 30 * 86400), request.args.getlist("types[]")
+        found = [
+            one for one in self.events if since <= one["created"] < until and one["type"] in (types or [one["type"]])
+        ]
+        return sorted(found, key=lambda one: one["created"], reverse=True)
 
     def _created(self, request: Request, *, livemode: bool) -> Response:
         form, key = request.form, request.headers["Idempotency-Key"]
@@ -103,7 +125,8 @@ class FakeStripe:
 def _permission(request: Request) -> str | None:
     if request.path.startswith("/v1/webhook_endpoints") and request.method == "POST":
         return "rak_webhook_write"
-    return STRIPE_READS[request.path][0] if request.method == "GET" and request.path in STRIPE_READS else None
+    path = "/v1/subscriptions" if request.path.startswith("/v1/subscriptions/") else request.path
+    return STRIPE_READS[path][0] if request.method == "GET" and path in STRIPE_READS else None
 
 
 def _stripe_error(status: int, message: str) -> Response:
@@ -118,10 +141,14 @@ OPTIONAL = frozenset({"api_version", "include_sensitive_fields", "traffic_source
 
 @dataclass(kw_only=True)
 class FakePaddle:
-    """`lost`: how many responses to a creation are lost after it took effect."""
+    """`lost`: how many responses to a creation are lost after it took effect.
+
+    `events`: what happened, oldest first; Paddle lists those of the last 90 days.
+    """
 
     permissions: frozenset[str] = PADDLE_PERMISSIONS
     settings: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
     lost: int = 0
     log: list[tuple[str, str]] = field(default_factory=list)
 
@@ -155,10 +182,21 @@ class FakePaddle:
             return _paddle_error(404, "invalid_url")
         if needed not in self.permissions:
             return _paddle_error(403, "forbidden")
+        if request.path == "/events":
+            page = _page_of(self._events(request), request, "after", "per_page", "event_id")
+            return _json({"data": page["data"], "meta": {"pagination": {"has_more": page["has_more"]}}})
         if request.method == "GET":
             found = self.settings if plain == request.path == "/notification-settings" else []
             return _json({"data": found, "meta": {"pagination": {"has_more": False}}})
         return self._created(request) if request.method == "POST" else self._updated(request)
+
+    def _events(self, request: Request) -> list[dict[str, Any]]:
+        assert request.args.get("order_by", "id[DESC]") == "id[DESC]"
+        types = request.args.get("event_type", "").split(",")
+        oldest = datetime.fromtimestamp(time.time() - 90 * 86400, UTC)
+        found = [one for one in self.events if one["event_type"] in types]
+        found = [one for one in found if datetime.fromisoformat(one["occurred_at"]) >= oldest]
+        return sorted(found, key=lambda one: one["occurred_at"], reverse=True)
 
     def _created(self, request: Request) -> Response:
         body = request.get_json()
@@ -181,6 +219,14 @@ class FakePaddle:
         [found] = [one for one in self.settings if request.path == f"/notification-settings/{one['id']}"]
         found.update({**body, "subscribed_events": _named(body["subscribed_events"])})
         return _json({"data": found})
+
+
+def _page_of(listed: list[dict[str, Any]], request: Request, after: str, limit: str, key: str = "id") -> dict[str, Any]:
+    """The page of a list that begins after the row with that id."""
+    last = request.args.get(after)
+    start = next((number + 1 for number, one in enumerate(listed) if one[key] == last), 0)
+    end = start + int(request.args.get(limit, 10))
+    return {"object": "list", "data": listed[start:end], "has_more": end < len(listed)}
 
 
 def _named(events: list[str]) -> list[dict[str, str]]:

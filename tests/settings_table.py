@@ -41,7 +41,7 @@ def with_tables(page: str) -> str:
 
 def default_text(default: object) -> str:
     """A default as it is written in the environment; empty if there is none."""
-    if default in (None, ""):
+    if default in (None, "", ()):
         return ""
     if isinstance(default, bool):
         return "1" if default else "0"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from bridge.alerts.causes import MIN_FREE_BYTES
+from bridge.cli.alerts import check_alerts
 from bridge.cli.connectivity import check_endpoints, check_processors, check_public_url
 from bridge.cli.environment import dotenv_path, load_settings
 from bridge.cli.output import (
@@ -40,7 +42,6 @@ from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from processors import processors
 
-MIN_FREE_BYTES = 500 * 1024 * 1024
 MIN_TOKEN_LENGTH = 16
 RECENT = timedelta(days=7)  # rejected visits before that were probably corrected since
 
@@ -186,6 +187,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield ok("schema", "matches this version")
         yield from _traffic(store, settings)
         yield from _rejected_visits(store)
+        yield from check_alerts(store, settings)
     except BridgeError as error:
         yield problem("database", f"{error}. Check DATABASE_URL and the database's permissions")
     finally:

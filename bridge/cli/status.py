@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
+from bridge.alerts.notices import read_notices
 from bridge.cli.environment import load_settings, opened_store
 from bridge.cli.output import fields_of, json_option, print_json, print_table, sentence
 from bridge.formatting import duration, quantity, timestamp
@@ -33,9 +34,10 @@ def status(as_json: bool) -> None:
         overview = read_overview(store, settings.rate_limit_per_hour, datetime.now(UTC))
         with store.reading() as tx:
             health = read_health(tx, overview.now)
+            alerts = [one.text for one in read_notices(tx, settings, overview.now)]
             cures = {setting: resend.failed_with(tx, setting) for setting in amount_rules.SETTINGS}
     if as_json:
-        print_json({**_for_programs(overview), "refused": [one.text for one in health.refusals]})
+        print_json({**_for_programs(overview), "refused": [one.text for one in health.refusals], "alerts": alerts})
         return
     webhook_statuses, delivery_statuses = list(InboxStatus), list(DeliveryStatus)
     print_table(
@@ -48,7 +50,7 @@ def status(as_json: bool) -> None:
         right=delivery_statuses,
     )
     print_table("Totals", TOTALS, [_cells(one) for one in overview.totals], right=TOTALS[3:])
-    problems = [*_refusals(health), *_problems(overview), *_cures(cures)]
+    problems = [*_refusals(health), *(f"ALERT: {one}" for one in alerts), *_problems(overview), *_cures(cures)]
     for line in [*_progress(overview, settings.rate_limit_per_hour), *problems, _worker(overview)]:
         click.echo(line)
 

@@ -16,5 +16,6 @@ CONFLICTS = (
     "pulsora_bridge_output_key_conflicts",
     "Webhooks whose revenue event was not sent, because another customer's stream had reported the same fact.",
 )
+ALERTS = ("pulsora_bridge_alerts", "Subjects of each cause of an alert, such as silent sources; 0 if it does not hold.")
 
-ALL = (INBOX, OUTBOX, OLDEST, BACKLOG, PAUSED, WORKER, REJECTED_VISITS, CONFLICTS)
+ALL = (INBOX, OUTBOX, OLDEST, BACKLOG, PAUSED, WORKER, REJECTED_VISITS, CONFLICTS, ALERTS)

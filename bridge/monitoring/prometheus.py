@@ -16,20 +16,23 @@ from bridge.monitoring.overview import latest_heartbeat
 from bridge.store import Store, inbox, outbox, pauses, rejected_visits
 from bridge.store.rejected_visits import RejectedVisits
 
+NOTHING: Mapping[str, int] = {}
 
-def exposition(store: Store, now: datetime) -> tuple[bytes, str]:
-    """All metrics as text, and their content type."""
+
+def exposition(store: Store, now: datetime, alerts: Mapping[str, int] = NOTHING) -> tuple[bytes, str]:
+    """All metrics as text, and their content type. `alerts`: the number of subjects by cause."""
     registry = CollectorRegistry()
-    registry.register(StoreCollector(store, now))
+    registry.register(StoreCollector(store, now, alerts))
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
 class StoreCollector(Collector):
     """Reads every gauge from the store."""
 
-    def __init__(self, store: Store, now: datetime) -> None:
+    def __init__(self, store: Store, now: datetime, alerts: Mapping[str, int] = NOTHING) -> None:
         self.store = store
         self.now = now
+        self.alerts = alerts
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Every gauge with its present value."""
@@ -42,6 +45,7 @@ class StoreCollector(Collector):
             yield _gauge(metrics.CONFLICTS, inbox.conflict_count(tx))
             yield _rejected_visits(rejected_visits.listed(tx))
             heartbeat_at = latest_heartbeat(tx)
+        yield _by_cause(self.alerts)
         if heartbeat_at is not None:  # absent, not 0: 0 would read as a worker seen just now
             yield _gauge(metrics.WORKER, self._age(heartbeat_at))
 
@@ -59,6 +63,13 @@ def _by_status(name_and_help: tuple[str, str], counts: Mapping[tuple[str, Any], 
     family = GaugeMetricFamily(*name_and_help, labels=["source", "status"])
     for (source, status), count in sorted(counts.items()):
         family.add_metric([source, status.value], count)
+    return family
+
+
+def _by_cause(alerts: Mapping[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(*metrics.ALERTS, labels=["cause"])
+    for cause, count in alerts.items():
+        family.add_metric([cause], count)
     return family
 
 

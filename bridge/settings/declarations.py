@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +16,8 @@ Check = Callable[[str], object]  # the value of a text; raises ValueError, whose
 
 MEBIBYTE = 1024 * 1024
 DEFAULT_MAX_BODY_BYTES = 2 * MEBIBYTE
+ALERT_URL = re.compile(r"[a-z][a-z0-9]*://.", re.IGNORECASE)
+ALERT_SEPARATOR = re.compile(r",(?=\s*[a-zA-Z][a-zA-Z0-9]*://)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +146,17 @@ def public_url(value: str) -> str:
     if "/webhooks" in parts.path:
         raise ValueError("must be the address of the bridge: leave out /webhooks/…, which is added for each source")
     return value.rstrip("/")
+
+
+def alert_urls(value: str) -> tuple[str, ...]:
+    """Addresses of apprise, separated by commas. An address may contain commas itself."""
+    found = tuple(one.strip() for one in ALERT_SEPARATOR.split(value) if one.strip())
+    wrong = [str(number) for number, one in enumerate(found, 1) if not ALERT_URL.match(one)]
+    if wrong:
+        raise ValueError(f"address {' and '.join(wrong)} does not begin with a kind such as mailtos:// or slack://")
+    if find_spec("apprise") is None:
+        raise ValueError("needs the library apprise: pip install 'pulsora-bridge[alerts]'")
+    return found
 
 
 def database(value: str) -> str:

@@ -11,6 +11,7 @@ from bridge.settings.declarations import (
     DEFAULT_MAX_BODY_BYTES,
     MEBIBYTE,
     Setting,
+    alert_urls,
     database,
     endpoint_url,
     listen_address,
@@ -134,6 +135,14 @@ class Settings:
     )
     retention_days: int = setting(
         "RETENTION_DAYS", whole(1, 3650), 30, "how long webhook bodies are kept after they were settled"
+    )
+    alert_urls: tuple[str, ...] = setting(
+        "ALERT_URLS",
+        alert_urls,
+        (),
+        "where alerts are sent: addresses of apprise (mail, Slack, Telegram, webhooks and others), separated by commas",
+        example="mailtos://user:password@example.com, slack://…",
+        is_secret=True,
     )
     reconcile_hours: float = setting(
         "RECONCILE_HOURS",

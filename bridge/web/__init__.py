@@ -19,6 +19,7 @@ from bridge.web import admin, attribution_script, attributions, error_pages, err
 from bridge.web.arrivals import ArrivalCounter
 from bridge.web.context import KEY, Context
 from bridge.web.refusals import RefusalCounter
+from bridge.web.worker_watch import WorkerWatch
 
 __all__ = ["blueprint", "create_app"]
 
@@ -49,6 +50,8 @@ def blueprint(settings: Settings | None = None, store: Store | None = None) -> B
     bp = Blueprint(
         "pulsora_bridge", __name__, template_folder="templates", static_folder="static", static_url_path="/admin/static"
     )
+    if settings.alert_urls:
+        WorkerWatch(store, settings).start()
     bp.record_once(lambda setup: setup.app.extensions.__setitem__(KEY, context))
     errors.install(bp)
     for module in (webhooks, attributions, attribution_script, health, error_pages, admin):

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, jsonify
 
+from bridge.alerts.causes import counts
+from bridge.alerts.monitor import read_found
 from bridge.errors import BridgeError
 from bridge.monitoring.overview import latest_heartbeat
 from bridge.monitoring.prometheus import exposition
@@ -41,5 +43,6 @@ def readyz() -> Response:
 
 def metrics() -> Response:
     """The metrics in Prometheus' text format, read from the store at each request."""
-    text, content_type = exposition(context().store, datetime.now(UTC))
+    here, now = context(), datetime.now(UTC)
+    text, content_type = exposition(here.store, now, counts(read_found(here.store, here.settings, now)))
     return Response(text, content_type=content_type)

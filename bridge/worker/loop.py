@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bridge import clock
+from bridge.alerts.monitor import Monitor
 from bridge.errors import BridgeError
 from bridge.sender.destinations import Destination
 from bridge.sender.dispatcher import Dispatcher, RoundReport
@@ -109,6 +110,9 @@ class Worker:
                 stopping=stop.is_set,
             )
             jobs.append(Job(name="reconcile", step=reconciler.run, seconds=SCHEDULE_SECONDS))
+        if self.settings.alert_urls:
+            monitor = Monitor(store=self.store, settings=self.settings, owner=self.owner)
+            jobs.append(Job(name="alerts", step=monitor.look, seconds=SCHEDULE_SECONDS))
         return jobs
 
     def send(self, stop: Event) -> None:

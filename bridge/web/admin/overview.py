@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
+from bridge.alerts.notices import read_notices
 from bridge.monitoring.dashboard import read_dashboard
 from bridge.monitoring.health import Notice
 from bridge.sender.destinations import Destination
@@ -38,7 +39,8 @@ def overview() -> Response:
     settings, now = context().settings, datetime.now(UTC)
     with context().store.reading() as tx:
         seen = read_dashboard(tx, destinations(settings), settings.rate_limit_per_hour, now)
-    attention = [(notice, link_of(notice)) for notice in seen.health.attention]
+        alerts = read_notices(tx, settings, now)
+    attention = [(notice, link_of(notice)) for notice in (*seen.health.attention, *alerts)]
     return render("overview.html", seen=seen, attention=attention, link_of=link_of, sparkline=sparkline, now=now)
 
 
