@@ -111,8 +111,8 @@ class Coupon:
     """A coupon: a `percent` (25 is a quarter off), or an `amount_off` in minor units by upper-case currency code.
 
     `duration` None: not stated. `name`: shown in `metadata.coupon`; None: the id is shown.
-    `applies_to`: ids of the products or prices that it is limited to; empty: to none, or not stated (Stripe leaves it
-    out of webhooks).
+    `applies_to`: ids of the products or prices that it is limited to; empty: to none; None: not stated (Stripe leaves
+    it out of webhooks).
     """
 
     id: str
@@ -120,7 +120,18 @@ class Coupon:
     amount_off: Mapping[str, int] = field(default_factory=dict)
     duration: Duration | None = None
     name: str | None = None
-    applies_to: tuple[str, ...] = ()
+    applies_to: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CouponProducts:
+    """The products or prices that the coupon `id` is limited to, as stated once; empty: to none.
+
+    Stored apart from the coupon, so that a later webhook, which leaves this out, does not replace it.
+    """
+
+    id: str
+    applies_to: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,4 +408,4 @@ class Link:
 
 
 Fact = Payment | Refund | SubscriptionState | Attribution | Link
-CatalogEntry = Price | Coupon | Discount | Product
+CatalogEntry = Price | Coupon | CouponProducts | Discount | Product

@@ -9,6 +9,7 @@ from bridge.ledger.serialization import decode, encode
 from processors.facts import (
     CatalogEntry,
     Coupon,
+    CouponProducts,
     Discount,
     Fact,
     Link,
@@ -21,7 +22,13 @@ from processors.facts import (
 
 CatalogKey = tuple[str, str]  # kind and id
 
-KINDS: Mapping[str, type[CatalogEntry]] = {"price": Price, "coupon": Coupon, "discount": Discount, "product": Product}
+KINDS: Mapping[str, type[CatalogEntry]] = {
+    "price": Price,
+    "coupon": Coupon,
+    "coupon_products": CouponProducts,
+    "discount": Discount,
+    "product": Product,
+}
 _KIND_OF = {kind: name for name, kind in KINDS.items()}
 
 
@@ -44,14 +51,18 @@ class Catalog:
         return seen if isinstance(seen, Price) else None
 
     def full_discount(self, discount: Discount) -> Discount:
-        """The discount with its coupon, if an earlier payload had either."""
+        """The discount with its coupon and the products that this is limited to, if an earlier payload had them."""
         seen = self.entries.get(("discount", discount.id or ""))
         if discount.coupon is None and discount.coupon_id is None and isinstance(seen, Discount):
             discount = seen
-        coupon = self.entries.get(("coupon", discount.coupon_id or ""))
-        if discount.coupon is not None or not isinstance(coupon, Coupon):
+        seen = self.entries.get(("coupon", discount.coupon_id or ""))
+        coupon = discount.coupon or (seen if isinstance(seen, Coupon) else None)
+        if coupon is None:
             return discount
-        return replace(discount, coupon=coupon)
+        limits = self.entries.get(("coupon_products", coupon.id))
+        if coupon.applies_to is None and isinstance(limits, CouponProducts):
+            coupon = replace(coupon, applies_to=limits.applies_to)
+        return discount if coupon is discount.coupon else replace(discount, coupon=coupon)
 
     def product_name(self, product_id: str | None) -> str | None:
         """The product's name, or None."""
@@ -110,9 +121,10 @@ def required_keys(current: Iterable[Terms], facts: Iterable[Fact]) -> frozenset[
 
 
 def coupon_keys(entries: Mapping[CatalogKey, CatalogEntry]) -> frozenset[CatalogKey]:
-    """The coupons that stored discounts refer to: only a second lookup can find them."""
+    """The coupons that stored discounts refer to, and their products: only a second lookup can find them."""
     ids = {entry.coupon_id for entry in entries.values() if isinstance(entry, Discount) and entry.coupon is None}
-    return frozenset(("coupon", coupon_id) for coupon_id in ids if coupon_id) - entries.keys()
+    kinds = ("coupon", "coupon_products")
+    return frozenset((kind, coupon_id) for coupon_id in ids if coupon_id for kind in kinds) - entries.keys()
 
 
 def missing_keys(current: Iterable[Terms], facts: Iterable[Fact], catalog: Catalog) -> frozenset[CatalogKey]:
@@ -130,6 +142,17 @@ def missing_keys(current: Iterable[Terms], facts: Iterable[Fact], catalog: Catal
             elif full.coupon is None and full.id:
                 found.add(("discount", full.id))
     return frozenset(found)
+
+
+def unlimited_keys(current: Iterable[Terms], facts: Iterable[Fact], catalog: Catalog) -> frozenset[CatalogKey]:
+    """Coupons on subscriptions to several products of which no payload has stated to which of them it is limited."""
+    coupons = (
+        catalog.full_discount(discount).coupon
+        for terms in _all_terms(current, facts)
+        if len({item.price.product_id for item in terms.items}) > 1
+        for discount in terms.discounts
+    )
+    return frozenset(("coupon", coupon.id) for coupon in coupons if coupon is not None and coupon.applies_to is None)
 
 
 def _all_terms(current: Iterable[Terms], facts: Iterable[Fact]) -> Iterator[Terms]:
@@ -150,4 +173,4 @@ def _all_discounts(terms: Terms) -> Iterator[Discount]:
 def _discount_keys(discounts: Iterable[Discount]) -> Iterator[CatalogKey]:
     for discount in discounts:
         yield ("discount", discount.id or "")
-        yield ("coupon", discount.coupon_id or "")
+        yield from (("coupon", discount.coupon_id or ""), ("coupon_products", discount.coupon_id or ""))

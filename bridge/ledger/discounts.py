@@ -87,7 +87,9 @@ def after_discounts(
         if discount.coupon is None or not _is_known(discount.coupon, currency):
             continue
         eligible = [_is_eligible(part.price, discount, context) for part in reduced]
-        certain = certain and all(is_certain for _, is_certain in eligible)
+        has_others = len({scope_key(part.price) for part in reduced}) > 1
+        uncertain = [part for part, (_, is_certain) in zip(reduced, eligible, strict=True) if not is_certain]
+        certain = certain and not (has_others and any(part.gross for part in uncertain))
         reduced = _reduced(reduced, [is_eligible for is_eligible, _ in eligible], discount.coupon, currency)
     return reduced, certain
 
@@ -115,17 +117,15 @@ def _most_frequent(prices: Iterable[Price]) -> Price | None:
 def _is_eligible(price: Price, discount: Discount, context: ValuationContext) -> tuple[bool, bool]:
     """Whether a discount comes off a price, and whether that is certain.
 
-    Stripe's webhooks leave out a coupon's `applies_to`; the lines of bills show which items it came off. A new item
-    of a product that no bill has shown is assumed to be excluded if the bills excluded any other.
+    Stripe's webhooks leave out a coupon's `applies_to`; the lines of bills show which items it came off. A product
+    that no bill has shown is assumed to be excluded if the bills excluded any other.
     """
-    if discount.coupon is not None and discount.coupon.applies_to:
-        return bool({price.product_id, price.id} & set(discount.coupon.applies_to)), True
+    stated = discount.coupon.applies_to if discount.coupon is not None else None
+    if stated:
+        return bool({price.product_id, price.id} & set(stated)), True
     scope = context.scopes.get(discount.id or discount.coupon_id or "", {})
     shown = scope.get(scope_key(price))
-    if shown is not None:
-        return shown, True
-    is_limited = not all(scope.values())
-    return not is_limited, not is_limited
+    return (shown, True) if shown is not None else (all(scope.values()), stated is not None)
 
 
 def _applied_discounts(discounts: tuple[Discount, ...], context: ValuationContext) -> tuple[Discount, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 
 from bridge.ledger.billed_amounts import PeriodAmount, best_measurement, billed_period, tax_inside
 from bridge.ledger.list_prices import ZERO, list_amount
-from bridge.ledger.measurements import Measurement
+from bridge.ledger.measurements import Measurement, shows_tax
 from bridge.ledger.valuation import ValuationContext
 from processors.facts import Item, Price
 from processors.money import Currency
@@ -24,18 +25,34 @@ def period_amount(item: Item, price: Price, currency: Currency, context: Valuati
     charged for other prices, which is only an estimate.
     """
     listed = list_amount(price, item.quantity)
-    measurement = best_measurement(item, context.measured.get(price.id, ()), context.at, BILLED_WITHIN)
+    several = context.measured.get(price.id, ())
+    measurement = best_measurement(item, several, context.at, BILLED_WITHIN)
+    taxed = best_measurement(item, tuple(filter(shows_tax, several)), context.at, BILLED_WITHIN)
     if listed is not None and price.currency.code == currency.code:
-        rate, certain = _rate_inside(item, price, measurement, currency, context)
+        rate, certain = _rate_inside(item, price, taxed, currency, context)
         if rate is not None:
             return PeriodAmount(gross=listed, net=listed / (1 + rate), certain=certain)
     assumed = _assumed(price, listed, currency, context)
     if measurement is None:
         return assumed
-    return billed_period(measurement, item, price, assumed.gross, currency, context.periods) or assumed
+    billed = billed_period(measurement, item, price, assumed.gross, currency, context.periods) or assumed
+    return billed if shows_tax(measurement) else _with_rate_inside(billed, item, price, taxed, currency, context)
 
 
 # ---- The tax inside a list amount ---------------------------------------------------------------------------------
+
+
+def _with_rate_inside(
+    billed: PeriodAmount,
+    item: Item,
+    price: Price,
+    taxed: Measurement | None,
+    currency: Currency,
+    context: ValuationContext,
+) -> PeriodAmount:
+    """The amount of a bill that was discounted to 0, less the tax that another bill shows."""
+    rate, certain = _rate_inside(item, price, taxed, currency, context)
+    return replace(billed, net=billed.gross / (1 + (rate or ZERO)), certain=billed.certain and certain)
 
 
 def _rate_inside(

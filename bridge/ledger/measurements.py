@@ -38,10 +38,11 @@ Measurements = Mapping[str, tuple[Measurement, ...]]  # by price, the older firs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """The recurring lines of one invoice or transaction."""
+    """The recurring lines of one invoice or transaction, and the discounts on it, also those that no line shows."""
 
     at: datetime
     lines: tuple[Line, ...]
+    discount_ids: tuple[str, ...] = ()
 
 
 def bills_of(facts: Iterable[Fact], references: References) -> dict[str, list[Bill]]:
@@ -52,8 +53,15 @@ def bills_of(facts: Iterable[Fact], references: References) -> dict[str, list[Bi
             continue
         subscription_id = subscription_of(references, fact.ids)
         if subscription_id is not None:
-            found.setdefault(subscription_id, []).append(Bill(at=fact.at, lines=fact.lines))
+            bill = Bill(at=fact.at, lines=fact.lines, discount_ids=_discount_ids(fact))
+            found.setdefault(subscription_id, []).append(bill)
     return found
+
+
+def _discount_ids(payment: Payment) -> tuple[str, ...]:
+    on_bill = (discount.id or discount.coupon_id for discount in payment.discounts)
+    on_lines = (one for line in payment.lines or () for one in line.discount_ids)
+    return tuple(dict.fromkeys(one for one in (*on_bill, *on_lines) if one))
 
 
 def measurements_of(bills: Iterable[Bill], catalog: Catalog) -> Measurements:
@@ -78,23 +86,38 @@ def _in_order(several: Iterable[Measurement]) -> tuple[Measurement, ...]:
 
 
 def to_store(measured: Measurements) -> dict[str, tuple[Measurement, ...]]:
-    """Of each price the latest measurement of a full period, and a later one of a part."""
+    """Of each price the latest measurement of a full period, a later one of a part, and the latest that shows tax."""
     latest = {price_id: _latest(several) for price_id, several in measured.items()}
     ordered = sorted(latest.items(), key=lambda entry: (entry[1][-1].at, entry[0]))
     return dict(ordered[-MAX_PRICES:])
 
 
 def scopes_with_bills(scopes: Scopes, bills: Iterable[Bill]) -> dict[str, Mapping[str, bool]]:
-    """By discount: whether it comes off a product, for each product on a bill that it came off.
+    """By discount: whether it comes off a product, for each product on a bill that it is on.
 
     A coupon that is limited to some products says so in no webhook; the lines of a bill show it.
     """
     found = dict(scopes)
     for bill in bills:
-        for discount_id in dict.fromkeys(one for line in bill.lines for one in line.discount_ids):
-            seen = {scope_key(line): discount_id in line.discount_ids for line in bill.lines if line.amount > 0}
-            found[discount_id] = {**found.get(discount_id, {}), **seen}
+        for discount_id in bill.discount_ids:
+            if seen := _scope_on(bill, discount_id):
+                found[discount_id] = {**found.get(discount_id, {}), **seen}
     return dict(list(found.items())[-MAX_PRICES:])
+
+
+def _scope_on(bill: Bill, discount_id: str) -> dict[str, bool]:
+    """Whether a discount comes off the products on a bill.
+
+    No line says so that others have discounted to 0. Prorations may list no discounts at all: they only say that it
+    does not come off them where another line lists it.
+    """
+    is_listed = any(discount_id in line.discount_ids for line in bill.lines)
+    return {
+        scope_key(line): discount_id in line.discount_ids
+        for line in bill.lines
+        if line.amount > 0
+        and (discount_id in line.discount_ids or (line.amount > line.discount and (is_listed or not line.proration)))
+    }
 
 
 def scope_key(sold: Line | Price) -> str:
@@ -158,7 +181,13 @@ def price_key(line: Line) -> str:
 def _latest(several: tuple[Measurement, ...]) -> tuple[Measurement, ...]:
     full = [one for one in several if not one.line.proration][-1:]
     parts = [one for one in several if one.line.proration and not (full and one.at < full[0].at)][-1:]
-    return tuple(sorted([*full, *parts], key=lambda one: one.at))
+    taxed = [one for one in several if shows_tax(one)][-1:]
+    return tuple(one for one in several if one in (*full, *parts, *taxed))
+
+
+def shows_tax(one: Measurement) -> bool:
+    """Whether it shows the tax inside: not one from which the discounts left nothing to tax."""
+    return one.line.tax_inside is None or one.line.amount > one.line.discount
 
 
 def _sum(one: Line, other: Line) -> Line:

@@ -8,6 +8,7 @@ from datetime import datetime
 from bridge.ledger.audit_notes import format_amount
 from bridge.ledger.events import EventType, PlanDetails
 from bridge.ledger.mrr import COUNTING, Mrr, mrr_of
+from bridge.ledger.plan_details import plan_details_of
 from bridge.ledger.state import Subscription
 from bridge.ledger.valuation import ValuationRules
 from processors.money import Currency, round_minor
@@ -192,10 +193,17 @@ def correct_valuation(known: Subscription, cause: Cause, rules: ValuationRules) 
 
 
 def apply_customer_discounts(known: Subscription, cause: Cause, rules: ValuationRules) -> Step:
-    """Values a subscription again when a discount on its customer has begun or ended."""
+    """Values a subscription again when a discount on its customer has begun or ended.
+
+    One that had begun before, but was not known, first corrects what was reported without it.
+    """
     if known.terms is None or known.ended or known.terms.discounts or known.terms.status not in COUNTING:
         return Step(subscription=known)
+    corrected = correct_valuation(known, cause, rules)
     at = max(cause.at, known.at)
     mrr = mrr_of(known.terms, rules.context(at, known))
-    step = move_to(replace(known, valued_at=at), mrr, replace(cause, at=at))
-    return step if step.movements else replace(step, note="")
+    plan_details = plan_details_of(known.terms, rules.context(at, known))
+    valued = replace(corrected.subscription, valued_at=at, plan_details=plan_details)
+    step = move_to(valued, mrr, replace(cause, at=at))
+    notes = (corrected.note, step.note if step.movements else "")
+    return replace(step, movements=corrected.movements + step.movements, note="; ".join(filter(None, notes)))

@@ -15,7 +15,7 @@ from bridge.ledger.movements import (
     move_to,
     report_baseline,
 )
-from bridge.ledger.mrr import NO_MRR, Mrr, is_scheduled_to_cancel, main_item, mrr_if_active, mrr_of
+from bridge.ledger.mrr import COUNTING, NO_MRR, Mrr, is_scheduled_to_cancel, main_item, mrr_if_active, mrr_of
 from bridge.ledger.ordering import PROGRESS, moment
 from bridge.ledger.plan_details import plan_details_of
 from bridge.ledger.policy import Policy
@@ -27,6 +27,7 @@ from processors.money import Currency, round_minor
 ONLY_AFTER_ACTIVE = frozenset({Status.UNPAID, Status.PAUSED})  # so it has counted before
 NEVER_STARTED = "incomplete_expired"  # the one reason of an end without a start, as Stripe names it
 CURRENCY_CHANGE = "currency_change"
+FREE = "free"  # it continues, but costs nothing from now on
 
 
 def apply_state(known: Subscription, state: SubscriptionState, rules: ValuationRules) -> Step:
@@ -240,4 +241,6 @@ def _churn_reason(state: SubscriptionState, policy: Policy) -> str:
 def _status_reason(terms: Terms, policy: Policy) -> str:
     if is_scheduled_to_cancel(terms, policy):
         return "cancellation_requested"
+    if terms.status in COUNTING:
+        return FREE
     return "canceled" if terms.status is Status.ENDED else terms.status.value

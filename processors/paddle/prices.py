@@ -8,7 +8,7 @@ from processors.facts import Coupon, Discount, Duration, Interval, Price, Produc
 from processors.interface import Translation
 from processors.money import Currency, exact_decimal, whole_minor
 from processors.paddle.envelope import Notification, currency, ignored
-from processors.payload import Json, at, first, ident, instant, rows, table, text
+from processors.payload import Json, at, first, has, ident, instant, rows, table, text
 
 REMEMBERED = "remembered for later: it belongs to no customer"
 # The amount may contain tax: the account's setting is in no payload. Lines of transactions are without tax.
@@ -84,8 +84,10 @@ def coupon(found: Json) -> Coupon | None:
     )
 
 
-def _restricted_to(found: Json) -> tuple[str, ...]:
-    listed = found.get("restrict_to")
+def _restricted_to(found: Json) -> tuple[str, ...] | None:
+    if not has(found, "restrict_to"):
+        return None
+    listed = found["restrict_to"]
     ids = map(ident, listed) if isinstance(listed, list) else ()
     return tuple(one for one in ids if one is not None)
 

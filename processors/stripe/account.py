@@ -154,9 +154,9 @@ def of_price(resource: Json) -> tuple[CatalogEntry, ...]:
 
 
 def of_coupon(resource: Json) -> tuple[CatalogEntry, ...]:
-    """A coupon."""
-    coupon = discounts.coupon_of(resource)
-    return () if coupon is None else (coupon,)
+    """A coupon. Without `applies_to`, which was asked for, it is limited to no product."""
+    coupon = discounts.coupon_of({"applies_to": None, **resource})
+    return () if coupon is None else discounts.entries_of(coupon)
 
 
 def of_subscription(resource: Json, at: datetime) -> Translation:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from processors.facts import Attribution, Fact, Ids, Membership, Payment, Place, Reason
+from processors.facts import Attribution, Fact, Ids, Link, Membership, Payment, Place, Reason
 from processors.interface import Translation
 from processors.money import whole_minor
 from processors.payload import Json, at, ident, strings
+from processors.stripe import discounts
 from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, money_of, with_facts
 from processors.visit import REFERENCE, is_composite
 
@@ -24,19 +25,20 @@ def from_session(event: Snapshot) -> Translation:
 
 
 def from_customer(event: Snapshot) -> Translation:
-    """A customer's metadata, which may contain the attribution."""
-    customer_id, stated = ident(event.object.get("id")), strings(event.object.get("metadata"))
-    if customer_id is None or not stated:
-        return ignored("a customer without metadata")
-    return with_facts(
-        Attribution(
-            place=Place.CUSTOMER_METADATA,
-            at=event.at,
-            ids=Ids(customer_id=customer_id),
-            metadata=stated,
-            processor_event_id=event.id,
-        )
+    """A customer's metadata, which may contain the attribution, and the discount on the customer."""
+    ids, stated = Ids(customer_id=ident(event.object.get("id"))), strings(event.object.get("metadata"))
+    if ids.customer_id is None:
+        return ignored("a customer without an id")
+    origin = Attribution(
+        place=Place.CUSTOMER_METADATA, at=event.at, ids=ids, metadata=stated, processor_event_id=event.id
     )
+    found = discounts.on_customer(event)
+    links = tuple(
+        Link(at=event.at, ids=ids, customer_discount=discount, processor_event_id=event.id) for discount in found
+    )
+    if not stated and not links:
+        return ignored("a customer without metadata")
+    return with_facts(*((origin,) if stated else ()), *links, catalog=discounts.catalog_of(found))
 
 
 def _ids(found: Json) -> Ids:

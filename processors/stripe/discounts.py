@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from processors.facts import CatalogEntry, Coupon, Discount, Duration, Ids, Link
+from processors.facts import CatalogEntry, Coupon, CouponProducts, Discount, Duration, Ids, Link
 from processors.interface import Translation
 from processors.money import exact_decimal, whole_minor
-from processors.payload import Json, at, first, ident, instant, table, text
+from processors.payload import Json, at, first, has, ident, instant, table, text
 from processors.stripe.envelope import Snapshot, customer_of, ignored, with_facts, word
 
 NARROWER = ("subscription", "subscription_item", "invoice", "invoice_item", "checkout_session")
@@ -32,12 +32,25 @@ def from_discount(event: Snapshot) -> Translation:
     return with_facts(fact, catalog=entries)
 
 
+def on_customer(event: Snapshot) -> tuple[Discount, ...]:
+    """The discount on the customer of `customer.created` or `customer.updated`, and the one that the update removed.
+
+    It may be older than the bridge, so that `customer.discount.created` was never received.
+    """
+    present = discount_of(event.object.get("discount"))
+    removed = discount_of(first(event.previous or {}, "discount"))
+    if removed is None or removed.id is None or (present is not None and present.id == removed.id):
+        return () if present is None else (present,)
+    ended = replace(removed, ends_at=min(removed.ends_at or event.at, event.at))
+    return (ended,) if present is None else (ended, present)
+
+
 def from_coupon(event: Snapshot) -> Translation:
     """`coupon.*`: the coupon."""
     coupon = coupon_of(event.object)
     if coupon is None:
         return ignored("a coupon without percent or amount")
-    return ignored("a coupon, remembered for later", catalog=(coupon,))
+    return ignored("a coupon, remembered for later", catalog=entries_of(coupon))
 
 
 def from_promotion_code(event: Snapshot) -> Translation:
@@ -45,7 +58,7 @@ def from_promotion_code(event: Snapshot) -> Translation:
     coupon = coupon_of(first(event.object, "promotion.coupon", "coupon"))
     if coupon is None:
         return ignored("a promotion code that only names its coupon")
-    return ignored("a promotion code's coupon, remembered for later", catalog=(coupon,))
+    return ignored("a promotion code's coupon, remembered for later", catalog=entries_of(coupon))
 
 
 def discounts_on(holder: Json) -> tuple[Discount, ...]:
@@ -96,8 +109,10 @@ def coupon_of(value: Any) -> Coupon | None:
     )
 
 
-def _products_of(coupon: Json) -> tuple[str, ...]:
-    """The products that it is limited to: only where an API request expanded `applies_to`."""
+def _products_of(coupon: Json) -> tuple[str, ...] | None:
+    """The products that it is limited to; None: not stated, since no API request expanded `applies_to`."""
+    if not has(coupon, "applies_to"):
+        return None
     listed = at(coupon, "applies_to.products")
     found = map(ident, listed) if isinstance(listed, list) else ()
     return tuple(product_id for product_id in found if product_id is not None)
@@ -105,8 +120,15 @@ def _products_of(coupon: Json) -> tuple[str, ...]:
 
 def catalog_of(discounts: tuple[Discount, ...]) -> tuple[CatalogEntry, ...]:
     """The catalog entries in these discounts: complete coupons, and discounts that name their coupon."""
-    coupons = [discount.coupon for discount in discounts if discount.coupon]
+    coupons = [entry for discount in discounts if discount.coupon for entry in entries_of(discount.coupon)]
     return (*coupons, *(discount for discount in discounts if discount.id and discount.coupon_id))
+
+
+def entries_of(coupon: Coupon) -> tuple[CatalogEntry, ...]:
+    """The coupon, and the products that it is limited to where they are stated."""
+    if coupon.applies_to is None:
+        return (coupon,)
+    return coupon, CouponProducts(id=coupon.id, applies_to=coupon.applies_to)
 
 
 def _once(found: list[Discount], whole: Mapping[str | None, Discount]) -> tuple[Discount, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
 
@@ -15,11 +16,12 @@ from bridge.ledger.catalog import Catalog, CatalogKey, key_of
 from processors.facts import CatalogEntry, Fact
 from processors.interface import Processor, Translation
 from processors.money import Currency, Money, major, round_minor
-from processors.payload import parse
 
 QUIET = timedelta(seconds=90)  # SETTLE_SECONDS: webhooks further apart settle in separate windows
-FEW = 6  # up to this many webhooks, every order is tried
+ALL_ORDERS = os.environ.get("LIFECYCLE_ORDERS") == "all"  # in the tests of the tables; else a few
+FEW = 6  # up to this many webhooks, there is every order
 ORDERS = 200  # random orders of more than that
+FEW_ORDERS = 4  # random orders, and the reverse one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +60,24 @@ def translated(webhooks: Iterable[bytes], processor: Processor) -> tuple[Transla
     for body in webhooks:
         translation: Translation = processor.translate(body, {})
         if translation.facts or translation.catalog:
-            at = (
-                translation.facts[0].at if translation.facts else datetime.fromtimestamp(parse(body)["created"], tz=UTC)
-            )
+            at = translation.facts[0].at if translation.facts else processor.envelope(body, {}).created_at
+            assert at is not None
             found.append(TranslatedWebhook(at=at, facts=translation.facts, catalog=translation.catalog))
     return tuple(found)
 
 
-def orders(webhooks: Sequence[TranslatedWebhook], seed: str) -> Iterator[list[TranslatedWebhook]]:
+def orders(webhooks: Sequence[TranslatedWebhook], seed: str) -> Iterable[list[TranslatedWebhook]]:
+    """A few orders with duplicates; all with LIFECYCLE_ORDERS=all."""
+    return every_order(webhooks, seed) if ALL_ORDERS else some_orders(webhooks, seed)
+
+
+def some_orders(webhooks: Sequence[TranslatedWebhook], seed: str) -> list[list[TranslatedWebhook]]:
+    """Random orders with duplicates, and the reverse of the usual one."""
+    chance = random.Random(seed)
+    return [list(webhooks)[::-1], *(shuffled(webhooks, chance) for _ in range(FEW_ORDERS))]
+
+
+def every_order(webhooks: Sequence[TranslatedWebhook], seed: str) -> Iterator[list[TranslatedWebhook]]:
     """Every order of a few webhooks; of many, random orders with some duplicates."""
     if len(webhooks) <= FEW:
         yield from (list(order) for order in permutations(webhooks))

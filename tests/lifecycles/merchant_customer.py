@@ -9,8 +9,8 @@ from typing import Self
 from processors.money import round_minor
 from processors.stripe.simulation.customer import Plan, Subscription, period_end
 from processors.stripe.simulation.payloads import Body, Period, Shape
-from tests.lifecycles.merchant_offers import METER, Offer
-from tests.lifecycles.stripe_customer import ComplexPlan, ExtendedCustomer
+from tests.lifecycles.merchant_offers import METER, Offer, comes_off
+from tests.lifecycles.stripe_customer import ExtendedCustomer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,18 +33,53 @@ class MerchantCustomer(ExtendedCustomer):
         line = self._line(sold, sold.per_period, (sold.period[0], self.at))
         return self._invoiced(name, "subscription_threshold", [line])
 
+    def begin_anew(self, *, name: str) -> Self:
+        """A new period from now, billed whole."""
+        sold = self.subscriptions[name]
+        return self.change_and_begin_anew(sold.plan, sold.quantity, name=name)
+
+    def add(self, addon: Offer, *, name: str) -> Self:
+        """A further item, with an interval of its own, is added and billed alone for its first period."""
+        extras = (*self._offer(name).extras, (addon, 1))
+        added = self.amend(name=name, plan=replace(self._offer(name), extras=extras))
+        return added.bill_alone(addon, "subscription_update", name=name)
+
+    def drop(self, addon: Offer, *, name: str) -> Self:
+        """The item that was added last is removed."""
+        extras = tuple(one for one in self._offer(name).extras if one != (addon, 1))
+        return self.amend(name=name, plan=replace(self._offer(name), extras=extras))
+
+    def bill_alone(self, addon: Offer, why: str, *, name: str) -> Self:
+        """One period of an add-on is billed, and nothing else."""
+        sold = replace(self.subscriptions[name], plan=addon, quantity=1)
+        return self._invoiced(name, why, [self._line(sold, sold.per_period, (self.at, period_end(self.at, addon)))])
+
+    def _offer(self, name: str) -> Offer:
+        plan = self.subscriptions[name].plan
+        assert isinstance(plan, Offer)
+        return plan
+
     def _lines(self, sold: Subscription) -> list[Body]:
-        """The lines of a whole period; usage is billed by thresholds only."""
-        without_usage = replace(sold.plan, extras=()) if isinstance(sold.plan, ComplexPlan) else sold.plan
-        return ExtendedCustomer._lines(self, replace(sold, plan=without_usage))
+        """The lines of a whole period: add-ons of another interval are billed alone, usage by thresholds only."""
+        assert isinstance(sold.plan, Offer)
+        extras = tuple((addon, 1) for addon in sold.plan.addons if addon.is_billed_with(sold.plan))
+        return ExtendedCustomer._lines(self, replace(sold, plan=replace(sold.plan, extras=extras)))
 
     def _line(self, sold: Subscription, minor: int, period: Period, *, proration: bool = False) -> Body:
-        """The line, with the tax inside what is paid of it."""
+        """The line, less the coupon if it comes off this product, with the tax inside what is paid of it."""
+        assert isinstance(sold.plan, Offer)
+        is_reduced = sold.coupon is None or comes_off(sold.coupon, sold.plan)
         line = ExtendedCustomer._line(self, sold, minor, period, proration=proration)
-        if not isinstance(sold.plan, Offer) or not sold.plan.tax:
+        line = {**line, "currency": self.currency, "discount_amounts": line["discount_amounts"] if is_reduced else []}
+        if not sold.plan.tax:
             return line
         paid = minor - sum(one["amount"] for one in line["discount_amounts"])
         tax = paid - round_minor(Fraction(paid * 100, 100 + sold.plan.tax))
         if self.shape is Shape.OLD:
             return {**line, "tax_amounts": [{"amount": tax, "inclusive": True}]}
         return {**line, "taxes": [{"amount": tax, "tax_behavior": "inclusive"}]}
+
+    def _discount(self, sold: Subscription, coupon: Body, level: str) -> Body:
+        """The discount, whose coupon leaves out its products, as in all webhooks."""
+        stated = {key: value for key, value in coupon.items() if key != "applies_to"}
+        return ExtendedCustomer._discount(self, sold, stated, level)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from processors.stripe.simulation import payloads
@@ -30,6 +30,15 @@ class Offer(ComplexPlan):
 
     tax: int = 0
     is_shown_by_bills: bool = False
+
+    @property
+    def addons(self) -> list[Offer]:
+        """The further items that are no meter, in the order in which they were added."""
+        return [plan for plan, _ in self.extras if isinstance(plan, Offer) and plan.id != METER.id]
+
+    def is_billed_with(self, other: Plan) -> bool:
+        """Whether both are billed by the same invoices."""
+        return (self.interval, self.interval_count) == (other.interval, other.interval_count)
 
     @property
     def product_id(self) -> str:
@@ -62,6 +71,11 @@ def graduated(seats: int) -> int:
 def volume(seats: int) -> int:
     """Up to two seats at 10.00, more at 7.00 each."""
     return seats * (1000 if seats <= 2 else 700)
+
+
+def in_pounds(minor: int) -> Mapping[str, Any]:
+    """A price that is listed in pounds, for customers who pay in dollars."""
+    return {"currency": "gbp", "unit_amount": minor, "unit_amount_decimal": str(minor)}
 
 
 PLAIN = (
@@ -115,7 +129,33 @@ TAXED_PLANS = (
         is_shown_by_bills=True,
     ),
 )
-OFFERS = {offer.name: offer for offer in (*PLAIN, *TIERED_PLANS, *TAXED_PLANS)}
+FOREIGN_PLANS = (
+    Offer(
+        id="price_with_option",
+        minor=6900,
+        name="In pounds or dollars",
+        price_fields={**in_pounds(5500), "currency_options": {"usd": {"unit_amount": 6900}}},
+    ),
+    Offer(id="price_pounds", minor=5200, name="In pounds", price_fields=in_pounds(4000), is_shown_by_bills=True),
+    Offer(
+        id="price_pounds_taxed",
+        minor=64800,
+        name="In pounds by the year, taxed",
+        interval="year",
+        price_fields={**in_pounds(49900), "tax_behavior": "inclusive"},
+        tax=20,
+        is_shown_by_bills=True,
+    ),
+)
+OFFERS = {offer.name: offer for offer in (*PLAIN, *TIERED_PLANS, *TAXED_PLANS, *FOREIGN_PLANS)}
+ADDONS = {
+    offer.name: offer
+    for offer in (
+        Offer(id="price_storage", minor=12000, name="Storage", interval="year"),
+        Offer(id="price_calls", minor=300, name="Calls", interval="week"),
+        Offer(id="price_support", minor=1000, name="Support"),
+    )
+}
 METER = Offer(
     id="price_meter", minor=5, name="Meter", price_fields=METERED, item_fields={"quantity": None}, cost_of_seats=int
 )
@@ -126,12 +166,31 @@ COUPONS = {
     "5.00 off": payloads.coupon("FIVE", amount_off=500, currency="usd"),
     "half the first": payloads.coupon("FIRST", percent=50, duration="once"),
     "30 % for a spring": payloads.coupon("SPRING", percent=30, duration="repeating", months=3),
+    "40 % off Pro": {**payloads.coupon("PRO40", percent=40), "applies_to": {"products": ["prod_price_pro"]}},
+    "2.00 off Calls": {
+        **payloads.coupon("CALLS", amount_off=200, currency="usd"),
+        "applies_to": {"products": ["prod_price_calls"]},
+    },
+    "half of Storage": payloads.coupon("STORAGE", percent=50),
+    "10 % off Team": payloads.coupon("TEAM10", percent=10),
+}
+# The products that coupons are limited to. Webhooks leave it out: the catalog has it only of some coupons.
+PRODUCTS = {
+    "PRO40": "prod_price_pro",
+    "CALLS": "prod_price_calls",
+    "STORAGE": "prod_price_storage",
+    "TEAM10": "prod_price_team",
 }
 
 
-def metered(offer: Offer) -> Offer:
-    """The plan beside a meter."""
-    return replace(offer, extras=((METER, 1),))
+def is_shown_by_bills(coupon: Body | None) -> bool:
+    """Whether only bills show the product that it is limited to."""
+    return coupon is not None and coupon["id"] in PRODUCTS and "applies_to" not in coupon
+
+
+def comes_off(coupon: Body, plan: Plan) -> bool:
+    """Whether it comes off this plan."""
+    return coupon["id"] not in PRODUCTS or PRODUCTS[coupon["id"]] == f"prod_{plan.id}"
 
 
 def is_free(coupon: Body | None) -> bool:

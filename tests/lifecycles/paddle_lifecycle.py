@@ -61,6 +61,7 @@ def translated(lifecycle: Lifecycle, processor: Processor) -> tuple[TranslatedWe
     for body in lifecycle.webhooks():
         signed = processor.sign(body, processor.demo_secret, START)
         event = processor.verify(signed.body, signed.headers, [processor.demo_secret], START, AHEAD)
+        assert event.created_at is not None
         translation = processor.translate(signed.body, lifecycle.options)
         for at in sorted(
             {max(fact.at, event.created_at) for fact in translation.facts if _is_future(fact, event.created_at)}

@@ -44,6 +44,13 @@ class ReferenceItem:
     count: int = 1
     tax: int = 0
 
+    def invoiced(self, coupon: ReferenceCoupon | None) -> int:
+        """Its invoice line for one period, less the coupon if it comes off this product."""
+        if coupon is None or coupon.product not in (None, self.product):
+            return self.period
+        off = int(Fraction(self.period * coupon.percent, 100) + Fraction(1, 2)) + coupon.minor
+        return max(0, self.period - off)
+
     def monthly(self, coupon: ReferenceCoupon | None) -> Fraction:
         """Its exact MRR, after a coupon if it comes off this product."""
         period = Fraction(self.period)

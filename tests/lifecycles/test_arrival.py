@@ -22,20 +22,20 @@ from processors.paddle_classic import processor as classic
 from processors.stripe import processor as stripe
 from tests.lifecycles import harness, paddle_lifecycle, paddle_lifecycles, stripe_lifecycles
 from tests.lifecycles.harness import (
+    FEW_ORDERS,
     Ledger,
     TranslatedWebhook,
+    every_order,
     imbalances,
     moved,
-    orders,
     paid,
-    shuffled,
+    some_orders,
     split_into_windows,
 )
 from tests.lifecycles.paddle_classic_lifecycles import CLASSIC_LIFECYCLES
 from tests.lifecycles.virtual_pipeline import DEFAULT_RULES, NO_HOLD, NOON, Pipeline, at_once, with_gaps
 
 RULES = [pytest.param(DEFAULT_RULES, id="defaults"), pytest.param(NO_HOLD, id="HOLD_HOURS=0")]
-FEW_ORDERS = 4  # of each lifecycle; the campaign tries all orders of up to six webhooks, and 200 of more
 MAX_SPREAD = 85.0  # what arrives within one window belongs together, whatever lies in between
 
 
@@ -58,12 +58,6 @@ def pipeline(title: str, rules: WaitRules = DEFAULT_RULES) -> Pipeline:
     policy, api_catalog, _ = cases()[title]
     catalog = {key: entry for entry in api_catalog if (key := key_of(entry))}
     return Pipeline(policy=policy, rules=rules, catalog=catalog)
-
-
-def some_orders(webhooks: Sequence[TranslatedWebhook], seed: str) -> list[list[TranslatedWebhook]]:
-    """Random orders with duplicates, and the reverse of the usual one."""
-    chance = random.Random(seed)
-    return [list(webhooks)[::-1], *(shuffled(webhooks, chance) for _ in range(FEW_ORDERS))]
 
 
 def gaps_within_a_window(count: int, chance: random.Random) -> list[float]:
@@ -140,6 +134,6 @@ def test_in_any_order_with_any_gaps_the_ledger_balances(title: str, rules: WaitR
 @pytest.mark.parametrize("rules", RULES)
 def test_every_order_of_up_to_six_webhooks_and_many_of_more(rules: WaitRules) -> None:
     for title, (_, _, webhooks) in cases().items():
-        check_within_a_window(title, rules, orders(webhooks, title))
+        check_within_a_window(title, rules, every_order(webhooks, title))
         check_sums(title, rules, harness.ORDERS)
-        check_balance(title, rules, orders(webhooks, title))
+        check_balance(title, rules, every_order(webhooks, title))

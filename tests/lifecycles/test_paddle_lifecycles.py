@@ -11,6 +11,7 @@ from bridge.ledger.policy import AmountBasis
 from processors.interface import Processor
 from processors.paddle import processor as billing
 from processors.paddle_classic import processor as classic
+from tests.lifecycles import harness
 from tests.lifecycles.harness import (
     Ledger,
     TranslatedWebhook,
@@ -27,7 +28,7 @@ from tests.lifecycles.paddle_lifecycle import Lifecycle, translated
 from tests.lifecycles.paddle_lifecycles import LIFECYCLES
 from tests.lifecycles.paddle_valuation import VALUATION
 
-CUTS = 20
+CUTS = harness.ORDERS if harness.ALL_ORDERS else 5  # windows cut at random, of each lifecycle
 BOTH = ((billing, (*LIFECYCLES, *VALUATION)), (classic, CLASSIC_LIFECYCLES))
 CASES = [
     pytest.param(lifecycle, processor, id=f"{processor.name}: {lifecycle.title}")

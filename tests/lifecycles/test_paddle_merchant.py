@@ -7,25 +7,12 @@ A campaign, with another seed in each run:
 
 from __future__ import annotations
 
-import os
 import random
-from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, precondition, rule
 
 from bridge.ledger import Policy
 from bridge.ledger.events import EventType
@@ -33,22 +20,16 @@ from bridge.ledger.policy import ChurnAt
 from processors.paddle import processor
 from processors.paddle.simulation.customer import PRO, STARTER, TEAM
 from processors.paddle.simulation.payloads import Plan
-from tests.lifecycles.harness import Ledger, TranslatedWebhook, imbalances, shuffled
+from tests.lifecycles.harness import Ledger, translated
+from tests.lifecycles.merchant_frame import START, CountedMachine, Delivery, agree, run, some, types_of
 from tests.lifecycles.paddle_customer import ExtendedCustomer, net
-from tests.lifecycles.paddle_lifecycle import make_lifecycle, translated
-from tests.lifecycles.reference_ledger import ReferenceItem, ReferenceSubscription
+from tests.lifecycles.reference_ledger import ReferenceItem, ReferenceLedger, ReferenceSubscription
 
-STEPS = int(os.environ.get("MERCHANT_STEPS", "4000"))
-IS_CAMPAIGN = "MERCHANT_STEPS" in os.environ
-START = datetime(2026, 1, 15, tzinfo=UTC)
 YEARLY = Plan(id="yearly", minor=49000, name="Yearly", interval="year")
 WEEKLY = Plan(id="weekly", minor=1099, name="Weekly", interval="week")
 QUARTERLY = Plan(id="quarterly", minor=9999, name="Quarterly", frequency=3)
 PLANS = {plan.name: plan for plan in (STARTER, PRO, TEAM, YEARLY, WEEKLY, QUARTERLY)}
 
-MOVES = frozenset({EventType.SUBSCRIPTION, EventType.UPGRADE, EventType.DOWNGRADE, EventType.CHURN})
-
-some = st.integers(min_value=0, max_value=10**6)  # an index, taken modulo the number of candidates
 chances = st.randoms(use_true_random=False)
 plans = st.sampled_from(sorted(PLANS))
 seats = st.integers(1, 5)
@@ -61,25 +42,22 @@ def reference_item(plan: Plan, seats: int) -> ReferenceItem:
     )
 
 
-class Customer(RuleBasedStateMachine):
+class Customer(CountedMachine):
     """One customer, with the true payments and MRR."""
-
-    all_steps: ClassVar[int] = 0
 
     @initialize(churn_at=st.sampled_from(ChurnAt), in_order=st.booleans())
     def begins(self, churn_at: ChurnAt, in_order: bool) -> None:
         self.simulated = ExtendedCustomer.begin("c", START)
-        self.ledger = Ledger(policy=Policy(churn_at=churn_at))
-        self.leaving_counts = churn_at is ChurnAt.END
+        self.delivery = Delivery(ledger=Ledger(policy=Policy(churn_at=churn_at)))
+        self.reference = ReferenceLedger(discounts="none", leaving_counts=churn_at is ChurnAt.END)
         self.in_order = in_order
-        self.sold: dict[str, ReferenceSubscription] = {}
-        self.money = self.refunds = 0
         self.refundable: dict[int, int] = {}  # by payment, the amount not refunded yet
         self.charged_back: dict[int, int] = {}  # by payment, the amount charged back
-        self.moves: Counter[str] = Counter()
-        self.in_transit: list[TranslatedWebhook] = []
-        self.arrived: list[TranslatedWebhook] = []
-        self.sent = 0
+
+    @property
+    def sold(self) -> dict[str, ReferenceSubscription]:
+        """The subscriptions by name."""
+        return self.reference.subscriptions
 
     # ---- The customer's actions ----
 
@@ -189,23 +167,21 @@ class Customer(RuleBasedStateMachine):
         place = self.payment(which, self.charged_back)
         minor = self.charged_back.pop(place)
         self.step(lambda simulated: simulated.adjusted("chargeback_reverse", minor, payment=place), days)
-        self.money += minor
+        self.reference.received(minor, of_subscription=False)
 
     # ---- Delivery ----
 
     @rule(chance=chances, share=st.sampled_from((0.3, 0.6, 1)))
-    @precondition(lambda self: self.in_transit)
+    @precondition(lambda self: self.delivery.in_transit)
     def a_window_arrives(self, chance: random.Random, share: float) -> None:
-        self.receives(1 if self.in_order else share, chance)
-
-    @invariant()
-    def counts(self) -> None:
-        Customer.all_steps += 1
+        self.delivery.receives(1 if self.in_order else share, chance)
 
     def teardown(self) -> None:
         if hasattr(self, "simulated"):
-            self.receives(1, random.Random(0))
-            self.agrees()
+            self.delivery.receives(1, random.Random(0))
+            events = self.delivery.ledger.events
+            agree(events, self.reference, in_order=self.in_order)
+            assert types_of(events)[EventType.REFUND] == self.reference.refunds
 
     # ---- Helpers of the rules ----
 
@@ -213,59 +189,19 @@ class Customer(RuleBasedStateMachine):
         """Takes a step some time later; its webhooks are in transit, and the reference is updated."""
         paid_before = len(self.simulated.paid)
         self.simulated = change(self.simulated.later(days=days, seconds=20))
-        fresh = self.simulated.webhooks[self.sent :]
-        self.sent = len(self.simulated.webhooks)
-        self.in_transit += translated(make_lifecycle("", lambda: fresh, (), None, Policy()), processor)
+        fresh = self.simulated.webhooks[self.delivery.sent :]
+        self.delivery.sent = len(self.simulated.webhooks)
+        self.delivery.in_transit += translated(fresh, processor)
         for place in range(paid_before, len(self.simulated.paid)):
             minor = self.simulated.paid[place][1]
             self.refundable[place] = minor
-            self.money += minor
+            self.reference.received(minor, of_subscription=False)
         if name is not None:
-            self.subscription_changed(name)
-
-    def subscription_changed(self, name: str) -> None:
-        sold = self.sold[name]
-        before, sold.mrr = sold.mrr, sold.monthly(self.simulated.at, "none", self.leaving_counts)
-        if before != sold.mrr:
-            kind = "subscription" if before == 0 else "upgrade" if sold.mrr > before else "downgrade"
-            self.moves["churn" if sold.mrr == 0 else kind] += 1
+            self.reference.subscription_changed(name, self.simulated.at)
 
     def refunded(self, place: int, minor: int) -> None:
         self.refundable[place] -= minor
-        self.money -= minor
-        self.refunds += 1
-
-    def receives(self, share: float, chance: random.Random) -> None:
-        """A share of the webhooks in transit arrives, shuffled, with duplicates of these and of earlier ones."""
-        fresh = [one for one in self.in_transit if share == 1 or chance.random() < share]
-        if not fresh:
-            return
-        copies = chance.sample(self.arrived, min(len(self.arrived), 2))
-        self.in_transit = [one for one in self.in_transit if one not in fresh]
-        self.arrived += fresh
-        self.ledger = self.ledger.after(shuffled([*fresh, *copies], chance))
-        assert imbalances(self.ledger) == []
-
-    def agrees(self) -> None:
-        """Compares with the reference: money and MRR to the minor unit and, in order, each movement."""
-        events = self.ledger.events
-        types = Counter(event.event_type for event in events)
-        recurring: dict[str, Decimal] = {}
-        for event in events:
-            if event.subscription_id is not None:
-                name = event.subscription_id.rpartition("_")[2]
-                recurring[name] = recurring.get(name, Decimal(0)) + (event.mrr_impact or 0)
-
-        assert sum(event.amount for event in events) * 100 == self.money
-        assert {name: mrr * 100 for name, mrr in recurring.items() if mrr} == {
-            name: sold.mrr for name, sold in self.sold.items() if sold.mrr
-        }
-        assert types[EventType.REFUND] == self.refunds
-        assert types[EventType.SUBSCRIPTION] - types[EventType.CHURN] == sum(
-            sold.mrr > 0 for sold in self.sold.values()
-        )
-        if self.in_order:
-            assert {kind.value: times for kind, times in types.items() if kind in MOVES} == self.moves
+        self.reference.refunded(minor)
 
     def any_in(self, *statuses: str) -> bool:
         return any(sold.status in statuses for sold in self.sold.values())
@@ -279,25 +215,6 @@ class Customer(RuleBasedStateMachine):
         return found[which % len(found)]
 
 
-MOVES = frozenset(
-    kind.value for kind in (EventType.SUBSCRIPTION, EventType.UPGRADE, EventType.DOWNGRADE, EventType.CHURN)
-)
-
-
 @pytest.mark.timeout(3600)  # a campaign may be long
 def test_the_ledger_keeps_the_books_of_a_random_customer_of_paddle() -> None:
-    Customer.all_steps = 0
-    campaign = settings(
-        max_examples=max(1, STEPS // 25),
-        stateful_step_count=40,
-        derandomize=not IS_CAMPAIGN,
-        deadline=None,
-        database=None,
-        print_blob=True,
-        report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
-    )
-
-    run_state_machine_as_test(Customer, settings=campaign)
-
-    assert Customer.all_steps >= STEPS
+    run(Customer, steps=2000, length=40)

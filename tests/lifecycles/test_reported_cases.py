@@ -21,10 +21,11 @@ import pytest
 from bridge.ledger import Policy, RevenueEvent
 from bridge.ledger.policy import ChurnAt
 from processors import processors
+from tests.lifecycles import harness
 from tests.lifecycles.harness import Ledger, TranslatedWebhook, imbalances, shuffled
 
 CASES = sorted(Path(__file__).with_name("cases").glob("*.json"))
-ORDERS = 10
+ORDERS = harness.ORDERS if harness.ALL_ORDERS else 5  # random ones, of each case
 PRESENT = {"present": True}
 
 

@@ -14,6 +14,7 @@ from bridge.ledger.policy import AmountBasis, MovementAmount
 from processors.stripe import processor
 from processors.stripe.simulation.customer import PRO, Customer
 from processors.stripe.simulation.payloads import Shape
+from tests.lifecycles import harness
 from tests.lifecycles.harness import (
     Ledger,
     TranslatedWebhook,
@@ -29,7 +30,7 @@ from tests.lifecycles.harness import (
 from tests.lifecycles.stripe_lifecycle import START, Lifecycle
 from tests.lifecycles.stripe_lifecycles import LIFECYCLES
 
-CUTS = 10
+CUTS = harness.ORDERS if harness.ALL_ORDERS else 5  # windows cut at random, of each lifecycle
 SCOPES = [
     pytest.param({}, None, True, id="the merchant's own account, live"),
     pytest.param({"livemode": False}, None, False, id="test mode"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -14,9 +15,10 @@ from bridge.ledger.catalog import (
     load_entry,
     missing_keys,
     required_keys,
+    unlimited_keys,
 )
 from bridge.ledger.state import EMPTY
-from processors.facts import CatalogEntry, Coupon, Discount, Duration, Fact, Product, Tier, TiersMode
+from processors.facts import CatalogEntry, Coupon, CouponProducts, Discount, Duration, Fact, Product, Tier, TiersMode
 from tests.bridge.ledger.harness import catalog_of, settled
 from tests.builders import (
     NOON,
@@ -46,6 +48,8 @@ COMPLETE = a_price(
         a_coupon(12.5, name="Eighth"),
         Coupon(id="FIVE", amount_off={"USD": 500, "EUR": 450}, duration=Duration.ONCE),
         a_discount(a_coupon(10), starts_at=NOON),
+        Coupon(id="ALL", percent=Decimal(10), applies_to=()),
+        CouponProducts(id="FIVE", applies_to=("prod_1",)),
         Product(id="prod_1", name="Acme Pro"),
     ],
 )
@@ -72,6 +76,7 @@ def test_everything_that_terms_and_lines_rest_on_is_wanted() -> None:
         ("product", "prod_1"),
         ("discount", "di_item"),
         ("coupon", "SAVE"),
+        ("coupon_products", "SAVE"),
         ("price", "price_4900"),
         ("product", "prod_2"),
         ("discount", "di_invoice"),
@@ -104,4 +109,24 @@ def test_a_discount_that_was_seen_leads_to_its_coupon() -> None:
         Discount(id="di_1", coupon_id="SAVE"), Discount(id="di_2", coupon_id="KNOWN"), a_coupon(10, id="KNOWN")
     )
 
-    assert coupon_keys(seen.entries) == {("coupon", "SAVE")}
+    assert coupon_keys(seen.entries) == {
+        ("coupon", "SAVE"),
+        ("coupon_products", "SAVE"),
+        ("coupon_products", "KNOWN"),
+    }
+
+
+def test_the_products_of_a_coupon_are_asked_for_where_there_are_several() -> None:
+    coupon, products = a_coupon(10), CouponProducts(id=a_coupon(10).id, applies_to=("prod_2",))
+    own = Discount(coupon_id=coupon.id)
+    two = terms(items=(an_item(), an_item(price=a_price(id="price_2", product_id="prod_2"))), discounts=(own,))
+    one = terms(items=(an_item(),), discounts=(own,))
+
+    asked = unlimited_keys([two], [], catalog_of(coupon))
+    of_one = unlimited_keys([one], [], catalog_of(coupon))
+    known = catalog_of(coupon, products)
+
+    assert asked == {("coupon", coupon.id)}
+    assert of_one == frozenset()
+    assert unlimited_keys([two], [], known) == frozenset()
+    assert known.full_discount(own).coupon == replace(coupon, applies_to=("prod_2",))

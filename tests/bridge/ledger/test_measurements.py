@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -29,8 +30,8 @@ from tests.builders import EUR, JPY, NOON, USD, a_line, a_price, after, an_item
 MONTH = Period(starts_at=NOON, ends_at=after(days=30))
 
 
-def a_bill(*lines: Line, days: int = 0) -> Bill:
-    return Bill(at=after(days=days), lines=lines)
+def a_bill(*lines: Line, days: int = 0, discounts: Sequence[str] = ()) -> Bill:
+    return Bill(at=after(days=days), lines=lines, discount_ids=tuple(discounts))
 
 
 def test_a_bill_of_one_price_leaves_what_was_measured_of_another() -> None:
@@ -76,9 +77,26 @@ def test_a_discount_touches_the_products_whose_lines_show_it() -> None:
     base = a_line(2000, product_id="prod_base")
     reduced = a_line(1000, product_id="prod_add", discount=500, discount_ids=("di_1",))
 
-    scopes = scopes_with_bills({}, [a_bill(base, reduced), a_bill(base, days=30)])
+    scopes = scopes_with_bills({}, [a_bill(base, reduced, discounts=["di_1"]), a_bill(base, days=30)])
 
     assert scopes == {"di_1": {"prod_base": False, "prod_add": True}}
+
+
+def test_a_discount_that_a_bill_lists_on_no_line_touches_none_of_them() -> None:
+    part = a_line(700, product_id="prod_part", proration=True)
+
+    scopes = scopes_with_bills({}, [a_bill(a_line(2000, product_id="prod_base"), part, discounts=["di_1"])])
+
+    assert scopes == {"di_1": {"prod_base": False}}
+
+
+def test_a_line_that_others_discounted_to_nothing_says_nothing() -> None:
+    base = a_line(2000, product_id="prod_base", discount=400, discount_ids=("di_1",))
+    free = a_line(1000, product_id="prod_add", discount=1000, discount_ids=("di_2",))
+
+    scopes = scopes_with_bills({}, [a_bill(base, free, discounts=["di_1", "di_2"])])
+
+    assert scopes == {"di_1": {"prod_base": True}, "di_2": {"prod_base": False, "prod_add": True}}
 
 
 def test_a_bill_without_the_discount_says_nothing_of_it() -> None:

@@ -70,22 +70,25 @@ def test_a_products_name_is_remembered() -> None:
     assert learned("product.updated", payloads.product(PRO)) == (Product(id="pro_pro", name="Pro"),)
 
 
+FOR_ALL: dict[str, Any] = {"id": "dsc_1", "applies_to": ()}
+
+
 @pytest.mark.parametrize(
     ("more", "coupon"),
     [
-        ({}, Coupon(id="dsc_1", percent=Decimal(10), duration=Duration.FOREVER, name="TEN")),
-        ({"recur": False}, Coupon(id="dsc_1", percent=Decimal(10), duration=Duration.ONCE, name="TEN")),
+        ({}, Coupon(**FOR_ALL, percent=Decimal(10), duration=Duration.FOREVER, name="TEN")),
+        ({"recur": False}, Coupon(**FOR_ALL, percent=Decimal(10), duration=Duration.ONCE, name="TEN")),
         (
             {"maximum_recurring_intervals": 3},
-            Coupon(id="dsc_1", percent=Decimal(10), duration=Duration.REPEATING, name="TEN"),
+            Coupon(**FOR_ALL, percent=Decimal(10), duration=Duration.REPEATING, name="TEN"),
         ),
         (
             {"type": "flat", "amount": "500", "currency_code": "eur"},
-            Coupon(id="dsc_1", amount_off={"EUR": 500}, duration=Duration.FOREVER, name="TEN"),
+            Coupon(**FOR_ALL, amount_off={"EUR": 500}, duration=Duration.FOREVER, name="TEN"),
         ),
         (
             {"type": "flat_per_seat", "amount": "500", "currency_code": "EUR"},
-            Coupon(id="dsc_1", duration=Duration.FOREVER, name="TEN"),
+            Coupon(**FOR_ALL, duration=Duration.FOREVER, name="TEN"),
         ),
         (
             {"restrict_to": ["pro_1"]},
@@ -93,7 +96,7 @@ def test_a_products_name_is_remembered() -> None:
         ),
         (
             {"code": None, "description": "Ten percent"},
-            Coupon(id="dsc_1", percent=Decimal(10), duration=Duration.FOREVER, name="Ten percent"),
+            Coupon(**FOR_ALL, percent=Decimal(10), duration=Duration.FOREVER, name="Ten percent"),
         ),
     ],
     ids=["percent", "once", "three months", "an amount", "an amount per seat", "for one product", "without a code"],

@@ -13,6 +13,7 @@ from werkzeug import Request, Response
 
 from processors.facts import (
     Coupon,
+    CouponProducts,
     Discount,
     Ids,
     Link,
@@ -111,7 +112,7 @@ def test_prices_coupons_and_products_are_known_by_their_ids(account: Account, ht
 
     found = account.lookup([("price", "price_1"), ("product", "prod_1"), ("coupon", "TEN")])
 
-    assert [type(one) for one in found] == [Coupon, Price, Product]
+    assert [type(one) for one in found] == [Coupon, CouponProducts, Price, Product]
 
 
 def test_what_does_not_exist_is_not_known(account: Account, httpserver: HTTPServer) -> None:

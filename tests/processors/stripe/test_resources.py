@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from processors.facts import Coupon, Duration, Ids, Link, Payment, Price, Product, Stage, Status, SubscriptionState
+from processors.facts import (
+    Coupon,
+    CouponProducts,
+    Duration,
+    Ids,
+    Link,
+    Payment,
+    Price,
+    Product,
+    Stage,
+    Status,
+    SubscriptionState,
+)
 from processors.stripe import account
 from processors.stripe.simulation.payloads import (
     coupon,
@@ -34,10 +46,13 @@ def test_a_price_teaches_its_tiers_and_its_products_name() -> None:
 
 
 def test_a_coupon_teaches_itself() -> None:
-    (found,) = account.of_coupon(TEN)
+    found, products = account.of_coupon(TEN)
+    *_, limited = account.of_coupon({**TEN, "applies_to": {"products": ["prod_1"]}})
 
     assert isinstance(found, Coupon)
     assert (found.id, found.duration) == ("TEN", Duration.FOREVER)
+    assert products == CouponProducts(id="TEN", applies_to=())
+    assert limited == CouponProducts(id="TEN", applies_to=("prod_1",))
     assert account.of_coupon({"id": "TEN"}) == ()
 
 
