@@ -14,6 +14,7 @@ from bridge.ledger import Policy
 from processors.facts import Fact
 from processors.interface import Processor
 from tests.lifecycles.harness import TranslatedWebhook
+from tests.lifecycles.paddle_customer import ExtendedCustomer
 
 DEFAULT = Policy()
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,6 +50,20 @@ def make_lifecycle(
         live=_normalized(rows if live is None else live),
         policy=policy,
         options=options or {},
+    )
+
+
+def billing(
+    title: str,
+    build: Callable[[ExtendedCustomer], ExtendedCustomer],
+    *expected: str,
+    live: Iterable[str] | None = None,
+    policy: Policy = DEFAULT,
+    currency: str = "USD",
+) -> Lifecycle:
+    """Makes a table entry of Paddle Billing."""
+    return make_lifecycle(
+        title, lambda: build(ExtendedCustomer.begin("ada", START, currency=currency)).webhooks, expected, live, policy
     )
 
 

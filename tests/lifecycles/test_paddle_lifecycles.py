@@ -26,10 +26,9 @@ from tests.lifecycles.harness import (
 from tests.lifecycles.paddle_classic_lifecycles import CLASSIC_LIFECYCLES
 from tests.lifecycles.paddle_lifecycle import Lifecycle, translated
 from tests.lifecycles.paddle_lifecycles import LIFECYCLES
-from tests.lifecycles.paddle_valuation import VALUATION
 
 CUTS = harness.ORDERS if harness.ALL_ORDERS else 5  # windows cut at random, of each lifecycle
-BOTH = ((billing, (*LIFECYCLES, *VALUATION)), (classic, CLASSIC_LIFECYCLES))
+BOTH = ((billing, LIFECYCLES), (classic, CLASSIC_LIFECYCLES))
 CASES = [
     pytest.param(lifecycle, processor, id=f"{processor.name}: {lifecycle.title}")
     for processor, lifecycles in BOTH
