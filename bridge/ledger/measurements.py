@@ -14,6 +14,7 @@ from bridge.ledger.catalog import Catalog
 from bridge.ledger.list_prices import list_amount
 from bridge.ledger.references import References, subscription_of
 from processors.facts import Fact, Line, Payment, Price
+from processors.money import Currency
 
 MAX_PRICES = 50  # measurements and discounts kept of one subscription: the latest
 
@@ -41,6 +42,7 @@ class Bill:
     """The recurring lines of one invoice or transaction, and the discounts on it, also those that no line shows."""
 
     at: datetime
+    currency: Currency
     lines: tuple[Line, ...]
     discount_ids: tuple[str, ...] = ()
 
@@ -53,7 +55,7 @@ def bills_of(facts: Iterable[Fact], references: References) -> dict[str, list[Bi
             continue
         subscription_id = subscription_of(references, fact.ids)
         if subscription_id is not None:
-            bill = Bill(at=fact.at, lines=fact.lines, discount_ids=_discount_ids(fact))
+            bill = Bill(at=fact.at, currency=fact.amount.currency, lines=fact.lines, discount_ids=_discount_ids(fact))
             found.setdefault(subscription_id, []).append(bill)
     return found
 

@@ -143,14 +143,14 @@ def _apply_payments(fold: SubscriptionFold, deltas: Sequence[PaymentDelta]) -> N
 
 
 def _store_evidence(fold: SubscriptionFold) -> None:
-    """Keeps what the bills of this window show, for later ones."""
-    for subscription_id in fold.rules.bills:
+    """Keeps what the bills of this window show, for later ones: also of a subscription that no state has shown yet."""
+    for subscription_id, bills in fold.rules.bills.items():
         known = fold.subscriptions.get(subscription_id)
-        if known is not None:
-            context = fold.rules.context(known.at, known)
-            fold.subscriptions[subscription_id] = replace(
-                known, measured=to_store(context.measured), discount_scopes=context.scopes
-            )
+        known = known or new_subscription(subscription_id, bills[0].currency, bills[0].at)
+        context = fold.rules.context(known.at, known)
+        fold.subscriptions[subscription_id] = replace(
+            known, measured=to_store(context.measured), discount_scopes=context.scopes
+        )
 
 
 def _correct_valuations(fold: SubscriptionFold, latest: Fact, bills: Mapping[str, object]) -> None:

@@ -31,7 +31,7 @@ MONTH = Period(starts_at=NOON, ends_at=after(days=30))
 
 
 def a_bill(*lines: Line, days: int = 0, discounts: Sequence[str] = ()) -> Bill:
-    return Bill(at=after(days=days), lines=lines, discount_ids=tuple(discounts))
+    return Bill(at=after(days=days), currency=USD, lines=lines, discount_ids=tuple(discounts))
 
 
 def test_a_bill_of_one_price_leaves_what_was_measured_of_another() -> None:
