@@ -13,8 +13,9 @@ from bridge.monitoring.health import Health, read_health
 from bridge.monitoring.mrr import exact, read_mrr
 from bridge.monitoring.periods import Period
 from bridge.sender.destinations import Destination
-from bridge.store import rate_limit, series
+from bridge.store import rate_limit, series, subscriptions
 from bridge.store.series import Selection
+from bridge.store.subscriptions import Level
 
 DAYS = 30
 DELIVERIES_OF = timedelta(hours=24)
@@ -72,6 +73,7 @@ def read_dashboard(
     """Reads the first page."""
     health = read_health(tx, now)
     livemode, currencies = shown_currencies(tx)
+    levels = subscriptions.levels(tx, livemode)
     selections = [_last_days(livemode, currency, now.date()) for currency in currencies]
     sendable = health.queues.pending - health.queues.retrying
     origins = sorted({one.origin for one in destinations})
@@ -79,7 +81,7 @@ def read_dashboard(
         now=now,
         mode="live" if livemode else "test",
         health=health,
-        mrr=[_mrr(tx, one) for one in selections],
+        mrr=[_mrr(tx, one, levels) for one in selections],
         revenue=[_revenue(tx, one) for one in selections],
         deliveries=_deliveries(tx, now),
         budgets=[Budget(origin=o, used=rate_limit.used(tx, o, now), limit=rate_limit_per_hour) for o in origins],
@@ -103,8 +105,8 @@ def _last_days(livemode: bool, currency: str, today: date) -> Selection:
     return Selection(livemode=livemode, currency=currency, first=today - timedelta(days=DAYS - 1), last=today)
 
 
-def _mrr(tx: Connection, selection: Selection) -> Trend:
-    report = read_mrr(tx, selection, Period.DAY, selection.last)
+def _mrr(tx: Connection, selection: Selection, levels: Sequence[Level]) -> Trend:
+    report = read_mrr(tx, selection, Period.DAY, selection.last, levels)
     line = [one.level for one in report.buckets if one.level is not None]
     return Trend(
         currency=selection.currency, amount=report.now, change=exact(report.net, selection.currency), line=line

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection
 
-from bridge.monitoring.periods import Period, Span, spans
+from bridge.monitoring.periods import DAY, Period, Span, spans
 from bridge.store import series, subscriptions
 from bridge.store.delivery_columns import Movement
 from bridge.store.series import Selection
@@ -65,15 +65,20 @@ class MrrReport:
         return series.total(one.mrr for one in self.totals.values())
 
 
-def read_mrr(tx: Connection, selection: Selection, period: Period, today: date) -> MrrReport:
-    """Reads the report. `today`: the present day in UTC, up to which the levels are counted back."""
-    levels = [one for one in subscriptions.levels(tx, selection.livemode) if _is_selected(one, selection)]
+def read_mrr(
+    tx: Connection, selection: Selection, period: Period, today: date, present: Iterable[Level] | None = None
+) -> MrrReport:
+    """Reads the report. `today`: the present day in UTC, up to which the levels are counted back.
+
+    `present`: the levels of the selection's mode, if they were read already.
+    """
+    if present is None:
+        present = subscriptions.levels(tx, selection.livemode)
+    levels = [one for one in present if _is_selected(one, selection)]
     now = exact(series.total(one.mrr for one in levels), selection.currency)
-    sums = series.movements(tx, replace(selection, last=max(today, selection.last)))
-    by_day = _by_day(sums)
-    later = series.total(one.mrr for one in sums if one.day > selection.last)
-    end = None if selection.plan is not None else now - later
-    buckets = _buckets(spans(selection.first, selection.last, period), by_day, end, selection.currency)
+    sums = series.movements(tx, selection, period)
+    end = None if selection.plan is not None else now - _later(tx, selection, today)
+    buckets = _buckets(spans(selection.first, selection.last, period), sums, end, selection.currency)
     return MrrReport(
         selection=selection,
         period=period,
@@ -82,7 +87,7 @@ def read_mrr(tx: Connection, selection: Selection, period: Period, today: date) 
         start=None if end is None else exact(end - series.total(one.net for one in buckets), selection.currency),
         end=None if end is None else exact(end, selection.currency),
         buckets=buckets,
-        totals=_totals([one for one in sums if one.day <= selection.last], selection.currency),
+        totals=_totals(sums, selection.currency),
         by_plan=_grouped(levels, by_source=False),
         by_source=_grouped(levels, by_source=True),
     )
@@ -104,21 +109,25 @@ def _is_selected(one: Level, selection: Selection) -> bool:
     )
 
 
-def _by_day(sums: Iterable[series.MovementSum]) -> dict[date, list[series.MovementSum]]:
-    found: dict[date, list[series.MovementSum]] = {}
-    for one in sums:
-        found.setdefault(one.day, []).append(one)
-    return found
+def _later(tx: Connection, selection: Selection, today: date) -> Decimal:
+    """The movements after the selection."""
+    if today <= selection.last:
+        return Decimal()
+    after = replace(selection, first=selection.last + DAY, last=today)
+    return series.total(one.mrr for one in series.movements(tx, after, Period.MONTH))
 
 
 def _buckets(
-    wanted: Sequence[Span], by_day: Mapping[date, list[series.MovementSum]], end: Decimal | None, currency: str
+    wanted: Sequence[Span], sums: Sequence[series.MovementSum], end: Decimal | None, currency: str
 ) -> list[Bucket]:
     """The periods, in order; their levels are counted back from `end`."""
     found: list[Bucket] = []
+    remaining = list(sums)
     level = end
     for span in reversed(wanted):
-        within = [one for day, own in by_day.items() if span.first <= day <= span.last for one in own]
+        within: list[series.MovementSum] = []
+        while remaining and remaining[-1].day >= span.first:
+            within.append(remaining.pop())
         net = series.total(one.mrr for one in within)
         shown = None if level is None else exact(level, currency)
         found.append(Bucket(span=span, movements=_totals(within, currency), net=exact(net, currency), level=shown))

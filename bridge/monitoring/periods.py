@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import StrEnum
+
+from bridge.store.daily_sums import Period
+
+__all__ = ["DAY", "Period", "Span", "months_before", "spans", "start_of"]
 
 DAY = timedelta(days=1)
-
-
-class Period(StrEnum):
-    """The length of one bar of a chart."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

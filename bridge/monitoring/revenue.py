@@ -57,7 +57,10 @@ class RevenueReport:
 
 def read_revenue(tx: Connection, selection: Selection, period: Period) -> RevenueReport:
     """Reads the report."""
-    sums, currency = series.revenue(tx, selection), selection.currency
+    currency = selection.currency
+    others = series.revenue(tx, selection, Period.MONTH)
+    # By day the groups of all days are many rows, so that a second query is faster.
+    sums = others if period is Period.MONTH else series.revenue(tx, selection, period, (series.EVENT_TYPE,))
     refunds = series.total(one.amount for one in sums if one.event_type == REFUND)
     net = series.total(one.amount for one in sums)
     return RevenueReport(
@@ -68,14 +71,14 @@ def read_revenue(tx: Connection, selection: Selection, period: Period) -> Revenu
         net=exact(net, currency),
         buckets=_buckets(spans(selection.first, selection.last, period), sums, currency),
         by_type=_parts(sums, lambda one: one.event_type, currency),
-        by_source=_parts(sums, lambda one: one.source, currency),
-        by_plan=_parts(sums, lambda one: one.plan, currency),
-        attribution=_attribution(sums, series.held(tx, selection), currency),
+        by_source=_parts(others, lambda one: one.source, currency),
+        by_plan=_parts(others, lambda one: one.plan, currency),
+        attribution=_attribution(others, series.held(tx, selection), currency),
     )
 
 
 def _attribution(sums: Iterable[RevenueSum], held: tuple[int, Decimal], currency: str) -> list[Part]:
-    parts = _parts(sums, lambda one: one.place, currency)
+    parts = _parts(sums, lambda one: one.attribution, currency)
     found = [AttributionSum(place=part.name, amount=part.amount, count=part.count) for part in parts]
     return [
         Part(name=one.place, amount=exact(one.amount, currency), count=one.count)

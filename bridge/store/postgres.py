@@ -26,6 +26,8 @@ ADVICE: Mapping[str | None, str] = {
     "25006": "it is read-only",
 }
 SCHEMA = ("42P01", "42703")
+PERSONAL_TABLES = ("inbox", "bodies", "streams", "states", "subscriptions", "links", "outbox", "attempts", "catalog",
+                   "rejected_visits", "reconciliations", "pauses", "alerts")  # fmt: skip
 
 
 class Postgres:
@@ -40,9 +42,9 @@ class Postgres:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A read-only transaction."""
+        """A read-only transaction. All its queries see the database at one moment, as on SQLite."""
         with self._translated_errors(), self._engine.connect() as tx:
-            tx = tx.execution_options(postgresql_readonly=True)
+            tx = tx.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
             with tx.begin():
                 yield tx
 
@@ -75,6 +77,19 @@ class Postgres:
             size = tx.exec_driver_sql("SELECT pg_database_size(current_database())").scalar()
         url = self._url.render_as_string(hide_password=True)
         return {"dialect": self.name, "version": version, "path": url, "bytes": size, "synchronous_commit": durable}
+
+    def compact(self, whole: bool) -> None:
+        """Writes the tables with personal data anew, if `whole`; the log is the server's."""
+        if not whole:
+            return
+        with self._translated_errors(), self._engine.connect() as connection:
+            tx = connection.execution_options(isolation_level="AUTOCOMMIT")
+            tx.exec_driver_sql("SET statement_timeout = 0")
+            try:
+                for name in PERSONAL_TABLES:
+                    tx.exec_driver_sql(f"VACUUM FULL {name}")
+            finally:
+                tx.exec_driver_sql("SET statement_timeout = '30s'")
 
     def close(self) -> None:
         """Closes all connections."""

@@ -301,6 +301,37 @@ Index(
     postgresql_where=DELIVERED,
 )
 
+# The sums of all revenue events of some days, and the days that have them. Triggers of the database delete a day from
+# `summed_days` when one of its events is added, changed or deleted: its rows in `daily_sums` are then out of date.
+summed_days = Table(
+    "summed_days",
+    metadata,
+    Column("livemode", Boolean, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("day", Integer, nullable=False),  # counted from 1970 in UTC
+    PrimaryKeyConstraint("livemode", "currency", "day"),
+    sqlite_with_rowid=False,
+)
+daily_sums = Table(
+    "daily_sums",
+    metadata,
+    Column("livemode", Boolean, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("movement", Text, nullable=False),  # "": no MRR moves
+    Column("source", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("plan", Text, nullable=False),  # "": none
+    Column("attribution", Text, nullable=False),  # "none": without a visit
+    Column("month", Integer, nullable=False),  # of the day, counted from the year 0
+    Column("amount_sum", Scaled),
+    Column("amount_count", Integer, nullable=False),  # events with an amount
+    Column("mrr_sum", Scaled),
+    Column("count", Integer, nullable=False),
+    PrimaryKeyConstraint("livemode", "currency", "day", "movement", "source", "event_type", "plan", "attribution"),
+    sqlite_with_rowid=False,
+)
+
 # Every attempt to send a delivery. `status` None: no response.
 attempts = Table(
     "attempts",
@@ -428,4 +459,22 @@ alerts = Table(
     Column("failures", Integer, nullable=False),
     Column("error", Text),
     PrimaryKeyConstraint("cause"),
+)
+
+# The key of the pseudonyms of erased customers; no row before the first erasure. `id` is always 1.
+erasure_key = Table(
+    "erasure_key",
+    metadata,
+    Column("id", Integer, nullable=False, autoincrement=False),
+    Column("key", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("id"),
+)
+
+# The receipts of erasures: JSON that names nobody.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("receipt", Text, nullable=False),
 )

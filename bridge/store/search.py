@@ -18,10 +18,10 @@ from bridge.scope import StreamId
 from bridge.store import inbox as webhooks
 from bridge.store import outbox as deliveries
 from bridge.store import streams
+from bridge.store.daily_sums import number_of
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.store.schema import inbox, links, outbox, subscriptions
-from bridge.store.series import number_of
 from bridge.store.statements import padded_chunks, unindexed
 
 IMPORT_TYPE = "bridge.import"

@@ -1,20 +1,35 @@
-"""Sums of revenue events by day: MRR movements and revenue, read from covering indexes and added by the database."""
+"""Sums of revenue events by period: MRR movements and revenue.
+
+Read from the sums of whole days, and from covering indexes of the outbox for the days that have none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
-from typing import TypeVarTuple
+from typing import Any, TypeVarTuple
 
-from sqlalchemy import BigInteger, Connection, Select, bindparam, func, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    null,
+    select,
+    type_coerce,
+)
 
+from bridge.store.daily_sums import Days, Period, day_of, number_of, unsummed
 from bridge.store.delivery_columns import Movement
-from bridge.store.schema import MOVES, OPEN, outbox
+from bridge.store.schema import MOVES, OPEN, daily_sums, outbox, summed_days
 from bridge.store.statements import literal
 
-FIRST_DAY = date(1970, 1, 1)
 NO_PLAN = ""
 
 Columns = TypeVarTuple("Columns")
@@ -49,16 +64,16 @@ class MovementSum:
 class RevenueSum:
     """The revenue of one day, event type, source, plan and place of attribution, in major units.
 
-    `place`: where the visit was found; "none" without one, which may still be found while the event is held.
+    `attribution`: where the visit was found; "none" without one, which may still be found while the event is held.
     """
 
     day: date
-    event_type: str
-    source: str
-    plan: str
-    place: str
     amount: Decimal
     count: int
+    event_type: str = ""
+    source: str = ""
+    plan: str = NO_PLAN
+    attribution: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,45 +81,111 @@ class AttributionSum:
     """Revenue by the place where its visit was found, "none" without one, and "held" while it is waited for."""
 
     place: str
-    amount: Decimal
-    count: int
+    amount: Decimal = Decimal()
+    count: int = 0
 
 
-def movements(tx: Connection, selection: Selection) -> list[MovementSum]:
-    """The MRR movements by day and kind, in order."""
-    key = (outbox.c.day, outbox.c.movement)
-    query = _selected(select(*key, func.sum(outbox.c.mrr_sum), func.count()), selection).where(MOVES).group_by(*key)
+# ---- Reading ---------------------------------------------------------------------------------------------------
+
+
+MOVEMENT, EVENT_TYPE, ATTRIBUTION = "movement", "event_type", "attribution"
+EMPTY = {"source": "", EVENT_TYPE: "", "plan": NO_PLAN, ATTRIBUTION: "none"}  # of a column without a value
+REVENUE = ("source", EVENT_TYPE, "plan", ATTRIBUTION)
+OF_DAYS = daily_sums.join(
+    summed_days,
+    and_(*(daily_sums.c[column.name] == column for column in summed_days.c)),
+)
+# The first day of each period that has events: by month the months are stored, and 1970 began on a Thursday.
+PERIODS = {
+    Period.DAY: daily_sums.c.day,
+    Period.WEEK: (daily_sums.c.day + 3) // 7,
+    Period.MONTH: daily_sums.c.month,
+}
+
+
+def _read(tx: Connection, selection: Selection, by: Period, groups: Sequence[str]) -> list[Row[Any]]:
+    """The sums by period and groups: `day`, the groups, `amount`, `amount_count`, `mrr`, `n`.
+
+    The days without sums are read one by one. Those that are read for movements are only the events that move MRR.
+    """
+    days = Days(livemode=selection.livemode, currency=selection.currency, first=selection.first, last=selection.last)
+    gaps = unsummed(tx, days)
+    found: list[Row[Any]] = [] if gaps == [days] else list(tx.execute(_of_summed(selection, by, groups)))
+    for gap in gaps:
+        found += tx.execute(_of_outbox(replace(selection, first=gap.first, last=gap.last), groups))
+    return found
+
+
+def _of_summed(selection: Selection, by: Period, groups: Sequence[str]) -> Select[Any]:
+    key = [daily_sums.c[name] for name in groups]
+    query = select(
+        func.min(daily_sums.c.day).label("day"),
+        *key,
+        func.sum(daily_sums.c.amount_sum).label("amount"),
+        func.sum(daily_sums.c.amount_count).label("amount_count"),
+        func.sum(daily_sums.c.mrr_sum).label("mrr"),
+        func.sum(daily_sums.c.count).label("n"),
+    ).select_from(OF_DAYS)
+    query = _selected(query, selection, daily_sums).group_by(PERIODS[by], *key)
+    return query.where(daily_sums.c.movement > "") if MOVEMENT in groups else query
+
+
+def _of_outbox(selection: Selection, groups: Sequence[str]) -> Select[Any]:
+    key = [outbox.c.day, *(outbox.c[name] for name in groups)]
+    is_movement = MOVEMENT in groups
+    # Each of the two lists has an index that covers its own columns only.
+    sums = (
+        (null().label("amount"), null().label("amount_count"), func.sum(outbox.c.mrr_sum).label("mrr"))
+        if is_movement
+        else (
+            func.sum(outbox.c.amount_sum).label("amount"),
+            func.count().filter(outbox.c.amount_sum != 0).label("amount_count"),
+            null().label("mrr"),
+        )
+    )
+    query = _selected(select(*key, *sums, func.count().label("n")), selection, outbox).group_by(*key)
+    return query.where(MOVES) if is_movement else query
+
+
+# ---- Reports ---------------------------------------------------------------------------------------------------
+
+
+def movements(tx: Connection, selection: Selection, by: Period = Period.DAY) -> list[MovementSum]:
+    """The MRR movements by kind and period, in order. `day`: a day of the period within the selection."""
+    found = [
+        MovementSum(day=day_of(row.day), movement=Movement(row.movement), mrr=row.mrr or Decimal(), count=row.n)
+        for row in _read(tx, selection, by, (MOVEMENT,))
+    ]
+    return sorted(found, key=lambda one: (one.day, one.movement))
+
+
+def revenue(
+    tx: Connection, selection: Selection, by: Period = Period.DAY, groups: Sequence[str] = REVENUE
+) -> list[RevenueSum]:
+    """The revenue by period and groups. Events without an amount are left out.
+
+    `day`: a day of the period within the selection. What is not among the groups is "".
+    """
     return [
-        MovementSum(day=day_of(day), movement=Movement(movement), mrr=mrr or Decimal(), count=count)
-        for day, movement, mrr, count in tx.execute(query.order_by(*key))
+        RevenueSum(day=day_of(row.day), amount=row.amount, count=row.amount_count, **_names(row, groups))
+        for row in _read(tx, selection, by, groups)
+        if row.amount_count
     ]
 
 
-def revenue(tx: Connection, selection: Selection) -> list[RevenueSum]:
-    """The revenue by day, source, event type, plan and place. Events without an amount are left out."""
-    key = (outbox.c.day, outbox.c.source, outbox.c.event_type, outbox.c.plan, outbox.c.attribution)
-    query = _selected(select(*key, func.sum(outbox.c.amount_sum), func.count()), selection)
-    return [
-        RevenueSum(
-            day=day_of(day),
-            event_type=event_type,
-            source=source,
-            plan=plan or NO_PLAN,
-            place=place or "none",
-            amount=amount,
-            count=count,
-        )
-        for day, source, event_type, plan, place, amount, count in tx.execute(
-            query.where(outbox.c.amount_sum != 0).group_by(*key)
-        )
-    ]
+def _names(row: Row[Any], groups: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {name: row._mapping[name] or EMPTY[name] for name in groups}
+    return found
 
 
 def revenue_by_day(tx: Connection, selection: Selection) -> dict[date, tuple[Decimal, Decimal]]:
     """The revenue of each day with any: net of refunds, and the refunds."""
-    refunds = func.coalesce(func.sum(outbox.c.amount_sum).filter(outbox.c.event_type == literal("refund")), 0)
-    query = _selected(select(outbox.c.day, func.sum(outbox.c.amount_sum), refunds), selection).group_by(outbox.c.day)
-    return {day_of(day): (net or Decimal(), Decimal(back)) for day, net, back in tx.execute(query)}
+    found: dict[date, tuple[Decimal, Decimal]] = {}
+    for row in _read(tx, selection, Period.DAY, (EVENT_TYPE,)):
+        net, refunds = found.get(day_of(row.day), (Decimal(), Decimal()))
+        amount = row.amount or Decimal()
+        found[day_of(row.day)] = (net + amount, refunds + (amount if row.event_type == "refund" else 0))
+    return found
 
 
 HELD = (
@@ -116,18 +197,18 @@ HELD = (
 
 def held(tx: Connection, selection: Selection) -> tuple[int, Decimal]:
     """The number and the amount of the events that are held for their attribution. Reads only those that wait."""
-    count, amount = tx.execute(_selected(HELD, selection).where(outbox.c.amount_sum != 0)).one()
+    count, amount = tx.execute(_selected(HELD, selection, outbox).where(outbox.c.amount_sum != 0)).one()
     return count, amount or Decimal()
 
 
 def attribution(tx: Connection, selection: Selection) -> list[AttributionSum]:
     """Revenue by place of attribution, the largest first."""
-    place = func.coalesce(outbox.c.attribution, "none").label("place")
-    query = _selected(select(place, func.sum(outbox.c.amount_sum), func.count()), selection)
-    rows = tx.execute(query.where(outbox.c.amount_sum != 0).group_by(place)).all()
-    return with_held(
-        [AttributionSum(place=name, amount=amount, count=n) for name, amount, n in rows], held(tx, selection)
-    )
+    found: dict[str, AttributionSum] = {}
+    for row in _read(tx, selection, Period.MONTH, (ATTRIBUTION,)):
+        if row.amount_count:
+            one = found.get(row.attribution or "none", AttributionSum(place=row.attribution or "none"))
+            found[one.place] = replace(one, amount=one.amount + row.amount, count=one.count + row.amount_count)
+    return with_held(list(found.values()), held(tx, selection))
 
 
 def with_held(sums: Sequence[AttributionSum], waiting: tuple[int, Decimal]) -> list[AttributionSum]:
@@ -173,26 +254,16 @@ def delivered_count(tx: Connection, since: datetime) -> int:
     return tx.execute(select(func.count()).where(outbox.c.delivered_at >= since)).scalar_one()
 
 
-def number_of(day: date) -> int:
-    """A day as it is stored."""
-    return (day - FIRST_DAY).days
-
-
-def day_of(number: int) -> date:
-    """The inverse of `number_of`."""
-    return FIRST_DAY + timedelta(days=number)
-
-
-def _selected(query: Select[*Columns], selection: Selection) -> Select[*Columns]:
+def _selected(query: Select[*Columns], selection: Selection, table: FromClause) -> Select[*Columns]:
     query = query.where(
-        outbox.c.livemode == selection.livemode,
-        outbox.c.currency == selection.currency,
-        outbox.c.day.between(number_of(selection.first), number_of(selection.last)),
+        table.c.livemode == selection.livemode,
+        table.c.currency == selection.currency,
+        table.c.day.between(number_of(selection.first), number_of(selection.last)),
     )
     if selection.source is not None:
-        query = query.where(outbox.c.source == selection.source)
+        query = query.where(table.c.source == selection.source)
     if selection.plan is not None:
-        query = query.where(func.coalesce(outbox.c.plan, NO_PLAN) == selection.plan)
+        query = query.where(func.coalesce(table.c.plan, NO_PLAN) == selection.plan)
     return query
 
 

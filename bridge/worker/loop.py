@@ -29,6 +29,7 @@ from bridge.worker.routing import route
 from bridge.worker.schedules import Job, Schedules
 from bridge.worker.settling import BATCH as SETTLING_BATCH
 from bridge.worker.settling import Enrich, settle_due
+from bridge.worker.summing import Summing
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ IDLE_SECONDS = 0.25
 ERROR_SECONDS = 2.0
 SHARE_SECONDS = 1.0  # of one pass, for routing and settling each, so that a backlog of one never starves the other
 SCHEDULE_SECONDS = 5.0  # between two looks whether something on schedule is due
+SUMMING_SECONDS = 60.0
 HEARTBEAT_INTERVAL = timedelta(seconds=10)
 MAX_LEASE = timedelta(minutes=5)  # longer than every lease of a worker
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -72,13 +74,14 @@ class Worker:
     owner: str
     _last_heartbeat: datetime = field(default=LONG_AGO, init=False)
     _has_abandoned_claims: bool = field(default=False, init=False)
+    _reconciler: Reconciler | None = field(default=None, init=False)
 
     def process(self, stop: Event) -> None:
         """Routes, settles and purges until stopped."""
         apis = connect_all(self.settings)
         enrich = Enricher(store=self.store, apis=apis).enrich if apis else None
         retention = Retention(store=self.store, settings=self.settings)
-        convergence = Convergence(store=self.store, apis=apis, owner=self.owner)
+        convergence = Convergence(store=self.store, apis=apis, owner=self.owner, may_begin=self._has_caught_up)
 
         def route_batch() -> int:
             return route(self.store, self.settings, self.owner, datetime.now(UTC), apis)
@@ -98,10 +101,10 @@ class Worker:
         _loop(run_pass, stop)
 
     def jobs(self, stop: Event) -> list[Job]:
-        """The work on schedule that the settings ask for."""
-        jobs = []
+        """The work on schedule: sums of whole days, and what the settings ask for."""
+        jobs = [Job(name="daily sums", step=Summing(store=self.store).run, seconds=SUMMING_SECONDS)]
         if apis := connect_all(self.settings):
-            reconciler = Reconciler(
+            self._reconciler = reconciler = Reconciler(
                 store=self.store,
                 settings=self.settings,
                 apis=apis,
@@ -114,6 +117,9 @@ class Worker:
             monitor = Monitor(store=self.store, settings=self.settings, owner=self.owner)
             jobs.append(Job(name="alerts", step=monitor.look, seconds=SCHEDULE_SECONDS))
         return jobs
+
+    def _has_caught_up(self) -> bool:
+        return self._reconciler is None or self._reconciler.has_caught_up
 
     def send(self, stop: Event) -> None:
         """Delivers until stopped."""

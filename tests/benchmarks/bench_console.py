@@ -29,6 +29,7 @@ from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 from bridge.store.subscriptions import SubscriptionRow
 from bridge.web import create_app
+from bridge.worker.summing import Summing
 
 SHORT = 10_000
 PER_EVENT = 6
@@ -93,6 +94,7 @@ def fill(store: Store, stored: int, now: datetime, seed: int = 1) -> None:
     with store.transaction() as tx:
         tx.execute(text("UPDATE outbox SET delivered_at = created_at, received_at = created_at - 21000000"))
     _fill_subscriptions(store, history)
+    Summing(store=store).run(now)  # as a worker does within a minute
 
 
 def _fill_inbox(store: Store, stored: int, now: datetime) -> None:

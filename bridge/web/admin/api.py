@@ -49,7 +49,7 @@ def api_mrr() -> object:
     here, today = context(), datetime.now(UTC).date()
     with here.store.reading() as tx:
         query = read_query(tx, sorted(here.settings.sources), today)
-        return read_mrr(tx, query.selection, query.period, today)
+        return read_mrr(tx, query.selection, query.period, today, query.levels)
 
 
 def api_revenue() -> object:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date
 from urllib.parse import urlencode
 
-from flask import url_for
+from flask import g, url_for
 
 from bridge.store.series import Selection
 
@@ -31,5 +31,7 @@ def to_deliveries(selection: Selection, first: date | None = None, last: date | 
         "to": (last or selection.last).isoformat(),
         **more,
     }
-    # Not url_for with all of them: a page has hundreds of these links.
-    return f"{url_for('.deliveries')}?{urlencode({name: one for name, one in wanted.items() if one is not None})}"
+    # A page has hundreds of these links: url_for runs once, and without the parameters.
+    if "deliveries_url" not in g:
+        g.deliveries_url = url_for(".deliveries")
+    return f"{g.deliveries_url}?{urlencode({name: one for name, one in wanted.items() if one is not None})}"

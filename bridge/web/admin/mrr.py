@@ -41,7 +41,7 @@ def mrr() -> Response:
     here, today = context(), datetime.now(UTC).date()
     with here.store.reading() as tx:
         query = read_query(tx, sorted(here.settings.sources), today)
-        report = read_mrr(tx, query.selection, query.period, today)
+        report = read_mrr(tx, query.selection, query.period, today, query.levels)
     return render(
         "mrr.html",
         query=query,

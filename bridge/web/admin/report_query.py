@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from bridge.monitoring.periods import Period, months_before
 from bridge.store import series, subscriptions
 from bridge.store.series import Selection
+from bridge.store.subscriptions import Level
 
 RANGES: Mapping[str, str] = {"30d": "30 days", "90d": "90 days", "12m": "12 months", "all": "All time"}
 EARLIEST = date(2000, 1, 1)
@@ -21,7 +22,10 @@ LONGEST_BY_WEEK = timedelta(days=7 * 260)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportQuery:
-    """The request of a report. `span`: a key of RANGES, or "" for chosen days. `plans`, `sources`: to choose from."""
+    """The request of a report. `span`: a key of RANGES, or "" for chosen days. `plans`, `sources`: to choose from.
+
+    `levels`: the present MRR of the mode, in all currencies.
+    """
 
     selection: Selection
     period: Period
@@ -29,6 +33,7 @@ class ReportQuery:
     currencies: Sequence[str]
     sources: Sequence[str]
     plans: Sequence[str]
+    levels: Sequence[Level]
 
     @property
     def mode(self) -> str:
@@ -81,6 +86,7 @@ def read_query(
         currencies=currencies or [currency],
         sources=sources,
         plans=sorted(plans - {""}),
+        levels=levels,
     )
 
 

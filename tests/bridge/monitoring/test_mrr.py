@@ -26,6 +26,7 @@ from bridge.store.outbox import DeliveryStatus
 from bridge.store.series import Selection
 from bridge.worker.routing import route
 from bridge.worker.settling import settle_due
+from bridge.worker.summing import Summing
 from processors.facts import SubscriptionState
 from processors.stripe.account import of_subscription
 from processors.stripe.simulation.customer import PRO, PRO_YEARLY, STARTER, TEAM, Customer
@@ -155,6 +156,10 @@ def test_the_reports_equal_the_bodies_and_the_ledger(store: Store, settings: Set
     with store.reading() as tx:
         reports = [read_mrr(tx, USD, period, TODAY) for period in Period]
         revenues = [read_revenue(tx, USD, period) for period in Period]
+    Summing(store=store).run(WORKED_AT)
+    with store.reading() as tx:
+        assert [read_mrr(tx, USD, period, TODAY) for period in Period] == reports
+        assert [read_revenue(tx, USD, period) for period in Period] == revenues
 
     assert len(bodies) > 60
     assert baseline > 0
