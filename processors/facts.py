@@ -1,7 +1,7 @@
 """Facts: the meaning of payloads in terms that are the same for every processor. The ledger settles these values.
 
 Money (`Payment`, `Refund`), state (`SubscriptionState`), attribution (`Attribution`), identity (`Link`); and the
-entries of the catalog, which belong to no customer (`Price`, `Coupon`, `Discount`, `Product`).
+entries of the catalog, which belong to no customer (`Price`, `Coupon`, `Discount`, `Product`, and what completes them).
 """
 
 from __future__ import annotations
@@ -88,6 +88,19 @@ class Price:
     divide_by: int | None = None
     divide_rounds_up: bool = False
     tax_inclusive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceOption:
+    """A price in a further currency, which no webhook contains. `id`: as `option_id` makes it."""
+
+    id: str
+    price: Price
+
+
+def option_id(price: Price, currency: Currency) -> str:
+    """The id of a price's option for a currency."""
+    return f"{price.id}:{currency.code}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,4 +421,4 @@ class Link:
 
 
 Fact = Payment | Refund | SubscriptionState | Attribution | Link
-CatalogEntry = Price | Coupon | CouponProducts | Discount | Product
+CatalogEntry = Price | PriceOption | Coupon | CouponProducts | Discount | Product

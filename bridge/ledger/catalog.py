@@ -15,15 +15,19 @@ from processors.facts import (
     Link,
     Payment,
     Price,
+    PriceOption,
     Product,
     SubscriptionState,
     Terms,
+    option_id,
 )
+from processors.money import Currency
 
 CatalogKey = tuple[str, str]  # kind and id
 
 KINDS: Mapping[str, type[CatalogEntry]] = {
     "price": Price,
+    "price_option": PriceOption,
     "coupon": Coupon,
     "coupon_products": CouponProducts,
     "discount": Discount,
@@ -44,6 +48,12 @@ class Catalog:
         if price.tiered and not price.tiers and isinstance(seen, Price) and seen.tiers:
             return seen
         return price
+
+    def price_in(self, price: Price, currency: Currency) -> Price:
+        """The price with its tiers, in this currency if the API had it, else in its own."""
+        option = self.entries.get(("price_option", option_id(price, currency)))
+        is_other = price.currency.code != currency.code
+        return option.price if is_other and isinstance(option, PriceOption) else self.full_price(price)
 
     def price(self, price_id: str | None) -> Price | None:
         """The price of this id, if an earlier payload had it."""
@@ -107,6 +117,8 @@ def required_keys(current: Iterable[Terms], facts: Iterable[Fact]) -> frozenset[
         for item in terms.items:
             found.add(("price", item.price.id))
             found.add(("product", item.price.product_id or ""))
+            if item.price.currency.code != terms.currency.code:
+                found.add(("price_option", option_id(item.price, terms.currency)))
         found.update(_discount_keys(_all_discounts(terms)))
     for fact in facts:
         if isinstance(fact, Payment):
@@ -153,6 +165,16 @@ def unlimited_keys(current: Iterable[Terms], facts: Iterable[Fact], catalog: Cat
         for discount in terms.discounts
     )
     return frozenset(("coupon", coupon.id) for coupon in coupons if coupon is not None and coupon.applies_to is None)
+
+
+def unpriced_keys(current: Iterable[Terms], facts: Iterable[Fact], catalog: Catalog) -> frozenset[CatalogKey]:
+    """Prices of items that are billed in another currency, of which no payload has stated the amount."""
+    return frozenset(
+        ("price_option", option_id(item.price, terms.currency))
+        for terms in _all_terms(current, facts)
+        for item in terms.items
+        if catalog.price_in(item.price, terms.currency).currency.code != terms.currency.code
+    )
 
 
 def _all_terms(current: Iterable[Terms], facts: Iterable[Fact]) -> Iterator[Terms]:

@@ -98,7 +98,7 @@ def main_item(terms: Terms, context: ValuationContext) -> Item | None:
 
 def _part(item: Item, currency: Currency, context: ValuationContext) -> Part | None:
     """The item's amount per month after its own discounts; None: it does not count towards MRR."""
-    price = context.catalog.full_price(item.price)
+    price = context.catalog.price_in(item.price, currency)
     if not item.counts or price.interval is None or price.metered:
         return None
     part = _listed_part(item, currency, context)
@@ -109,7 +109,7 @@ def _part(item: Item, currency: Currency, context: ValuationContext) -> Part | N
 
 
 def _listed_part(item: Item, currency: Currency, context: ValuationContext) -> Part:
-    price = context.catalog.full_price(item.price)
+    price = context.catalog.price_in(item.price, currency)
     amount = period_amount(item, price, currency, context)
     return Part(price=price, gross=monthly(price, amount.gross), net=monthly(price, amount.net), certain=amount.certain)
 

@@ -11,7 +11,16 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.ledger.catalog import Catalog, CatalogKey, coupon_keys, dump_entry, key_of, missing_keys, unlimited_keys
+from bridge.ledger.catalog import (
+    Catalog,
+    CatalogKey,
+    coupon_keys,
+    dump_entry,
+    key_of,
+    missing_keys,
+    unlimited_keys,
+    unpriced_keys,
+)
 from bridge.scope import Scope
 from bridge.settings import Settings, Source
 from bridge.store import Store, catalog
@@ -78,7 +87,8 @@ class Enricher:
         self._add_entries(batch, api.lookup(self._new_questions(batch.scope, missing)))
         coupons = {key for key in coupon_keys(batch.catalog.entries) if key[0] == "coupon"}  # of discounts just found
         unlimited = unlimited_keys(state.current_terms, batch.all_facts, batch.catalog)
-        self._add_entries(batch, api.lookup(self._new_questions(batch.scope, coupons | unlimited)))
+        unpriced = unpriced_keys(state.current_terms, batch.all_facts, batch.catalog)
+        self._add_entries(batch, api.lookup(self._new_questions(batch.scope, coupons | unlimited | unpriced)))
 
     def _related_facts(self, batch: StreamBatch, api: Api, seen: set[str]) -> list[Fact]:
         refs = {ref for fact in batch.all_facts for ref in fact.ids.refs()}

@@ -79,8 +79,8 @@ class Account:
         return _body(self.api.event(path))
 
     def _entries(self, kind: str, object_id: str) -> tuple[CatalogEntry, ...]:
-        if kind == "price":
-            return of_price(self.api.price(object_id) or {})
+        if kind in ("price", "price_option"):
+            return of_price(self.api.price(object_id.partition(":")[0]) or {})
         if kind == "coupon":
             return of_coupon(self.api.coupon(object_id) or {})
         if kind == "product":
@@ -148,9 +148,9 @@ def _body(value: Json) -> bytes:
 
 
 def of_price(resource: Json) -> tuple[CatalogEntry, ...]:
-    """A price with its tiers, and its product's name."""
+    """A price with its tiers, its options in other currencies, and its product's name."""
     price = prices.price_of(resource)
-    return () if price is None else (price, *prices.products_of(resource))
+    return () if price is None else (price, *prices.options_of(resource), *prices.products_of(resource))
 
 
 def of_coupon(resource: Json) -> tuple[CatalogEntry, ...]:

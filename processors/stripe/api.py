@@ -58,7 +58,7 @@ class StripeApi:
             headers["Stripe-Account"] = account
         self._made_of = (key, base_url, timeout, wait)
         self._json = JsonApi(base_url, headers, StripeApiError, timeout, wait)
-        self._tiered: dict[str, Json] = {}  # prices with tiers that were read already
+        self._whole_prices: dict[str, Json] = {}  # prices that were read already
 
     def on_behalf_of(self, account: str) -> StripeApi:
         """The API of an account that is connected to this one."""
@@ -120,6 +120,18 @@ class StripeApi:
         for found in self._pages("/v1/subscriptions", asked):
             yield self._completed(found)
 
+    def made_between(
+        self, path: str, since: datetime, until: datetime, *, expand: Sequence[str] = (), **more: str
+    ) -> Iterator[Json]:
+        """A list of what was made in a time span, newest first."""
+        asked = {"created[gte]": int(since.timestamp()), "created[lt]": int(until.timestamp()), **more}
+        listed = {"expand[]": [f"data.{name}" for name in expand]} if expand else {}
+        yield from self._pages(path, {**asked, **listed})
+
+    def resource(self, path: str, resource_id: str) -> Json | None:
+        """One resource of a list; None: there is none of this id."""
+        return self._one(f"{path}/{segment(resource_id)}", ())
+
     # ---- Webhook endpoints ----
 
     def endpoints(self) -> Iterator[Json]:
@@ -162,18 +174,23 @@ class StripeApi:
             asked["starting_after"] = last
 
     def _completed(self, subscription: Json) -> Json:
-        """The subscription with all items (a page has ten), and with tiers (too deep to expand in a list)."""
+        """The subscription with all items (a page has ten), and with what is too deep to expand in a list.
+
+        That is tiers, and the options of prices that are listed in another currency.
+        """
         items = list(rows(subscription, "items"))
         if at(subscription, "items.has_more") is True:
             asked = {"subscription": ident(subscription), "expand[]": ["data.price.tiers", "data.discounts"]}
             items = list(self._pages("/v1/subscription_items", asked))
-        whole = [{**item, "price": self._with_tiers(item.get("price"))} for item in items]
+        whole = [{**item, "price": self._whole(item.get("price"), subscription.get("currency"))} for item in items]
         return {**subscription, "items": {**table(subscription, "items"), "data": whole, "has_more": False}}
 
-    def _with_tiers(self, price: Any) -> Any:
+    def _whole(self, price: Any, currency: Any) -> Any:
         price_id = ident(price)
-        if price_id is None or at(price, "billing_scheme") != "tiered" or isinstance(at(price, "tiers"), list):
+        lacks_tiers = at(price, "billing_scheme") == "tiered" and not isinstance(at(price, "tiers"), list)
+        lacks_option = currency not in (None, at(price, "currency")) and not at(price, f"currency_options.{currency}")
+        if price_id is None or not (lacks_tiers or lacks_option):
             return price
-        if price_id not in self._tiered:
-            self._tiered[price_id] = self.price(price_id) or table(price)
-        return self._tiered[price_id]
+        if price_id not in self._whole_prices:
+            self._whole_prices[price_id] = self.price(price_id) or table(price)
+        return self._whole_prices[price_id]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from processors.facts import CatalogEntry, Interval, Price, Product, Tier, TiersMode
+from processors.facts import CatalogEntry, Interval, Price, PriceOption, Product, Tier, TiersMode, option_id
 from processors.interface import Translation
 from processors.money import Currency, exact_decimal, whole_minor
 from processors.payload import NOTHING, Json, at, first, ident, rows, table, text
@@ -67,6 +67,13 @@ def price_of(price: Any, plan: Any = None, currency: Currency | None = None) -> 
         divide_rounds_up=rounds_up,
         tax_inclusive=first(amounts[0], "tax_behavior") == "inclusive",
     )
+
+
+def options_of(price: Any) -> tuple[PriceOption, ...]:
+    """The price in each further currency: only where an API request expanded `currency_options`."""
+    currencies = map(currency_of, table(price, "currency_options"))
+    found = (price_of(price, currency=one) for one in currencies if one is not None)
+    return tuple(PriceOption(id=option_id(one, one.currency), price=one) for one in found if one is not None)
 
 
 def inclusive_percentage(holder: Any, key: str) -> Decimal | None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from processors.facts import Interval, Price, PriceOption
+from processors.money import Currency
 from tests.lifecycles.stripe_bills import LISTED_HIGH, LISTED_LOW, TAXED, TAXED_MORE, WITH_OPTION, bill, line
 from tests.lifecycles.stripe_customer import ExtendedCustomer
 from tests.lifecycles.stripe_lifecycle import lifecycle
 from tests.lifecycles.stripe_mrr_levels import GRADUATED, IN_EUROS
+
+YEN = Currency(code="JPY", digits=0)
 
 
 def begun_with_tax(ada: ExtendedCustomer) -> ExtendedCustomer:
@@ -119,6 +125,19 @@ CHANGES = (
             "renewal      7500     0 JPY High monthly",
         ),
         currency="jpy",
+    ),
+    lifecycle(
+        "an upgrade in yen is billed later, and the API has its amount in yen: 7,400, whatever the old price cost",
+        lambda ada: begun_in_yen(ada).later(days=10).change(plan=LISTED_HIGH),
+        "subscription 3000 +3000 JPY Low monthly",
+        "upgrade         0 +4400 JPY High monthly was Low",
+        currency="jpy",
+        api_catalog=(
+            PriceOption(
+                id="price_high:JPY",
+                price=Price(id="price_high", currency=YEN, unit_amount=Decimal(7400), interval=Interval.MONTH),
+            ),
+        ),
     ),
     lifecycle(
         "an upgrade to a price whose amount in yen is in the payload",

@@ -16,11 +16,24 @@ from bridge.ledger.catalog import (
     missing_keys,
     required_keys,
     unlimited_keys,
+    unpriced_keys,
 )
 from bridge.ledger.state import EMPTY
-from processors.facts import CatalogEntry, Coupon, CouponProducts, Discount, Duration, Fact, Product, Tier, TiersMode
+from processors.facts import (
+    CatalogEntry,
+    Coupon,
+    CouponProducts,
+    Discount,
+    Duration,
+    Fact,
+    PriceOption,
+    Product,
+    Tier,
+    TiersMode,
+)
 from tests.bridge.ledger.harness import catalog_of, settled
 from tests.builders import (
+    EUR,
     NOON,
     a_coupon,
     a_created,
@@ -50,6 +63,7 @@ COMPLETE = a_price(
         a_discount(a_coupon(10), starts_at=NOON),
         Coupon(id="ALL", percent=Decimal(10), applies_to=()),
         CouponProducts(id="FIVE", applies_to=("prod_1",)),
+        PriceOption(id="price_4900:EUR", price=replace(a_price("4500"), currency=EUR)),
         Product(id="prod_1", name="Acme Pro"),
     ],
 )
@@ -114,6 +128,20 @@ def test_a_discount_that_was_seen_leads_to_its_coupon() -> None:
         ("coupon_products", "SAVE"),
         ("coupon_products", "KNOWN"),
     }
+
+
+def test_a_price_in_another_currency_is_asked_for_until_its_option_is_known() -> None:
+    euros = replace(a_price("4500"), currency=EUR)
+    option = PriceOption(id="price_4900:EUR", price=euros)
+    foreign = replace(terms(items=(an_item(price=a_price("4900", id="price_4900")),)), currency=EUR)
+
+    known = catalog_of(option)
+
+    assert unpriced_keys([foreign], [], EMPTY_CATALOG) == {("price_option", "price_4900:EUR")}
+    assert unpriced_keys([terms(items=(an_item(),))], [], EMPTY_CATALOG) == frozenset()
+    assert unpriced_keys([foreign], [], known) == frozenset()
+    assert ("price_option", "price_4900:EUR") in required_keys([foreign], [])
+    assert known.price_in(foreign.items[0].price, EUR) == euros
 
 
 def test_the_products_of_a_coupon_are_asked_for_where_there_are_several() -> None:

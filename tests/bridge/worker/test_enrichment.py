@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -15,9 +16,25 @@ from bridge.store.inbox import InboxStatus, NewWebhook
 from bridge.worker.enrichment import Enricher
 from bridge.worker.routing import route
 from bridge.worker.settling import settle_due
-from processors.facts import CatalogEntry, Fact, Ids, Link, Payment, SubscriptionState
+from processors.facts import (
+    CatalogEntry,
+    CouponProducts,
+    Fact,
+    Ids,
+    Interval,
+    Link,
+    Payment,
+    Price,
+    PriceOption,
+    SubscriptionState,
+)
 from processors.interface import ApiError
+from processors.stripe.simulation import payloads
 from processors.stripe.simulation.customer import Customer
+from processors.stripe.simulation.payloads import Shape
+from tests.builders import EUR
+from tests.lifecycles.stripe_bills import BASE
+from tests.lifecycles.stripe_customer import ExtendedCustomer
 from tests.settings import some_settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -32,14 +49,18 @@ class FakeApi:
     links: dict[str, str] = field(default_factory=dict)  # payment -> invoice
     is_down: bool = False
     calls: int = 0
+    entries: dict[tuple[str, str], CatalogEntry] = field(default_factory=dict)
+    questions: list[tuple[str, str]] = field(default_factory=list)
     accounts: list[str | None] = field(default_factory=list)  # the accounts that it was connected for
 
     def for_account(self, account: str | None) -> FakeApi:
         self.accounts.append(account)
         return self
 
-    def lookup(self, wanted: object) -> list[CatalogEntry]:
-        return []
+    def lookup(self, wanted: Iterable[tuple[str, str]]) -> list[CatalogEntry]:
+        keys = list(wanted)
+        self.questions += keys
+        return [self.entries[key] for key in keys if key in self.entries]
 
     def related_facts(self, facts: Sequence[Fact], seen: object) -> list[Fact]:
         self.calls += 1
@@ -129,6 +150,35 @@ def test_what_a_connected_account_leaves_out_is_asked_for_on_its_behalf(
 
     assert sorted(api.accounts, key=str) == [None, "acct_1"]
     assert api.calls == 3
+
+
+def test_a_foreign_price_and_the_products_of_a_coupon_are_asked_for_once(
+    sqlite_store: Store, settings: Settings
+) -> None:
+    half = payloads.coupon("HALF", percent=50)
+    in_euros = Price(id="price_base", currency=EUR, unit_amount=Decimal(1800), interval=Interval.MONTH)
+    api = FakeApi(
+        entries={
+            ("price_option", "price_base:EUR"): PriceOption(id="price_base:EUR", price=in_euros),
+            ("coupon", "HALF"): CouponProducts(id="HALF", applies_to=("prod_price_support",)),
+        }
+    )
+    enrich = Enricher(store=sqlite_store, apis={"stripe": api}).enrich
+    base = replace(BASE, price_fields={"currency": "usd"})
+    ada = ExtendedCustomer.begin("ada", BORN, Shape.BASIL, currency="eur").sent("coupon.created", half)
+    for body in ada.start(base, coupon=half).with_discount_events().webhooks:
+        receive(sqlite_store, body)
+    route(sqlite_store, settings, "worker", NOW)
+
+    settle_due(sqlite_store, settings, "worker", NOW, enrich)
+
+    with sqlite_store.reading() as tx:
+        (delivery,) = outbox.listing(tx)
+    found = json.loads(delivery.body)
+    assert found["mrr_impact"] == 23  # 18.00 + 10.00 / 2
+    assert "mrr_estimated" not in found["metadata"]
+    assert {("price_option", "price_base:EUR"), ("coupon", "HALF")} <= set(api.questions)
+    assert len(api.questions) == len(set(api.questions))
 
 
 def test_a_thin_event_waits_while_the_api_is_away(sqlite_store: Store, settings: Settings) -> None:

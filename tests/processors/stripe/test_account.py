@@ -20,6 +20,7 @@ from processors.facts import (
     Membership,
     Payment,
     Price,
+    PriceOption,
     Product,
     Stage,
     Status,
@@ -113,6 +114,17 @@ def test_prices_coupons_and_products_are_known_by_their_ids(account: Account, ht
     found = account.lookup([("price", "price_1"), ("product", "prod_1"), ("coupon", "TEN")])
 
     assert [type(one) for one in found] == [Coupon, CouponProducts, Price, Product]
+
+
+def test_a_price_is_known_in_its_other_currencies(account: Account, httpserver: HTTPServer) -> None:
+    both = {**PRO, "currency_options": {"eur": {"unit_amount": 4600}, "zz": {"unit_amount": 1}}}
+    httpserver.expect_request("/v1/prices/price_1").respond_with_json(both)
+
+    found = account.lookup([("price_option", "price_1:EUR")])
+
+    options = [one for one in found if isinstance(one, PriceOption)]
+    assert [(one.id, one.price.unit_amount) for one in options] == [("price_1:EUR", 4600)]
+    assert options[0].price.currency.code == "EUR"
 
 
 def test_what_does_not_exist_is_not_known(account: Account, httpserver: HTTPServer) -> None:

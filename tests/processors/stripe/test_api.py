@@ -120,6 +120,21 @@ def test_a_subscription_of_tiered_prices_comes_with_their_tiers(api: StripeApi, 
     assert found["items"]["data"][0]["price"] == whole
 
 
+def test_a_subscription_in_another_currency_comes_with_the_options_of_its_prices(
+    api: StripeApi, httpserver: HTTPServer
+) -> None:
+    dollars, euros = price("price_1", minor=5000), price("price_2", minor=4500, currency="eur")
+    whole = {**dollars, "currency_options": {"eur": {"unit_amount": 4600}}}
+    rows = [item(f"si_{n}", one, subscription="sub_1", period=MONTH) for n, one in enumerate((dollars, euros))]
+    body = subscription("sub_1", customer="cus_1", items=rows, started_at=AT, period=MONTH, currency="eur")
+    responds(httpserver, "/v1/subscriptions", listed([body]))
+    responds(httpserver, "/v1/prices/price_1", whole)
+
+    (found,) = api.subscriptions()
+
+    assert [row["price"] for row in found["items"]["data"]] == [whole, euros]
+
+
 def test_items_that_a_page_leaves_out_are_read(api: StripeApi, httpserver: HTTPServer) -> None:
     pro, team = price("price_1", minor=4900), price("price_2", minor=9900)
     one, two = (item(f"si_{n}", p, subscription="sub_1", period=MONTH) for n, p in ((1, pro), (2, team)))
