@@ -57,12 +57,21 @@ def missing(state: State, arrived: Sequence[tuple[Fact, datetime]], policy: Poli
     if late is not None:
         return f"{late.processor_event_id} arrived late, so others may be late as well"
     facts = [fact for fact, _ in arrived]
-    if keys := missing_keys(state.current_terms, facts, catalog):
-        return "a price or coupon: " + ", ".join(entry_id for _, entry_id in sorted(keys))
+    if keys := _missing_coupons(state, facts, catalog):
+        return "a coupon: " + ", ".join(keys)
     trial = Trial(facts=facts, before=state, settlement=settle(state, facts, policy, catalog))
     if not (trial.settlement.events or trial.settlement.released):
         return "something to report"
     return next((found for check in CHECKS for found in check(trial)), None)
+
+
+def _missing_coupons(state: State, facts: Sequence[Fact], catalog: Catalog) -> list[str]:
+    """The coupons that are known by id only. Another webhook may contain one; it is not awaited a second time.
+
+    Tiers of a price are not awaited at all: no webhook has them. With an API key they are requested before settling.
+    """
+    awaited = missing_keys((), facts, catalog) - missing_keys(state.current_terms, (), catalog)
+    return sorted(entry_id for kind, entry_id in awaited if kind != "price")
 
 
 # ---- Payments -----------------------------------------------------------------------------------------------------
@@ -89,7 +98,8 @@ def _owed(state: State, payments: Iterable[Payment]) -> Iterator[str]:
 
 def _invoice(receivable: Receivable, own: Sequence[Payment]) -> Iterator[str]:
     """The missing facts about its invoice, or the missing statement that it has none."""
-    if receivable.may_have_invoice or receivable.reason is Reason.UNKNOWN:
+    is_unclear = receivable.reason is Reason.UNKNOWN and not (receivable.is_invoice and receivable.subscription_id)
+    if receivable.may_have_invoice or is_unclear:
         yield f"whether {receivable.id} belongs to an invoice, and to which"
     if receivable.is_invoice and receivable.stated_paid != sum(receivable.payments.values()) and _names_payment(own):
         yield f"the payment of {receivable.id}"
@@ -113,7 +123,7 @@ def _subscription_of(receivable: Receivable, trial: Trial) -> Iterator[str]:
     if receivable.subscription_id is None or receivable.reason is Reason.ONE_OFF:
         return
     known = trial.after.subscriptions.get(receivable.subscription_id)
-    if known is None or known.terms is None or known.terms.status not in COUNTING or known.estimated:
+    if known is None or known.terms is None or known.terms.status not in COUNTING:
         yield f"the state of {receivable.subscription_id}"
     elif known.at < receivable.at - RECENT_STATE:
         yield f"the state of {receivable.subscription_id} at the time of {receivable.id}"
@@ -137,8 +147,26 @@ def _subscriptions(trial: Trial) -> Iterator[str]:
             yield f"nothing that cannot wait: {subscription_id} was imported"
         if not any(one.is_primary for one in states if one.ids.subscription_id == subscription_id):
             yield f"the webhook for the end of {subscription_id}"
-        yield from _continuity(state, states, trial.before.subscriptions.get(subscription_id))
+        if not _pays_change(trial, state):
+            yield from _continuity(state, states, trial.before.subscriptions.get(subscription_id))
         yield from _announced(state, trial)
+
+
+def _pays_change(trial: Trial, state: SubscriptionState) -> bool:
+    """Whether its payment shows a change without terms before it (Paddle's) to be the only one."""
+    subscription_id = state.ids.subscription_id
+    own = [one for one in trial.facts if isinstance(one, SubscriptionState) and one.ids == state.ids]
+    return (
+        state.before is None
+        and state.now.status in COUNTING
+        and all(one.now == state.now for one in own)
+        and any(
+            event.event_type in (EventType.UPGRADE, EventType.DOWNGRADE)
+            and not _is_alone(event)
+            and event.subscription_id == subscription_id
+            for event in trial.settlement.events
+        )
+    )
 
 
 def _continuity(
@@ -161,8 +189,8 @@ def _continuity(
 
 
 def _differ_in_status_only(state: SubscriptionState, terms: object) -> bool:
-    now = replace(state.now, status=Status.ACTIVE, cancels_at=None)
-    return replace(terms, status=Status.ACTIVE, cancels_at=None) == now  # type: ignore[type-var]
+    now = replace(state.now, status=Status.ACTIVE, cancels_at=None, fixed_term=False)
+    return replace(terms, status=Status.ACTIVE, cancels_at=None, fixed_term=False) == now  # type: ignore[type-var]
 
 
 def _announced(state: SubscriptionState, trial: Trial) -> Iterator[str]:
@@ -172,11 +200,17 @@ def _announced(state: SubscriptionState, trial: Trial) -> Iterator[str]:
     if state.now.status is Status.INCOMPLETE and (after is None or not after.has_counted):
         yield f"the first payment of {subscription_id}"
     starts = after is not None and after.start_count > (before.start_count if before is not None else 0)
-    if starts and not _pays_start(trial, subscription_id):
+    if starts and not _pays_start(trial, subscription_id) and not _resumes(state, trial):
         yield f"the first payment of {subscription_id}"
     invoice = state.ids.invoice_id
     if invoice is not None and invoice not in trial.after.receivables:
         yield f"the outcome of {invoice}, which {subscription_id} names"
+
+
+def _resumes(state: SubscriptionState, trial: Trial) -> bool:
+    """Whether a subscription that has counted before counts again, and its latest invoice is still the known one."""
+    before = trial.before.subscriptions.get(state.ids.subscription_id or "")
+    return before is not None and before.has_counted and state.ids.invoice_id in trial.before.receivables
 
 
 def _pays_start(trial: Trial, subscription_id: str) -> bool:
@@ -192,10 +226,23 @@ def _is_alone(event: RevenueEvent) -> bool:
 
 
 def _changes(trial: Trial) -> Iterator[str]:
-    """The payment of a change: not every processor names it in the change, so a change alone waits for it."""
+    """The payment of a change. Not every processor names it in the change: then a change alone waits for it.
+
+    Stripe names the latest invoice in each change: if that one is known (`_announced`), there is no new one.
+    """
+    unclear = {fact.ids.subscription_id for fact in trial.facts if _may_change_otherwise(fact)}
     for event in trial.settlement.events:
-        if event.event_type in (EventType.UPGRADE, EventType.DOWNGRADE) and _is_alone(event):
+        is_change = event.event_type in (EventType.UPGRADE, EventType.DOWNGRADE)
+        if is_change and _is_alone(event) and event.subscription_id in unclear:
             yield f"a payment of the change of {event.subscription_id}"
+
+
+def _may_change_otherwise(fact: Fact) -> bool:
+    """Whether the MRR may change by a new invoice, or by the end of a discount, which several webhooks may report."""
+    if not isinstance(fact, SubscriptionState) or fact.stage is not Stage.CHANGED:
+        return False
+    terms = fact.before or fact.now
+    return fact.ids.invoice_id is None or bool(terms.discounts) or any(item.discounts for item in terms.items)
 
 
 # ---- Refunds ------------------------------------------------------------------------------------------------------
@@ -223,14 +270,14 @@ def _visits(trial: Trial) -> Iterator[str]:
     for event in trial.settlement.events:
         if not event.is_attributed:
             yield f"the visit of {event.transaction_id}"
-        elif event.metadata.get("mrr_estimated"):
-            yield f"the MRR of {event.subscription_id}"
-        elif _may_be_replaced(event):
+        elif _may_be_replaced(event, trial.before):
             yield f"the checkout of {event.transaction_id}"
 
 
-def _may_be_replaced(event: RevenueEvent) -> bool:
+def _may_be_replaced(event: RevenueEvent, before: State) -> bool:
     """Whether a better source of the visit may still arrive: for a first payment, its checkout or invoice."""
+    if event.subscription_id in before.subscriptions:  # its checkout came with its start
+        return False
     is_first = event.event_type in (EventType.SUBSCRIPTION, EventType.PURCHASE)
     return is_first and event.metadata.get("attribution") not in SPECIFIC
 

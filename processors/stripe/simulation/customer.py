@@ -127,9 +127,10 @@ class Customer(Timeline):
             plan=plan or subscription.plan,
             quantity=subscription.quantity if quantity is None else quantity,
         )
-        customer = self._updated(name, new)
         if not billed:
-            return customer
+            return self._updated(name, new)
+        # The change names the invoice that bills it.
+        customer = self._updated(name, replace(new, latest_invoice=self._invoice_id(after=1)))
         return customer._invoiced(name, "subscription_update", customer._prorations(subscription, new))
 
     def become(self, status: str, *, name: str = "1") -> Self:
@@ -219,7 +220,7 @@ class Customer(Timeline):
         """An invoice of a subscription, and its payment if anything is due."""
         subscription = self.subscriptions[name]
         total = max(0, sum(found["amount"] - discounts_of(found) for found in lines))
-        invoice_id = f"in_{self.tag}_{len(self.webhooks) + 1}"
+        invoice_id = self._invoice_id()
         about = (subscription, billing_reason, lines, total)
         customer = self.sent("invoice.created", self._invoice(invoice_id, *about, None))
         customer = customer.sent("invoice.finalized", customer._invoice(invoice_id, *about, None))
@@ -233,6 +234,10 @@ class Customer(Timeline):
         if paid is None or self.shape is Shape.OLD:
             return customer
         return customer.sent("invoice_payment.paid", customer._invoice_payment(invoice_id, paid), seconds=3)
+
+    def _invoice_id(self, after: int = 0) -> str:
+        """The id of an invoice that is created now, or after so many further webhooks."""
+        return f"in_{self.tag}_{len(self.webhooks) + after + 1}"
 
     def _pay(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,9 @@ from bridge.ledger import EMPTY, Policy, State, settle
 from bridge.ledger.catalog import EMPTY_CATALOG, Catalog, key_of
 from bridge.ledger.completeness import missing
 from processors.facts import Coupon, Discount, Duration, Fact, SubscriptionState
+from processors.paddle import processor as paddle
+from processors.paddle.simulation.customer import TEAM as PADDLE_TEAM
+from processors.paddle.simulation.customer import Customer as PaddleCustomer
 from processors.stripe import processor
 from processors.stripe.simulation.customer import TEAM, Customer
 from tests.bridge.worker.virtual_worker import kind
@@ -22,6 +26,10 @@ SOON = timedelta(seconds=1)
 
 def facts_of(*bodies: bytes) -> list[Fact]:
     return [fact for body in bodies for fact in processor.translate(body, {}).facts]
+
+
+def paddle_facts(*bodies: bytes) -> list[Fact]:
+    return [fact for body in bodies for fact in paddle.translate(body, {}).facts]
 
 
 def signup(*left_out: str) -> list[Fact]:
@@ -74,11 +82,59 @@ def test_a_cancellation_with_other_terms_lacks_the_change_between() -> None:
     assert lacks(end, settled(signup())) == "the change of sub_ada_1 before this one"
 
 
-def test_a_change_alone_lacks_its_payment() -> None:
+def changes_after_signup(*changes: Callable[[Customer], Customer]) -> list[Fact]:
     customer = Customer.begin("ada", START).subscribe().later(days=3)
-    change = facts_of(*customer.change(TEAM).webhooks[len(customer.webhooks) :])
+    changed = customer
+    for change in changes:
+        changed = change(changed)
+    return facts_of(*changed.webhooks[len(customer.webhooks) :])
 
-    assert lacks(change, settled(signup())) == "a payment of the change of sub_ada_1"
+
+def test_a_change_that_names_no_new_invoice_lacks_nothing() -> None:
+    change = changes_after_signup(lambda ada: ada.change(TEAM))
+
+    assert lacks(change, settled(signup())) is None
+
+
+def test_a_change_that_names_a_new_invoice_lacks_its_outcome() -> None:
+    change = changes_after_signup(lambda ada: ada.change(TEAM, billed=True))
+
+    assert lacks(change, settled(signup())) is None
+    # Signing up took nine webhooks; the invoice is the second thing after them.
+    assert lacks(change[:1], settled(signup())) == "the outcome of in_ada_12, which sub_ada_1 names"
+
+
+def test_a_change_that_names_no_invoice_at_all_lacks_its_payment() -> None:
+    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
+    unnamed = replace(change, ids=replace(change.ids, invoice_id=None))
+
+    assert lacks([unnamed], settled(signup())) == "a payment of the change of sub_ada_1"
+
+
+def test_a_change_beside_a_discount_lacks_the_webhook_of_its_end() -> None:
+    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
+    assert isinstance(change, SubscriptionState)
+    discounts = (Discount(id="di_1", coupon=Coupon(id="SPRING", percent=Decimal(25), duration=Duration.ONCE)),)
+    state = settled(
+        [
+            replace(f, now=replace(f.now, discounts=discounts)) if isinstance(f, SubscriptionState) else f
+            for f in signup()
+        ]
+    )
+    discounted = replace(change, before=replace(change.before or change.now, discounts=discounts))
+
+    assert lacks([discounted], state) == "a payment of the change of sub_ada_1"
+
+
+def test_the_payment_of_a_paddle_change_shows_that_it_is_the_only_one() -> None:
+    customer = PaddleCustomer.begin("ada", START).subscribe()
+    changed = customer.later(days=10).change(PADDLE_TEAM, billed=3300)
+    before = settled(paddle_facts(*customer.webhooks))
+    change = paddle_facts(*changed.webhooks[len(customer.webhooks) :])
+    state: list[Fact] = [fact for fact in change if isinstance(fact, SubscriptionState)]
+
+    assert lacks(change, before) is None
+    assert lacks(state, before) == "the change of sub_ada_1 before this one"
 
 
 def test_a_refund_lacks_its_payment_unless_that_is_known() -> None:
@@ -104,5 +160,5 @@ def test_a_coupon_that_no_payload_has_contained_is_missing() -> None:
     catalog = Catalog(entries={key: coupon for key in [key_of(coupon)] if key is not None})
     arrived = [(fact, fact.at + SOON) for fact in facts]
 
-    assert missing(EMPTY, arrived, Policy(), EMPTY_CATALOG) == "a price or coupon: SPRING"
+    assert missing(EMPTY, arrived, Policy(), EMPTY_CATALOG) == "a coupon: SPRING"
     assert missing(EMPTY, arrived, Policy(), catalog) is None
