@@ -1,7 +1,7 @@
 """Searches the stored webhooks and deliveries: by any id, customer, type or a text in the reason, and by facets.
 
-A text that is an id is looked up in an index. Any other text is compared with each row, newest first, until the page
-is full.
+A text that is an id is looked up in an index. Any other text is compared with each row, newest first; a page compares
+at most SEARCHED_ROWS of them, and the next one continues there.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from bridge.store.schema import inbox, links, outbox, subscriptions
 from bridge.store.statements import padded_chunks, unindexed
 
 IMPORT_TYPE = "bridge.import"
+SEARCHED_ROWS = 50_000  # 0.2 to 0.3 s
 MAX_STREAMS = 200  # of one search; an id belongs to one, a guest's or merchant's own id to a few
 CHUNK = 500  # rows of one query while all results are read
 
@@ -54,6 +55,7 @@ class WebhookFilter:
     last: date | None = None
     with_imports: bool = False
     stream_id: str | None = None
+    since_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ class DeliveryFilter:
     first: date | None = None
     last: date | None = None
     stream_id: str | None = None
+    since_id: int | None = None
 
 
 def _chunk(store: Readable, read: Callable[[Connection], list[Row]]) -> list[Row]:
@@ -112,6 +115,45 @@ def streams_of(tx: Connection, text: str) -> list[str]:
     return list(found)[:MAX_STREAMS]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """The rows that one page of a search compares: those from `since_id` on, which is of the time `since`."""
+
+    since_id: int
+    since: datetime
+
+
+def webhooks_searched(tx: Connection, text: str | None, before_id: int | None) -> Searched | None:
+    """The webhooks that a page compares with a text; None: all, or none because the text is an id."""
+    if text is None or _is_event(tx, text.strip()) or streams_of(tx, text.strip()):
+        return None
+    return _searched(tx, inbox, inbox.c.received_at, before_id)
+
+
+def deliveries_searched(tx: Connection, text: str | None, before_id: int | None) -> Searched | None:
+    """The deliveries that a page compares with a text; None: all, or none because the text is an id."""
+    if text is None or _is_number(text.strip()) or _is_event(tx, text.strip()) or streams_of(tx, text.strip()):
+        return None
+    return _searched(tx, outbox, outbox.c.created_at, before_id)
+
+
+def _searched(tx: Connection, table: Table, at: Column[Any], before_id: int | None) -> Searched | None:
+    newest = tx.execute(select(func.max(table.c.id))).scalar() or 0
+    since_id = min(before_id or newest + 1, newest + 1) - SEARCHED_ROWS
+    if since_id <= 1:
+        return None
+    since = tx.execute(select(at).where(table.c.id >= since_id).order_by(table.c.id).limit(1)).scalar_one()
+    return Searched(since_id=since_id, since=since)
+
+
+def _is_event(tx: Connection, text: str) -> bool:
+    return tx.execute(select(inbox.c.id).where(inbox.c.event_id == text).limit(1)).first() is not None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 def _has_text(text: str, columns: Iterable[Column[Any]]) -> ColumnElement[bool]:
     return or_(*(func.lower(func.coalesce(one, "")).contains(text.lower(), autoescape=True) for one in columns))
 
@@ -136,6 +178,8 @@ def webhook_query(tx: Connection, wanted: WebhookFilter) -> Select[Any]:
     if not wanted.with_imports and wanted.type != IMPORT_TYPE:
         query = query.where(unindexed(inbox.c.type) != IMPORT_TYPE)
     query = query.where(*_within_ids(tx, inbox, inbox.c.received_at, wanted.first, wanted.last))
+    if wanted.since_id is not None:
+        query = query.where(inbox.c.id >= wanted.since_id)
     return query if wanted.text is None else query.where(_webhook_text(tx, wanted.text.strip()))
 
 
@@ -219,6 +263,8 @@ def delivery_query(tx: Connection, wanted: DeliveryFilter) -> Select[Any]:
         query = query.where(outbox.c.day >= number_of(wanted.first))
     if wanted.last is not None:
         query = query.where(outbox.c.day <= number_of(wanted.last))
+    if wanted.since_id is not None:
+        query = query.where(outbox.c.id >= wanted.since_id)
     return query if wanted.text is None else query.where(_delivery_text(tx, wanted.text.strip()))
 
 
@@ -239,7 +285,7 @@ def _delivery_text(tx: Connection, text: str) -> ColumnElement[bool]:
     event_streams = list(tx.execute(BY_EVENT, {"id": text}).scalars())
     if event_streams:
         return outbox.c.stream_id.in_(event_streams) & outbox.c.event_ids.contains(f'"{text}"', autoescape=True)
-    if text.isascii() and text.isdigit() and len(text) < 19:
+    if _is_number(text):
         return outbox.c.id == int(text)
     found = streams_of(tx, text)
     if found:

@@ -104,13 +104,17 @@ def deliveries() -> Response:
     """Revenue events, newest first."""
     here = context()
     with here.store.reading() as tx:
-        rows = search.find_deliveries(tx, delivery_filter(), PAGE_ROWS + 1, list_query.before())
+        wanted, before = delivery_filter(), list_query.before()
+        searched = search.deliveries_searched(tx, wanted.text, before)
+        wanted = replace(wanted, since_id=searched.since_id if searched else None)
+        rows = search.find_deliveries(tx, wanted, PAGE_ROWS + 1, before)
         paused = pauses.active(tx, datetime.now(UTC))
         accounts = search.accounts(tx)
     return render(
         "deliveries.html",
         rows=rows[:PAGE_ROWS],
         has_more=len(rows) > PAGE_ROWS,
+        searched=searched,
         pauses=paused,
         next_step=next_step,
         customer_of=customer_of,

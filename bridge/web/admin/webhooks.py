@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import Blueprint, abort, redirect, request, url_for
 from sqlalchemy import Connection
@@ -59,11 +59,14 @@ def webhooks() -> Response:
     """Stored webhooks, newest first, one line per settlement."""
     here = context()
     with here.store.reading() as tx:
-        page = read_page(tx, webhook_filter(), PAGE_ROWS, list_query.before())
+        wanted, before = webhook_filter(), list_query.before()
+        searched = search.webhooks_searched(tx, wanted.text, before)
+        page = read_page(tx, replace(wanted, since_id=searched.since_id if searched else None), PAGE_ROWS, before)
         types, accounts = search.recent_types(tx), search.accounts(tx)
     return render(
         "webhooks.html",
         page=page,
+        searched=searched,
         filters=list_query.parameters(WEBHOOK_PARAMETERS),
         choices={
             "source": sorted(here.settings.sources),

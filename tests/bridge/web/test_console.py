@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -337,3 +338,41 @@ def test_until_something_arrives_the_first_page_is_the_set_up(client: FlaskClien
     assert "http://localhost/webhooks/stripe" in before
     assert "<h1>Overview</h1>" in after
     assert page(client, "/admin/sources/setup").count("receiving") == 1
+
+
+# ---- Search in a long list -------------------------------------------------------------------------------------
+
+
+def test_a_page_searches_a_part_of_a_long_list_and_the_next_one_continues(
+    sqlite_store: Store, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.store.search.SEARCHED_ROWS", 3)
+    for number in range(1, 8):
+        sqlite_store.accept(a_webhook(f"evt_{number}", type="invoice.voided" if number == 2 else "invoice.paid"))
+    found: list[str] = []
+    address: str | None = "/admin/webhooks?q=voided"
+    pages = 0
+    while address:
+        shown = page(client, address)
+        pages += 1
+        found += re.findall(r"evt_\d", shown)
+        link = re.search(r'<a rel="next" href="([^"]*)">Search older ones', shown)
+        address = html.unescape(link[1]) if link else None
+
+    assert (found, pages) == (["evt_2"], 3)  # 5-7, 2-4, 1
+    assert "Search older ones" not in page(client, "/admin/webhooks?q=evt_2")
+
+
+def test_the_search_of_deliveries_is_bounded_too(
+    sqlite_store: Store, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.store.search.SEARCHED_ROWS", 3)
+    with sqlite_store.transaction() as tx:
+        outbox.add(tx, [a_delivery("k1", event_type="refund"), *(a_delivery(f"k{number}") for number in range(2, 6))])
+
+    shown = page(client, "/admin/deliveries?q=refun")
+    rest = page(client, "/admin/deliveries?q=refun&before=3")
+
+    assert "Compared with the text: the revenue events since 2026-03-01 12:00:00 UTC." in shown
+    assert '<a href="/admin/deliveries/1">' not in shown
+    assert '/admin/deliveries/1"' in rest
