@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.ledger.billed_amounts import billed_period, tax_inside
 from bridge.ledger.catalog import EMPTY_CATALOG
+from bridge.ledger.item_amounts import billed_period
 from bridge.ledger.measurements import (
     Bill,
     Measurement,
@@ -22,6 +22,7 @@ from bridge.ledger.measurements import (
     to_store,
     with_measurements,
 )
+from bridge.ledger.tax_inside import billed_rate
 from processors.facts import Line, Period
 from processors.money import round_minor
 from tests.bridge.ledger.harness import catalog_of
@@ -116,8 +117,8 @@ def test_the_rate_is_found_from_the_rounded_tax(gross: int, percentage: str, off
     tax = round_minor(Fraction(gross - discount) * rate / (1 + rate))
     line = a_line(gross, discount=Decimal(discount), tax_inside=Decimal(tax))
 
-    found = tax_inside(Measurement(at=NOON, line=line), USD)
-    stated = tax_inside(Measurement(at=NOON, line=line), USD, Decimal(percentage))
+    found = billed_rate(Measurement(at=NOON, line=line), USD)
+    stated = billed_rate(Measurement(at=NOON, line=line), USD, Decimal(percentage))
 
     assert stated == rate
     assert found is not None
@@ -127,17 +128,17 @@ def test_the_rate_is_found_from_the_rounded_tax(gross: int, percentage: str, off
 def test_a_line_that_a_coupon_makes_free_does_not_show_the_tax() -> None:
     line = a_line(2400, discount=Decimal(2400), tax_inside=Decimal(0))
 
-    assert tax_inside(Measurement(at=NOON, line=line), USD) is None
+    assert billed_rate(Measurement(at=NOON, line=line), USD) is None
 
 
 @pytest.mark.parametrize(("amount", "rate"), [(2400, 0), (2000, Fraction(1, 5)), (1700, None)])
 def test_a_line_without_tax_is_compared_with_the_list_amount(amount: int, rate: Fraction | int | None) -> None:
     line = a_line(amount, tax_rate=Decimal(20))
 
-    found = tax_inside(Measurement(at=NOON, line=line, listed=Fraction(2400), currency="USD"), USD)
+    found = billed_rate(Measurement(at=NOON, line=line, listed=Fraction(2400), currency="USD"), USD)
 
     assert found == rate
-    assert tax_inside(Measurement(at=NOON, line=line, listed=Fraction(2400), currency="USD"), EUR) is None
+    assert billed_rate(Measurement(at=NOON, line=line, listed=Fraction(2400), currency="USD"), EUR) is None
 
 
 # ---- The rest of a period -----------------------------------------------------------------------------------------
