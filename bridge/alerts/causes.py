@@ -9,13 +9,13 @@ from enum import StrEnum
 
 from bridge.formatting import duration, quantity, timestamp
 from bridge.monitoring.health import CAUSES as REFUSAL_REASONS
+from bridge.monitoring.health import FEW_REFUSALS, MANY_UNSIGNED, UNSIGNED
 from bridge.monitoring.quietness import Quietness
 from bridge.store.pauses import Pause
 from bridge.store.reconciliations import Run
 from bridge.store.refusals import RefusalSum
 from bridge.store.rejected_visits import RejectedVisits
 
-FEW_REFUSALS = 3  # fewer may be anybody's requests
 REFUSED_SHARE = 0.2  # of a source's webhooks in the last hour, so that one wrong endpoint of two is found
 WORKER_GONE_AFTER = timedelta(minutes=2)  # longer than a restart
 PAUSED_AFTER = timedelta(minutes=15)  # a pause that Pulsora asked for is normal; a rejected token alerts at once
@@ -231,7 +231,8 @@ def _of_sources(seen: Observed) -> Iterator[Found]:
 def _refusals(source: SourceSeen) -> str | None:
     """Webhooks that are refused, by a rule that neither a few forged requests nor one good webhook of many change."""
     total = sum(one.count for one in source.refused)
-    if total < FEW_REFUSALS:
+    signed = sum(one.count for one in source.refused if one.cause not in UNSIGNED)
+    if signed < FEW_REFUSALS and total - signed < MANY_UNSIGNED:
         return None
     worst, accepted_at = max(source.refused, key=lambda one: one.last_at), source.quietness.last_at
     is_last = accepted_at is None or worst.last_at > accepted_at

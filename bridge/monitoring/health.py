@@ -20,7 +20,8 @@ from bridge.store.queues import Queues
 from bridge.store.refusals import RefusalSum
 
 REFUSED_WITHIN = timedelta(hours=1)
-FEW_REFUSALS = 3
+FEW_REFUSALS = 3  # fewer may be anybody's requests
+MANY_UNSIGNED = 20  # in an hour: more than a port scanner sends, and a proxy that removes the header refuses all
 OVERDUE_AFTER = timedelta(minutes=5)
 START_A_WORKER = "Start one: pulsora-bridge serve (or worker)."
 
@@ -34,6 +35,10 @@ CAUSES: Mapping[str, str] = {
     "too_large": "the body is larger than MAX_BODY_BYTES",
     "unknown_source": "the address names a source that is not configured",
 }
+
+
+# Anybody's requests look like this, a port scanner's for example; the processor's only behind a proxy that changes them.
+UNSIGNED = frozenset({"signature_missing", "signature_malformed", "too_large"})
 
 
 class Grade(StrEnum):
@@ -139,14 +144,20 @@ def _receiving(tx: Connection, refused: Sequence[RefusalSum], waiting: Queues) -
 def _refusal_grade(refused: RefusalSum, last_received_at: datetime | None) -> Grade:
     """A problem if the source has had no webhook since and none before, or several were refused.
 
-    A single request without a valid signature may come from anybody, and the next webhook shows that all is well.
+    A few requests without a readable signature may come from anybody, and the next webhook shows that all is well.
     """
     if refused.cause == "unknown_source":
         return Grade.WARNING
+    is_signed = refused.cause not in UNSIGNED
     if last_received_at is None:
-        return Grade.PROBLEM
+        return Grade.PROBLEM if is_signed or refused.count >= FEW_REFUSALS else Grade.WARNING
     is_current = refused.last_at > last_received_at
-    return Grade.PROBLEM if is_current and refused.count >= FEW_REFUSALS else Grade.WARNING
+    return Grade.PROBLEM if is_current and is_failing(refused.cause, refused.count) else Grade.WARNING
+
+
+def is_failing(cause: str, count: int) -> bool:
+    """Whether this many refusals are more than anybody's requests. The rule of the pages and `check`."""
+    return count >= (MANY_UNSIGNED if cause in UNSIGNED else FEW_REFUSALS)
 
 
 def _worker(heartbeat_at: datetime | None, now: datetime, waiting: Queues | None = None) -> Iterator[Notice]:

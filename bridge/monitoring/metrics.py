@@ -12,10 +12,11 @@ REJECTED_VISITS = (
     "pulsora_bridge_rejected_visits",
     "Webhooks without a visit because an id was a placeholder such as undefined, by source and cause.",
 )
+REFUSED = ("pulsora_bridge_webhooks_refused_total", "Webhooks that were refused, by source and cause.")
 CONFLICTS = (
     "pulsora_bridge_output_key_conflicts",
     "Webhooks whose revenue event was not sent, because another customer's stream had reported the same fact.",
 )
 ALERTS = ("pulsora_bridge_alerts", "Subjects of each cause of an alert, such as silent sources; 0 if it does not hold.")
 
-ALL = (INBOX, OUTBOX, OLDEST, BACKLOG, PAUSED, WORKER, REJECTED_VISITS, CONFLICTS, ALERTS)
+ALL = (INBOX, OUTBOX, OLDEST, BACKLOG, PAUSED, WORKER, REJECTED_VISITS, REFUSED, CONFLICTS, ALERTS)

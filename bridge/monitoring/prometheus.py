@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from bridge.monitoring import metrics
 from bridge.monitoring.overview import latest_heartbeat
-from bridge.store import Store, inbox, outbox, pauses, rejected_visits
+from bridge.store import Store, inbox, outbox, pauses, refusals, rejected_visits
 from bridge.store.rejected_visits import RejectedVisits
 
 NOTHING: Mapping[str, int] = {}
@@ -27,15 +28,15 @@ def exposition(store: Store, now: datetime, alerts: Mapping[str, int] = NOTHING)
 
 
 class StoreCollector(Collector):
-    """Reads every gauge from the store."""
+    """Reads every metric from the store."""
 
     def __init__(self, store: Store, now: datetime, alerts: Mapping[str, int] = NOTHING) -> None:
         self.store = store
         self.now = now
         self.alerts = alerts
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Every gauge with its present value."""
+    def collect(self) -> Iterator[Metric]:
+        """Every metric with its present value."""
         with self.store.reading() as tx:
             yield _by_status(metrics.INBOX, inbox.counts(tx))
             yield _by_status(metrics.OUTBOX, outbox.counts(tx))
@@ -44,6 +45,7 @@ class StoreCollector(Collector):
             yield _gauge(metrics.PAUSED, len(pauses.active(tx, self.now)))
             yield _gauge(metrics.CONFLICTS, inbox.conflict_count(tx))
             yield _rejected_visits(rejected_visits.listed(tx))
+            yield _refused(refusals.totals(tx))
             heartbeat_at = latest_heartbeat(tx)
         yield _by_cause(self.alerts)
         if heartbeat_at is not None:  # absent, not 0: 0 would read as a worker seen just now
@@ -77,4 +79,11 @@ def _rejected_visits(counted: Iterable[RejectedVisits]) -> GaugeMetricFamily:
     family = GaugeMetricFamily(*metrics.REJECTED_VISITS, labels=["source", "cause"])
     for one in sorted(counted, key=lambda one: (one.source, one.cause)):
         family.add_metric([one.source, one.cause], one.count)
+    return family
+
+
+def _refused(counted: Iterable[tuple[str, str, int]]) -> CounterMetricFamily:
+    family = CounterMetricFamily(*metrics.REFUSED, labels=["source", "cause"])
+    for source, cause, count in counted:
+        family.add_metric([source, cause], count)
     return family

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, case, delete, func, select
+from sqlalchemy import Connection, bindparam, case, delete, func, literal, select
 
-from bridge.store.schema import refused_webhooks
+from bridge.store.schema import EPOCH, Instant, refused_webhooks
 from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect
 
 RETENTION = timedelta(days=30)
@@ -48,7 +48,29 @@ def _upsert(insert_into: InsertInto) -> Insert:
 
 
 ADD = insert_per_dialect(_upsert)
-DELETE_OLD = delete(refused_webhooks).where(refused_webhooks.c.hour < bindparam("before"))
+IS_OLD = (refused_webhooks.c.hour > EPOCH) & (refused_webhooks.c.hour < bindparam("before"))
+DELETE_OLD = delete(refused_webhooks).where(IS_OLD)
+# Old hours are added up in one row for each source and cause, so that the total never falls.
+ADD_OLD = insert_per_dialect(
+    lambda insert_into: _upsert(insert_into).from_select(
+        ["source", "cause", "hour", "count", "last_at"],
+        select(
+            refused_webhooks.c.source,
+            refused_webhooks.c.cause,
+            literal(EPOCH, Instant),
+            func.sum(refused_webhooks.c.count),
+            func.max(refused_webhooks.c.last_at),
+        )
+        .where(IS_OLD)
+        .group_by(refused_webhooks.c.source, refused_webhooks.c.cause),
+    )
+)
+HAS_OLD = select(refused_webhooks.c.hour).where(IS_OLD).limit(1)
+TOTALS = (
+    select(refused_webhooks.c.source, refused_webhooks.c.cause, func.sum(refused_webhooks.c.count))
+    .group_by(refused_webhooks.c.source, refused_webhooks.c.cause)
+    .order_by(refused_webhooks.c.source, refused_webhooks.c.cause)
+)
 SINCE = (
     select(
         refused_webhooks.c.source,
@@ -68,10 +90,18 @@ def hour_of(at: datetime) -> datetime:
 
 
 def add(tx: Connection, refused: Iterable[Refusals], now: datetime) -> None:
-    """Adds to the counters, and deletes those older than 30 days."""
+    """Adds to the counters, and adds up those older than 30 days in one row for each source and cause."""
     ordered = sorted(refused, key=lambda one: (one.source, one.cause, one.hour))  # one order of locks for all processes
     execute_many(tx, ADD[tx.dialect.name], [asdict(one) for one in ordered])
-    tx.execute(DELETE_OLD, {"before": hour_of(now - RETENTION)})
+    old = {"before": hour_of(now - RETENTION)}
+    if tx.execute(HAS_OLD, old).first() is not None:
+        tx.execute(ADD_OLD[tx.dialect.name], old)
+        tx.execute(DELETE_OLD, old)
+
+
+def totals(tx: Connection) -> list[tuple[str, str, int]]:
+    """Source, cause and number of all refused webhooks ever."""
+    return [(source, cause, int(count)) for source, cause, count in tx.execute(TOTALS)]
 
 
 def since(tx: Connection, at: datetime) -> list[RefusalSum]:

@@ -101,6 +101,18 @@ def test_one_forged_request_is_not_yet_a_problem(running: Store, count: int, gra
     assert grades(health(running, NOON + 2 * MINUTE))[0] == grade
 
 
+@pytest.mark.parametrize(
+    ("count", "had_one", "grade"),
+    [(19, True, "warning"), (20, True, "problem"), (2, False, "warning"), (3, False, "problem")],
+)
+def test_requests_without_a_signature_may_be_anybodys(running: Store, count: int, had_one: bool, grade: str) -> None:
+    if had_one:
+        stored(running, "evt_1")
+    refuse(running, NOON + MINUTE, "signature_missing", count)
+
+    assert grades(health(running, NOON + 2 * MINUTE))[0] == grade
+
+
 def test_webhooks_of_another_source_do_not_hide_a_wrong_secret(running: Store) -> None:
     running.accept(a_webhook("evt_9", source="paddle", received_at=NOON))
     refuse(running, NOON - MINUTE, count=1)

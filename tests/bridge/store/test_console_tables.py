@@ -188,3 +188,17 @@ def test_the_database_adds_amounts_exactly(store: Store) -> None:
     with store.reading() as tx:
         sums = tx.execute(select(func.sum(table.c.amount_sum), func.sum(table.c.mrr_sum))).one()
     assert sums == (Decimal("3.0"), Decimal("-0.03"))  # 30 x 0.1, 30 x 0.001
+
+
+def test_the_total_of_refused_webhooks_never_falls(store: Store) -> None:
+    with store.transaction() as tx:
+        refusals.add(tx, [a_refusal(34), a_refusal(2, cause="unreadable")], NOON)
+        refusals.add(tx, [a_refusal(5, hour=NOON + HOUR)], NOON)
+    much_later = NOON + timedelta(days=40)
+    with store.transaction() as tx:
+        refusals.add(tx, [a_refusal(1, hour=much_later)], much_later)
+        refusals.add(tx, [a_refusal(1, hour=much_later + 900 * HOUR)], much_later + 900 * HOUR)
+
+    with store.reading() as tx:
+        assert refusals.totals(tx) == [("stripe", "signature_mismatch", 41), ("stripe", "unreadable", 2)]  # 34+5+1+1
+        assert [one.count for one in refusals.since(tx, NOON)] == [1]

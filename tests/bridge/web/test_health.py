@@ -43,5 +43,8 @@ def test_every_metric_is_exposed_under_its_name(client: FlaskClient, sqlite_stor
 
     text = client.get("/metrics").get_data(as_text=True)
 
-    names = {family.name for family in text_string_to_metric_families(text)}
+    names = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in text_string_to_metric_families(text)
+    }
     assert names == {name for name, _ in metrics.ALL}
