@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 
 from bridge.formatting import duration, quantity, timestamp
 from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
-from bridge.store import pauses, queues, refusals
+from bridge.sender import amount_rules
+from bridge.store import inbox, pauses, queues, refusals, resend
 from bridge.store.pauses import Pause
 from bridge.store.queues import Queues
 from bridge.store.refusals import RefusalSum
@@ -37,7 +38,7 @@ CAUSES: Mapping[str, str] = {
 }
 
 
-# Anybody's requests look like this, a port scanner's for example; the processor's only behind a proxy that changes them.
+# Anybody's requests look like this, as of a port scanner; the processor's only behind a proxy that changes them.
 UNSIGNED = frozenset({"signature_missing", "signature_malformed", "too_large"})
 
 
@@ -115,13 +116,13 @@ def read_health(tx: Connection, now: datetime) -> Health:
             name="Settling",
             last="last settled",
             last_at=waiting.last_settled_at,
-            notices=[*_worker(heartbeat_at, now), *_settling(waiting, now)],
+            notices=[*_worker(heartbeat_at, now), *_settling(tx, waiting, now)],
         ),
         Stage(
             name="Sending",
             last="last delivered",
             last_at=waiting.last_delivered_at,
-            notices=[*_worker(heartbeat_at, now, waiting), *_sending(waiting, pauses.active(tx, now), now)],
+            notices=[*_worker(heartbeat_at, now, waiting), *_sending(tx, waiting, pauses.active(tx, now), now)],
         ),
     )
     return Health(stages=stages, queues=waiting)
@@ -169,13 +170,21 @@ def _worker(heartbeat_at: datetime | None, now: datetime, waiting: Queues | None
     yield Notice(grade=Grade.PROBLEM, text=f"No worker {since}{waits}. {START_A_WORKER}")
 
 
-def _settling(waiting: Queues, now: datetime) -> Iterator[Notice]:
+def _settling(tx: Connection, waiting: Queues, now: datetime) -> Iterator[Notice]:
     if waiting.failed_webhooks:
         yield Notice(
             grade=Grade.PROBLEM,
             text=f"{quantity(waiting.failed_webhooks, 'webhook')} failed. Each names its error and can be replayed.",
             page="webhooks",
             query={"status": "failed"},
+        )
+    if waiting.failed_webhooks and (count := inbox.conflict_count(tx)):
+        yield Notice(
+            grade=Grade.PROBLEM,
+            text=f"{quantity(count, 'webhook')} with a conflict: the revenue event was not sent, because another "
+            "customer had reported the same payment or movement. The reason names both.",
+            page="webhooks",
+            query={"status": "failed", "q": inbox.CONFLICT},
         )
     if waiting.due_since is not None and now - waiting.due_since > OVERDUE_AFTER:
         yield Notice(
@@ -186,7 +195,20 @@ def _settling(waiting: Queues, now: datetime) -> Iterator[Notice]:
         )
 
 
-def _sending(waiting: Queues, paused: Sequence[Pause], now: datetime) -> Iterator[Notice]:
+def _amount_rules(tx: Connection) -> Iterator[Notice]:
+    """The settings that cure deliveries which were rejected because of their amount."""
+    for setting in amount_rules.SETTINGS:
+        if count := resend.failed_with(tx, setting):
+            yield Notice(
+                grade=Grade.PROBLEM,
+                text=f"{quantity(count, 'revenue event')} rejected because of the amount. To cure it, "
+                f"{amount_rules.advice(setting)}",
+                page="deliveries",
+                query={"status": "failed", "q": setting},
+            )
+
+
+def _sending(tx: Connection, waiting: Queues, paused: Sequence[Pause], now: datetime) -> Iterator[Notice]:
     for pause in paused:
         yield Notice(
             grade=Grade.PROBLEM,
@@ -201,6 +223,7 @@ def _sending(waiting: Queues, paused: Sequence[Pause], now: datetime) -> Iterato
             page="deliveries",
             query={"status": "failed"},
         )
+        yield from _amount_rules(tx)
     if not paused and waiting.ready_since is not None and now - waiting.ready_since > OVERDUE_AFTER:
         yield Notice(
             grade=Grade.WARNING,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.schema import attempts
@@ -35,6 +35,9 @@ class StoredAttempt(NewAttempt):
 
 
 ADD = insert(attempts)
+# By id, which follows the time: the oldest are found without an index of their own.
+OLDEST = select(attempts.c.id).order_by(attempts.c.id).limit(bindparam("limit"))
+PURGE = delete(attempts).where(attempts.c.id.in_(OLDEST.scalar_subquery()), attempts.c.at < bindparam("before"))
 OF_DELIVERY = select(attempts).where(attempts.c.delivery_id == bindparam("delivery_id")).order_by(attempts.c.id)
 
 
@@ -58,3 +61,8 @@ def of_delivery(tx: Connection, delivery_id: int) -> list[StoredAttempt]:
     """The attempts of one delivery, oldest first. None were kept before schema version 0003."""
     rows = tx.execute(OF_DELIVERY, {"delivery_id": delivery_id})
     return [StoredAttempt(**{**row._mapping, "result": DeliveryStatus(row.result)}) for row in rows]
+
+
+def purge(tx: Connection, made_before: datetime, limit: int) -> int:
+    """Deletes the attempts among the oldest that were made before then; returns how many, at most `limit`."""
+    return tx.execute(PURGE, {"before": made_before, "limit": limit}).rowcount

@@ -1,4 +1,4 @@
-"""Deletes the bodies of old webhooks, a few at a time."""
+"""Deletes the bodies of old webhooks and old attempts, a few at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bridge.settings import Settings
-from bridge.store import Store, inbox
+from bridge.store import Store, attempts, inbox
 
 log = structlog.get_logger()
 
@@ -28,12 +28,18 @@ class Retention:
     after: int = 0
 
     def run(self, now: datetime) -> None:
-        """Purges, among the next oldest bodies, those that were settled longer ago than `RETENTION_DAYS`."""
+        """Purges, among the next oldest bodies and attempts, those that are older than `RETENTION_DAYS`.
+
+        A body is as old as its webhook's settlement.
+        """
         if now < self.next_at:
             return
         with self.store.transaction() as tx:
-            purged = inbox.purge(tx, now - timedelta(days=self.settings.retention_days), BATCH, self.after)
-        if purged.count:
-            log.info("purged", count=purged.count)
+            before = now - timedelta(days=self.settings.retention_days)
+            purged = inbox.purge(tx, before, BATCH, self.after)
+            old_attempts = attempts.purge(tx, before, BATCH)
+        if purged.count or old_attempts:
+            log.info("purged", count=purged.count, attempts=old_attempts)
         self.after = purged.after or 0
-        self.next_at = now + (INTERVAL if purged.after is None else INTERVAL_WITH_BACKLOG)
+        is_done = purged.after is None and old_attempts < BATCH
+        self.next_at = now + (INTERVAL if is_done else INTERVAL_WITH_BACKLOG)

@@ -16,7 +16,7 @@ from bridge.log import SECRET_FIELDS, scrub
 from bridge.store import leases
 from bridge.web.admin import one_time_link
 from bridge.web.admin.one_time_link import derived
-from bridge.web.auth import admin_token, bearer, matches
+from bridge.web.auth import admin_token, bearer, has_bearer, matches
 from bridge.web.context import context
 
 log = structlog.get_logger()
@@ -138,7 +138,7 @@ def is_admin() -> bool:
     """Whether the request has the admin token or the cookie made from it."""
     expected = admin_token()
     cookie = request.cookies.get(COOKIE, "")
-    return matches(bearer(), expected) or matches(cookie, derived(expected, "pulsora-bridge admin cookie"))
+    return matches(cookie, derived(expected, "pulsora-bridge admin cookie")) or has_bearer()
 
 
 def require_form() -> None:

@@ -151,7 +151,8 @@ def confirm_replay_all() -> Response:
         count=len(rows),
         noun="webhook",
         explanation="They are processed again from the start. Revenue events that were created before are not created "
-        "again.",
+        "again."
+        + (f" The newest {MAX_REPLAYED:,} at a time: repeat it for the rest." if len(rows) == MAX_REPLAYED else ""),
         button="Replay",
         fields={},
         back=url_for(".webhooks", status="failed"),

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import update
 
 from bridge.monitoring.dashboard import percentile, read_dashboard
 from bridge.monitoring.health import CAUSES, Grade, Health, read_health
 from bridge.sender.destinations import Destination
-from bridge.store import Store, inbox, leases, outbox, pauses, rate_limit, refusals, subscriptions
+from bridge.store import Store, inbox, leases, outbox, pauses, rate_limit, refusals, schema, subscriptions
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.refusals import Refusals
 from processors.interface import SignatureProblem
@@ -226,3 +227,38 @@ def test_a_percentile_is_one_of_the_values(share: float, seconds: int) -> None:
 
 def test_no_values_have_no_percentile() -> None:
     assert percentile([], 0.5) is None
+
+
+def test_conflicts_are_named_apart_from_other_failed_webhooks(running: Store) -> None:
+    stored(running, "evt_1", "evt_2")
+    with running.transaction() as tx:
+        reason = f"{inbox.CONFLICT}: 49.00 USD was not sent, cus_bert has already reported payment:pi_1"
+        tx.execute(update(schema.inbox).values(status="failed", reason="boom"))
+        tx.execute(update(schema.inbox).where(schema.inbox.c.event_id == "evt_2").values(reason=reason))
+
+    found = health(running).attention
+
+    assert [(one.text, dict(one.query)) for one in found] == [
+        ("2 webhooks failed. Each names its error and can be replayed.", {"status": "failed"}),
+        (
+            "1 webhook with a conflict: the revenue event was not sent, because another customer had reported the same "
+            "payment or movement. The reason names both.",
+            {"status": "failed", "q": "two streams report the same fact"},
+        ),
+    ]
+
+
+def test_deliveries_rejected_for_their_amount_name_the_setting_that_cures_them(running: Store) -> None:
+    stored(running, "evt_1")
+    with running.transaction() as tx:
+        outbox.add(tx, [a_delivery(status=DeliveryStatus.FAILED), a_delivery("other", status=DeliveryStatus.FAILED)])
+        error = "400: amount must be positive; REFUND_AMOUNT=positive cures it"
+        tx.execute(update(schema.outbox).where(schema.outbox.c.output_key == "other").values(last_error=error))
+
+    found = health(running).attention
+
+    assert [one.text for one in found] == [
+        "2 revenue events rejected by Pulsora. Review and resend.",
+        "1 revenue event rejected because of the amount. To cure it, set REFUND_AMOUNT=positive, restart the bridge, "
+        "then run: pulsora-bridge deliveries retry --rewrite",
+    ]

@@ -56,6 +56,17 @@ def test_each_attempt_is_kept_with_its_response(store: Store) -> None:
     ]
 
 
+def test_old_attempts_are_purged_a_few_at_a_time(store: Store) -> None:
+    (delivery_id,) = added(store, a_delivery())
+    with store.transaction() as tx:
+        attempts.add(tx, [an_attempt(delivery_id, at=NOON + number * MINUTE) for number in range(5)])
+        counts = [attempts.purge(tx, NOON + 3 * MINUTE, limit=2) for _ in range(3)]
+
+    assert counts == [2, 1, 0]
+    with store.reading() as tx:
+        assert [one.at for one in attempts.of_delivery(tx, delivery_id)] == [NOON + 3 * MINUTE, NOON + 4 * MINUTE]
+
+
 def test_a_long_response_is_cut_and_every_character_can_be_stored(store: Store) -> None:
     with store.transaction() as tx:
         attempts.add(tx, [an_attempt(1, response="\x00" + "x" * 900)])

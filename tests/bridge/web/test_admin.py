@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from flask.testing import FlaskClient
+from structlog.testing import capture_logs
 
 from bridge.store import Store, outbox
 from bridge.store.inbox import NewWebhook
@@ -130,3 +131,13 @@ def test_a_program_with_the_token_needs_no_form(client: FlaskClient, sqlite_stor
     response = client.post(f"/admin/deliveries/{row_id}/retry", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
 
     assert response.status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/api/mrr"])
+def test_a_wrong_bearer_token_is_logged_without_it(client: FlaskClient, path: str) -> None:
+    with capture_logs() as logged:
+        response = client.get(path, headers={"Authorization": "Bearer guess-4711"})
+
+    assert response.status_code == 401
+    assert [(one["event"], one["address"], one["path"]) for one in logged] == [("token_refused", "127.0.0.1", path)]
+    assert "4711" not in str(logged)
