@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from processors.endpoints import EndpointApi
 from processors.facts import CatalogEntry, Fact, SubscriptionState
 from processors.payload import NOTHING
+from processors.totals import Totals
 
 
 class SignatureProblem(StrEnum):
@@ -209,6 +210,7 @@ class Processor:
     # serves webhooks should hold a simulation with its private demo key.
     simulation: str  # a `Simulation`
     api: str | None = None  # a function: (key, options) -> Api
+    totals: str | None = None  # a function: (key, options) -> processors.totals.Totals
     endpoints: str | None = None  # a function: (key, options) -> processors.endpoints.EndpointApi
     key_page: Callable[[bool, Mapping[str, str]], str] | None = None  # (livemode, options): where an API key is made
     complete_event: Callable[[bytes, bytes], bytes] | None = None  # a thin event and its fetched object, as one body
@@ -232,6 +234,11 @@ class Processor:
     def connect_endpoints(self, key: str, options: Mapping[str, str]) -> EndpointApi | None:
         """The API that manages webhook endpoints with this key, or None: they are made by hand."""
         found: EndpointApi | None = None if self.endpoints is None else _named(self.endpoints)(key, options)
+        return found
+
+    def connect_totals(self, key: str, options: Mapping[str, str]) -> Totals | None:
+        """The lists that an audit compares, read with this key, or None: this processor has no API."""
+        found: Totals | None = None if self.totals is None else _named(self.totals)(key, options)
         return found
 
     @property

@@ -16,14 +16,18 @@ from typing import Any
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from processors.paddle.connection import AUDIT_READS as PADDLE_AUDIT_READS
 from processors.paddle.connection import READS as PADDLE_READS
+from processors.stripe.connection import AUDIT_READS as STRIPE_AUDIT_READS
 from processors.stripe.connection import READS as STRIPE_READS
 
 STRIPE_KEY = "rk_live_fake_key_of_the_tests"
 STRIPE_TEST_KEY = "rk_test_fake_key_of_the_tests"
 PADDLE_KEY = "pdl_live_apikey_fake_key_of_the_tests"
-STRIPE_PERMISSIONS = frozenset({*(permission for permission, _ in STRIPE_READS.values()), "rak_webhook_write"})
-PADDLE_PERMISSIONS = frozenset({*(permission for permission, _ in PADDLE_READS.values()), "notification_setting.write"})
+STRIPE_NEEDED = {path: permission for path, (permission, _) in STRIPE_READS.items()} | STRIPE_AUDIT_READS
+PADDLE_NEEDED = {path: permission for path, (permission, _) in PADDLE_READS.items()} | PADDLE_AUDIT_READS
+STRIPE_PERMISSIONS = frozenset({*STRIPE_NEEDED.values(), "rak_webhook_write"})
+PADDLE_PERMISSIONS = frozenset({*PADDLE_NEEDED.values(), "notification_setting.write"})
 EVERYTHING = re.compile(".*")
 # docs.stripe.com/api/webhook_endpoints/create and /update
 CREATED = frozenset({"url", "enabled_events[]", "api_version", "description", "metadata[pulsora_bridge]"})
@@ -44,6 +48,7 @@ class FakeStripe:
     log: list[tuple[str, str]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by path, the newest first
 
     def serve(self, server: HTTPServer) -> str:
         """Serves it. Returns its address."""
@@ -82,6 +87,14 @@ class FakeStripe:
         if request.path.startswith("/v1/subscriptions/"):
             found = self.subscriptions.get(request.path.removeprefix("/v1/subscriptions/"))
             return _stripe_error(404, "No such subscription") if found is None else _json(found)
+        if request.path in self.lists:
+            since, until = (int(request.args.get(f"created[{one}]", end)) for one, end in (("gte", 0), ("lt", 2**40)))
+            listed = [one for one in self.lists[request.path] if since <= one["created"] < until]
+            return _json(_page_of(listed, request, "starting_after", "limit"))
+        path, _, name = request.path.rpartition("/")
+        if path in self.lists:
+            one = next((one for one in self.lists[path] if one["id"] == name), None)
+            return _stripe_error(404, "No such object") if one is None else _json(one)
         listed = self.endpoints if request.path == "/v1/webhook_endpoints" else []
         return _json({"object": "list", "data": listed, "has_more": False})
 
@@ -125,8 +138,8 @@ class FakeStripe:
 def _permission(request: Request) -> str | None:
     if request.path.startswith("/v1/webhook_endpoints") and request.method == "POST":
         return "rak_webhook_write"
-    path = "/v1/subscriptions" if request.path.startswith("/v1/subscriptions/") else request.path
-    return STRIPE_READS[path][0] if request.method == "GET" and path in STRIPE_READS else None
+    path = request.path if request.path in STRIPE_NEEDED else request.path.rpartition("/")[0]
+    return STRIPE_NEEDED.get(path) if request.method == "GET" else None
 
 
 def _stripe_error(status: int, message: str) -> Response:
@@ -151,6 +164,8 @@ class FakePaddle:
     events: list[dict[str, Any]] = field(default_factory=list)
     lost: int = 0
     log: list[tuple[str, str]] = field(default_factory=list)
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by path
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)  # the `data` of each, by path
 
     def serve(self, server: HTTPServer) -> str:
         """Serves it. Returns its address."""
@@ -175,20 +190,25 @@ class FakePaddle:
             return _paddle_error(401, "authentication_malformed")
         assert request.headers["Paddle-Version"] == "1"
         plain = "/notification-settings" if request.path.startswith("/notification-settings") else request.path
-        needed = PADDLE_READS.get(plain, ("",))[0]
+        needed = PADDLE_NEEDED.get(plain) or PADDLE_NEEDED.get(plain.rpartition("/")[0], "")
         if request.method != "GET":
             needed = "notification_setting.write" if plain == "/notification-settings" else ""
         if not needed:
             return _paddle_error(404, "invalid_url")
         if needed not in self.permissions:
             return _paddle_error(403, "forbidden")
-        if request.path == "/events":
-            page = _page_of(self._events(request), request, "after", "per_page", "event_id")
-            return _json({"data": page["data"], "meta": {"pagination": {"has_more": page["has_more"]}}})
         if request.method == "GET":
-            found = self.settings if plain == request.path == "/notification-settings" else []
-            return _json({"data": found, "meta": {"pagination": {"has_more": False}}})
+            return self._read(request)
         return self._created(request) if request.method == "POST" else self._updated(request)
+
+    def _read(self, request: Request) -> Response:
+        if request.path in self.metrics:
+            return _json({"data": self.metrics[request.path]})
+        key = "event_id" if request.path == "/events" else "id"
+        lists = {"/events": self._events, "/notification-settings": lambda _: self.settings}
+        listed = lists[request.path](request) if request.path in lists else self.lists.get(request.path, [])
+        page = _page_of(listed, request, "after", "per_page", key)
+        return _json({"data": page["data"], "meta": {"pagination": {"has_more": page["has_more"]}}})
 
     def _events(self, request: Request) -> list[dict[str, Any]]:
         assert request.args.get("order_by", "id[DESC]") == "id[DESC]"

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from bridge.alerts.causes import RECENT, Observed, SourceSeen
+from bridge.formatting import quantity
 from bridge.monitoring.disk import free_bytes
 from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
 from bridge.monitoring.quietness import read_quietness
 from bridge.sender.destinations import Destination
 from bridge.settings import Settings, Source
-from bridge.store import arrivals, inbox, pauses, queues, rate_limit, reconciliations, refusals, rejected_visits
+from bridge.store import arrivals, audits, inbox, pauses, queues, rate_limit, reconciliations, refusals, rejected_visits
 from bridge.store.refusals import RefusalSum, hour_of
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -45,6 +46,10 @@ def observe(tx: Connection, settings: Settings, now: datetime, worker_gone_since
         failed_deliveries=waiting.failed_deliveries,
         rejected_visits=rejected_visits.listed(tx),
         conflicts=inbox.conflict_count(tx),
+        audit_differences={
+            name: f"{quantity(one.unexplained, 'row')} of {one.compared:,}, {one.first} to {one.last}."
+            for name, one in audits.latest_audit_difference(tx, list(settings.sources)).items()
+        },
     )
 
 

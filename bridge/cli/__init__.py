@@ -30,6 +30,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Inspect": {
         "status": "status.status",
         "mrr": "reports.mrr",
+        "audit": "audit.audit",
         "webhooks": "maintain.webhooks",
         "deliveries": "resend.deliveries",
         "alerts": "alerts.alerts",
@@ -52,6 +53,7 @@ SHORT_HELP: Mapping[str, str] = {
     "migrate": "Migrate the database schema, or copy everything to another database.",
     "status": "Show webhooks and revenue events by status, backlog, totals and problems.",
     "mrr": "Show the present MRR and its movements.",
+    "audit": "Compare totals with the processor's own, and name the cause of every difference.",
     "webhooks": "Stored webhooks: list, show, replay.",
     "deliveries": "Revenue events and their delivery to Pulsora: list, retry.",
     "alerts": "Alerts: list what needs attention, and send a test message.",

@@ -150,6 +150,12 @@ class Settings:
         6.0,
         "hours between two comparisons with the processor's list of events, for sources with an API key; 0: none",
     )
+    audit_hours: float = setting(
+        "AUDIT_HOURS",
+        number(0, 720),
+        24.0,
+        "hours between two audits against the processor's own lists, for sources with an API key; 0: none",
+    )
     log_format: str = setting("LOG_FORMAT", one_of(LogFormat), LogFormat.CONSOLE, "console or json")
     log_level: str = setting("LOG_LEVEL", one_of(LogLevel), LogLevel.INFO, "debug, info, warning or error")
     trusted_proxies: int = setting(

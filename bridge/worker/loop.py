@@ -20,6 +20,7 @@ from bridge.sender.dispatcher import Dispatcher, RoundReport
 from bridge.settings import Settings
 from bridge.store import Store, leases, open_store, outbox, streams
 from bridge.worker import identity
+from bridge.worker.auditing import Auditor
 from bridge.worker.convergence import Convergence
 from bridge.worker.enrichment import Enricher, connect_all
 from bridge.worker.reconciling import Reconciler
@@ -38,6 +39,7 @@ ERROR_SECONDS = 2.0
 SHARE_SECONDS = 1.0  # of one pass, for routing and settling each, so that a backlog of one never starves the other
 SCHEDULE_SECONDS = 5.0  # between two looks whether something on schedule is due
 SUMMING_SECONDS = 60.0
+AUDIT_LOOK_SECONDS = 60.0
 HEARTBEAT_INTERVAL = timedelta(seconds=10)
 MAX_LEASE = timedelta(minutes=5)  # longer than every lease of a worker
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -113,6 +115,8 @@ class Worker:
                 stopping=stop.is_set,
             )
             jobs.append(Job(name="reconcile", step=reconciler.run, seconds=SCHEDULE_SECONDS))
+            auditor = Auditor(store=self.store, settings=self.settings, owner=self.owner)
+            jobs.append(Job(name="audit", step=auditor.run, seconds=AUDIT_LOOK_SECONDS))
         if self.settings.alert_urls:
             monitor = Monitor(store=self.store, settings=self.settings, owner=self.owner)
             jobs.append(Job(name="alerts", step=monitor.look, seconds=SCHEDULE_SECONDS))

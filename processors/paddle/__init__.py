@@ -40,6 +40,7 @@ processor = Processor(
     ),
     simulation="processors.paddle.simulation.scenarios:simulation",
     api="processors.paddle.account:connect",
+    totals="processors.paddle.totals:connect_totals",
     endpoints="processors.paddle.endpoints:connect",
     key_page=key_page,
     event_days=90,

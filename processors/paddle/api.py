@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from processors.http_client import TIMEOUT_SECONDS, JsonApi, Params, Refusal, segment
 from processors.paddle.connection import API_BASE
@@ -100,6 +100,32 @@ class PaddleApi:
     def subscriptions(self) -> Iterator[Json]:
         """Every subscription that has not ended."""
         yield from self._pages("/subscriptions", {"status": RUNNING, "order_by": "id[ASC]"}, "id")
+
+    # ---- What an audit compares ----
+
+    def transactions(self, since: datetime, until: datetime) -> Iterator[Json]:
+        """The completed transactions that were billed in a time span."""
+        asked = {
+            "status": "completed",
+            "billed_at[GTE]": since.isoformat().replace("+00:00", "Z"),
+            "billed_at[LT]": until.isoformat().replace("+00:00", "Z"),
+            "order_by": "id[ASC]",
+        }
+        yield from self._pages("/transactions", asked, "id")
+
+    def adjustments(self) -> Iterator[Json]:
+        """Every adjustment: Paddle filters them by no time."""
+        yield from self._pages("/adjustments", {"order_by": "id[ASC]"}, "id")
+
+    def metric(self, name: str, first: date, after: date) -> Json:
+        """A metric by day, from the first day until before `after` (UTC)."""
+        return table(self._json.get(f"/metrics/{name}", {"from": first.isoformat(), "to": after.isoformat()}), "data")
+
+    def entity(self, path: str, entity_id: str) -> Json | None:
+        """One entity of a list. Adjustments can only be listed, by id."""
+        if path == "/adjustments":
+            return next(self._pages(path, {"id": entity_id}, "id"), None)
+        return self._one(f"{path}/{segment(entity_id)}")
 
     # ---- Notification settings ----
 

@@ -24,6 +24,12 @@ READS: Mapping[str, tuple[str, str]] = {
     "/events": ("notification.read", "reconcile"),
     "/notification-settings": ("notification_setting.read", "comparing the notification destination"),
 }
+# The further paths that an audit reads.
+AUDIT_READS: Mapping[str, str] = {
+    "/transactions": "transaction.read",
+    "/adjustments": "adjustment.read",
+    "/metrics/monthly-recurring-revenue": "metrics.read",
+}
 CREATES_ENDPOINT = "notification_setting.write"
 
 

@@ -40,6 +40,7 @@ processor = Processor(
     ),
     simulation="processors.stripe.simulation.scenarios:simulation",
     api="processors.stripe.account:connect",
+    totals="processors.stripe.totals:connect_totals",
     endpoints="processors.stripe.endpoints:connect",
     key_page=key_page,
     complete_event=as_snapshot,

@@ -27,12 +27,20 @@ READS: Mapping[str, tuple[str, str]] = {
     "/v1/events": ("rak_event_read", "reconcile"),
     "/v1/webhook_endpoints": ("rak_webhook_read", "comparing the webhook endpoint"),
 }
+# The further paths that an audit reads.
+AUDIT_READS: Mapping[str, str] = {
+    "/v1/invoices": "rak_invoice_read",
+    "/v1/charges": "rak_charge_read",
+    "/v1/refunds": "rak_charge_read",
+    "/v1/disputes": "rak_dispute_read",
+}
 CREATES_ENDPOINT = "rak_webhook_write"
 
 
 def key_page(livemode: bool, options: Mapping[str, str]) -> str:
     """The Dashboard page that makes a restricted key, with name and permissions filled in."""
-    needed = [permission for permission, _ in READS.values() if permission != "rak_webhook_read"]
+    reads = [*(permission for permission, _ in READS.values()), *AUDIT_READS.values()]
+    needed = [permission for permission in dict.fromkeys(reads) if permission != "rak_webhook_read"]
     asked = [("name", "Pulsora bridge"), *(("permissions[]", one) for one in [CREATES_ENDPOINT, *needed])]
     return f"https://dashboard.stripe.com{'' if livemode else '/test'}/apikeys/create?{urlencode(asked)}"
 

@@ -12,6 +12,7 @@ from flask import Blueprint
 from bridge.web.admin import (
     api,
     attribution,
+    audit,
     customers,
     deliveries,
     mrr,
@@ -23,7 +24,7 @@ from bridge.web.admin import (
     webhooks,
 )
 
-PAGES = (overview, mrr, revenue, webhooks, deliveries, customers, attribution, sources, api)
+PAGES = (overview, mrr, revenue, webhooks, deliveries, customers, attribution, audit, sources, api)
 
 
 def mount(bp: Blueprint) -> None:

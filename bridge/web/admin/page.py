@@ -24,6 +24,7 @@ NAVIGATION = (
     ("deliveries", "Deliveries"),
     ("customers", "Customers"),
     ("attribution", "Attribution"),
+    ("audit", "Audit"),
     ("sources", "Sources"),
 )
 DOCUMENTATION = "https://pulsora.co/docs"

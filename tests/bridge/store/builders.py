@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from bridge.store import Store, inbox, outbox, streams
 from bridge.store.attempts import NewAttempt
+from bridge.store.audits import AuditResult, AuditRow
 from bridge.store.inbox import InboxStatus, NewWebhook
 from bridge.store.outbox import DeliveryStatus, NewDelivery, Outcome
 from bridge.store.streams import StreamUpdate
@@ -119,3 +121,22 @@ def touched(store: Store, *touches: StreamUpdate) -> None:
     """Commits touches."""
     with store.transaction() as tx:
         streams.upsert(tx, touches)
+
+
+def an_audit(**more: Any) -> AuditResult:
+    """An audit with one row that differs."""
+    values: dict[str, Any] = {
+        "source": "stripe", "livemode": True, "at": NOON, "first": NOON.date(), "last": NOON.date(), "against": "api",
+        "time_zone": "UTC", "compared": 2, "differing": 1, "unexplained": 1, "counts": {"unexplained": 1},
+        "days": [("revenue", NOON.date().isoformat(), "USD", "49.00", "50.00")],
+    }  # fmt: skip
+    return AuditResult(**values | more)
+
+
+def a_differing_row(**more: Any) -> AuditRow:
+    """A payment that differs by one."""
+    values: dict[str, Any] = {
+        "measure": "revenue", "day": NOON.date(), "currency": "USD", "key": "in_1", "ours": Decimal("49.00"),
+        "theirs": Decimal("50.00"), "cause": "unexplained", "detail": "",
+    }  # fmt: skip
+    return AuditRow(**values | more)

@@ -14,6 +14,7 @@ from bridge.store import (
     alerts,
     arrivals,
     attempts,
+    audits,
     catalog,
     copy,
     inbox,
@@ -42,11 +43,13 @@ from tests.bridge.store.builders import (
     NOON,
     SCOPE,
     a_delivery,
+    a_differing_row,
     a_subscription_row,
     a_touch,
     a_webhook,
     added,
     an_attempt,
+    an_audit,
     stored,
     touched,
 )
@@ -96,6 +99,7 @@ def filled(store: Store) -> None:
         run = Run(source="stripe", at=NOON, since=NOON, until=NOON, reason="schedule", listed=1, stored=0)
         reconciliations.add(tx, run)
         alerts.save(tx, [AlertState(cause="silent", since=NOON, subjects=("stripe",))])
+        audits.add(tx, an_audit(), [a_differing_row()])
 
 
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])
@@ -109,7 +113,7 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
     assert set(counts) == {
         "inbox", "bodies", "streams", "states", "links", "outbox", "catalog", "rate_limit", "pauses", "leases",
         "worker_heartbeats", "attempts", "refused_webhooks", "rejected_visits", "subscriptions", "arrivals",
-        "reconciliations", "alerts",
+        "reconciliations", "alerts", "audits", "audit_rows",
     }  # fmt: skip
     assert min(counts.values()) >= 1
     assert [progress for progress in told if progress[0] == "links"] == [

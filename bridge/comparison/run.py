@@ -1,0 +1,328 @@
+"""One audit: both sides are read into the spool, compared in the order of their keys, and added up by day."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from itertools import groupby
+from zoneinfo import ZoneInfo
+
+from bridge.comparison import causes
+from bridge.comparison.causes import Opening, OurDays, Rules
+from bridge.comparison.evidence import Archive
+from bridge.comparison.levels import Levels
+from bridge.comparison.loading import (
+    MARGIN,
+    OPENING,
+    Span,
+    load_changes,
+    load_levels,
+    load_ours,
+    load_revenue,
+    read_flags,
+    unscaled,
+)
+from bridge.comparison.records import (
+    NO_FLAGS,
+    NOTHING_KNOWN,
+    ZERO,
+    Cause,
+    DayTotal,
+    Difference,
+    Evidence,
+    Flags,
+    Items,
+    Measure,
+    Movements,
+    Report,
+    Sent,
+)
+from bridge.ledger.policy import MovementsBy
+from bridge.scope import Scope
+from bridge.settings import Source
+from bridge.store import Store
+from bridge.store.audit_spool import Row, Spool, opened_spool
+from bridge.store.daily_sums import day_of
+from bridge.store.schema import EPOCH, MICROSECOND
+from processors.money import major
+from processors.totals import MrrChange, Totals
+
+MAX_DIFFERENCES = 1000
+IN_FLIGHT = timedelta(minutes=10)  # younger objects may not have their webhook yet
+
+
+class Against(StrEnum):
+    """The other side."""
+
+    API = "api"
+    STRIPE_CSV = "stripe-csv"
+    STRIPE_SIGMA_CSV = "stripe-sigma-csv"
+
+
+# Days until a source has everything (audit.md of each: a page lags up to two days, Sigma one).
+LAG = {Against.API: 0, Against.STRIPE_CSV: 2, Against.STRIPE_SIGMA_CSV: 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One audit to be done. `totals`: the processor's lists; `changes`: the rows of an export, instead of them.
+
+    `exported_at`: when that was made; None: on the day of its last row.
+    """
+
+    source: Source
+    first: date
+    last: date
+    now: datetime
+    against: Against = Against.API
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    livemode: bool = True
+    totals: Totals | None = None
+    changes: Iterable[MrrChange] | None = None
+    exported_at: datetime | None = None
+
+    @property
+    def span(self) -> Span:
+        """The days that are compared."""
+        return Span(first=self.first, last=self.last, zone=self.zone)
+
+    @property
+    def by(self) -> MovementsBy:
+        """Whether movements of customers or of subscriptions are compared: the page's export has customers only."""
+        if self.against is Against.STRIPE_CSV:
+            return MovementsBy.CUSTOMER
+        return self.source.policy.movements_by
+
+
+@dataclass(kw_only=True)
+class Sums:
+    """The sums and differences so far. `on_difference` is called with each."""
+
+    compared: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    counts: dict[Cause, int] = field(default_factory=dict)
+    days: dict[tuple[Measure, date | None, str], list[Decimal]] = field(default_factory=dict)
+    settings: dict[str, dict[Decimal, Cause]] = field(default_factory=dict)
+    on_difference: Callable[[Difference], None] = lambda found: None
+
+    def add(self, measure: Measure, day: date | None, currency: str, ours: Decimal, theirs: Decimal) -> None:
+        """Adds a row of both sides to its day."""
+        found = self.days.setdefault((measure, day, currency), [ZERO, ZERO])
+        found[0] += ours
+        found[1] += theirs
+        self.compared += 1
+
+    def note(self, found: Difference) -> None:
+        """Counts a differing row; keeps it unless there are too many. Unexplained ones are kept first."""
+        self.counts[found.cause] = self.counts.get(found.cause, 0) + 1
+        self.on_difference(found)
+        if len(self.differences) < MAX_DIFFERENCES:
+            self.differences.append(found)
+        elif found.cause is Cause.UNEXPLAINED:
+            replaceable = (n for n, one in enumerate(self.differences) if one.cause is not Cause.UNEXPLAINED)
+            place = next(replaceable, None)
+            if place is not None:
+                self.differences[place] = found
+
+
+def run(
+    store: Store,
+    request: Request,
+    on_row: Callable[[], None] = lambda: None,
+    on_difference: Callable[[Difference], None] = lambda found: None,
+) -> Report:
+    """Compares, and returns the report. Raises `ApiError` and what the exports raise."""
+    found = Sums(on_difference=on_difference)
+    archive = Archive(store=store, scope=Scope(request.source.name, None, request.livemode))
+    with opened_spool() as spool:
+        load_ours(store, spool, request.source, request.span, request.by, request.livemode, on_row)
+        if request.changes is not None:
+            last = load_changes(spool, request.changes, request.span, request.by, on_row)
+            _movements(spool, request, archive, found, _complete_until(request, last))
+        elif request.totals is not None:
+            _revenue(spool, request, request.totals, archive, found, on_row)
+            baselines = load_levels(store, spool, request.source, request.livemode)
+            _levels(spool, request, request.totals, archive, found, on_row)
+            _daily(spool, request, request.totals, found, baselines)
+    return _report(request, found)
+
+
+def _complete_until(request: Request, last: date | None) -> date:
+    """The last day that an export has in full: it lags behind the day on which it was made."""
+    made_at = request.exported_at
+    newest = last or request.last if made_at is None else request.span.day(made_at)
+    return newest - timedelta(days=LAG[request.against])
+
+
+def _report(request: Request, found: Sums) -> Report:
+    days = [
+        DayTotal(measure=measure, day=day, currency=code, ours=ours, theirs=theirs)
+        for (measure, day, code), (ours, theirs) in sorted(
+            found.days.items(), key=lambda one: (one[0][0], one[0][1] or date.max, one[0][2])
+        )
+    ]
+    order = sorted(
+        found.differences, key=lambda one: (one.cause is not Cause.UNEXPLAINED, one.measure, one.day or date.max)
+    )
+    return Report(
+        source=request.source.name,
+        livemode=request.livemode,
+        against=request.against.value,
+        first=request.first,
+        last=request.last,
+        time_zone=request.zone.key,
+        at=request.now,
+        compared=found.compared,
+        days=tuple(days),
+        differences=tuple(order),
+        counts=found.counts,
+    )
+
+
+# ---- Movements of an export ----------------------------------------------------------------------------------------
+
+
+def _movements(spool: Spool, request: Request, archive: Archive, found: Sums, complete_until: date) -> None:
+    rules = Rules(complete_until=complete_until, churn_at=request.source.policy.churn_at)
+    for key, raw in spool.moves():
+        opening, rows = _timeline(raw)
+        for row in rows:
+            found.add(Measure.MOVEMENTS, row.day, row.currency, row.ours, row.theirs)
+        if all(row.ours == row.ledger == row.theirs and row.flags.kinds == row.their_kinds for row in rows):
+            continue
+        for difference in causes.of_movements(key, rows, opening, rules, archive.of):
+            found.note(difference)
+
+
+def _timeline(raw: Sequence[Row]) -> tuple[Opening, list[Movements]]:
+    """The opening levels, and a row for each day and currency on which something moved."""
+    levels: dict[str, Decimal] = {}
+    flags: dict[str, Flags] = {}
+    rows = []
+    for (day, code), group in groupby(raw, key=lambda row: (row[0], row[1])):
+        listed = list(group)
+        if day == OPENING:
+            levels[code] = unscaled(sum(row[3] for row in listed))
+            flags[code] = _flags(listed)
+            continue
+        rows.append(_movement(day_of(day), code, listed))
+    return Opening(levels=levels, flags=flags), rows
+
+
+def _movement(day: date, code: str, listed: Sequence[Row]) -> Movements:
+    ours = [row for row in listed if row[2]]
+    theirs = [row for row in listed if not row[2]]
+    return Movements(
+        day=day,
+        currency=code,
+        ours=unscaled(sum(row[3] for row in ours if row[5] == Sent.DELIVERED.value)),
+        ledger=unscaled(sum(row[3] for row in ours)),
+        theirs=unscaled(sum(row[3] for row in theirs)),
+        their_kinds=frozenset(row[4] for row in theirs),
+        flags=_flags(ours),
+        unsent=frozenset(Sent(row[5]) for row in ours) - {Sent.DELIVERED},
+    )
+
+
+def _flags(rows: Sequence[Row]) -> Flags:
+    found = NO_FLAGS
+    for row in rows:
+        found = found | read_flags(row[6])
+    return found
+
+
+# ---- Revenue of the lists ------------------------------------------------------------------------------------------
+
+
+def _revenue(
+    spool: Spool, request: Request, totals: Totals, archive: Archive, found: Sums, on_row: Callable[[], None]
+) -> None:
+    span = request.span
+    listed = totals.revenue(span.since - MARGIN, min(span.until + MARGIN, request.now - IN_FLIGHT))
+    load_revenue(spool, listed, request.source.policy.amount_basis, on_row)
+    rules = Rules(complete_until=span.day(request.now - IN_FLIGHT), churn_at=request.source.policy.churn_at)
+    for key, raw in spool.items():
+        rows = [row for row in _items(key, raw, request) if span.first <= row.day <= span.last]
+        for row in rows:
+            found.add(Measure.REVENUE, row.day, row.currency, row.ours, row.theirs)
+        for difference in _item_differences(rows, rules, archive):
+            found.note(difference)
+
+
+def _item_differences(rows: Sequence[Items], rules: Rules, archive: Archive) -> Iterator[Difference]:
+    differing = [row for row in rows if row.ours != row.theirs]
+    if len(differing) == 2 and causes.in_other_currency(*differing):
+        for row in differing:
+            yield causes.of_currency(row)
+        return
+    for row in differing:
+        needed = row.is_there and row.ledger != row.theirs
+        evidence: Evidence = archive.of_refs(row.refs) if needed else NOTHING_KNOWN
+        difference = causes.of_items(row, rules, evidence)
+        if difference is not None:
+            yield difference
+
+
+def _items(key: str, raw: Sequence[Row], request: Request) -> Iterator[Items]:
+    """A row for each currency, on our day if it is here: the processor dates some payments by their beginning."""
+    for code, group in groupby(raw, key=lambda row: row[0]):
+        listed = list(group)
+        ours = [row for row in listed if row[1]]
+        theirs = [row for row in listed if not row[1]]
+        moment = min(row[2] for row in ours or theirs)
+        at = EPOCH + moment * MICROSECOND
+        if not ours and at > request.now - IN_FLIGHT:
+            continue
+        yield Items(
+            key=key,
+            currency=code,
+            day=request.span.day(at),
+            ours=unscaled(sum(row[3] for row in ours if row[4] == Sent.DELIVERED.value)),
+            ledger=unscaled(sum(row[3] for row in ours)),
+            theirs=unscaled(sum(row[3] for row in theirs)),
+            is_here=bool(ours),
+            is_there=bool(theirs),
+            refs=tuple(dict.fromkeys((*(ref for row in theirs for ref in json.loads(row[6])), key))),
+            object_ids=tuple(row[7] for row in theirs),
+            unsent=frozenset(Sent(row[4]) for row in ours) - {Sent.DELIVERED},
+        )
+
+
+# ---- MRR of the API ------------------------------------------------------------------------------------------------
+
+
+def _levels(
+    spool: Spool, request: Request, totals: Totals, archive: Archive, found: Sums, on_row: Callable[[], None]
+) -> None:
+    levels = Levels(spool=spool, archive=archive, policy=request.source.policy, shifts=found.settings)
+    for one in levels.compared(totals.subscriptions(), on_row):
+        found.add(Measure.MRR, None, one.currency, one.ours, one.theirs)
+        if one.difference is not None:
+            found.note(one.difference)
+
+
+def _daily(spool: Spool, request: Request, totals: Totals, found: Sums, baselines: Mapping[str, Decimal]) -> None:
+    """The MRR by day that a processor publishes, in one currency, against ours at the end of those days."""
+    theirs = list(totals.daily_mrr(request.first, request.last))
+    ours = OurDays(changes=_our_changes(spool), baselines=baselines) if theirs else None
+    for one in theirs:
+        assert ours is not None
+        code = one.amount.currency.code
+        difference = causes.of_day(one, ours, request.span.day(request.now), found.settings.get(code, {}))
+        found.add(Measure.MRR, one.day, code, ours.at(one.day, code), major(one.amount))
+        if difference is not None:
+            found.note(difference)
+
+
+def _our_changes(spool: Spool) -> dict[tuple[date, str], Decimal]:
+    changes: dict[tuple[date, str], Decimal] = {}
+    for _, raw in spool.moves():
+        opening, rows = _timeline(raw)
+        listed = [*((date.min, *one) for one in opening.levels.items()), *((r.day, r.currency, r.ledger) for r in rows)]
+        for day, code, amount in listed:
+            changes[day, code] = changes.get((day, code), ZERO) + amount
+    return changes

@@ -1,0 +1,209 @@
+"""The results of audits, and the rows of the ledger that an audit reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from bridge.store.daily_sums import day_of, number_of
+from bridge.store.schema import audit_rows, audits, catalog, inbox, outbox, subscriptions
+
+CHUNK = 2000
+KEPT = 100  # results of a source
+KEPT_ROWS = 1000  # differing rows of one
+
+
+class Readable(Protocol):
+    """A store to read from."""
+
+    def reading(self) -> AbstractContextManager[Connection]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One row that differed, in major units."""
+
+    measure: str
+    day: date | None
+    currency: str
+    key: str
+    ours: Decimal
+    theirs: Decimal
+    cause: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditResult:
+    """One audit. `days`: measure, day, currency, ours, theirs. `counts`: differing rows by cause."""
+
+    id: int = 0
+    source: str
+    livemode: bool
+    at: datetime
+    first: date
+    last: date
+    against: str
+    time_zone: str
+    compared: int
+    differing: int
+    unexplained: int
+    counts: Mapping[str, int]
+    days: Sequence[tuple[str, str | None, str, str, str]]
+    error: str | None = None
+
+
+ADD = insert(audits).returning(audits.c.id)
+ADD_ROW = insert(audit_rows)
+RECENT = select(audits).order_by(audits.c.id.desc()).limit(bindparam("limit"))
+ONE = select(audits).where(audits.c.id == bindparam("which"))
+LATEST = select(audits).where(audits.c.source == bindparam("whose")).order_by(audits.c.id.desc()).limit(1)
+ROWS = (
+    select(audit_rows)
+    .where(audit_rows.c.audit_id == bindparam("which"))
+    .order_by(audit_rows.c.position)
+    .limit(bindparam("limit"))
+)
+OLD = (
+    select(audits.c.id).where(audits.c.source == bindparam("whose")).order_by(audits.c.id.desc()).offset(KEPT).limit(1)
+)
+DELETE_ROWS = delete(audit_rows).where(
+    audit_rows.c.audit_id.in_(
+        select(audits.c.id).where(audits.c.source == bindparam("whose"), audits.c.id <= bindparam("last_id"))
+    )
+)
+DELETE = delete(audits).where(audits.c.source == bindparam("whose"), audits.c.id <= bindparam("last_id"))
+OF_LEDGER = (
+    select(
+        outbox.c.id, outbox.c.stream_id, outbox.c.output_key, outbox.c.status, outbox.c.event_type, outbox.c.currency,
+        outbox.c.amount, outbox.c.mrr_impact, outbox.c.occurred_at, outbox.c.movement, outbox.c.transaction_id,
+        outbox.c.subscription_id, outbox.c.body,
+    )
+    .where(outbox.c.id > bindparam("after"), outbox.c.source == bindparam("source"))
+    .where(outbox.c.livemode == bindparam("livemode"), outbox.c.occurred_at < bindparam("until"))
+    .order_by(outbox.c.id)
+    .limit(CHUNK)
+)  # fmt: skip
+LEVELS = (
+    select(
+        subscriptions.c.stream_id, subscriptions.c.subscription_id, subscriptions.c.currency, subscriptions.c.mrr,
+        subscriptions.c.baseline,
+    )
+    .where(subscriptions.c.stream_id > bindparam("after"), subscriptions.c.source == bindparam("source"))
+    .where(subscriptions.c.livemode == bindparam("livemode"))
+    .order_by(subscriptions.c.stream_id, subscriptions.c.subscription_id)
+    .limit(CHUNK)
+)  # fmt: skip
+WEBHOOKS = select(inbox.c.created_at, inbox.c.status).where(inbox.c.stream_id == bindparam("stream_id"))
+OF_KIND = select(catalog.c.body).where(catalog.c.scope == bindparam("scope"), catalog.c.kind == bindparam("kind"))
+
+
+def add(tx: Connection, result: AuditResult, rows: Sequence[AuditRow]) -> int:
+    """Keeps a result with its first thousand rows, and deletes what is older than the last hundred. Returns its id."""
+    values = {name: getattr(result, name) for name in AuditResult.__dataclass_fields__ if name != "id"}
+    values |= {"counts": json.dumps(dict(result.counts)), "days": json.dumps(list(result.days))}
+    values |= {"first": number_of(result.first), "last": number_of(result.last)}
+    added: int = tx.execute(ADD, values).scalar_one()
+    kept = [
+        {
+            "audit_id": added, "position": place, "measure": one.measure, "currency": one.currency, "key": one.key,
+            "day": None if one.day is None else number_of(one.day), "ours": one.ours, "theirs": one.theirs,
+            "cause": one.cause, "detail": one.detail,
+        }
+        for place, one in enumerate(rows[:KEPT_ROWS])
+    ]  # fmt: skip
+    if kept:
+        tx.execute(ADD_ROW, kept)
+    _delete_old(tx, result.source)
+    return added
+
+
+def _delete_old(tx: Connection, source: str) -> None:
+    last = tx.execute(OLD, {"whose": source}).scalar()
+    if last is not None:
+        for statement in (DELETE_ROWS, DELETE):
+            tx.execute(statement, {"whose": source, "last_id": last})
+
+
+def recent(tx: Connection, limit: int = 50) -> list[AuditResult]:
+    """The last results, the newest first."""
+    return [_result(row._asdict()) for row in tx.execute(RECENT, {"limit": limit})]
+
+
+def find(tx: Connection, audit_id: int) -> AuditResult | None:
+    """One result; None: there is none of this id."""
+    return next((_result(row._asdict()) for row in tx.execute(ONE, {"which": audit_id})), None)
+
+
+def latest(tx: Connection, source: str) -> AuditResult | None:
+    """The last result of a source; None: it was never audited."""
+    return next((_result(row._asdict()) for row in tx.execute(LATEST, {"whose": source})), None)
+
+
+def latest_audit_difference(tx: Connection, sources: Sequence[str]) -> dict[str, AuditResult]:
+    """The last result of each of these sources whose last result has unexplained rows."""
+    found = {source: result for source in sources if (result := latest(tx, source)) is not None}
+    return {source: result for source, result in found.items() if result.unexplained}
+
+
+def rows_of(tx: Connection, audit_id: int, limit: int = KEPT_ROWS) -> list[AuditRow]:
+    """The differing rows of a result that were kept."""
+    found = []
+    for row in tx.execute(ROWS, {"which": audit_id, "limit": limit}):
+        values = row._asdict()
+        day = values["day"]
+        del values["audit_id"], values["position"]
+        found.append(AuditRow(**{**values, "day": None if day is None else day_of(day)}))
+    return found
+
+
+def _result(values: Mapping[str, Any]) -> AuditResult:
+    days = [tuple(one) for one in json.loads(values["days"])]
+    counts = json.loads(values["counts"])
+    span = {"first": day_of(values["first"]), "last": day_of(values["last"])}
+    return AuditResult(**{**values, **span, "days": days, "counts": counts})
+
+
+# ---- What an audit reads -------------------------------------------------------------------------------------------
+
+
+def revenue_events(store: Readable, source: str, livemode: bool, until: datetime) -> Iterator[Any]:
+    """Every revenue event of a source until then, in parts, so that no transaction stays open."""
+    asked = {"after": 0, "source": source, "livemode": livemode, "until": until}
+    while True:
+        with store.reading() as tx:
+            rows = tx.execute(OF_LEDGER, asked).all()
+        yield from rows
+        if len(rows) < CHUNK:
+            return
+        asked["after"] = rows[-1].id
+
+
+def levels(store: Readable, source: str, livemode: bool) -> Iterator[Any]:
+    """The present MRR of every subscription of a source."""
+    asked = {"after": "", "source": source, "livemode": livemode}
+    while True:
+        with store.reading() as tx:
+            rows = tx.execute(LEVELS, asked).all()
+        whole = rows if len(rows) < CHUNK else [row for row in rows if row.stream_id != rows[-1].stream_id] or rows
+        yield from whole
+        if len(rows) < CHUNK:
+            return
+        asked["after"] = whole[-1].stream_id
+
+
+def webhooks_of(tx: Connection, stream_id: str) -> list[tuple[datetime, str]]:
+    """When each webhook of a stream was created, and its status."""
+    return [(row.created_at, row.status) for row in tx.execute(WEBHOOKS, {"stream_id": stream_id})]
+
+
+def catalog_of_kind(tx: Connection, scope: str, kind: str) -> list[str]:
+    """The catalog entries of a kind, as they are stored."""
+    return list(tx.execute(OF_KIND, {"scope": scope, "kind": kind}).scalars())
