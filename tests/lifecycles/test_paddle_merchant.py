@@ -18,36 +18,23 @@ from bridge.ledger import Policy
 from bridge.ledger.events import EventType
 from bridge.ledger.policy import ChurnAt
 from processors.paddle import processor
-from processors.paddle.simulation.customer import PRO, STARTER, TEAM
-from processors.paddle.simulation.payloads import Plan
 from tests.lifecycles.harness import Ledger, translated
 from tests.lifecycles.merchant_frame import START, CountedMachine, Delivery, agree, run, some, types_of
-from tests.lifecycles.paddle_customer import ExtendedCustomer, net
-from tests.lifecycles.reference_ledger import ReferenceItem, ReferenceLedger, ReferenceSubscription
-
-YEARLY = Plan(id="yearly", minor=49000, name="Yearly", interval="year")
-WEEKLY = Plan(id="weekly", minor=1099, name="Weekly", interval="week")
-QUARTERLY = Plan(id="quarterly", minor=9999, name="Quarterly", frequency=3)
-PLANS = {plan.name: plan for plan in (STARTER, PRO, TEAM, YEARLY, WEEKLY, QUARTERLY)}
+from tests.lifecycles.paddle_customer import net
+from tests.lifecycles.paddle_merchant_customer import PLANS, MerchantCustomer
+from tests.lifecycles.reference_ledger import ReferenceLedger, ReferenceSubscription
 
 chances = st.randoms(use_true_random=False)
 plans = st.sampled_from(sorted(PLANS))
 seats = st.integers(1, 5)
 
 
-def reference_item(plan: Plan, seats: int) -> ReferenceItem:
-    """What is sold, in the reference."""
-    return ReferenceItem(
-        product=plan.id, seats=seats, period=plan.minor * seats, unit=plan.interval or "", count=plan.frequency
-    )
-
-
 class Customer(CountedMachine):
     """One customer, with the true payments and MRR."""
 
-    @initialize(churn_at=st.sampled_from(ChurnAt), in_order=st.booleans())
-    def begins(self, churn_at: ChurnAt, in_order: bool) -> None:
-        self.simulated = ExtendedCustomer.begin("c", START)
+    @initialize(churn_at=st.sampled_from(ChurnAt), in_order=st.booleans(), currency=st.sampled_from(("USD", "GBP")))
+    def begins(self, churn_at: ChurnAt, in_order: bool, currency: str) -> None:
+        self.simulated = MerchantCustomer.begin("c", START, currency=currency)
         self.delivery = Delivery(ledger=Ledger(policy=Policy(churn_at=churn_at)))
         self.reference = ReferenceLedger(discounts="none", leaving_counts=churn_at is ChurnAt.END)
         self.in_order = in_order
@@ -68,8 +55,10 @@ class Customer(CountedMachine):
     @rule(days=st.integers(0, 20), plan=plans, seats=seats, trial_days=st.sampled_from((0, 0, 14)))
     def signs_up(self, days: int, plan: str, seats: int, trial_days: int) -> None:
         bought, name = PLANS[plan], str(len(self.sold) + 1)
+        if not self.simulated.can_buy(bought) or (trial_days and self.simulated.needs_bill(bought)):
+            return
         self.sold[name] = ReferenceSubscription(
-            items=[reference_item(bought, seats)],
+            items=[self.simulated.sold(bought, seats)],
             status="trialing" if trial_days else "active",
         )
         self.step(lambda simulated: simulated.subscribe(bought, seats, name=name, trial_days=trial_days), days, name)
@@ -78,9 +67,14 @@ class Customer(CountedMachine):
     @precondition(lambda self: self.any_in("active"))
     def changes(self, which: int, days: int, plan: str, seats: int, billed: int | None) -> None:
         name, new = self.one_in(which, "active"), PLANS[plan]
-        sold = self.sold[name]
-        sold.items = [reference_item(new, seats)]
-        self.step(lambda simulated: simulated.change(new, seats, name=name, billed=billed), days, name)
+        sold, is_same = self.sold[name], self.simulated.subscriptions[name].plan == new
+        if not self.simulated.can_buy(new):
+            return
+        sold.items = [self.simulated.sold(new, seats)]
+        if self.simulated.needs_bill(new) and not (is_same and billed is None):
+            self.step(lambda simulated: simulated.change_and_begin_anew(new, seats, name=name), days, name)
+        else:
+            self.step(lambda simulated: simulated.change(new, seats, name=name, billed=billed), days, name)
 
     @rule(which=some)
     @precondition(lambda self: self.any_in("active", "trialing"))
@@ -113,10 +107,10 @@ class Customer(CountedMachine):
         sold = self.sold[name]
         sold.status = "active"
 
-        def change(simulated: ExtendedCustomer) -> ExtendedCustomer:
+        def change(simulated: MerchantCustomer) -> MerchantCustomer:
             back = simulated.become("active", name=name)
-            plan = back.subscriptions[name].plan
-            line = net(plan, sold.items[0].period, quantity=sold.items[0].seats, rate="1")
+            own = back.subscriptions[name]
+            line = net(own.plan, own.per_period, quantity=own.quantity, rate="1")
             return back.bill(line, name=name) if pays else back
 
         self.step(change, days, name)
@@ -185,7 +179,7 @@ class Customer(CountedMachine):
 
     # ---- Helpers of the rules ----
 
-    def step(self, change: Callable[[ExtendedCustomer], ExtendedCustomer], days: int, name: str | None = None) -> None:
+    def step(self, change: Callable[[MerchantCustomer], MerchantCustomer], days: int, name: str | None = None) -> None:
         """Takes a step some time later; its webhooks are in transit, and the reference is updated."""
         paid_before = len(self.simulated.paid)
         self.simulated = change(self.simulated.later(days=days, seconds=20))
