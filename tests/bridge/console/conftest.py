@@ -26,6 +26,8 @@ from bridge.store.inbox import NewWebhook
 from bridge.store.outbox import DeliveryStatus, NewDelivery, Outcome
 from bridge.store.refusals import Refusals
 from bridge.web import create_app
+from bridge.web.admin.one_time_link import derived
+from bridge.web.admin.session import COOKIE
 from tests.settings import ADMIN_TOKEN, some_settings
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -125,15 +127,16 @@ def console(browser: Any, server: str, request: pytest.FixtureRequest) -> Iterat
 
 def signed_in(browser: Any, url: str, width: int, scheme: str) -> Iterator[Console]:
     """A console on a screen of that width; at the end nothing may have gone wrong in it."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
     context.set_default_timeout(15_000)
     console = Console(page=context.new_page(), url=url)
     console.page.on("console", lambda said: _note(console, said))
     console.page.on("pageerror", lambda error: console.problems.append(str(error)))
-    console.open("login")
-    console.page.fill("input[name=token]", ADMIN_TOKEN)
-    console.page.click("main button")
-    console.page.wait_for_url("**/admin/")
+    cookie = derived(ADMIN_TOKEN, "pulsora-bridge admin cookie")  # the login by hand has tests of its own
+    context.add_cookies([{"name": COOKIE, "value": cookie, "url": f"{url}/admin/", "sameSite": "Strict"}])
+    console.open("")
     yield console
     context.close()
     assert console.problems == []
