@@ -25,6 +25,7 @@ from bridge.reconciliation.missing_events import Incomplete
 from bridge.scope import Scope
 from bridge.settings import Source
 from bridge.store import Store, inbox, outbox
+from bridge.store.inbox import InboxStatus
 from processors import processors
 from processors.interface import ApiError
 from processors.payload import Unreadable
@@ -305,7 +306,7 @@ def _print_customer(store: Store, report: Report, customer: str) -> None:
             one for one in report.differences
             if one.key == customer or (stream_id and archive.stream_of(tx, [one.key]) == stream_id)
         ]  # fmt: skip
-        webhooks = inbox.of_stream(tx, stream_id) if stream_id else []
+        webhooks = inbox.of_stream(tx, stream_id, list(InboxStatus)) if stream_id else []
         events = outbox.of_stream(tx, stream_id) if stream_id else []
     print_table(
         f"Rows of {customer} that differ",

@@ -8,7 +8,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from processors.money import iso_digits
+
 ZERO = Decimal()
+
+
+def rounded(amount: Decimal, currency: str) -> Decimal:
+    """The amount with all digits of its currency: 28.50, not 28.5. More digits are kept."""
+    whole = amount.quantize(Decimal(1).scaleb(-iso_digits(currency)))
+    return whole if whole == amount else amount
 
 
 class Measure(StrEnum):

@@ -20,7 +20,7 @@ from processors.totals import Totals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repaired:
-    """Numbers of what was stored: events of the processor's list; objects and subscriptions whose events it no longer keeps."""
+    """Numbers of what was stored: listed events; objects and subscriptions whose events are no longer listed."""
 
     events: int = 0
     objects: int = 0

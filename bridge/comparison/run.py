@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -40,6 +40,7 @@ from bridge.comparison.records import (
     Movements,
     Report,
     Sent,
+    rounded,
 )
 from bridge.ledger.policy import MovementsBy
 from bridge.scope import Scope
@@ -160,7 +161,7 @@ def _complete_until(request: Request, last: date | None) -> date:
 
 def _report(request: Request, found: Sums) -> Report:
     days = [
-        DayTotal(measure=measure, day=day, currency=code, ours=ours, theirs=theirs)
+        DayTotal(measure=measure, day=day, currency=code, ours=rounded(ours, code), theirs=rounded(theirs, code))
         for (measure, day, code), (ours, theirs) in sorted(
             found.days.items(), key=lambda one: (one[0][0], one[0][1] or date.max, one[0][2])
         )
@@ -178,9 +179,13 @@ def _report(request: Request, found: Sums) -> Report:
         at=request.now,
         compared=found.compared,
         days=tuple(days),
-        differences=tuple(order),
+        differences=tuple(map(_rounded, order)),
         counts=found.counts,
     )
+
+
+def _rounded(one: Difference) -> Difference:
+    return replace(one, ours=rounded(one.ours, one.currency), theirs=rounded(one.theirs, one.currency))
 
 
 # ---- Movements of an export ----------------------------------------------------------------------------------------

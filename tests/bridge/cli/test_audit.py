@@ -1,0 +1,80 @@
+"""`audit`: refuses what it cannot compare, shows what differs, and its exit status says whether it is explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from bridge.store import Store, audits
+from tests.bridge.cli.conftest import Command
+from tests.fake_processors import STRIPE_KEY, STRIPE_PERMISSIONS, FakeStripe
+
+CHANGES = "Customer ID,Date,Change type,MRR change,Currency\ncus_1,2026-03-01,New,49.00,usd\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--against", "stripe-csv"], "--against stripe-csv: name the file"),
+        (["changes.csv"], "FILE: say what it is: --against stripe-csv or --against stripe-sigma-csv"),
+        (["--against", "stripe-csv", "changes.csv", "--source", "paddle"], "source paddle is not of Stripe"),
+        (["--from", "2026-03-02", "--to", "2026-03-01"], "--to: is before --from"),
+        (["--time-zone", "Europe/Nowhere"], "--time-zone: 'Europe/Nowhere' is not a time zone"),
+        ([], "source stripe has no API key to read Stripe: set STRIPE_API_KEY to a read-only key"),
+    ],
+)
+def test_wrong_usage_says_what_to_give(cli: Command, options: list[str], message: str) -> None:
+    Path("changes.csv").write_text(CHANGES, encoding="utf-8")
+
+    ended = cli("audit", *(["--source", "stripe"] if "--source" not in options else []), *options)
+
+    assert ended.status == 2
+    assert message in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,value\na,1\n", "there is no column customer_id and no column date and no column mrr_change"),
+        (CHANGES.replace("49.00", "much"), "line 2: 'much' is not an amount"),
+        (CHANGES.replace("2026-03-01", "yesterday"), "line 2: 'yesterday' is not a date like 2026-03-01"),
+        (CHANGES + "cus_2,2026-03-01\n", "line 3: it has 2 cells, the header has 5"),
+        (CHANGES.replace("usd", "$"), "line 2: '$' is not a currency"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_its_line(cli: Command, text: str, message: str) -> None:
+    Path("changes.csv").write_text(text, encoding="utf-8")
+
+    ended = cli("audit", "--source", "stripe", "--against", "stripe-csv", "changes.csv")
+
+    assert ended.status == 1
+    assert f"changes.csv: {message}" in ended.err
+
+
+def test_rows_without_webhooks_are_shown_with_their_cause_and_kept(cli: Command, sqlite_store: Store) -> None:
+    Path("changes.csv").write_text("\ufeff" + CHANGES, encoding="utf-8")
+
+    ended = cli("audit", "--source", "stripe", "--against", "stripe-csv", "changes.csv", "--customer", "cus_1")
+
+    assert ended.status == 0
+    assert "1 row compared; 1 differ: webhook missing here 1." in ended.out
+    assert "2026-03-01" in ended.out
+    assert "-49.00" in ended.out
+    with sqlite_store.reading() as tx:
+        [kept] = audits.recent(tx)
+        [row] = audits.rows_of(tx, kept.id)
+    assert (kept.against, kept.differing, kept.unexplained) == ("stripe-csv", 1, 0)
+    assert (row.key, f"{row.ours}", f"{row.theirs}", row.cause) == ("cus_1", "0.00", "49.00", "webhook missing here")
+
+
+def test_a_key_without_the_permission_compares_nothing_and_names_it(cli: Command, httpserver: HTTPServer) -> None:
+    fake = FakeStripe(permissions=STRIPE_PERMISSIONS - {"rak_charge_read"})
+
+    base = fake.serve(httpserver)
+    ended = cli("audit", "--source", "stripe", STRIPE_API_KEY=STRIPE_KEY, STRIPE_API_BASE=base)
+
+    assert ended.status == 1
+    assert "The key lacks the permission rak_charge_read" in ended.err
+    assert ended.out == ""
