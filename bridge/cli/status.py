@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import click
 
 from bridge.alerts.notices import read_notices
-from bridge.cli.environment import load_settings, opened_store
+from bridge.cli.environment import opened_store, read_settings
 from bridge.cli.output import fields_of, json_option, print_json, print_table, sentence
 from bridge.formatting import duration, quantity, timestamp
+from bridge.ledger.settle_window import AWAITING_QUIET
 from bridge.monitoring.health import Health, read_health
 from bridge.monitoring.overview import Counts, Overview, read_overview
 from bridge.sender import amount_rules
@@ -29,7 +30,7 @@ TOTALS = (
 @json_option
 def status(as_json: bool) -> None:
     """Show webhooks and revenue events by status, the backlog, the revenue totals, and problems."""
-    settings = load_settings()
+    settings = read_settings()
     with opened_store(settings) as store:
         overview = read_overview(store, settings.rate_limit_per_hour, datetime.now(UTC))
         with store.reading() as tx:
@@ -69,10 +70,12 @@ def _progress(overview: Overview, per_hour: int) -> list[str]:
     now, streams, backlog, lines = overview.now, overview.streams, overview.backlog, []
     if streams.waiting or streams.due or streams.leased:
         waiting = quantity(streams.waiting, "customer")
-        lines.append(f"Settling: {waiting} in the quiet window, {streams.due} due, {streams.leased} in progress.")
-    if overview.oldest_at is not None:
-        age, at = duration(now - overview.oldest_at), timestamp(overview.oldest_at)
-        lines.append(f"The oldest unsettled webhook arrived {age} ago, at {at} UTC.")
+        lines.append(f"Settling: {waiting} waiting, {streams.due} due, {streams.leased} in progress.")
+    if wait := overview.next_wait:
+        lines.append(f"The next wait ends at {timestamp(wait.until)} UTC: {wait.reason or AWAITING_QUIET}.")
+    if overview.overdue_since is not None:
+        age, at = duration(now - overview.overdue_since), timestamp(overview.overdue_since)
+        lines.append(f"Webhooks have been overdue for {age}, since {at} UTC.")
     unsent = overview.queues
     if sendable := unsent.pending - unsent.retrying:
         eta = f" At {per_hour} an hour, sending takes about {duration(overview.eta)}." if overview.eta else ""

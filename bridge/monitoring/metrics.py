@@ -4,7 +4,7 @@ from __future__ import annotations
 
 INBOX = ("pulsora_bridge_inbox_events", "Stored webhooks by source and status.")
 OUTBOX = ("pulsora_bridge_outbox_events", "Revenue events by source and delivery status.")
-OLDEST = ("pulsora_bridge_inbox_oldest_seconds", "Age of the oldest unsettled webhook; 0 if there is none.")
+OLDEST = ("pulsora_bridge_inbox_oldest_seconds", "Seconds for which a webhook has been overdue; 0 if none is.")
 BACKLOG = ("pulsora_bridge_outbox_backlog", "Revenue events held or waiting to be sent.")
 PAUSED = ("pulsora_bridge_destinations_paused", "Destinations that are paused.")
 WORKER = ("pulsora_bridge_worker_seen_seconds", "Seconds since the latest heartbeat of any worker.")
@@ -17,6 +17,11 @@ CONFLICTS = (
     "pulsora_bridge_output_key_conflicts",
     "Webhooks whose revenue event was not sent, because another customer's stream had reported the same fact.",
 )
+LATENCY = (
+    "pulsora_bridge_webhook_to_delivery_seconds",
+    "Time from the arrival of the first webhook of a revenue event until Pulsora accepted the event.",
+)
+LATENCY_BOUNDS = (2.5, 5, 10, 30, 120, 600, 3600, 14400)
 ALERTS = ("pulsora_bridge_alerts", "Subjects of each cause of an alert, such as silent sources; 0 if it does not hold.")
 
-ALL = (INBOX, OUTBOX, OLDEST, BACKLOG, PAUSED, WORKER, REJECTED_VISITS, REFUSED, CONFLICTS, ALERTS)
+ALL = (INBOX, OUTBOX, OLDEST, BACKLOG, PAUSED, WORKER, REJECTED_VISITS, REFUSED, CONFLICTS, LATENCY, ALERTS)

@@ -13,7 +13,7 @@ from bridge.store import Store, inbox, leases, outbox, pauses, queues, streams
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import Backlog, DeliveryStatus
 from bridge.store.pauses import Pause
-from bridge.store.queues import Queues
+from bridge.store.queues import Queues, Wait
 from bridge.store.streams import StreamCounts
 from bridge.store.totals import Sum, Total, sums, totals
 
@@ -28,7 +28,8 @@ class Overview:
 
     `eta`: how long the events that can be sent now take at the allowed rate; None without any, or without a limit.
     Held events and those that wait for another attempt are not among them.
-    `worker_seen_at`: the latest heartbeat of any worker. `oldest_at`: arrival of the oldest unsettled webhook.
+    `worker_seen_at`: the latest heartbeat of any worker. `overdue_since`: since when a
+    webhook should have been processed. `next_wait`: the wait that ends next.
     """
 
     now: datetime
@@ -40,7 +41,8 @@ class Overview:
     eta: timedelta | None
     pauses: tuple[Pause, ...]
     worker_seen_at: datetime | None
-    oldest_at: datetime | None
+    overdue_since: datetime | None
+    next_wait: Wait | None
     totals: tuple[Total, ...]
     sums: tuple[Sum, ...]
 
@@ -65,7 +67,8 @@ def read_overview(store: Store, rate_limit_per_hour: int, now: datetime) -> Over
             eta=timedelta(hours=sendable / rate_limit_per_hour) if rate_limit_per_hour and sendable > 0 else None,
             pauses=tuple(pauses.active(tx, now)),
             worker_seen_at=latest_heartbeat(tx),
-            oldest_at=inbox.oldest_unsettled(tx),
+            overdue_since=queues.overdue_since(tx, now),
+            next_wait=queues.next_wait(tx, now),
             totals=tuple(totals(parts)),
             sums=tuple(parts),
         )

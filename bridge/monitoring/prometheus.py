@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from sqlalchemy import Connection
 
 from bridge.monitoring import metrics
 from bridge.monitoring.overview import latest_heartbeat
-from bridge.store import Store, inbox, outbox, pauses, refusals, rejected_visits
+from bridge.store import Store, inbox, latencies, outbox, pauses, queues, refusals, rejected_visits
 from bridge.store.rejected_visits import RejectedVisits
 
 NOTHING: Mapping[str, int] = {}
@@ -40,9 +41,10 @@ class StoreCollector(Collector):
         with self.store.reading() as tx:
             yield _by_status(metrics.INBOX, inbox.counts(tx))
             yield _by_status(metrics.OUTBOX, outbox.counts(tx))
-            yield _gauge(metrics.OLDEST, self._age(inbox.oldest_unsettled(tx)))
+            yield _gauge(metrics.OLDEST, self._age(queues.overdue_since(tx, self.now)))
             yield _gauge(metrics.BACKLOG, outbox.backlog(tx).count)
             yield _gauge(metrics.PAUSED, len(pauses.active(tx, self.now)))
+            yield _latencies(tx)
             yield _gauge(metrics.CONFLICTS, inbox.conflict_count(tx))
             yield _rejected_visits(rejected_visits.listed(tx))
             yield _refused(refusals.totals(tx))
@@ -65,6 +67,14 @@ def _by_status(name_and_help: tuple[str, str], counts: Mapping[tuple[str, Any], 
     family = GaugeMetricFamily(*name_and_help, labels=["source", "status"])
     for (source, status), count in sorted(counts.items()):
         family.add_metric([source, status.value], count)
+    return family
+
+
+def _latencies(tx: Connection) -> HistogramMetricFamily:
+    counted = latencies.counts(tx, [timedelta(seconds=bound) for bound in metrics.LATENCY_BOUNDS])
+    buckets = [(str(float(bound)), count) for bound, count in zip(metrics.LATENCY_BOUNDS, counted.within, strict=True)]
+    family = HistogramMetricFamily(*metrics.LATENCY)
+    family.add_metric([], [*buckets, ("+Inf", counted.count)], sum_value=counted.seconds)
     return family
 
 

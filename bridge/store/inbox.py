@@ -307,10 +307,10 @@ def conflict_count(tx: Connection) -> int:
     return tx.execute(CONFLICTS).scalar_one()
 
 
-def oldest_unsettled(tx: Connection) -> datetime | None:
-    """When the oldest row that is neither settled nor ignored was received."""
-    firsts = [tx.execute(OLDEST, {"status": status.value}).scalar() for status in UNSETTLED]
-    return min((at for at in firsts if at is not None), default=None)
+def oldest_failed(tx: Connection) -> datetime | None:
+    """When the first row that has failed was received."""
+    found: datetime | None = tx.execute(OLDEST, {"status": InboxStatus.FAILED.value}).scalar()
+    return found
 
 
 def from_row(row: Row[*tuple[object, ...]]) -> InboxRow:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from bridge.store import inbox as inbox_rows
 from bridge.store.inbox import InboxStatus
 from bridge.store.schema import DUE, OPEN, READY, inbox, outbox, streams
 from bridge.store.statements import literal
@@ -49,6 +50,12 @@ LAST_DELIVERED = (
 )
 FAILED_WEBHOOKS = select(func.count()).where(inbox.c.status == literal("failed"))
 DUE_SINCE = select(func.min(streams.c.due_at)).where(DUE, streams.c.due_at <= bindparam("now"))
+NEXT_WAIT = (
+    select(streams.c.due_at, streams.c.reason)
+    .where(DUE, streams.c.due_at > bindparam("now"))
+    .order_by(streams.c.due_at)
+    .limit(1)
+)
 IS_HELD = outbox.c.status == literal("held")
 WAITING = select(
     func.count().filter(~IS_HELD), func.count().filter(IS_HELD), func.min(outbox.c.hold_until).filter(IS_HELD)
@@ -69,6 +76,30 @@ def last_received_at(tx: Connection, source: str) -> datetime | None:
     """When the newest webhook of a source was received: the newest of each status, as the index has them."""
     found = [tx.execute(LAST_OF_SOURCE, {"source": source, "status": one.value}).scalar() for one in InboxStatus]
     return max((at for at in found if at is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Until when the next waiting customer waits, and for what; `reason` None: for the customer's other webhooks."""
+
+    until: datetime
+    reason: str | None
+
+
+def next_wait(tx: Connection, now: datetime) -> Wait | None:
+    """The customer whose wait ends next; None: nobody waits."""
+    row = tx.execute(NEXT_WAIT, {"now": now}).first()
+    return None if row is None else Wait(until=row.due_at, reason=row.reason)
+
+
+def overdue_since(tx: Connection, now: datetime) -> datetime | None:
+    """Since when a webhook should have been processed; None: none is late.
+
+    What waits for a date, a link or its customer's other webhooks is not late.
+    """
+    unrouted, due = inbox_rows.routed_until(tx, now), tx.execute(DUE_SINCE, {"now": now}).scalar()
+    found = (unrouted if unrouted < now else None, due, inbox_rows.oldest_failed(tx))
+    return min((at for at in found if at is not None), default=None)
 
 
 def read(tx: Connection, now: datetime) -> Queues:

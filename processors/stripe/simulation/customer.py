@@ -236,7 +236,7 @@ class Customer(Timeline):
         return customer.sent("invoice_payment.paid", customer._invoice_payment(invoice_id, paid), seconds=3)
 
     def _invoice_id(self, after: int = 0) -> str:
-        """The id of an invoice that is created now, or after so many further webhooks."""
+        """The id of an invoice that is created now, or after that number of further webhooks."""
         return f"in_{self.tag}_{len(self.webhooks) + after + 1}"
 
     def _pay(

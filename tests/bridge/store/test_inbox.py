@@ -146,7 +146,7 @@ def test_lists_show_the_newest_first_page_by_page(store: Store) -> None:
     assert all(row.body is None for row in page)
 
 
-def test_the_oldest_unsettled_is_the_first_that_is_not_through(store: Store) -> None:
+def test_the_oldest_failed_is_the_first_that_has_not_been_retried(store: Store) -> None:
     for minute, event_id in enumerate(("evt_1", "evt_2", "evt_3")):
         store.accept(a_webhook(event_id, received_at=NOON + minute * MINUTE))
     first, second, _ = stored(store, "evt_1", "evt_2", "evt_3")
@@ -155,7 +155,7 @@ def test_the_oldest_unsettled_is_the_first_that_is_not_through(store: Store) -> 
         inbox.fail(tx, second, "broken", None)
 
     with store.reading() as tx:
-        assert inbox.oldest_unsettled(tx) == NOON + MINUTE
+        assert inbox.oldest_failed(tx) == NOON + MINUTE
 
 
 def test_a_replayed_row_starts_again(store: Store) -> None:
