@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -376,3 +377,29 @@ def test_the_search_of_deliveries_is_bounded_too(
     assert "Compared with the text: the revenue events since 2026-03-01 12:00:00 UTC." in shown
     assert '<a href="/admin/deliveries/1">' not in shown
     assert '/admin/deliveries/1"' in rest
+
+
+@pytest.mark.parametrize(
+    ("days", "ids"),
+    [
+        ("from=2026-02-28", [3, 2]),
+        ("to=2026-02-28", [2, 1]),
+        ("from=2026-02-28&to=2026-02-28", [2]),
+        ("from=2026-02-30", [3, 2, 1]),  # no such day: as if it were not given
+    ],
+)
+def test_deliveries_are_filtered_by_the_day_of_the_event(
+    sqlite_store: Store, client: FlaskClient, days: str, ids: list[int]
+) -> None:
+    at = ["2026-02-27T23:59:59Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"]
+    with sqlite_store.transaction() as tx:
+        outbox.add(
+            tx,
+            [a_delivery(one, body=json.dumps({"metadata": {"occurred_at": one}}), event_type="refund") for one in at],
+        )
+
+    shown = page(client, f"/admin/deliveries?{days}")
+    exported = page(client, f"/admin/deliveries.csv?{days}")
+
+    assert list(dict.fromkeys(map(int, re.findall(r'href="/admin/deliveries/(\d+)"', shown)))) == ids
+    assert [int(line.split(",")[0]) for line in exported.splitlines()[1:]] == ids
