@@ -38,14 +38,21 @@ class Run:
 
 
 ADD = insert(reconciliations)
-DELETE_OLD = delete(reconciliations).where(reconciliations.c.at < bindparam("before"))
 COLUMNS = [column for column in reconciliations.c if column.name != "id"]
 LATEST_ID = select(func.max(reconciliations.c.id)).where(reconciliations.c.source == bindparam("whose"))
 LATEST = select(*COLUMNS).where(reconciliations.c.id == LATEST_ID.scalar_subquery())
 WITHOUT_ERROR = reconciliations.c.error.is_(None)
+# The last complete run of a source stays, however old: the next one begins where it ended.
+DELETE_OLD = delete(reconciliations).where(
+    reconciliations.c.source == bindparam("whose"),
+    reconciliations.c.at < bindparam("before"),
+    reconciliations.c.id < LATEST_ID.where(WITHOUT_ERROR).scalar_subquery(),
+)
 LATEST_COMPLETE = select(*COLUMNS).where(reconciliations.c.id == LATEST_ID.where(WITHOUT_ERROR).scalar_subquery())
 OF_SOURCE = select(inbox.c.received_at).where(
-    inbox.c.source == bindparam("source"), inbox.c.status == bindparam("status")
+    inbox.c.source == bindparam("source"),
+    inbox.c.status == bindparam("status"),
+    inbox.c.type.not_like("bridge.%"),
 )
 FIRST_OF_SOURCE = OF_SOURCE.order_by(inbox.c.id).limit(1)
 LAST_OF_SOURCE = OF_SOURCE.order_by(inbox.c.id.desc()).limit(1)
@@ -55,10 +62,10 @@ RECENT = (
 
 
 def add(tx: Connection, run: Run) -> None:
-    """Records a run, and deletes those older than 30 days."""
+    """Records a run, and deletes those of its source that are older than 30 days."""
     faults = None if run.faults is None else json.dumps(run.faults)
     tx.execute(ADD, {**asdict(run), "faults": faults})
-    tx.execute(DELETE_OLD, {"before": run.at - RETENTION})
+    tx.execute(DELETE_OLD, {"whose": run.source, "before": run.at - RETENTION})
 
 
 def latest(tx: Connection, source: str) -> Run | None:

@@ -7,7 +7,7 @@ Its state goes through the inbox like a webhook. Only with an API key.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,18 +37,25 @@ START = ("", "")
 
 @dataclass(kw_only=True)
 class Convergence:
-    """Goes through all subscriptions with MRR, a page at a time, and begins again after INTERVAL."""
+    """Goes through all subscriptions with MRR, a page at a time, and begins again after INTERVAL.
+
+    `may_begin`: whether missing webhooks have been fetched. A subscription that only seems silent because they have
+    not would be reported as of now, and its changes in between would lose their payments.
+    """
 
     store: Store
     apis: Mapping[str, Api]
     owner: str
+    may_begin: Callable[[], bool] = lambda: True
     next_at: datetime | None = None
     after: tuple[str, str] = START
     _round_began_at: datetime | None = None
 
     def run(self, now: datetime) -> int:
         """Continues the round for its share of the pass; returns how many subscriptions it has read from the API."""
-        if not self.apis or (self.next_at is not None and now < self.next_at) or not self._may_run(now):
+        if not self.apis or (self.next_at is not None and now < self.next_at):
+            return 0
+        if not self.may_begin() or not self._may_run(now):
             return 0
         count, until = 0, time.monotonic() + SHARE_SECONDS
         try:

@@ -38,6 +38,15 @@ class Reconciler:
     owner: str
     started_at: datetime
     stopping: Callable[[], bool] = field(default=lambda: False)
+    _tried: set[str] = field(default_factory=set, init=False)
+
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether each source has been tried since the start, so that what it missed is in the inbox.
+
+        A source whose API fails does not hold up the others.
+        """
+        return not self.settings.reconcile_hours or self._tried >= set(self.apis)
 
     def run(self, now: datetime) -> None:
         """Reconciles the sources for which there is a reason."""
@@ -47,8 +56,11 @@ class Reconciler:
             with self.store.reading() as tx:
                 situation = self._situation(tx, source, now)
             reason = reason_to_run(situation, now, interval) if interval else None
-            if reason is not None and self._acquire(name, now):
+            if reason is None:
+                self._tried.add(name)
+            elif self._acquire(name, now):
                 self._reconcile(source, api, situation, reason, now)
+                self._tried.add(name)
 
     def _situation(self, tx: Connection, source: Source, now: datetime) -> Situation:
         refused = [one.last_at for one in refusals.since(tx, now - refusals.RETENTION) if one.source == source.name]

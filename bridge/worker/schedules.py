@@ -14,6 +14,7 @@ from bridge.errors import BridgeError
 log = structlog.get_logger()
 
 JOIN_SECONDS = 5.0
+ERROR_SECONDS = 30.0  # before the next look after an error, so that a lasting one does not fill the log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +45,18 @@ class Schedules:
 
     def _repeat(self, job: Job) -> None:
         while not self._stop.is_set():
-            run_step(job)
-            self._stop.wait(job.seconds)
+            is_done = run_step(job)
+            self._stop.wait(job.seconds if is_done else max(job.seconds, ERROR_SECONDS))
 
 
-def run_step(job: Job) -> None:
-    """One look. An error does not end the schedule."""
+def run_step(job: Job) -> bool:
+    """One look; returns whether it succeeded. An error does not end the schedule."""
     try:
         job.step(datetime.now(UTC))
     except BridgeError as error:
         log.warning("schedule_waits", schedule=job.name, reason=str(error))
     except Exception:
         log.exception("schedule_failed", schedule=job.name)
+    else:
+        return True
+    return False

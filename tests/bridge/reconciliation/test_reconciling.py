@@ -11,7 +11,7 @@ import pytest
 
 from bridge.reconciliation.endpoints import faults_of, own_route
 from bridge.settings import Settings
-from bridge.store import Store, arrivals, inbox, leases, reconciliations
+from bridge.store import Store, arrivals, inbox, leases, reconciliations, schema
 from bridge.store.arrivals import Arrivals
 from bridge.store.reconciliations import Run
 from bridge.worker import reconciling
@@ -19,6 +19,8 @@ from bridge.worker.reconciling import Reconciler
 from processors import processors
 from processors.endpoints import Endpoint
 from processors.interface import ApiError
+from tests.bridge.store.builders import a_webhook
+from tests.bridge.worker.test_convergence import LATER, CurrentApi, compare, signed_up, state_of
 from tests.bridge.worker.test_enrichment import FakeApi, receive
 from tests.settings import some_settings
 
@@ -110,6 +112,54 @@ def test_events_that_the_processor_no_longer_keeps_are_stated(sqlite_store: Stor
 
     run = runs(sqlite_store)[0]
     assert (run.since, run.lost_since) == (NOON - 30 * DAY, NOON - 60 * DAY - 10 * MINUTE)
+
+
+def test_the_last_complete_run_of_every_source_is_kept_however_old(store: Store, settings: Settings) -> None:
+    known(store, at=NOON - 60 * DAY, until=NOON - 60 * DAY)
+    broken = ListingApi(listed=[("evt_1", NOON - HOUR)], breaks_after=0)
+
+    reconciler(store, settings, broken).run(NOON)
+    reconciler(store, settings, broken).run(NOON + HOUR)
+
+    with store.reading() as tx:
+        complete = reconciliations.latest_complete(tx, "stripe")
+    assert complete is not None
+    assert complete.until == NOON - 60 * DAY
+
+
+def test_what_the_bridge_itself_put_into_the_inbox_does_not_say_how_long_it_received(
+    sqlite_store: Store, settings: Settings
+) -> None:
+    receive(sqlite_store, an_event("evt_0", NOON - 20 * DAY))
+    with sqlite_store.transaction() as tx:
+        tx.execute(schema.inbox.update().values(received_at=NOON - 20 * DAY))
+    sqlite_store.accept(a_webhook("refresh", type="bridge.refresh", received_at=NOON))
+    api = ListingApi()
+
+    reconciler(sqlite_store, settings, api).run(NOON)
+
+    assert api.asked == [NOON - 20 * DAY]
+
+
+def test_silent_subscriptions_wait_until_every_source_was_tried(sqlite_store: Store, settings: Settings) -> None:
+    signed_up(sqlite_store, settings, "ada")
+    current = CurrentApi(states={"sub_ada_1": state_of("ada")})
+    worker = reconciler(sqlite_store, settings, ListingApi(breaks_after=0, listed=[("evt_1", LATER)]), LATER)
+    comparison = compare(sqlite_store, current, may_begin=lambda: worker.has_caught_up)
+
+    before = comparison.run(LATER), worker.has_caught_up
+    with sqlite_store.transaction() as tx:
+        leases.acquire(tx, "reconcile:stripe", "another", LATER, LATER + HOUR)
+    worker.run(LATER)
+    while_another_does = worker.has_caught_up
+    with sqlite_store.transaction() as tx:
+        leases.release(tx, "reconcile:stripe")
+    worker.run(LATER)
+
+    assert before == (0, False)
+    assert while_another_does is False
+    assert worker.has_caught_up
+    assert comparison.run(LATER) == 1
 
 
 def test_an_error_keeps_what_was_stored_and_the_next_run_begins_at_the_same_place(
