@@ -234,7 +234,7 @@ def _show(store: Store, report: Report, repaired: Repaired | None, customer: str
         right={"here", "processor", "difference"},
     )
     differing = [one for one in report.days if one.amount]
-    if differing:
+    if differing and customer is None:
         _print_days(differing)
     if customer is not None:
         _print_customer(store, report, customer)

@@ -42,3 +42,12 @@ def test_the_last_hundred_of_a_source_are_kept_each_with_a_thousand_rows(sqlite_
         kept = [one.id for one in audits.recent(tx, 1000)]
         assert kept == [long, *ids[:3:-1], other]
         assert [len(audits.rows_of(tx, one, 2000)) for one in (long, ids[4], ids[3], other)] == [1000, 1, 0, 1]
+
+
+def test_the_ids_of_an_erased_customer_are_replaced(store: Store) -> None:
+    with store.transaction() as tx:
+        kept = audits.add(tx, an_audit(), [a_differing_row(), a_differing_row(key="in_2")])
+
+        audits.rename_keys(tx, {"in_1": "erased_1", "cus_1": "erased_2"})
+
+        assert [row.key for row in audits.rows_of(tx, kept)] == ["erased_1", "in_2"]
