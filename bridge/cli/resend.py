@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from bridge.cli.confirmation import ask, confirm, is_interactive, yes_option
 from bridge.cli.environment import load_settings, opened_store, source_named
 from bridge.cli.inspect import deliveries as deliveries
 from bridge.cli.output import json_option, print_json
-from bridge.errors import UsageError
+from bridge.errors import BridgeError, UsageError
 from bridge.formatting import amount, quantity, signed_amount
 from bridge.sender.amount_rules import Rewritten, rewritten
 from bridge.sender.forwarding import is_forwarded, kept_back
@@ -56,12 +56,20 @@ def retry(ids: tuple[int, ...], failed: bool, rewrite: bool, as_json: bool) -> N
         changes = {row_id: (new.body, new.amount) for row_id, new in changed.items() if row_id in requested}
         resend.rewrite(tx, changes)
         count = outbox.retry(tx, requested, datetime.now(UTC))
+        found = [one for row_id in sorted(set(ids) - listed.keys()) if (one := outbox.find(tx, row_id))]
+        unknown = sorted(set(ids) - listed.keys() - {one.id for one in found})
+    others = _not_failed(Counter(one.status for one in found))
     if as_json:
         print_json({"asked": len(requested), "retried": count, "rewritten": len(changes)})
-        return
-    others = "" if count == len(requested) else f" Not failed: {len(requested) - count:,}."
-    renewed = f" With another amount: {len(changes):,}." if rewrite else ""
-    click.echo(f"{count:,} of {quantity(len(requested), 'revenue event')} will be sent again.{renewed}{others}")
+    else:
+        renewed = f" With another amount: {len(changes):,}." if rewrite else ""
+        click.echo(f"{count:,} of {quantity(len(requested), 'revenue event')} will be sent again.{renewed}{others}")
+    if unknown:
+        raise BridgeError(f"no delivery has the id {', '.join(map(str, unknown))}. See: pulsora-bridge deliveries list")
+
+
+def _not_failed(others: Mapping[DeliveryStatus, int]) -> str:
+    return "".join(f" Not failed but {status.value}: {count:,}." for status, count in sorted(others.items()))
 
 
 def _rewritten(failed: Iterable[Delivery], settings: Settings) -> Iterator[Rewritten]:

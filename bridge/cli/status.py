@@ -119,7 +119,7 @@ def _cures(counts: Mapping[str, int]) -> list[str]:
 
 def _worker(overview: Overview) -> str:
     if overview.worker_seen_at is None:
-        return "No worker has run yet. Start one: pulsora-bridge serve (or worker)."
+        return "No worker is running. Start one: pulsora-bridge serve (or worker)."
     return f"Last heartbeat of a worker: {duration(overview.now - overview.worker_seen_at)} ago."
 
 

@@ -165,7 +165,7 @@ def _worker(heartbeat_at: datetime | None, now: datetime, waiting: Queues | None
     """The missing worker: once as a notice of settling; of sending only if something waits for it."""
     if is_worker_alive(heartbeat_at, now) or (waiting is not None and not waiting.pending):
         return
-    since = "has run yet" if heartbeat_at is None else f"has been running for {duration(now - heartbeat_at)}"
+    since = "is running" if heartbeat_at is None else f"has been running for {duration(now - heartbeat_at)}"
     waits = "" if waiting is None else f", and {quantity(waiting.pending, 'revenue event')} wait for it"
     yield Notice(grade=Grade.PROBLEM, text=f"No worker {since}{waits}. {START_A_WORKER}")
 

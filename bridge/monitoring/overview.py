@@ -87,7 +87,7 @@ def is_worker_alive(heartbeat_at: datetime | None, now: datetime) -> bool:
 def _problems(seen: Overview) -> Iterator[str]:
     start_one = "Start one: pulsora-bridge serve (or worker)."
     if seen.worker_seen_at is None:
-        yield f"No worker has run yet. {start_one}"
+        yield f"No worker is running. {start_one}"
     elif not is_worker_alive(seen.worker_seen_at, seen.now):
         yield f"No worker has been running for {duration(seen.now - seen.worker_seen_at)}. {start_one}"
     for pause in seen.pauses:

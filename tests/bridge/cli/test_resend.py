@@ -56,8 +56,21 @@ def test_failed_deliveries_are_sent_once_more(cli: Command, sqlite_store: Store)
 
     by_id = cli("deliveries", "retry", str(first), str(second))
 
-    assert by_id.out == "1 of 2 revenue events will be sent again. Not failed: 1.\n"
+    assert by_id.out == "1 of 2 revenue events will be sent again. Not failed but pending: 1.\n"
     assert delivery_statuses(sqlite_store) == ["pending", "pending"]
+
+
+def test_an_id_that_no_delivery_has_is_an_error(cli: Command, sqlite_store: Store) -> None:
+    (row_id,) = added(sqlite_store, a_delivery("payment:pi_1"))
+    with sqlite_store.transaction() as tx:
+        outbox.record(tx, [an_outcome(row_id, DeliveryStatus.FAILED)])
+
+    ended = cli("deliveries", "retry", str(row_id), "9999")
+
+    assert ended.status == 1
+    assert ended.out == "1 of 2 revenue events will be sent again.\n"
+    assert "no delivery has the id 9999. See: pulsora-bridge deliveries list" in ended.err
+    assert delivery_statuses(sqlite_store) == ["pending"]
 
 
 def test_all_failed_deliveries_can_be_retried_at_once(cli: Command, sqlite_store: Store) -> None:

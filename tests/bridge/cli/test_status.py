@@ -28,7 +28,7 @@ def test_an_empty_store_says_so(cli: Command) -> None:
     assert ended.status == 0
     assert ended.out == (
         "Webhooks\n  none\n\nRevenue events\n  none\n\nTotals\n  none\n\n"
-        "No worker has run yet. Start one: pulsora-bridge serve (or worker).\n"
+        "No worker is running. Start one: pulsora-bridge serve (or worker).\n"
     )
 
 

@@ -75,7 +75,7 @@ def test_without_a_worker_nothing_is_settled_and_nothing_that_waits_is_sent(stor
     assert idle == ["warning", "problem", "ok"]
     assert grades(found) == ["warning", "problem", "problem"]
     assert found.attention[1].text == (
-        "No worker has run yet, and 1 revenue event wait for it. Start one: pulsora-bridge serve (or worker)."
+        "No worker is running, and 1 revenue event wait for it. Start one: pulsora-bridge serve (or worker)."
     )
 
 

@@ -20,7 +20,7 @@ def a_worker_was_seen(store: Store, at: datetime) -> None:
 
 def test_a_bridge_without_a_worker_does_not_run(sqlite_store: Store) -> None:
     assert read_overview(sqlite_store, 2000, NOW).problems == [
-        "No worker has run yet. Start one: pulsora-bridge serve (or worker)."
+        "No worker is running. Start one: pulsora-bridge serve (or worker)."
     ]
 
 
