@@ -17,7 +17,7 @@ class RevenueItem:
     """One payment, refund or dispute. `amount` is negative for money that went back.
 
     `key`: as in a revenue event's `transaction_id`. `object_id`: the listed object. `refs`: ids under which a webhook
-    about it would be known. `tax`: the tax in it; None: not stated.
+    about it would be known.
     """
 
     key: str
@@ -26,12 +26,11 @@ class RevenueItem:
     object_id: str
     customer_id: str | None = None
     refs: tuple[str, ...] = ()
-    tax: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """A payment belongs to an invoice: its revenue event may have the id of either. `tax_share`: of the invoice."""
+    """A payment belongs to an invoice: its revenue event may have the id of either."""
 
     payment: str
     invoice: str
@@ -76,7 +75,10 @@ class DailyMrr:
 
 
 class Totals(Protocol):
-    """The lists and metrics of a processor's API. Each call raises `ApiError`."""
+    """The lists and metrics of a processor's API. Each call raises `ApiError`. `livemode`: of the key."""
+
+    @property
+    def livemode(self) -> bool: ...
 
     def revenue(self, since: datetime, until: datetime) -> Iterator[RevenueItem | Joined]:
         """Payments, refunds and disputes of a time span."""

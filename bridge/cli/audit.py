@@ -21,6 +21,7 @@ from bridge.comparison.repair import Repair, Repaired
 from bridge.comparison.run import Against, Request, run
 from bridge.errors import BridgeError, UsageError
 from bridge.formatting import amount, quantity, signed_amount, timestamp
+from bridge.ledger.policy import AmountBasis
 from bridge.reconciliation.missing_events import Incomplete
 from bridge.scope import Scope
 from bridge.settings import Source
@@ -105,7 +106,8 @@ def audit(
         report, found = _compared(store, request)
         keep(store, report)
         repaired = _repaired(store, request, found) if repair else None
-        _show(store, report, repaired, customer, as_json=as_json)
+        is_gross = chosen.source.policy.amount_basis is AmountBasis.GROSS
+        _show(store, report, repaired, customer, is_gross=is_gross, as_json=as_json)
     if report.unexplained:
         raise click.exceptions.Exit(1)
 
@@ -134,6 +136,9 @@ def _request(chosen: Chosen, now: datetime) -> Request:
     first, last, totals, changes = chosen.first, chosen.last, None, None
     if chosen.file is None:
         totals = totals_of(chosen.source)
+        if totals.livemode is not chosen.livemode:
+            mode = "live mode: leave out --test" if totals.livemode else "test mode: add --test"
+            raise UsageError(f"the API key of source {chosen.source.name} is of {mode}")
     else:
         begins, ends = _days_of(chosen, now)
         first, last = first or begins, last or ends
@@ -218,7 +223,9 @@ def _repaired(store: Store, request: Request, found: Sequence[Difference]) -> Re
 # ---- Output --------------------------------------------------------------------------------------------------------
 
 
-def _show(store: Store, report: Report, repaired: Repaired | None, customer: str | None, *, as_json: bool) -> None:
+def _show(
+    store: Store, report: Report, repaired: Repaired | None, customer: str | None, *, is_gross: bool, as_json: bool
+) -> None:
     if as_json:
         print_json(as_fields(report, repaired))
         return
@@ -241,6 +248,8 @@ def _show(store: Store, report: Report, repaired: Repaired | None, customer: str
     elif report.differences:
         _print_rows(report)
     click.echo(_verdict(report))
+    if not is_gross and report.against == Against.API:
+        click.echo("Revenue was not compared: AMOUNT_BASIS=net_of_tax, and the lists state amounts with tax.")
     if repaired is not None:
         click.echo(_repair_text(repaired))
 

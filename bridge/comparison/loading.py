@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 
 from bridge.comparison.records import NO_FLAGS, Flags, Sent
 from bridge.ledger.events import EventType
-from bridge.ledger.policy import AmountBasis, MovementsBy
-from bridge.scope import StreamId
+from bridge.ledger.policy import MovementsBy
+from bridge.scope import Scope, StreamId
 from bridge.settings import Source
 from bridge.store import Store, audits
 from bridge.store.audit_spool import Spool
 from bridge.store.daily_sums import number_of
 from bridge.store.schema import EPOCH, MICROSECOND
-from processors.money import Money, major
+from processors.money import major
 from processors.totals import Joined, MrrChange, RevenueItem
 
 TEN_THOUSAND = 10_000
@@ -68,14 +68,14 @@ def load_ours(
     store: Store, spool: Spool, source: Source, span: Span, by: MovementsBy, livemode: bool, count: Callable[[], None]
 ) -> None:
     """The revenue events of a source. MRR from before the first day becomes one opening row of each key."""
-    for row in audits.revenue_events(store, source.name, livemode, span.until + MARGIN):
+    for row in audits.revenue_events(store, str(Scope(source.name, None, livemode)), span.until + MARGIN):
         count()
         sent = _sent(row.status)
         if row.amount and not row.output_key.startswith("movement:") and row.occurred_at >= span.since - MARGIN:
             key = (row.transaction_id or "").partition(":")[0]
             amount = -abs(row.amount) if row.event_type == EventType.REFUND else row.amount
             moment = (row.occurred_at - EPOCH) // MICROSECOND
-            spool.put("items", (key, row.currency, 1, moment, scaled(amount), sent, None, "", ""))
+            spool.put("items", (key, row.currency, 1, moment, scaled(amount), sent, "", ""))
         if row.movement is not None and span.day(row.occurred_at) <= span.last:
             _put_movement(spool, row, span, by, sent)
 
@@ -83,7 +83,10 @@ def load_ours(
 def load_levels(store: Store, spool: Spool, source: Source, livemode: bool) -> dict[str, Decimal]:
     """The present MRR of every subscription. Returns the MRR from before the bridge, by currency."""
     baselines: dict[str, Decimal] = {}
+    scope = str(Scope(source.name, None, livemode))
     for row in audits.levels(store, source.name, livemode):
+        if StreamId.parse(row.stream_id).scope != scope:
+            continue
         spool.put("levels", (row.subscription_id, row.stream_id, row.currency, scaled(row.mrr or Decimal())))
         if row.baseline:
             baselines[row.currency] = baselines.get(row.currency, Decimal()) + row.baseline
@@ -132,20 +135,17 @@ def _sent(status: str) -> str:
 # ---- Theirs --------------------------------------------------------------------------------------------------------
 
 
-def load_revenue(
-    spool: Spool, listed: Iterable[RevenueItem | Joined], basis: AmountBasis, count: Callable[[], None]
-) -> None:
+def load_revenue(spool: Spool, listed: Iterable[RevenueItem | Joined], count: Callable[[], None]) -> None:
     """The processor's lists. Which invoice a payment belongs to decides under which key both are compared."""
     for one in listed:
         count()
         if isinstance(one, Joined):
             spool.put("joined", (one.payment, one.invoice))
             continue
-        tax = (one.tax or 0) if basis is AmountBasis.NET_OF_TAX else 0
-        amount = scaled(major(Money(minor=one.amount.minor - tax, currency=one.amount.currency)))
+        amount = scaled(major(one.amount))
         moment = (one.at - EPOCH) // MICROSECOND
         refs = json.dumps([*dict.fromkeys((one.key, one.object_id, *one.refs))])
-        spool.put("items", (one.key, one.amount.currency.code, 0, moment, amount, "", one.tax, refs, one.object_id))
+        spool.put("items", (one.key, one.amount.currency.code, 0, moment, amount, "", refs, one.object_id))
 
 
 def load_changes(

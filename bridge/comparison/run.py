@@ -42,7 +42,7 @@ from bridge.comparison.records import (
     Sent,
     rounded,
 )
-from bridge.ledger.policy import MovementsBy
+from bridge.ledger.policy import AmountBasis, MovementsBy
 from bridge.scope import Scope
 from bridge.settings import Source
 from bridge.store import Store
@@ -145,7 +145,8 @@ def run(
             last = load_changes(spool, request.changes, request.span, request.by, on_row)
             _movements(spool, request, archive, found, _complete_until(request, last))
         elif request.totals is not None:
-            _revenue(spool, request, request.totals, archive, found, on_row)
+            if request.source.policy.amount_basis is AmountBasis.GROSS:  # the lists state amounts with tax only
+                _revenue(spool, request, request.totals, archive, found, on_row)
             baselines = load_levels(store, spool, request.source, request.livemode)
             _levels(spool, request, request.totals, archive, found, on_row)
             _daily(spool, request, request.totals, found, baselines)
@@ -248,7 +249,7 @@ def _revenue(
 ) -> None:
     span = request.span
     listed = totals.revenue(span.since - MARGIN, min(span.until + MARGIN, request.now - IN_FLIGHT))
-    load_revenue(spool, listed, request.source.policy.amount_basis, on_row)
+    load_revenue(spool, listed, on_row)
     rules = Rules(complete_until=span.day(request.now - IN_FLIGHT), churn_at=request.source.policy.churn_at)
     for key, raw in spool.items():
         rows = [row for row in _items(key, raw, request) if span.first <= row.day <= span.last]
@@ -291,8 +292,8 @@ def _items(key: str, raw: Sequence[Row], request: Request) -> Iterator[Items]:
             theirs=unscaled(sum(row[3] for row in theirs)),
             is_here=bool(ours),
             is_there=bool(theirs),
-            refs=tuple(dict.fromkeys((*(ref for row in theirs for ref in json.loads(row[6])), key))),
-            object_ids=tuple(row[7] for row in theirs),
+            refs=tuple(dict.fromkeys((*(ref for row in theirs for ref in json.loads(row[5])), key))),
+            object_ids=tuple(row[6] for row in theirs),
             unsent=frozenset(Sent(row[4]) for row in ours) - {Sent.DELIVERED},
         )
 

@@ -87,8 +87,8 @@ OF_LEDGER = (
         outbox.c.amount, outbox.c.mrr_impact, outbox.c.occurred_at, outbox.c.movement, outbox.c.transaction_id,
         outbox.c.subscription_id, outbox.c.body,
     )
-    .where(outbox.c.id > bindparam("after"), outbox.c.source == bindparam("source"))
-    .where(outbox.c.livemode == bindparam("livemode"), outbox.c.occurred_at < bindparam("until"))
+    .where(outbox.c.id > bindparam("after"), outbox.c.scope == bindparam("ledger"))
+    .where(outbox.c.occurred_at < bindparam("until"))
     .order_by(outbox.c.id)
     .limit(CHUNK)
 )  # fmt: skip
@@ -181,9 +181,9 @@ def _result(values: Mapping[str, Any]) -> AuditResult:
 # ---- What an audit reads -------------------------------------------------------------------------------------------
 
 
-def revenue_events(store: Readable, source: str, livemode: bool, until: datetime) -> Iterator[Any]:
-    """Every revenue event of a source until then, in parts, so that no transaction stays open."""
-    asked = {"after": 0, "source": source, "livemode": livemode, "until": until}
+def revenue_events(store: Readable, scope: str, until: datetime) -> Iterator[Any]:
+    """Every revenue event of a ledger until then, in parts, so that no transaction stays open."""
+    asked = {"after": 0, "ledger": scope, "until": until}
     while True:
         with store.reading() as tx:
             rows = tx.execute(OF_LEDGER, asked).all()

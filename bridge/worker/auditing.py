@@ -61,8 +61,7 @@ class Auditor:
         if totals is None:
             return
         first, last = (now - DAYS).date(), now.date()
-        livemode = "_test_" not in source.api_key
-        request = Request(source=source, first=first, last=last, now=now, totals=totals, livemode=livemode)
+        request = Request(source=source, first=first, last=last, now=now, totals=totals, livemode=totals.livemode)
         self._rows = 0
         try:
             report = run(self.store, request, on_row=lambda: self._extend(source, now))

@@ -11,17 +11,18 @@ from processors.facts import Ids, Payment, Refund, RefundKind, RefundStatus, Sub
 from processors.money import Money, whole_minor
 from processors.paddle import adjustments, transactions
 from processors.paddle.account import Account, connect
-from processors.paddle.envelope import Notification, currency
-from processors.payload import Json, first, ident, instant, rows
+from processors.paddle.api import SANDBOX, host_of
+from processors.paddle.envelope import ENVIRONMENT, Notification, currency
+from processors.payload import Json, first, instant, rows
 from processors.totals import DailyMrr, Joined, RevenueItem
 
 EVENTS = {"txn": ("/transactions", "transaction.completed"), "adj": ("/adjustments", "adjustment.updated")}
-MONTHLY = timedelta(days=31)
 
 
 def connect_totals(key: str, options: Mapping[str, str]) -> PaddleTotals:
     """The lists that a key can read."""
-    return PaddleTotals(account=connect(key, options))
+    livemode = host_of(key, options.get(ENVIRONMENT.name)) != SANDBOX
+    return PaddleTotals(account=connect(key, options), livemode=livemode)
 
 
 @dataclass(kw_only=True)
@@ -29,6 +30,7 @@ class PaddleTotals:
     """Implements `processors.totals.Totals`."""
 
     account: Account
+    livemode: bool = True
 
     def revenue(self, since: datetime, until: datetime) -> Iterator[RevenueItem | Joined]:
         """Completed transactions and adjustments of a time span."""
@@ -74,7 +76,7 @@ def of_transaction(found: Json, at: datetime) -> RevenueItem | None:
     [fact] = transactions.from_transaction(notification).facts or (None,)
     if not isinstance(fact, Payment) or not fact.amount.minor:
         return None
-    return _item(fact.key, at, fact.amount, fact.ids, tax=fact.tax)
+    return _item(fact.key, at, fact.amount, fact.ids)
 
 
 def of_adjustment(found: Json, at: datetime) -> RevenueItem | None:
@@ -87,7 +89,6 @@ def of_adjustment(found: Json, at: datetime) -> RevenueItem | None:
     return _item(fact.key, at, Money(minor=sign * fact.amount.minor, currency=fact.amount.currency), fact.ids)
 
 
-def _item(key: str, at: datetime, amount: Money, ids: Ids, tax: int | None = None) -> RevenueItem:
-    named = ident(ids.payment_id)
-    refs = (named,) if named and key.startswith("txn_") else ()
-    return RevenueItem(key=key, at=at, amount=amount, object_id=key, customer_id=ids.customer_id, refs=refs, tax=tax)
+def _item(key: str, at: datetime, amount: Money, ids: Ids) -> RevenueItem:
+    refs = (ids.payment_id,) if ids.payment_id and key.startswith("txn_") else ()
+    return RevenueItem(key=key, at=at, amount=amount, object_id=key, customer_id=ids.customer_id, refs=refs)

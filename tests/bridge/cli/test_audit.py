@@ -78,3 +78,28 @@ def test_a_key_without_the_permission_compares_nothing_and_names_it(cli: Command
     assert ended.status == 1
     assert "The key lacks the permission rak_charge_read" in ended.err
     assert ended.out == ""
+
+
+def test_a_key_of_the_other_mode_is_refused(cli: Command, httpserver: HTTPServer) -> None:
+    api = {"STRIPE_API_KEY": STRIPE_KEY, "STRIPE_API_BASE": FakeStripe().serve(httpserver)}
+
+    ended = cli("audit", "--source", "stripe", "--test", **api)
+
+    assert ended.status == 2
+    assert "the API key of source stripe is of live mode: leave out --test" in ended.err
+
+
+def test_amounts_without_tax_are_not_compared_with_lists_that_state_them_with_tax(
+    cli: Command, httpserver: HTTPServer
+) -> None:
+    charge = {"id": "ch_1", "created": 1_790_000_000, "amount": 500, "currency": "usd", "captured": True}
+    fake = FakeStripe(lists={"/v1/charges": [charge]})
+    api = {"STRIPE_API_KEY": STRIPE_KEY, "STRIPE_API_BASE": fake.serve(httpserver)}
+    days = ("--from", "2026-09-01", "--to", "2026-10-01")  # 1790000000: 2026-09-21
+
+    gross = cli("audit", "--source", "stripe", *days, **api)
+    net = cli("audit", "--source", "stripe", *days, **api, AMOUNT_BASIS="net_of_tax")
+
+    assert "1 row compared; 1 differ: webhook missing here 1." in gross.out
+    assert "0 rows compared; nothing differs." in net.out
+    assert "Revenue was not compared: AMOUNT_BASIS=net_of_tax" in net.out
