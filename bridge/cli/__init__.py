@@ -37,7 +37,12 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "explain": "inspect.explain",
         "customers": "customers.customers",
     },
-    "Maintain": {"attribute": "maintain.attribute", "reconcile": "setup.reconcile", "purge": "maintain.purge"},
+    "Maintain": {
+        "attribute": "maintain.attribute",
+        "reconcile": "setup.reconcile",
+        "purge": "maintain.purge",
+        "erase": "erase.erase_customer",
+    },
 }
 COMMANDS = {name: place for commands in SECTIONS.values() for name, place in commands.items()}
 # The first line of each command's help, so that the list of commands is shown without importing all of them.
@@ -62,6 +67,7 @@ SHORT_HELP: Mapping[str, str] = {
     "attribute": "Register an attribution; releases the revenue held for it.",
     "reconcile": "Fetch recent events from the processor and store those that never arrived.",
     "purge": "Delete the raw bodies of settled webhooks.",
+    "erase": "Erase a customer: payloads, ids and visits. Sums stay.",
 }
 HIDDEN_ALIASES = {"events": "webhooks"}
 

@@ -46,6 +46,8 @@ class Backend(Protocol):
 
     def describe(self) -> Mapping[str, object]: ...
 
+    def compact(self, whole: bool) -> None: ...
+
     def close(self) -> None: ...
 
     def abandon(self) -> None: ...
@@ -101,6 +103,13 @@ class Store:
     def describe(self) -> Mapping[str, object]:
         """Facts for the operator: dialect, version, path, size, and durability."""
         return self._current().backend.describe()
+
+    def compact(self, whole: bool = True) -> None:
+        """Removes deleted data from the write-ahead log and, if `whole`, from the free pages, by rewriting the file.
+
+        Raises `StoreUnavailable` when others use the database for too long; what is deleted stays deleted.
+        """
+        self._current().backend.compact(whole)
 
     def close(self) -> None:
         """Stores the webhooks that still wait, and closes all connections of this process. Later use reopens them."""

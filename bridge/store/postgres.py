@@ -27,7 +27,7 @@ ADVICE: Mapping[str | None, str] = {
 }
 SCHEMA = ("42P01", "42703")
 PERSONAL_TABLES = ("inbox", "bodies", "streams", "states", "subscriptions", "links", "outbox", "attempts", "catalog",
-                   "rejected_visits", "reconciliations", "pauses", "alerts")  # fmt: skip
+                   "rejected_visits", "reconciliations", "pauses", "alerts", "audits", "audit_rows")  # fmt: skip
 
 
 class Postgres:

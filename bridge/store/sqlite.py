@@ -21,6 +21,7 @@ from bridge.store.write_lock import WriteLock
 BUSY_SECONDS = 2.5  # how long to wait for another program that holds SQLite's own lock
 WRITE_SECONDS = 30.0  # how long a worker or a command waits for the write lock
 CHANGES_PER_CHECKPOINT = 4000  # rows changed; at full load a checkpoint every few seconds
+CHECKPOINT_MILLISECONDS = 10_000  # how long an erasure waits for readers
 MAX_IDLE_WAL_BYTES = 64 * 1024 * 1024
 
 PRAGMAS = (
@@ -88,7 +89,10 @@ class Sqlite:
         """Creates the missing folder and file, which hold personal data, for their owner alone."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
+            # Only if it is missing: closing any descriptor of the file drops the locks that this process has on it, and
+            # another process could then delete the log under an open connection.
+            if not self._path.exists():
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite's other files get the same mode
         except OSError as error:
             cure = "Create it for the user that runs the bridge, or change DATABASE_URL"
             raise StoreUnavailable(f"{self._path}: cannot be created: {error.strerror}. {cure}") from error
@@ -106,6 +110,22 @@ class Sqlite:
             "write_lock": str(self._lock.path),
             "has_wal_reset_bug": (3, 7, 0) <= sqlite3.sqlite_version_info < (3, 51, 3),
         }
+
+    def compact(self, whole: bool) -> None:
+        """Writes the log into the file and empties it; before that, if `whole`, writes the file anew."""
+        with self._translated_errors(), self._lock.hold(WRITE_SECONDS), self._connection() as tx:
+            connection = _driver(tx)
+            connection.execute("PRAGMA query_only = OFF")
+            if whole:
+                connection.execute("PRAGMA temp_store = FILE")  # the whole file may not fit into memory
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute(f"PRAGMA busy_timeout = {CHECKPOINT_MILLISECONDS}")  # readers of an older state
+            (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+            self._lock.reset_changes()
+            if is_busy and whole:
+                raise StoreUnavailable(f"{self._path}: a long read keeps its log from being emptied")
 
     def close(self) -> None:
         """Closes all connections, under the write lock: closing the last one of a file checkpoints it."""

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bridge.ledger.catalog import CatalogKey, dump_entry, key_of
+from bridge.privacy.withholding import withhold
 from bridge.settings import Settings
 from bridge.store import Store, catalog, inbox, leases
 from bridge.store.inbox import InboxRow
@@ -39,7 +40,8 @@ def route(store: Store, settings: Settings, owner: str, now: datetime, apis: Map
         return 0
     with store.reading() as tx:
         rows = inbox.unrouted(tx, BATCH, now)
-    translated = [_translate(row, settings) for row in rows]  # before the transaction: the write lock is held shortly
+    routed = withhold(store, rows, lambda row: translate(row, settings))  # what belongs to erased customers
+    translated = [_translate(row, settings) for row in routed]  # before the transaction: the write lock is held shortly
     thin = [(one.row, path) for one in translated if (path := one.translation.fetch) and one.row.source in (apis or {})]
     thin_ids = {row.id for row, _ in thin}
     whole = [one for one in translated if one.row.id not in thin_ids]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.internal_events import attributions, imports, refreshes
+from bridge.internal_events import attributions, erased, imports, refreshes
 from bridge.settings import Settings
 from bridge.store.inbox import InboxRow
 from processors import processors
@@ -23,6 +23,8 @@ def translate(row: InboxRow, settings: Settings) -> Translation:
     if row.body is None:
         raise TranslationError("its body was purged and cannot be read again")
     try:
+        if row.body.startswith(erased.MARK):
+            return erased.decode(row.body)
         if row.type == attributions.TYPE:
             return attributions.decode(row.body)
         if row.type == imports.TYPE:

@@ -1,0 +1,214 @@
+"""A customer is erased: nothing of the person is left, every sum stays, and later webhooks do no harm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from bridge.internal_events import erased
+from bridge.ledger.pseudonyms import Pseudonyms, is_pseudonym
+from bridge.privacy.erasing import CannotErase, Receipt, erase, plan
+from bridge.settings import Settings, load
+from bridge.store import Store, outbox, schema, streams, totals
+from bridge.store.inbox import InboxRow
+from bridge.store.outbox import DeliveryStatus
+from bridge.worker.translation import translate
+from processors.interface import Translation
+from tests.bridge.upgrade.backlog import ADA, EVE, EVE_LATER, NOW, SETTINGS, receive, send, work
+
+HOUR = timedelta(hours=1)
+PLANTED = 10_000
+OURS: Settings = load(SETTINGS | {"DATABASE_URL": "sqlite:///unused.db"})
+
+
+def planted() -> list[str]:
+    """Values that only this person's webhooks contain: names, addresses, cards."""
+    return [f"eve-planted-{number:05}@example.org" for number in range(PLANTED)]
+
+
+def with_personal_data(bodies: Sequence[bytes]) -> list[bytes]:
+    """The webhooks, with the planted values spread over their payloads."""
+    values, found = planted(), []
+    for number, body in enumerate(bodies):
+        event = json.loads(body)
+        event["data"]["object"]["shipping"] = {"addresses": values[number :: len(bodies)]}
+        found.append(json.dumps(event).encode())
+    return found
+
+
+EVES = with_personal_data(EVE.webhooks)
+
+
+def settled(store: Store) -> None:
+    """Two customers whose revenue events are delivered."""
+    receive(store, ADA.webhooks, NOW - 4 * HOUR)
+    receive(store, EVES, NOW - 4 * HOUR)
+    work(store, NOW - 3 * HOUR)
+    send(store, NOW - 3 * HOUR)
+
+
+def erase_eve(store: Store, now: datetime = NOW) -> Receipt:
+    wanted = plan(store, "cus_eve", None, now)
+    assert wanted is not None
+    return erase(store, wanted, translated, now)
+
+
+def translated(row: InboxRow) -> Translation:
+    return translate(row, OURS)
+
+
+def sums(store: Store) -> list[str]:
+    with store.reading() as tx:
+        return sorted(map(str, totals.sums(tx)))
+
+
+def everything(store: Store) -> bytes:
+    """Every value of every table; bodies and states as text."""
+    found: list[bytes] = []
+    with store.reading() as tx:
+        for table in schema.metadata.sorted_tables:
+            for row in tx.execute(select(table)):
+                for column, value in row._mapping.items():
+                    packed = column in ("body", "state") and isinstance(value, bytes)
+                    found.append(schema.decompress(value) if packed else str(value).encode())
+    return b"\n".join(found)
+
+
+def left_of_eve(data: bytes) -> list[bytes]:
+    """The ids and planted values of the person that are in these bytes."""
+    ids = [b"cus_eve", b"sub_eve", b"in_eve", b"pi_eve", b"ch_eve", b"evt_eve", b"re_eve", b"dp_eve", b"di_eve"]
+    visit = [b"fp_eve", b"sess_eve"]
+    return [one for one in [*ids, *visit, b"eve-planted-", b"eve@"] if one in data]
+
+
+def test_nothing_of_the_person_is_left_and_every_sum_stays(store: Store) -> None:
+    settled(store)
+    before = sums(store)
+    assert left_of_eve(everything(store)), "the values are there before"
+
+    receipt = erase_eve(store)
+
+    assert left_of_eve(everything(store)) == []
+    assert sums(store) == before
+    assert receipt.counts["payloads"] == len(EVES)
+    assert len(receipt.digest) == 64
+
+
+def test_no_byte_is_left_in_the_file_and_its_log(sqlite_store: Store, tmp_path: Path) -> None:
+    settled(sqlite_store)
+
+    erase_eve(sqlite_store)
+
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name.startswith("bridge.db")}
+    assert {name: left_of_eve(data) for name, data in files.items() if left_of_eve(data)} == {}
+    assert b"cus_ada" in files["bridge.db"]
+
+
+def test_a_replay_of_every_webhook_changes_nothing_and_stores_nothing(store: Store) -> None:
+    settled(store)
+    erase_eve(store)
+    before = sums(store)
+
+    receive(store, EVES, NOW)
+    work(store, NOW + HOUR)
+
+    assert send(store, NOW + HOUR) == []
+    assert sums(store) == before
+    assert left_of_eve(everything(store)) == []
+
+
+def test_later_webhooks_settle_under_pseudonyms_as_they_would_have(store: Store) -> None:
+    settled(store)
+    erase_eve(store)
+
+    receive(store, EVE_LATER, NOW)
+    work(store, NOW + 24 * HOUR)
+
+    # the same four as for a customer who was not erased; see test_upgrade
+    with store.reading() as tx:
+        later = [one for one in outbox.listing(tx) if one.created_at > NOW]
+        state = streams.state_of(tx, later[0].stream_id)
+    assert sorted((one.event_type, one.amount) for one in later) == [
+        ("churn", 0),
+        ("purchase", 19),
+        ("refund", -39),
+        ("subscription", 99),
+    ]
+    assert left_of_eve(everything(store)) == []
+    assert state is not None
+
+
+def test_the_mrr_of_the_customer_is_zero_after_a_later_churn(store: Store) -> None:
+    settled(store)
+    erase_eve(store)
+
+    receive(store, EVE_LATER, NOW)
+    work(store, NOW + 24 * HOUR)
+
+    with store.reading() as tx:
+        rows = tx.execute(select(schema.subscriptions.c.subscription_id, schema.subscriptions.c.mrr)).all()
+        moved = sum(one.mrr_impact or 0 for one in outbox.listing(tx) if "erased" in one.stream_id)
+    by_mrr = sorted(row.mrr for row in rows if is_pseudonym(row.subscription_id))
+    assert by_mrr == [0, 99]  # the first subscription was cancelled, the second began after its trial
+    assert moved == 99
+
+
+def test_undelivered_revenue_events_are_never_sent(store: Store) -> None:
+    receive(store, EVES, NOW - 4 * HOUR)
+    work(store, NOW - 3 * HOUR)
+    wanted = plan(store, "cus_eve", None, NOW)
+    assert wanted is not None
+    assert len(wanted.undelivered) == 5
+
+    receipt = erase(store, wanted, translated, NOW)
+
+    assert receipt.dropped == 5
+    assert send(store, NOW + HOUR) == []
+    with store.reading() as tx:
+        assert outbox.counts(tx) == {("stripe", DeliveryStatus.DROPPED): 5}
+
+
+def test_webhooks_that_still_wait_are_settled_under_pseudonyms(store: Store) -> None:
+    receive(store, EVES, NOW)
+    work(store, NOW)  # routed, not due yet
+
+    erase_eve(store)
+    work(store, NOW + HOUR)
+
+    assert len(send(store, NOW + 3 * HOUR)) == 5  # without a visit: held for HOLD_HOURS
+    assert left_of_eve(everything(store)) == []
+
+
+def test_a_customer_who_is_being_settled_is_not_erased(store: Store) -> None:
+    receive(store, EVES, NOW - HOUR)
+    work(store, NOW - HOUR)
+    with store.transaction() as tx:
+        assert streams.claim_due(tx, NOW, 10, "worker", NOW + HOUR)
+
+    with pytest.raises(CannotErase, match="is being settled"):
+        erase_eve(store)
+
+    assert left_of_eve(everything(store)) != []
+
+
+def test_an_unknown_customer_has_nothing_to_erase(store: Store) -> None:
+    assert plan(store, "cus_nobody", None, NOW) is None
+
+
+def test_a_pseudonym_depends_on_the_key_and_stays_itself() -> None:
+    one, other = Pseudonyms(b"one"), Pseudonyms(b"other")
+
+    assert one.of("cus_1") == one.of(one.of("cus_1"))
+    assert one.of("cus_1") != other.of("cus_1")
+    assert one.of("cus_1").startswith("cus_erased")
+    assert one.of_compound("dp_1:withdrawn") == f"{one.of('dp_1')}:withdrawn"
+    assert one.of_output_key("movement:sub_1:2") == f"movement:{one.of('sub_1')}:2"
+
+
+def test_no_webhook_of_a_processor_is_taken_for_an_erased_one() -> None:
+    assert not any(body.startswith(erased.MARK) for body in EVES)
