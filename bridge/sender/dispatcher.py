@@ -12,6 +12,7 @@ from threading import Event
 import structlog
 from sqlalchemy import Connection
 
+from bridge import telemetry
 from bridge.clock import Uptime
 from bridge.sender.claiming import Claimed, ClaimPlan, claim
 from bridge.sender.destinations import Destinations
@@ -21,6 +22,7 @@ from bridge.sender.pool import Job, Result, SenderPool, attempt_of
 from bridge.sender.retry_policy import is_expected
 from bridge.store import Store, attempts, outbox, pauses, rate_limit
 from bridge.store.outbox import DeliveryStatus
+from bridge.telemetry import Span
 
 log = structlog.get_logger()
 
@@ -147,6 +149,7 @@ class Dispatcher:
                 write = log.error if pause.probing else log.warning
                 write("paused", destination=pause.target, until=pause.until.isoformat(), reason=pause.reason)
             _log(result)
+            _trace(result)
         return recorded
 
     # ---- Send --------------------------------------------------------------------------------------------------
@@ -197,6 +200,31 @@ def _report(claimed: Claimed, recorded: Sequence[Result], in_flight: int) -> Rou
         in_flight=in_flight,
         paused_targets=tuple(sorted(claimed.paused)),
         exhausted=tuple(sorted(claimed.exhausted)),
+    )
+
+
+def _trace(result: Result) -> None:
+    """A span in the trace of the first webhook that caused the delivery, linked to the others."""
+    delivery, outcome, response = result.attempt.delivery, result.decision.outcome, result.response
+    if not telemetry.is_on() or response is None or not delivery.event_ids:
+        return
+    is_delivered = outcome.status is DeliveryStatus.DELIVERED
+    telemetry.record(
+        Span(
+            name="deliver",
+            keys=[(delivery.source, event_id) for event_id in delivery.event_ids],
+            began_at=outcome.at - timedelta(milliseconds=response.took_ms),
+            ended_at=outcome.at,
+            attributes={
+                "source": delivery.source,
+                "type": delivery.event_type,
+                "delivery_id": delivery.id,
+                "attempt": outcome.attempts,
+                "status": response.status or 0,
+            },
+            is_request=True,
+            problem=None if is_delivered else outcome.last_error or "not delivered",
+        )
     )
 
 

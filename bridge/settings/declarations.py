@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -157,6 +158,18 @@ def alert_urls(value: str) -> tuple[str, ...]:
     if find_spec("apprise") is None:
         raise ValueError("needs the library apprise: pip install 'pulsora-bridge[alerts]'")
     return found
+
+
+def otlp_endpoint(value: str) -> str:
+    """The address of an OpenTelemetry collector, without /v1/traces."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http or https address")
+    try:
+        distribution("opentelemetry-exporter-otlp-proto-http")
+    except PackageNotFoundError:
+        raise ValueError("needs OpenTelemetry: pip install 'pulsora-bridge[otel]'") from None
+    return value
 
 
 def database(value: str) -> str:

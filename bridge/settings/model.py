@@ -17,6 +17,7 @@ from bridge.settings.declarations import (
     listen_address,
     number,
     one_of,
+    otlp_endpoint,
     public_url,
     secret_token,
     setting,
@@ -155,6 +156,21 @@ class Settings:
         number(0, 720),
         24.0,
         "hours between two audits against the processor's own lists, for sources with an API key; 0: none",
+    )
+    otlp_endpoint: str | None = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        otlp_endpoint,
+        None,
+        "the OpenTelemetry collector that receives traces and metrics, by OTLP over HTTP; not set: none",
+        example="http://127.0.0.1:4318",
+    )
+    otlp_headers: str | None = setting(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        text,
+        None,
+        "headers for the collector, such as its key",
+        example="api-key=…",
+        is_secret=True,
     )
     log_format: str = setting("LOG_FORMAT", one_of(LogFormat), LogFormat.CONSOLE, "console or json")
     log_level: str = setting("LOG_LEVEL", one_of(LogLevel), LogLevel.INFO, "debug, info, warning or error")

@@ -12,7 +12,7 @@ import structlog
 from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from bridge import log
+from bridge import log, telemetry
 from bridge.settings import Settings, load
 from bridge.store import Store, open_store
 from bridge.web import admin, attribution_script, attributions, error_pages, errors, health, webhooks
@@ -46,6 +46,7 @@ def blueprint(settings: Settings | None = None, store: Store | None = None) -> B
     for text in settings.warnings:
         logger.warning("setting_warning", reason=text)
     store = store or open_store(settings.database_url)
+    telemetry.configure(settings.otlp_endpoint, settings.otlp_headers, "web")
     context = Context(settings=settings, store=store, refusals=RefusalCounter(store), arrivals=ArrivalCounter(store))
     bp = Blueprint(
         "pulsora_bridge", __name__, template_folder="templates", static_folder="static", static_url_path="/admin/static"

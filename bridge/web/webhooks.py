@@ -9,9 +9,11 @@ import structlog
 from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from bridge import telemetry
 from bridge.log import HIDDEN
 from bridge.settings import Source
 from bridge.store.inbox import NewWebhook
+from bridge.telemetry import Span
 from bridge.web.context import context
 from bridge.web.errors import error_code
 from bridge.web.refusals import UNKNOWN_SOURCE
@@ -31,7 +33,7 @@ def mount(bp: Blueprint) -> None:
 
 def receive(name: str) -> Response:
     """200: stored, now or before. 400: not verified. 404: unknown source. 413: too large. 503: retry later."""
-    here = context()
+    here, began_at = context(), datetime.now(UTC)
     source = here.settings.sources.get(name)
     if source is None:
         log.warning("source_unknown", source=_loggable(name), reason="no secret is configured for it")
@@ -47,7 +49,23 @@ def receive(name: str) -> Response:
     here.arrivals.count(name)
     write = log.info if is_new else log.debug  # a processor may repeat each webhook many times
     write("received", source=name, type=event.type, event_id=event.id, livemode=event.livemode, **_extra(event, is_new))
+    if telemetry.is_on():
+        _trace(name, event, is_new, began_at)
     return jsonify(received=event.id, duplicate=not is_new)
+
+
+def _trace(source: str, event: Event, is_new: bool, began_at: datetime) -> None:
+    """The root span of the webhook's trace; a span in it for each repetition."""
+    telemetry.record(
+        Span(
+            name="webhook",
+            keys=[(source, event.id)],
+            began_at=began_at,
+            ended_at=datetime.now(UTC),
+            attributes={"source": source, "type": event.type, "event_id": event.id, "duplicate": not is_new},
+            is_root=is_new,
+        )
+    )
 
 
 def _extra(event: Event, is_new: bool) -> dict[str, object]:

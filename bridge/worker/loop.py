@@ -12,9 +12,10 @@ from threading import Event, Thread
 import structlog
 from sqlalchemy import Connection
 
-from bridge import clock
+from bridge import clock, telemetry
 from bridge.alerts.monitor import Monitor
 from bridge.errors import BridgeError
+from bridge.monitoring import metrics
 from bridge.sender.destinations import Destination
 from bridge.sender.dispatcher import Dispatcher, RoundReport
 from bridge.settings import Settings
@@ -23,6 +24,7 @@ from bridge.worker import identity
 from bridge.worker.auditing import Auditor
 from bridge.worker.convergence import Convergence
 from bridge.worker.enrichment import Enricher, connect_all
+from bridge.worker.measuring import Measuring
 from bridge.worker.reconciling import Reconciler
 from bridge.worker.retention import Retention
 from bridge.worker.routing import BATCH as ROUTING_BATCH
@@ -48,6 +50,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 def run(settings: Settings, stop: Event, store: Store | None = None) -> None:
     """Works until `stop` is set. Sending has its own thread, so that a slow ingest never delays settling."""
     own = store if store is not None else open_store(settings.database_url)
+    telemetry.configure(settings.otlp_endpoint, settings.otlp_headers, "worker")
     worker = Worker(store=own, settings=settings, owner=identity.own_name())
     sender = Thread(target=worker.send, args=(stop,), name="sender", daemon=True)
     log.info("worker_started", owner=worker.owner, sources=sorted(settings.sources))
@@ -55,11 +58,13 @@ def run(settings: Settings, stop: Event, store: Store | None = None) -> None:
         # Before the first claim: only workers with a heartbeat are found by `_rescue_orphaned` after a kill.
         worker.heartbeat(datetime.now(UTC))
     sender.start()
+    telemetry.measure(Measuring(store=own, settings=settings, owner=worker.owner).read, metrics.ALL)
     schedules = Schedules(worker.jobs(stop), stop)
     schedules.start()
     worker.process(stop)
     sender.join(timeout=30)
     schedules.join()
+    telemetry.shut_down()
     if not sender.is_alive():  # else it may still be sending what it has claimed: its leases must expire
         worker.release()
     if store is None:

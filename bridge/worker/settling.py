@@ -22,7 +22,7 @@ from bridge.store.rejected_visits import RejectedVisits
 from bridge.store.streams import Claim, LeaseLost, SettledStream
 from bridge.store.subscriptions import SubscriptionRow
 from bridge.worker.batch import StreamBatch, open_batches, source_of
-from bridge.worker.settled_log import log_settled
+from bridge.worker.settled_log import log_settled, trace_settled
 from bridge.worker.translation import NO_SOURCE
 from processors.money import Money, major
 from processors.visit import REJECTED
@@ -64,6 +64,7 @@ def settle_due(store: Store, settings: Settings, owner: str, now: datetime, enri
                 streams.release(tx, claim)
     else:
         log_settled(ready)
+        trace_settled(ready, now)
     return len(claims)
 
 

@@ -163,7 +163,8 @@ def started(folder: Path, bridge: Bridge) -> Iterator[Bridge]:
         settings = {
             "STRIPE_API_KEY": STRIPE_KEY, "STRIPE_API_BASE": stripe,
             "PADDLE_API_KEY": PADDLE_KEY, "PADDLE_API_BASE": paddle,
-            "BRIDGE_CONFIG": str(a_config(folder, shop)), "PUBLIC_URL": PUBLIC, "SETTLE_SECONDS": "2", "WEB_WORKERS": "1",
+            "BRIDGE_CONFIG": str(a_config(folder, shop)), "PUBLIC_URL": PUBLIC,
+            "SETTLE_SECONDS": "2", "WEB_WORKERS": "1",
             "ALERT_URLS": f"json://{servers[3].host}:{servers[3].port}/path-with-a-secret-0123456789",
         }  # fmt: skip
         stack.enter_context(bridge.pulsora)

@@ -107,7 +107,7 @@ def _settings(source: Source) -> Iterator[tuple[str, str]]:
 
 
 def _service(settings: Settings) -> Iterator[tuple[str, str]]:
-    secret = {"DATABASE_URL", "ADMIN_TOKEN"}
+    secret = {"DATABASE_URL", "ADMIN_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS"}
     by_name = {setting.name: getattr(settings, field) for field, setting in settings_of(Settings).items()}
     for setting in SERVICE_SETTINGS:
         value = by_name[setting.name]
