@@ -200,17 +200,11 @@ def _announced(state: SubscriptionState, trial: Trial) -> Iterator[str]:
     if state.now.status is Status.INCOMPLETE and (after is None or not after.has_counted):
         yield f"the first payment of {subscription_id}"
     starts = after is not None and after.start_count > (before.start_count if before is not None else 0)
-    if starts and not _pays_start(trial, subscription_id) and not _resumes(state, trial):
+    if starts and not _pays_start(trial, subscription_id):
         yield f"the first payment of {subscription_id}"
     invoice = state.ids.invoice_id
     if invoice is not None and invoice not in trial.after.receivables:
         yield f"the outcome of {invoice}, which {subscription_id} names"
-
-
-def _resumes(state: SubscriptionState, trial: Trial) -> bool:
-    """Whether a subscription that has counted before counts again, and its latest invoice is still the known one."""
-    before = trial.before.subscriptions.get(state.ids.subscription_id or "")
-    return before is not None and before.has_counted and state.ids.invoice_id in trial.before.receivables
 
 
 def _pays_start(trial: Trial, subscription_id: str) -> bool:

@@ -112,7 +112,8 @@ def readiness(
     if not has_customer:
         return _readiness_without_customer(waiting, rules, now)
     windows = _windows(state, waiting, rules)
-    if windows and missing is not None and rules.quiet is not None:
+    is_open = bool(windows) and windows[-1].closes_at > now  # a closed one is settled, complete or not: in a backlog
+    if is_open and missing is not None and rules.quiet is not None:
         windows[-1] = _closed_early(windows[-1], rules.quiet, missing)
     closed = [window for window in windows if window.closes_at <= now]
     ready = frozenset(one.row_id for window in closed for one in window.webhooks)

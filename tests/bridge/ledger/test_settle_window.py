@@ -120,6 +120,16 @@ def test_what_is_incomplete_waits_for_its_window_and_says_for_what() -> None:
     )
 
 
+def test_a_window_that_is_over_is_settled_without_asking_what_is_missing() -> None:
+    def missing(_: Sequence[WaitingWebhook]) -> str | None:
+        raise AssertionError("asked in vain, in a backlog for every stream")
+
+    waiting = [WaitingWebhook(row_id=1, since=NOON, facts=(PAYMENT,))]
+    found = readiness(EMPTY, waiting, QUICK, after(90), has_customer=True, missing=missing)
+
+    assert found == Readiness(ready=frozenset({1}))
+
+
 def test_a_stream_is_looked_at_when_it_may_be_complete() -> None:
     assert first_look_at((PAYMENT,), NOON, QUICK, has_customer=True) == after(2)
     assert first_look_at((PAYMENT,), NOON, RULES, has_customer=True) == after(90)
