@@ -142,6 +142,13 @@ SUBSCRIPTIONS = (
         "upgrade      33.87 +50.00 Team monthly was Pro",
     ),
     lifecycle(
+        "moves to Team and adds two seats twenty seconds later: each change is known by the terms before it",
+        lambda ada: signed_up(ada).later(days=3).change(TEAM).later(seconds=20).change(TEAM, 3),
+        "subscription 49.00  +49.00 Pro monthly",
+        "upgrade          0  +50.00 Team monthly was Pro",
+        "upgrade          0 +198.00 Team monthly x3",
+    ),
+    lifecycle(
         "moves to Team, to be billed with the next month",
         lambda ada: next_month(signed_up(ada).later(days=10).change(TEAM), 9900),
         "subscription 49.00 +49.00 Pro monthly",
