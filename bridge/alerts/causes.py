@@ -284,4 +284,4 @@ def _of_facts(seen: Observed) -> Iterator[Found]:
         text = f"{quantity(seen.conflicts, 'webhook')} with such an event."
         yield Found(cause=Cause.CONFLICTS, subject="webhooks", text=text)
     for source, text in seen.audit_differences.items():
-        yield Found(cause=Cause.AUDIT, subject=source, text=text)
+        yield Found(cause=Cause.AUDIT, subject=source, text=f"{source}: {text}")

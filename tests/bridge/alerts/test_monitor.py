@@ -130,6 +130,26 @@ def test_two_processes_that_look_at_the_same_time_send_one_message(store: Store,
     assert len(sent.messages) == 1
 
 
+def test_a_process_that_waited_for_the_lease_looks_again(store: Store, settings: Settings) -> None:
+    working(store)
+    rejected(store)
+    sent = Outbox()
+    first, second = monitor(store, settings, sent), monitor(store, settings, sent, "web")
+    acquire = second._acquire
+    looked = []
+
+    def acquire_late(now: datetime) -> bool:
+        if not looked:
+            looked.append(first.look(now))  # after the second has seen what is due
+        return acquire(now)
+
+    second._acquire = acquire_late  # type: ignore[method-assign]
+
+    assert second.look(NOW) == 0
+    assert looked == [1]
+    assert len(sent.messages) == 1
+
+
 def test_a_message_that_no_address_accepts_is_kept_and_tried_again(sqlite_store: Store, settings: Settings) -> None:
     working(sqlite_store)
     rejected(sqlite_store)
