@@ -143,7 +143,7 @@ def _finished(line: Timeline, place: int, row: Movements) -> Difference | None:
         return None
     # Within one subscription there is nothing to put into another bucket.
     several = len({one for each in line.rows for one in each.flags.subscriptions}) > 1
-    cause = Cause.BUCKET if several else Cause.UNEXPLAINED
+    cause = line.causes.get(place) or (Cause.BUCKET if several else Cause.UNEXPLAINED)
     words = f"{next(iter(row.flags.kinds))} here, {next(iter(row.their_kinds))} there"
     return replace(_difference(Measure.MOVEMENTS, line.key, row, cause), detail=f"{words}; {DETAILS[Cause.BUCKET]}")
 
@@ -168,12 +168,19 @@ def _currency(line: Timeline, rules: Rules, evidence: Evidence) -> None:
 
 
 def _time_zone(line: Timeline, rules: Rules, evidence: Evidence) -> None:
-    """Rows of consecutive days whose gaps cancel: each movement is on the neighbouring day on the other side."""
+    """Rows of consecutive days whose gaps cancel: each movement is on the neighbouring day on the other side.
+
+    A day between them may have no gap: the same amount has left it and has come to it.
+    """
     for currency in {row.currency for row in line.rows}:
         run: list[int] = []
-        for place in [one for one in line.open_rows() if line.rows[one].currency == currency]:
-            if run and line.rows[place].day - line.rows[run[-1]].day != DAY:
+        for place, row in enumerate(line.rows):
+            if row.currency != currency or place in line.causes:
+                continue
+            if run and row.day - line.rows[run[-1]].day != DAY:
                 run = []
+            if not run and not row.gap:
+                continue
             run.append(place)
             if len(run) > 1 and not sum(line.rows[one].gap for one in run):
                 line.causes |= dict.fromkeys(run, Cause.TIME_ZONE)
