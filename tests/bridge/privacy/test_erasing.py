@@ -14,7 +14,7 @@ from bridge.internal_events import erased
 from bridge.ledger.pseudonyms import Pseudonyms, is_pseudonym
 from bridge.privacy.erasing import CannotErase, Receipt, erase, plan
 from bridge.settings import Settings, load
-from bridge.store import Store, outbox, schema, streams, totals
+from bridge.store import Store, inbox, outbox, schema, streams, totals
 from bridge.store.inbox import InboxRow
 from bridge.store.outbox import DeliveryStatus
 from bridge.worker.translation import translate
@@ -44,10 +44,10 @@ def with_personal_data(bodies: Sequence[bytes]) -> list[bytes]:
 EVES = with_personal_data(EVE.webhooks)
 
 
-def settled(store: Store) -> None:
+def settled(store: Store, bodies: Sequence[bytes] = EVE.webhooks) -> None:
     """Two customers whose revenue events are delivered."""
     receive(store, ADA.webhooks, NOW - 4 * HOUR)
-    receive(store, EVES, NOW - 4 * HOUR)
+    receive(store, bodies, NOW - 4 * HOUR)
     work(store, NOW - 3 * HOUR)
     send(store, NOW - 3 * HOUR)
 
@@ -87,7 +87,7 @@ def left_of_eve(data: bytes) -> list[bytes]:
 
 
 def test_nothing_of_the_person_is_left_and_every_sum_stays(store: Store) -> None:
-    settled(store)
+    settled(store, EVES)
     before = sums(store)
     assert left_of_eve(everything(store)), "the values are there before"
 
@@ -100,13 +100,35 @@ def test_nothing_of_the_person_is_left_and_every_sum_stays(store: Store) -> None
 
 
 def test_no_byte_is_left_in_the_file_and_its_log(sqlite_store: Store, tmp_path: Path) -> None:
-    settled(sqlite_store)
+    settled(sqlite_store, EVES)
 
     erase_eve(sqlite_store)
 
-    files = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name.startswith("bridge.db")}
-    assert {name: left_of_eve(data) for name, data in files.items() if left_of_eve(data)} == {}
-    assert b"cus_ada" in files["bridge.db"]
+    assert {name: left for name, data in files(tmp_path).items() if (left := left_of_eve(data))} == {}
+    packed = {schema.compress(body)[50:90] for body in EVES}  # payloads are stored compressed
+    assert not any(one in data for data in files(tmp_path).values() for one in packed)
+    assert b"cus_ada" in files(tmp_path)["bridge.db"]
+
+
+def test_no_byte_is_left_of_payloads_that_were_purged_before(sqlite_store: Store, tmp_path: Path) -> None:
+    settled(sqlite_store, EVES)
+    with sqlite_store.transaction() as tx:
+        tx.exec_driver_sql("PRAGMA secure_delete = OFF")  # the default of most builds of SQLite, not of Debian's
+        purged = inbox.purge(tx, NOW + HOUR, 100)
+    packed = {schema.compress(body)[50:90] for body in EVES}  # payloads are stored compressed
+    assert purged.count
+    assert any(one in data for data in files(tmp_path).values() for one in packed), "they are in free pages"
+
+    erase_eve(sqlite_store)
+
+    # The id of an ignored webhook without a payload: nothing in the database says whose it was.
+    assert {one for data in files(tmp_path).values() for one in left_of_eve(data)} <= {b"evt_eve"}
+    assert not any(one in data for data in files(tmp_path).values() for one in packed)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """The database with its log and lock files."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name.startswith("bridge.db")}
 
 
 def test_a_replay_of_every_webhook_changes_nothing_and_stores_nothing(store: Store) -> None:
@@ -159,7 +181,7 @@ def test_the_mrr_of_the_customer_is_zero_after_a_later_churn(store: Store) -> No
 
 
 def test_undelivered_revenue_events_are_never_sent(store: Store) -> None:
-    receive(store, EVES, NOW - 4 * HOUR)
+    receive(store, EVE.webhooks, NOW - 4 * HOUR)
     work(store, NOW - 3 * HOUR)
     wanted = plan(store, "cus_eve", None, NOW)
     assert wanted is not None
@@ -174,7 +196,7 @@ def test_undelivered_revenue_events_are_never_sent(store: Store) -> None:
 
 
 def test_webhooks_that_still_wait_are_settled_under_pseudonyms(store: Store) -> None:
-    receive(store, EVES, NOW)
+    receive(store, EVE.webhooks, NOW)
     work(store, NOW)  # routed, not due yet
 
     erase_eve(store)
@@ -185,7 +207,7 @@ def test_webhooks_that_still_wait_are_settled_under_pseudonyms(store: Store) -> 
 
 
 def test_a_customer_who_is_being_settled_is_not_erased(store: Store) -> None:
-    receive(store, EVES, NOW - HOUR)
+    receive(store, EVE.webhooks, NOW - HOUR)
     work(store, NOW - HOUR)
     with store.transaction() as tx:
         assert streams.claim_due(tx, NOW, 10, "worker", NOW + HOUR)
