@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from bridge.store import Store, leases, outbox, pauses, refusals
+from bridge.store import Store, leases, outbox, pauses, refusals, streams
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.refusals import Refusals
 from bridge.store.totals import Sum, Total, totals
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import arrive, work
-from tests.bridge.store.builders import a_delivery, added, an_outcome
+from tests.bridge.store.builders import a_delivery, a_touch, added, an_outcome
 from tests.settings import some_settings
 
 
@@ -30,6 +30,17 @@ def test_an_empty_store_says_so(cli: Command) -> None:
         "Webhooks\n  none\n\nRevenue events\n  none\n\nTotals\n  none\n\n"
         "No worker is running. Start one: pulsora-bridge serve (or worker).\n"
     )
+
+
+def test_it_says_until_when_the_next_customer_waits(cli: Command, sqlite_store: Store) -> None:
+    with sqlite_store.transaction() as tx:
+        streams.upsert(tx, [a_touch(due_at=datetime(2099, 3, 1, 12, 0, tzinfo=UTC))])
+
+    assert (
+        "Settling: 1 customer waiting, 0 due, 0 in progress.\n"
+        "The next wait ends at 2099-03-01 12:00:00 UTC: "
+        "waiting until its customer's webhooks have been quiet for SETTLE_SECONDS.\n"
+    ) in cli("status").out
 
 
 def test_a_life_is_counted_and_added_up(cli: Command, sqlite_store: Store, sqlite_url: str) -> None:
