@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import combinations, groupby, product
 
 from bridge.comparison.records import ZERO, Cause, Coupon, Difference, Evidence, Flags, Items, Measure, Movements, Sent
 from bridge.ledger.policy import ChurnAt
@@ -157,13 +158,10 @@ def _kinds_differ(row: Movements) -> bool:
 
 
 def _currency(line: Timeline, rules: Rules, evidence: Evidence) -> None:
-    for place in line.open_rows():
-        row = line.rows[place]
-        for other in line.open_rows():
-            found = line.rows[other]
-            if found.day != row.day or found.currency == row.currency:
-                continue
-            if not row.theirs and not found.ledger and row.ledger * found.theirs > 0:
+    for _, places in groupby(line.open_rows(), key=lambda place: line.rows[place].day):
+        for place, other in combinations(list(places), 2):
+            row, found = sorted((line.rows[place], line.rows[other]), key=lambda one: one.ledger == 0)
+            if row.currency != found.currency and not row.theirs and not found.ledger and row.ledger * found.theirs > 0:
                 line.causes |= {place: Cause.CURRENCY, other: Cause.CURRENCY}
 
 
@@ -206,12 +204,13 @@ def _churn_time(line: Timeline, rules: Rules, evidence: Evidence) -> None:
 
 def _pair(line: Timeline, cause: Cause, fits: Callable[[Movements, Movements], bool]) -> None:
     """Gives a cause to each two rows whose gaps cancel and that fit."""
+    by_gap: dict[tuple[str, Decimal], list[int]] = {}
     for place in line.open_rows():
-        row = line.rows[place]
-        for other in line.open_rows():
-            found = line.rows[other]
-            cancels = found.currency == row.currency and found.gap == -row.gap
-            if place not in line.causes and cancels and fits(row, found):
+        by_gap.setdefault((line.rows[place].currency, line.rows[place].gap), []).append(place)
+    for (currency, gap), places in by_gap.items():
+        others = by_gap.get((currency, -gap), ()) if gap < 0 else ()
+        for place, other in product(places, others):
+            if not {place, other} & line.causes.keys() and fits(line.rows[place], line.rows[other]):
                 line.causes |= {place: cause, other: cause}
 
 
@@ -232,7 +231,7 @@ def _levels(line: Timeline, rules: Rules, evidence: Evidence) -> None:
         ours[code] = ours.get(code, ZERO) + row.ledger
         theirs[code] = theirs.get(code, ZERO) + (row.ledger if place in line.causes else row.theirs)
         after = level_cause(ours[code], theirs[code], code, seen[code], evidence)
-        if place in line.open_rows():
+        if row.gap and place not in line.causes:
             found = after or (before.get(code) if ours[code] == theirs[code] else None)
             line.causes[place] = found or _missing(row, evidence)
             if found is None:

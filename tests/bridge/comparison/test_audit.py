@@ -390,7 +390,7 @@ def test_a_million_rows_need_little_memory(audited: Audited) -> None:
     count = int(os.environ["AUDIT_ROWS"])
     header = "customer_id,date,change_type,mrr_change,currency"
     lines = (
-        f"cus_{number % 10007},2026-{number % 12 + 1:02}-{number % 28 + 1:02},New,9.00,usd" for number in range(count)
+        f"cus_{number % 200_003},2026-{number % 12 + 1:02}-{number % 28 + 1:02},New,9.00,usd" for number in range(count)
     )
 
     def file() -> Iterator[str]:
