@@ -26,6 +26,6 @@ def read_quietness(tx: Connection, source: str, silence_hours: float | None, now
     if last_at is None:
         return Quietness(last_at=None, allowed=None, silent_since=None)
     # Up to the last webhook: the silence that is judged is no part of the history it is judged by.
-    hours = [one.hour for one in arrivals.of_source(tx, source, last_at - arrivals.RETENTION)]
+    hours = [] if silence_hours is not None else arrivals.hours_of(tx, source, last_at - arrivals.RETENTION)
     allowed = silence.limit(hours, silence_hours)
     return Quietness(last_at=last_at, allowed=allowed, silent_since=silence.silent_since(last_at, allowed, now))

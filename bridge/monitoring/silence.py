@@ -10,22 +10,24 @@ FACTOR = 3
 MIN_HISTORY = timedelta(days=14)  # two weekends, so that one of them is not taken for an outage
 MIN_HOURS = 10  # hours with a webhook, below which nothing is usual yet
 MIN_LIMIT = timedelta(hours=1)  # and the resolution of the history
+HOUR = timedelta(hours=1)
 
 
-def limit(hours: Iterable[datetime], silence_hours: float | None = None) -> timedelta | None:
-    """How long a source may be silent: three times its longest usual gap, from the hours in which webhooks arrived.
+def limit(hours: Iterable[int], silence_hours: float | None = None) -> timedelta | None:
+    """How long a source may be silent: three times its longest usual gap.
 
+    `hours`: those in which webhooks arrived, as whole numbers.
     None: its history is too short, or SILENCE_HOURS is 0. SILENCE_HOURS, if set, replaces the history.
     """
     if silence_hours is not None:
         return timedelta(hours=silence_hours) if silence_hours else None
     known = sorted(set(hours))
-    if len(known) < MIN_HOURS or known[-1] - known[0] < MIN_HISTORY:
+    if len(known) < MIN_HOURS or (known[-1] - known[0]) * HOUR < MIN_HISTORY:
         return None
-    return max(longest_usual(later - earlier for earlier, later in pairwise(known)) * FACTOR, MIN_LIMIT)
+    return max(longest_usual(later - earlier for earlier, later in pairwise(known)) * FACTOR * HOUR, MIN_LIMIT)
 
 
-def longest_usual(gaps: Iterable[timedelta]) -> timedelta:
+def longest_usual(gaps: Iterable[int]) -> int:
     """The longest gap that is not itself an outage: one more than three times the next shorter is left out."""
     longest, *others = sorted(gaps, reverse=True)
     return others[0] if others and longest > others[0] * FACTOR else longest

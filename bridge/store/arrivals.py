@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, case, delete, func, select
+from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, type_coerce
 
 from bridge.store.refusals import hour_of
 from bridge.store.schema import arrivals
 from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect
 
 RETENTION = timedelta(days=60)
+MICROSECONDS_AN_HOUR = 3600 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,12 @@ OF_SOURCE = (
     .where(arrivals.c.source == bindparam("whose"), arrivals.c.hour >= bindparam("since"))
     .order_by(arrivals.c.hour)
 )
+# As the stored numbers: a source has up to 1,440 of them, and they are read every few seconds.
+HOURS_OF_SOURCE = (
+    select(type_coerce(arrivals.c.hour, BigInteger))
+    .where(arrivals.c.source == bindparam("whose"), arrivals.c.hour >= bindparam("since"))
+    .order_by(arrivals.c.hour)
+)
 LAST_AT = select(func.max(arrivals.c.last_at)).where(arrivals.c.source == bindparam("whose"))
 
 
@@ -58,6 +65,12 @@ def of_source(tx: Connection, source: str, since: datetime) -> list[Arrivals]:
     """The hours of a source in which webhooks arrived, since the beginning of that hour, oldest first."""
     rows = tx.execute(OF_SOURCE, {"whose": source, "since": hour_of(since)})
     return [Arrivals(**row._mapping) for row in rows]
+
+
+def hours_of(tx: Connection, source: str, since: datetime) -> list[int]:
+    """The same hours as whole numbers, counted from 1970."""
+    found = tx.execute(HOURS_OF_SOURCE, {"whose": source, "since": hour_of(since)}).scalars()
+    return [stored // MICROSECONDS_AN_HOUR for stored in found]
 
 
 def last_at(tx: Connection, source: str) -> datetime | None:
