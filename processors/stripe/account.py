@@ -17,6 +17,8 @@ from processors.stripe.envelope import Snapshot, ignored, linked, with_facts
 from processors.stripe.translate import EVENTS
 
 SLICE = timedelta(hours=6)  # the API lists the newest event first, so a slice is held in memory to reverse it
+LONGEST_SLICE = timedelta(days=2)  # where little happens: each slice costs a request for every twenty types
+FEW_EVENTS = 200
 
 
 def connect(key: str, options: Mapping[str, str]) -> Account:
@@ -68,11 +70,12 @@ class Account:
 
     def events(self, since: datetime) -> Iterator[bytes]:
         """The bodies of all understood events since then, oldest first."""
-        end = self.api.now()
+        end, length = self.api.now(), SLICE
         while since < end:
-            until = min(since + SLICE, end)
-            yield from map(_body, sorted(self.api.events(since, until, EVENTS), key=_created))
-            since = until
+            until = min(since + length, end)
+            found = sorted(self.api.events(since, until, EVENTS), key=_created)
+            yield from map(_body, found)
+            since, length = until, min(length * 2, LONGEST_SLICE) if len(found) < FEW_EVENTS else SLICE
 
     def fetch(self, path: str) -> bytes:
         """The resource that a thin event points at."""
