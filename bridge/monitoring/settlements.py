@@ -12,9 +12,10 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bridge.scope import StreamId
-from bridge.store import search
+from bridge.store import queues, search
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery
+from bridge.store.queues import Wait
 from bridge.store.search import WebhookFilter
 
 READ_AHEAD = 5  # webhooks read for one line
@@ -24,12 +25,16 @@ Key = tuple[str, datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Webhooks that were settled together, the newest first, with their revenue events; or a single webhook."""
+    """Webhooks that were settled together, the newest first, with their revenue events; or a single webhook.
+
+    `wait`: until when the webhook waits, and for what; None: it does not wait.
+    """
 
     rows: Sequence[InboxRow]
     deliveries: Sequence[Delivery] = ()
     customer: str | None = None
     plan: str | None = None
+    wait: Wait | None = None
 
     @property
     def newest(self) -> InboxRow:
@@ -38,7 +43,9 @@ class Line:
 
     @property
     def reasons(self) -> list[str]:
-        """The reasons and notes of its webhooks, each once."""
+        """The reasons and notes of its webhooks, each once; of one that waits, until when and for what."""
+        if self.wait is not None:
+            return [str(self.wait)]
         found = [note for row in self.rows for note in (row.notes or ([row.reason] if row.reason else []))]
         return list(dict.fromkeys(found))
 
@@ -99,6 +106,7 @@ def _described(tx: Connection, lines: Iterable[Sequence[InboxRow]]) -> list[Line
     stream_ids = [rows[0].stream_id for rows in found if rows[0].stream_id]
     plans = search.streams_with_plans(tx, stream_ids)
     events = search.deliveries_of(tx, [key for rows in found if (key := _key(rows[0])) is not None])
+    waits = queues.waits_of(tx, (rows[0] for rows in found))
     described = []
     for rows in found:
         key, stream_id = _key(rows[0]), rows[0].stream_id
@@ -110,6 +118,7 @@ def _described(tx: Connection, lines: Iterable[Sequence[InboxRow]]) -> list[Line
                 deliveries=own,
                 customer=customer_of(stream_id),
                 plan=next((one.plan for one in own if one.plan), None) or plans.get(stream_id or ""),
+                wait=waits.get(rows[0].id),
             )
         )
     return described

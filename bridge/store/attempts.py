@@ -35,7 +35,7 @@ class StoredAttempt(NewAttempt):
 
 
 ADD = insert(attempts)
-# By id, which follows the time: the oldest are found without an index of their own.
+# By id, which follows the time: the oldest are found without another index.
 OLDEST = select(attempts.c.id).order_by(attempts.c.id).limit(bindparam("limit"))
 PURGE = delete(attempts).where(attempts.c.id.in_(OLDEST.scalar_subquery()), attempts.c.at < bindparam("before"))
 OF_DELIVERY = select(attempts).where(attempts.c.delivery_id == bindparam("delivery_id")).order_by(attempts.c.id)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from bridge.formatting import timestamp
 from bridge.store import inbox as inbox_rows
-from bridge.store.inbox import InboxStatus
+from bridge.store import streams as streams_rows
+from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.schema import DUE, OPEN, READY, inbox, outbox, streams
 from bridge.store.statements import literal
 
@@ -78,18 +81,36 @@ def last_received_at(tx: Connection, source: str) -> datetime | None:
     return max((at for at in found if at is not None), default=None)
 
 
+AWAITING_OTHERS = "waiting for other webhooks of its customer"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Until when the next waiting customer waits, and for what; `reason` None: for the customer's other webhooks."""
+    """Until when a customer's webhooks wait, and for what; `reason` None: for the customer's other webhooks."""
 
     until: datetime
     reason: str | None
+
+    def __str__(self) -> str:
+        """As in `until 2026-01-01 12:00:00 UTC: waiting for the payment of in_1`."""
+        return f"until {timestamp(self.until)} UTC: {self.reason or AWAITING_OTHERS}"
 
 
 def next_wait(tx: Connection, now: datetime) -> Wait | None:
     """The customer whose wait ends next; None: nobody waits."""
     row = tx.execute(NEXT_WAIT, {"now": now}).first()
     return None if row is None else Wait(until=row.due_at, reason=row.reason)
+
+
+def waits_of(tx: Connection, rows: Iterable[InboxRow]) -> dict[int, Wait]:
+    """Until when webhooks wait, and for what, by row id; those that do not wait are left out."""
+    waiting = {row.id: row.stream_id for row in rows if row.status is InboxStatus.WAITING and row.stream_id}
+    found = streams_rows.find(tx, waiting.values())
+    return {
+        row_id: Wait(until=stream.due_at, reason=stream.reason)
+        for row_id, stream_id in waiting.items()
+        if (stream := found.get(stream_id)) is not None and stream.due_at is not None
+    }
 
 
 def overdue_since(tx: Connection, now: datetime) -> datetime | None:

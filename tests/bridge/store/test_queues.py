@@ -78,3 +78,18 @@ def test_delivered_events_are_counted_by_the_time_since_their_first_webhook(stor
         97.0,
         (0, 2, 3),
     )  # 2 + 5 + 90, without the one of no webhook
+
+
+def test_a_waiting_webhook_says_until_when_and_for_what(store: Store) -> None:
+    for event_id in ("evt_1", "evt_2"):
+        store.accept(a_webhook(event_id, received_at=NOON))
+    first, second = stored(store, "evt_1", "evt_2")
+    with store.transaction() as tx:
+        inbox.assign(tx, [(first, ANNA)])
+    waits(store, ANNA, 25)
+
+    with store.reading() as tx:
+        found = queues.waits_of(tx, inbox.by_ids(tx, [first, second]))
+
+    assert found == {first: Wait(until=NOON + 25 * MINUTE, reason=None)}
+    assert str(found[first]) == f"until {NOON.date()} 12:25:00 UTC: waiting for other webhooks of its customer"
