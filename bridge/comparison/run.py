@@ -314,9 +314,10 @@ def _levels(
 def _daily(spool: Spool, request: Request, totals: Totals, found: Sums, baselines: Mapping[str, Decimal]) -> None:
     """The MRR by day that a processor publishes, in one currency, against ours at the end of those days."""
     theirs = list(totals.daily_mrr(request.first, request.last))
-    ours = OurDays(changes=_our_changes(spool), baselines=baselines) if theirs else None
+    if not theirs:
+        return
+    ours = OurDays(changes=_our_changes(spool), baselines=baselines)
     for one in theirs:
-        assert ours is not None
         code = one.amount.currency.code
         difference = causes.of_day(one, ours, request.span.day(request.now), found.settings.get(code, {}))
         found.add(Measure.MRR, one.day, code, ours.at(one.day, code), major(one.amount))
