@@ -7,11 +7,10 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-import structlog
-from structlog.stdlib import ProcessorFormatter
-from structlog.typing import Processor
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 # Secrets, signatures, e-mail addresses and the credentials of a URL, anywhere in a text.
 SECRETS = re.compile(
@@ -30,6 +29,9 @@ PLAIN = (bool, int, float, type(None))
 
 def configure(log_format: str = "console", log_level: str = "info") -> None:
     """Configures logging to stderr for this process. Records of libraries get the same format and redaction."""
+    import structlog  # not above: most users of this module only need `scrub`
+    from structlog.stdlib import ProcessorFormatter
+
     level = getattr(logging, log_level.upper())
     ours: list[Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from bridge.audit.next_step import next_step
 from bridge.audit.refold import refold
 from bridge.formatting import timestamp
 from bridge.ledger.audit_notes import format_amount
@@ -17,7 +18,7 @@ from bridge.ledger.state import Subscription, load
 from bridge.settings import Settings
 from bridge.store import outbox, streams
 from bridge.store.inbox import InboxRow, InboxStatus
-from bridge.store.outbox import Delivery, DeliveryStatus
+from bridge.store.outbox import Delivery
 from bridge.worker.translation import TranslationError, translate
 
 MAX_SETTLED_WITH = 12  # webhooks of the same window that are listed for people
@@ -110,22 +111,6 @@ def explain_webhook(tx: Connection, row: InboxRow, settings: Settings) -> Webhoo
         subscriptions=tuple(map(_subscription, state.subscriptions.values())),
         deliveries=tuple(one for one in in_stream if row.event_id in one.event_ids),
     )
-
-
-def next_step(one: Delivery) -> str:
-    """The next step of a delivery, or else its last response."""
-    response = _last_response(one)
-    if one.status is DeliveryStatus.HELD:
-        return f"waits for its attribution until {timestamp(one.hold_until)}"
-    if one.status is DeliveryStatus.PENDING and one.attempts:
-        return f"retry {timestamp(one.next_at)}; {response}"
-    return response
-
-
-def _last_response(one: Delivery) -> str:
-    """Status and message of the last response. The sender's message begins with the status in most cases."""
-    status, error = str(one.last_status or ""), one.last_error or ""
-    return error if error.startswith(status) else f"{status} {error}".strip()
 
 
 def _paragraph(title: str, lines: Sequence[str]) -> list[str]:

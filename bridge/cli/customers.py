@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import click
 
-from bridge.cli.environment import load_settings, opened_store
+from bridge.cli.environment import opened_store, read_settings
 from bridge.cli.output import fields_of, json_option, print_json, print_table
-from bridge.errors import UsageError
+from bridge.errors import BridgeError
 from bridge.formatting import amount, timestamp
 from bridge.monitoring.customers import Customer, read_customer
 from bridge.store import search
@@ -27,11 +27,11 @@ def show(customer_id: str, as_json: bool) -> None:
 
     CUSTOMER_ID is the processor's customer id or your own, or the id of a subscription, invoice or payment.
     """
-    with opened_store(load_settings()) as store, store.reading() as tx:
+    with opened_store(read_settings()) as store, store.reading() as tx:
         found = [read_customer(tx, stream_id) for stream_id in search.streams_of(tx, customer_id)]
     known = [one for one in found if one is not None]
     if not known:
-        raise UsageError(
+        raise BridgeError(
             f"no customer has the id {customer_id}. List webhooks: pulsora-bridge webhooks list --search TEXT"
         )
     if as_json:

@@ -8,14 +8,15 @@ from datetime import datetime
 import click
 from sqlalchemy import Connection
 
-from bridge.audit.explanation import explain_webhook, next_step
-from bridge.cli.environment import load_settings, opened_store
+from bridge.audit.next_step import next_step
+from bridge.cli.environment import opened_store, read_settings
 from bridge.cli.output import fields_of, json_option, print_json, print_table
 from bridge.errors import BridgeError, UsageError
 from bridge.formatting import timestamp
 from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
+from bridge.store.queues import Wait, waits_of
 from bridge.store.search import WebhookFilter, find_webhooks
 
 WEBHOOK_STATUSES = [one.value for one in InboxStatus]  # click would use the names of an enum's members
@@ -47,22 +48,27 @@ def list_webhooks(
         source=source,
         with_imports=imports,
     )
-    with opened_store(load_settings()) as store, store.reading() as tx:
+    with opened_store(read_settings()) as store, store.reading() as tx:
         rows = find_webhooks(tx, wanted, limit)
+        waits = waits_of(tx, rows)
     if as_json:
-        print_json([fields_of(row) for row in rows])
+        print_json([{**fields_of(row), **_wait_of(waits.get(row.id))} for row in rows])
         return
     print_table(
         "Webhooks, newest first",
         ("received (UTC)", "source", "type", "id", "status", "revenue events", "reason"),
         [
             (timestamp(row.received_at), row.source, row.type, row.event_id, row.status,
-             row.revenue_event_count or "", row.reason)
+             row.revenue_event_count or "", waits.get(row.id) or row.reason)
             for row in rows
         ],
         right=("revenue events",),
         whole=("received (UTC)", "source", "status"),
     )  # fmt: skip
+
+
+def _wait_of(wait: Wait | None) -> dict[str, object]:
+    return {} if wait is None else {"waits_until": wait.until, "waits_for": wait.reason}
 
 
 @webhooks.command("show")
@@ -72,7 +78,7 @@ def list_webhooks(
 @json_option
 def show_webhook(event_id: str, source: str | None, body: bool, as_json: bool) -> None:
     """Show one webhook: when it arrived, its status and the reason."""
-    with opened_store(load_settings()) as store, store.reading() as tx:
+    with opened_store(read_settings()) as store, store.reading() as tx:
         row = webhook_of(tx, event_id, source)
     if as_json:
         print_json(fields_of(row))
@@ -98,7 +104,7 @@ def deliveries() -> None:
 @json_option
 def list_deliveries(status: str | None, source: str | None, limit: int, as_json: bool) -> None:
     """List the newest revenue events with their delivery status."""
-    with opened_store(load_settings()) as store, store.reading() as tx:
+    with opened_store(read_settings()) as store, store.reading() as tx:
         rows = outbox.listing(tx, None if status is None else DeliveryStatus(status), source, limit)
     if as_json:
         print_json([{**fields_of(row), "data": json.loads(row.body)} for row in rows])
@@ -121,7 +127,9 @@ def explain(event_id: str, source: str | None, as_json: bool) -> None:
 
     EVENT_ID is the processor's (evt_…); every revenue event has it as processor_event_id in its metadata.
     """
-    settings = load_settings()
+    from bridge.audit.explanation import explain_webhook  # with translation and ledger, which no list needs
+
+    settings = read_settings()
     with opened_store(settings) as store, store.reading() as tx:
         explained = explain_webhook(tx, webhook_of(tx, event_id, source), settings)
     if as_json:

@@ -8,14 +8,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:  # rich is imported by what uses it: JSON, help and errors do without
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.text import Text
 
 WIDE = 160  # columns of a table if the output is not a terminal
 GAP, MARGIN = 2, 2  # between columns, and before the first
@@ -65,6 +65,8 @@ def console() -> Console:
 
 
 def _console(width: int | None = None) -> Console:
+    from rich.console import Console
+
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
@@ -81,6 +83,9 @@ def print_table(
     No number, id or other word is ever cut or broken: where the terminal is too narrow for that, each row becomes a
     block with one line per column.
     """
+    from rich.padding import Padding
+    from rich.table import Table
+
     out = console()
     out.print(title, style="bold", soft_wrap=True)
     cells = [[_cell(value) for value in row] for row in rows]
@@ -118,6 +123,8 @@ def _least_width(column: str, cells: Sequence[Text], is_whole: bool) -> int:
 
 def _print_blocks(out: Console, columns: Sequence[str], cells: Sequence[Sequence[Text]]) -> None:
     """Each row as a block. A line that is too long is wrapped by the terminal, so that it can be copied as a whole."""
+    from rich.text import Text
+
     named = max(map(len, columns))
     for row in cells:
         for column, cell in zip(columns, row, strict=True):
@@ -130,11 +137,16 @@ def _print_blocks(out: Console, columns: Sequence[str], cells: Sequence[Sequence
 def _cell(value: object) -> Text:
     # Text, because tables parse markup in strings whatever the console's setting: an error message of Pulsora such as
     # "data[/amount] is invalid" would raise MarkupError.
+    from rich.text import Text
+
     return Text("" if value is None else str(value))
 
 
 def progress() -> Progress:
     """A progress bar on stderr, so that stdout can be piped; disabled if stderr is not a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
     out = Console(stderr=True)
     return Progress(
         SpinnerColumn(),

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import click
 from sqlalchemy import Connection
 
-from bridge.cli.environment import load_settings, opened_store
+from bridge.cli.environment import opened_store, read_settings
 from bridge.cli.output import json_option, print_json, print_table
 from bridge.errors import UsageError
 from bridge.formatting import amount, signed_amount
@@ -45,7 +45,7 @@ def mrr(
 
     The level includes baselines: MRR that is older than the bridge and was not reported to Pulsora.
     """
-    settings, today = load_settings(), datetime.now(UTC).date()
+    settings, today = read_settings(), datetime.now(UTC).date()
     if source is not None and source not in settings.sources:
         raise UsageError(f"there is no source {source}. Configured: {', '.join(sorted(settings.sources))}")
     first, last = _days(since, until, today)

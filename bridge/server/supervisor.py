@@ -136,7 +136,7 @@ class Child:
 
 def run_worker(settings: Settings) -> None:
     """Runs a worker in this process until a stop signal; a second one stops at once."""
-    from bridge.worker import run
+    from bridge.worker.loop import run
 
     stop = threading.Event()
 

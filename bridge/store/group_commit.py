@@ -10,15 +10,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
-import structlog
 from sqlalchemy import Connection
 
 from bridge.errors import StoreUnavailable
 from bridge.store import inbox
 from bridge.store.inbox import EncodedRow
-
-log = structlog.get_logger()
 
 MAX_BATCH = 500
 
@@ -93,10 +91,10 @@ class GroupCommitter:
                 batch = self._take_batch()
                 _store(tx, batch)
         except StoreUnavailable as error:
-            log.warning("not_stored", reason=str(error))
+            _log().warning("not_stored", reason=str(error))
             _refuse(batch or self._take_batch(), error)
         except Exception as error:  # the thread must survive: every request of this process depends on it
-            log.error("not_stored", reason=f"{type(error).__name__}: {error}")
+            _log().error("not_stored", reason=f"{type(error).__name__}: {error}")
             self._store_one_by_one(batch or self._take_batch())
 
     def _store_one_by_one(self, batch: Sequence[Request]) -> None:
@@ -130,3 +128,9 @@ def _refuse(batch: Sequence[Request], error: StoreUnavailable) -> None:
         if not request.done.is_set():
             request.error = error
             request.done.set()
+
+
+def _log() -> Any:
+    import structlog  # by every command that opens the store, of which few ever log
+
+    return structlog.get_logger()

@@ -27,11 +27,12 @@ from flask import Flask
 from schemathesis.engine import events, from_schema
 from structlog.testing import capture_logs
 
-from bridge.store import Store, inbox, open_store
+from bridge.store import Store, audits, inbox, open_store
 from bridge.web import create_app
 from processors import processors
 from processors.paddle_classic import processor as classic
 from tests.bridge.cli.working import arrive, work
+from tests.bridge.store.builders import a_differing_row, an_audit
 from tests.faults.service import SECRETS
 from tests.settings import ADMIN_TOKEN, PADDLE_SECRET, STRIPE_SECRET, some_settings
 
@@ -214,6 +215,8 @@ def test_a_stranger_gets_nothing_and_leaves_nothing(app: Flask, store: Store, lo
 def test_the_operator_gets_what_is_described(app: Flask, store: Store, logged: list[Any]) -> None:
     arrive(store, "stripe", "lifecycle")
     work(store, app.extensions["pulsora_bridge"].settings)
+    with store.transaction() as tx:
+        audits.add(tx, an_audit(), [a_differing_row()])
     before = stored(store)
 
     findings = run_schemathesis(app, **ROLES["operator"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +44,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
     folder.mkdir()
     monkeypatch.chdir(folder)
     # Logging is configured for the whole process, on a stream that is closed after the test.
-    monkeypatch.setattr("bridge.cli.environment.log", types.SimpleNamespace(configure=lambda *_: None))
+    monkeypatch.setattr("bridge.log.configure", lambda *_: None)
 
     def run(*args: str, **settings: str) -> Ended:
         for name, value in settings.items():

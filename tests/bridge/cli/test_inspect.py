@@ -9,6 +9,7 @@ import pytest
 
 from bridge.store import Store, inbox, outbox
 from bridge.store.outbox import DeliveryStatus
+from bridge.worker.routing import route
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import arrive, work
 from tests.bridge.store.builders import NOON, a_delivery, added, an_outcome
@@ -32,6 +33,21 @@ def test_webhooks_are_listed_with_their_status(cli: Command, lived: Store) -> No
     listed = [row.split() for row in rows if " evt_" in row]
     assert [row[4] for row in listed] == ["evt_ada_18", "evt_ada_17", "evt_ada_16"]
     assert {row[5] for row in listed} == {"settled"}
+
+
+def test_a_webhook_that_waits_is_listed_with_until_when_and_for_what(
+    cli: Command, sqlite_store: Store, sqlite_url: str
+) -> None:
+    arrive(sqlite_store, "stripe", "lifecycle")
+    route(sqlite_store, some_settings(sqlite_url), "worker", datetime.now(UTC))
+
+    listed = cli("webhooks", "list", "--json").json
+    waiting = [row for row in listed if row["status"] == "waiting"]
+
+    assert waiting
+    assert all("waits_until" in row for row in waiting)
+    assert not any("waits_until" in row for row in listed if row["status"] != "waiting")
+    assert " UTC: waiting " in " ".join(cli("webhooks", "list").out.split())
 
 
 def test_webhooks_can_be_listed_by_status_and_source(cli: Command, lived: Store) -> None:
@@ -128,7 +144,6 @@ def test_explain_shows_facts_ledger_notes_revenue_events_and_subscriptions(cli: 
         "",
         "Ledger before",
         "  sub_ada_1: active, Pro monthly, MRR 49.00 USD",
-        "  in_ada_3: 49.00 USD paid, reported as in_ada_3",
         "",
         "Notes of the ledger",
         "  sub_ada_1: MRR 49.00 USD -> 99.00 USD: upgrade",
@@ -136,7 +151,7 @@ def test_explain_shows_facts_ledger_notes_revenue_events_and_subscriptions(cli: 
         "",
         "Ledger after",
         "  sub_ada_1: active, Team monthly, MRR 99.00 USD",
-        "  in_ada_3: 49.00 USD paid, reported as in_ada_3",
+        "  in_ada_12: 33.87 USD paid, reported as in_ada_12",
         "",
         "Revenue events",
         "  upgrade 33.87 USD, MRR +50.00: pending",

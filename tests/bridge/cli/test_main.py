@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import pytest
 
 from bridge.cli import COMMANDS, SHORT_HELP, commands
+from bridge.store import open_store
 from tests.bridge.cli.conftest import Command
+from tests.settings import STRIPE_SECRET, TOKEN
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_help_shows_every_command_in_its_section(bare: Command) -> None:
@@ -97,7 +102,7 @@ def test_an_error_of_its_own_is_one_line_that_says_how_to_see_more(
     def broken(*_: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("bridge.cli.status.load_settings", broken)
+    monkeypatch.setattr("bridge.cli.status.read_settings", broken)
 
     ended = cli("status")
 
@@ -111,3 +116,64 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
 
     assert ended.stdout == "Usage: pulsora-bridge [OPTIONS] COMMAND [ARGS]...\n"
     assert ended.stderr == ""
+
+
+# Costly to import, and needed by none of the commands below. Each of these lists also keeps its own dependencies out.
+COSTLY = ("alembic", "cattrs", "flask", "marshmallow", "requests", "stripe", "structlog", "bridge.worker.loop")
+DATABASE = ("sqlalchemy", "processors")
+TABLES = ("rich",)
+# A command that reads the settings with `read_settings` must not import structlog: its log would go to stdout.
+SERVICE = ("alembic", "flask", "marshmallow", "requests", "stripe", "structlog", "bridge.worker.loop")
+STATUS = {"stauts": "2", "explain": "1", "customers": "1"}  # of a name or an id that does not exist
+
+
+@pytest.mark.parametrize(
+    ("command", "absent"),
+    [
+        (["--version"], [*COSTLY, *DATABASE, *TABLES]),
+        (["help"], [*COSTLY, *DATABASE, *TABLES]),
+        (["stauts"], [*COSTLY, *DATABASE, *TABLES]),
+        (["status"], COSTLY),
+        (["mrr"], COSTLY),
+        (["webhooks", "list"], COSTLY),
+        (["deliveries", "list"], COSTLY),
+        (["webhooks", "list", "--json"], [*COSTLY, *TABLES]),
+        (["customers", "show", "cus_1"], COSTLY),
+        (["explain", "evt_1"], SERVICE),
+    ],
+    ids=" ".join,
+)
+def test_a_command_imports_only_what_it_needs(command: list[str], absent: Sequence[str], migrated: Path) -> None:
+    script = f"""
+import sys
+from collections.abc import Sequence
+from bridge.cli import main
+try:
+    main({command!r})
+except SystemExit as ended:
+    print(ended.code)
+print(*(name for name in {list(absent)!r} if name in sys.modules), sep=",")
+"""
+    environment = {
+        "DATABASE_URL": f"sqlite:///{migrated}",
+        "STRIPE_WEBHOOK_SECRET": STRIPE_SECRET,
+        "PULSORA_SECRET_TOKEN": TOKEN,
+        "PYTHONPATH": str(ROOT),
+    }
+
+    output = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, env=environment, cwd=migrated.parent
+    ).stdout
+
+    *_, status, imported = output.split("\n")[:-1]
+    assert (status, imported) == (STATUS.get(command[0], "0"), "")
+
+
+@pytest.fixture(scope="module", name="migrated")
+def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of this version."""
+    path = tmp_path_factory.mktemp("imports") / "bridge.db"
+    store = open_store(f"sqlite:///{path}")
+    store.migrate()
+    store.close()
+    return path

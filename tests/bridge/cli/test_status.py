@@ -39,7 +39,7 @@ def test_it_says_until_when_the_next_customer_waits(cli: Command, sqlite_store: 
     assert (
         "Settling: 1 customer waiting, 0 due, 0 in progress.\n"
         "The next wait ends at 2099-03-01 12:00:00 UTC: "
-        "waiting until its customer's webhooks have been quiet for SETTLE_SECONDS.\n"
+        "waiting for other webhooks of its customer.\n"
     ) in cli("status").out
 
 

@@ -17,6 +17,7 @@ from bridge.store import (
     audits,
     catalog,
     copy,
+    erasures,
     inbox,
     leases,
     open_store,
@@ -100,6 +101,8 @@ def filled(store: Store) -> None:
         reconciliations.add(tx, run)
         alerts.save(tx, [AlertState(cause="silent", since=NOON, subjects=("stripe",))])
         audits.add(tx, an_audit(), [a_differing_row()])
+        erasures.create_pseudonyms(tx)
+        erasures.add_receipt(tx, "{}", NOON)
 
 
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])
@@ -113,7 +116,7 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
     assert set(counts) == {
         "inbox", "bodies", "streams", "states", "links", "outbox", "catalog", "rate_limit", "pauses", "leases",
         "worker_heartbeats", "attempts", "refused_webhooks", "rejected_visits", "subscriptions", "arrivals",
-        "reconciliations", "alerts", "audits", "audit_rows",
+        "reconciliations", "alerts", "audits", "audit_rows", "erasure_key", "erasures",
     }  # fmt: skip
     assert min(counts.values()) >= 1
     assert [progress for progress in told if progress[0] == "links"] == [
