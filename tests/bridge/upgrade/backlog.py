@@ -1,9 +1,10 @@
 """A database as a busy bridge leaves it, as SQL text: webhooks and deliveries in every status.
 
-The SQL files in this folder were written by the version that they are named after, and never change: they are what an
-upgrade finds. For a new version, in its own checkout:
+The SQL files in this folder were written by the program of the schema version that they are named after, in a checkout
+of its last commit, and never change: they are what an upgrade finds. The programs of 0003 and 0008 never ran on their
+own; their databases were migrated from the version before by those migrations. For a new version, in its own checkout:
 
-    PYTHONPATH=. python tests/bridge/upgrade/backlog.py > tests/bridge/upgrade/backlog_of_v0002.sql
+    PYTHONPATH=. python tests/bridge/upgrade/backlog.py > tests/bridge/upgrade/backlog_of_v0010.sql
 """
 
 from __future__ import annotations
