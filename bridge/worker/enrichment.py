@@ -21,6 +21,7 @@ from bridge.ledger.catalog import (
     unlimited_keys,
     unpriced_keys,
 )
+from bridge.ledger.pseudonyms import is_pseudonym
 from bridge.scope import Scope
 from bridge.settings import Settings, Source
 from bridge.store import Store, catalog
@@ -91,15 +92,17 @@ class Enricher:
         self._add_entries(batch, api.lookup(self._new_questions(batch.scope, coupons | unlimited | unpriced)))
 
     def _related_facts(self, batch: StreamBatch, api: Api, seen: set[str]) -> list[Fact]:
-        refs = {ref for fact in batch.all_facts for ref in fact.ids.refs()}
+        facts = [fact for fact in batch.all_facts if not _is_erased(fact)]
+        refs = {ref for fact in facts for ref in fact.ids.refs()}
         is_new = self._new_questions(batch.scope, (("context", ref) for ref in refs))
-        return api.related_facts(batch.all_facts, seen) if is_new else []
+        return api.related_facts(facts, seen) if is_new else []
 
     def _new_questions(self, scope: str, keys: Iterable[CatalogKey]) -> list[CatalogKey]:
-        """The keys that were not asked for in the last minutes, now recorded as asked."""
+        """The keys that were not asked for in the last minutes, now recorded as asked; none of an erased customer."""
         now = datetime.now(UTC)
         self.recent_questions = {key: at for key, at in self.recent_questions.items() if now - at < REPEAT_AFTER}
-        new = [key for key in keys if (scope, "|".join(key)) not in self.recent_questions]
+        known = (key for key in keys if not is_pseudonym(key[1]))  # the processor knows no pseudonym
+        new = [key for key in known if (scope, "|".join(key)) not in self.recent_questions]
         self.recent_questions |= {(scope, "|".join(key)): now for key in new}
         return new
 
@@ -111,3 +114,7 @@ class Enricher:
         with self.store.transaction() as tx:
             rows = [(kind, entry_id, dump_entry(entry)) for (kind, entry_id), entry in entries.items()]
             catalog.upsert(tx, batch.scope, rows)
+
+
+def _is_erased(fact: Fact) -> bool:
+    return any(is_pseudonym(one) for one in (*fact.ids.refs(), fact.ids.customer_id or ""))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Column, Text, insert, select
 
 from bridge.internal_events import erased
 from bridge.ledger.pseudonyms import Pseudonyms, is_pseudonym
@@ -234,3 +236,40 @@ def test_a_pseudonym_depends_on_the_key_and_stays_itself() -> None:
 
 def test_no_webhook_of_a_processor_is_taken_for_an_erased_one() -> None:
     assert not any(body.startswith(erased.MARK) for body in EVES)
+
+
+# ---- Tables that belong to no customer -------------------------------------------------------------------------
+
+QUOTED = "of cus_eve and sub_eve_1"
+
+
+def test_no_text_that_quotes_the_customer_is_left_in_tables_that_belong_to_no_customer(sqlite_store: Store) -> None:
+    settled(sqlite_store)
+    tables = [table for table in schema.metadata.sorted_tables if table.name not in OF_A_CUSTOMER | WITHOUT_TEXTS]
+    with sqlite_store.transaction() as tx:
+        for table in tables:
+            tx.execute(insert(table), {column.name: quoting(column) for column in table.columns})
+
+    erase_eve(sqlite_store)
+
+    assert [table.name for table in tables] == (
+        "alerts audit_rows audits pauses reconciliations rejected_visits".split()
+    )
+    assert left_of_eve(everything(sqlite_store)) == []
+
+
+def quoting(column: Column[Any]) -> object:
+    """A value that quotes the customer, where the type allows it."""
+    if isinstance(column.type, Text):
+        return "key" if column.primary_key else QUOTED
+    if isinstance(column.type, schema.Instant):
+        return NOW
+    return Decimal(1) if isinstance(column.type, schema.DecimalText | schema.Scaled) else 1
+
+
+# Rewritten row by row, as the other tests prove.
+OF_A_CUSTOMER = set("inbox bodies streams states subscriptions links outbox attempts catalog".split())
+# Sums, counts and schedules: their texts are sources, plans, causes and names of processes; receipts name nobody.
+WITHOUT_TEXTS = set(
+    "arrivals daily_sums summed_days erasure_key erasures leases rate_limit refused_webhooks worker_heartbeats".split()
+)

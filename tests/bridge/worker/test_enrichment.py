@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from bridge.ledger.pseudonyms import is_pseudonym
+from bridge.privacy.erasing import erase, plan
 from bridge.settings import Settings
 from bridge.store import Store, inbox, outbox
 from bridge.store.inbox import InboxStatus, NewWebhook
 from bridge.worker.enrichment import Enricher
 from bridge.worker.routing import route
 from bridge.worker.settling import settle_due
+from bridge.worker.translation import translate
 from processors.facts import (
     CatalogEntry,
     CouponProducts,
@@ -30,14 +33,16 @@ from processors.facts import (
 )
 from processors.interface import ApiError
 from processors.stripe.simulation import payloads
-from processors.stripe.simulation.customer import Customer
+from processors.stripe.simulation.customer import PRO, Customer
 from processors.stripe.simulation.payloads import Shape
+from processors.stripe.simulation.payloads.catalog import coupon
 from tests.builders import EUR
 from tests.lifecycles.stripe_bills import BASE
 from tests.lifecycles.stripe_customer import ExtendedCustomer
 from tests.settings import some_settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)  # no question is repeated within the first minutes
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -217,3 +222,26 @@ def test_an_outage_of_the_api_stops_nothing_and_is_not_asked_again_at_once(
     with sqlite_store.reading() as tx:
         assert len(outbox.listing(tx)) == 2
     assert api.calls == 1
+
+
+def test_the_api_is_not_asked_for_the_hashed_ids_of_an_erased_customer(sqlite_store: Store, settings: Settings) -> None:
+    api = FakeApi()
+    enrich = Enricher(store=sqlite_store, apis={"stripe": api}).enrich
+    ada = Customer.begin("ada", BORN).subscribe(PRO, coupon=coupon("HALF", percent=50))
+    for body in ada.webhooks:
+        receive(sqlite_store, body)
+    route(sqlite_store, settings, "worker", NOW)
+    settle_due(sqlite_store, settings, "worker", NOW, enrich)
+    asked, calls = list(api.questions), api.calls
+    wanted = plan(sqlite_store, "cus_ada", None, NOW)
+    assert wanted is not None
+    erase(sqlite_store, wanted, lambda row: translate(row, settings), NOW)
+
+    for body in ada.later(days=5).change(quantity=3, billed=True).webhooks[len(ada.webhooks) :]:
+        receive(sqlite_store, body)
+    route(sqlite_store, settings, "worker", LATER)
+    assert settle_due(sqlite_store, settings, "worker", LATER, enrich) == 1
+
+    assert calls == 1
+    assert api.calls == calls
+    assert [key for key in api.questions[len(asked) :] if is_pseudonym(key[1])] == []
