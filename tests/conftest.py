@@ -1,11 +1,13 @@
-"""Fixtures for a store on SQLite and PostgreSQL, and the scan of test output for secrets."""
+"""Fixtures for a store on SQLite and PostgreSQL, a browser, and the scan of test output for secrets."""
 
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL, Connection, create_engine, make_url
@@ -16,6 +18,7 @@ from tests import secrets_scan
 from tests.postgres import postgres_server
 
 DIALECTS = ("sqlite", "postgresql")
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -118,3 +121,24 @@ def _migrate(url: str) -> None:
     store = open_store(url)
     store.migrate()
     store.close()
+
+
+def chromium() -> str:
+    """The browser's program. Skips the test if there is none."""
+    pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[test]'")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        pytest.skip("no Chromium: install Debian's package chromium, or set CHROMIUM to the program")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, one for all tests: a second Playwright in one process fails."""
+    program = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

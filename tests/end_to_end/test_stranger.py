@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 from pytest_httpserver import HTTPServer
 
 from bridge.sandbox.fake_pulsora import FakePulsora
@@ -33,7 +32,6 @@ from processors.stripe.simulation.customer import Customer
 from tests.fake_processors import STRIPE_KEY, FakeStripe
 from tests.settings import TOKEN
 
-CHROMIUM = shutil.which("chromium")
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = "https://127.0.0.1:9"  # nobody is there yet: check says so, and it is no failure before the start
 PATIENCE_SECONDS = 60
@@ -48,8 +46,6 @@ PAGE = f"""
 </script>
 <a href="https://buy.stripe.com/test_pro">Subscribe to Pro</a>
 """
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
 
 @dataclass(kw_only=True)
@@ -90,11 +86,9 @@ def serving(folder: Path, environ: dict[str, str], url: str) -> Iterator[None]:
         process.wait(PATIENCE_SECONDS)
 
 
-def reference_of_a_click(url: str) -> str:
+def reference_of_a_click(browser: Browser, url: str) -> str:
     """Opens the shop in Chromium, with the script of the running bridge, and clicks the Payment Link."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
+    with browser.new_page() as page:
         with local_session() as session:
             script = session.get(f"{url}/pulsora-bridge.js", timeout=5)
         page.route("**/*", lambda route: route.fulfill(content_type="text/html", body="Stripe Checkout"))
@@ -105,7 +99,6 @@ def reference_of_a_click(url: str) -> str:
         page.click("a")
         page.wait_for_url("https://buy.stripe.com/**")
         (reference,) = parse_qs(urlsplit(page.url).query)["client_reference_id"]
-        browser.close()
         return reference
 
 
@@ -148,7 +141,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def go_through(folder: Path, environ: dict[str, str], pulsora: FakePulsora, steps: Steps) -> None:
+def go_through(folder: Path, environ: dict[str, str], pulsora: FakePulsora, browser: Browser, steps: Steps) -> None:
     """Every step until the revenue event is at Pulsora."""
     url = f"http://{environ['BIND']}"
     options = ("--api-key", STRIPE_KEY, "--pulsora-token", TOKEN, "--url", PUBLIC, "--no-wait")
@@ -158,7 +151,7 @@ def go_through(folder: Path, environ: dict[str, str], pulsora: FakePulsora, step
     steps.add("pulsora-bridge init: endpoint created, secrets stored, checked")
     with serving(folder, environ, url):
         steps.add("pulsora-bridge serve: ready")
-        reference = reference_of_a_click(url)
+        reference = reference_of_a_click(browser, url)
         steps.add(f"a visitor clicks the Payment Link in Chromium: {reference}")
         send(url, settings_in(folder)["STRIPE_WEBHOOK_SECRET"], webhooks_of_a_sale(reference))
         steps.add("Stripe's webhooks of the sale: stored")
@@ -169,12 +162,12 @@ def go_through(folder: Path, environ: dict[str, str], pulsora: FakePulsora, step
 
 
 def test_a_stranger_gets_from_nothing_to_an_attributed_sale(
-    tmp_path: Path, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, httpserver: HTTPServer, browser: Browser, capsys: pytest.CaptureFixture[str]
 ) -> None:
     steps = Steps()
     with FakePulsora(TOKEN) as pulsora:
         environ = environment(pulsora.endpoint, FakeStripe().serve(httpserver), free_port())
-        go_through(tmp_path, environ, pulsora, steps)
+        go_through(tmp_path, environ, pulsora, browser, steps)
 
     with capsys.disabled():
         print(steps.table())

@@ -5,7 +5,6 @@ Skipped, with the reason, where Playwright or Chromium is missing.
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -30,18 +29,8 @@ from bridge.web.admin.one_time_link import derived
 from bridge.web.admin.session import COOKIE
 from tests.settings import ADMIN_TOKEN, some_settings
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SCOPE = "stripe||live"
 ERIN = f"{SCOPE}|cus_erin"
-
-
-def chromium() -> str:
-    """The browser's program. Skips the test if there is none."""
-    pytest.importorskip("playwright", reason="playwright is not installed: pip install -e '.[test]'")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
-        pytest.skip("no Chromium: install Debian's package chromium, or set CHROMIUM to the program")
-    return found
 
 
 @dataclass
@@ -61,17 +50,6 @@ class Console:
     def text(self) -> str:
         """The visible text of the page."""
         return str(self.page.inner_text("main"))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    program = chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
