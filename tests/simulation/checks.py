@@ -1,0 +1,197 @@
+"""The invariants of the design, numbered as there, checked on the real database and on what Pulsora received."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Row, select
+
+from bridge.ledger import RevenueEvent
+from bridge.ledger.state import Subscription, load
+from bridge.scope import Scope
+from bridge.sender import payload
+from bridge.sender.retry_policy import WAITS
+from bridge.store.schema import bodies as body_table
+from bridge.store.schema import decompress, inbox, outbox, states, streams
+from processors.money import Money, major, round_minor
+from tests.lifecycles.harness import TranslatedWebhook
+from tests.lifecycles.virtual_pipeline import DEFAULT_RULES, Pipeline
+from tests.simulation import merchants
+from tests.simulation.pulsora import InvariantBroken, identity
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+FINAL = ("delivered", "failed", "dropped", "not_forwarded")
+DELIVERIES = select(
+    outbox.c.id, outbox.c.source, outbox.c.stream_id, outbox.c.status, outbox.c.body, outbox.c.attempts,
+    outbox.c.last_status, outbox.c.output_key, outbox.c.subscription_id, outbox.c.mrr_impact,
+).order_by(outbox.c.id)  # fmt: skip
+STORED = select(
+    inbox.c.id, inbox.c.source, inbox.c.event_id, inbox.c.received_at, inbox.c.status, body_table.c.body
+).join(body_table, body_table.c.inbox_id == inbox.c.id)
+
+
+@contextmanager
+def reading(world: World) -> Iterator[Connection]:
+    """A transaction of the checks, which no fault touches."""
+    faults = world.database.faults
+    saved = faults.fault, faults.countdown, faults.down
+    faults.disarm()
+    with world.store.reading() as tx:
+        yield tx
+    faults.fault, faults.countdown, faults.down = saved
+
+
+# ---- 1 and 5: the inbox --------------------------------------------------------------------------------------------
+
+
+def is_stored(world: World, source: str, event_id: str) -> None:
+    """1: the webhook that was just acknowledged is on disk."""
+    with reading(world) as tx:
+        row = tx.execute(STORED.where(inbox.c.source == source, inbox.c.event_id == event_id)).first()
+    if row is None or decompress(row.body) != world.acknowledged[source, event_id]:
+        raise InvariantBroken(f"1: {source} {event_id} was acknowledged and is not stored")
+
+
+def acknowledged_is_stored(world: World) -> None:
+    """1: every acknowledged webhook is on disk, once, byte for byte, and nothing else is."""
+    with reading(world) as tx:
+        rows = tx.execute(STORED).all()
+    found = {(row.source, row.event_id): decompress(row.body) for row in rows}
+    if len(found) != len(rows):
+        raise InvariantBroken("2: a webhook is stored twice")
+    for key, body in world.acknowledged.items():
+        if found.get(key) != body:
+            raise InvariantBroken(f"1: {key} was acknowledged and is lost")
+
+
+def nothing_vanishes(world: World) -> None:
+    """5: what waits has a time at which it is looked at; everything else has its end."""
+    with reading(world) as tx:
+        rows = tx.execute(select(inbox.c.event_id, inbox.c.status, inbox.c.stream_id, inbox.c.reason)).all()
+        due = {row.stream_id for row in tx.execute(select(streams.c.stream_id).where(streams.c.due_at.is_not(None)))}
+    for row in rows:
+        if row.status == "waiting" and row.stream_id not in due:
+            raise InvariantBroken(f"5: {row.event_id} waits in {row.stream_id}, which is never looked at again")
+        if row.status == "ignored" and not row.reason:
+            raise InvariantBroken(f"5: {row.event_id} is ignored without a reason")
+        if row.status not in ("received", "waiting", "settled", "ignored"):
+            raise InvariantBroken(f"5: {row.event_id} is {row.status}: {row.reason}")
+
+
+# ---- 4: the ledger -------------------------------------------------------------------------------------------------
+
+
+def books_balance(world: World) -> None:
+    """4: baseline and movements make the MRR that each subscription was reported to have; 2: each key once."""
+    with reading(world) as tx:
+        deliveries = tx.execute(DELIVERIES).all()
+        found = list(_subscriptions(tx))
+    keys = Counter((row.source, row.output_key) for row in deliveries)
+    if twice := [key for key, count in keys.items() if count > 1]:
+        raise InvariantBroken(f"2: more than one revenue event has the key {twice}")
+    moved = _moved(deliveries)
+    for source, one in found:
+        shown = _major(one.baseline, one) + moved.get((source, one.id), Decimal())
+        if shown != _major(one.reported_mrr, one):
+            raise InvariantBroken(f"4: {one.id}: baseline and movements make {shown}, reported is {one.reported_mrr}")
+
+
+def levels_are_reported(world: World) -> None:
+    """4, in the end: the MRR that was reported is the present one."""
+    with reading(world) as tx:
+        for _, one in _subscriptions(tx):
+            if one.reported_mrr != round_minor(one.mrr):
+                raise InvariantBroken(f"4: {one.id} has {one.mrr}, and {one.reported_mrr} were reported")
+
+
+def _subscriptions(tx: Connection) -> Iterator[tuple[str, Subscription]]:
+    for row in tx.execute(
+        select(streams.c.scope, states.c.state).join(states, states.c.stream_id == streams.c.stream_id)
+    ):
+        source = Scope.parse(row.scope).source
+        yield from ((source, one) for one in load(decompress(row.state).decode()).subscriptions.values())
+
+
+def _moved(deliveries: Sequence[Row[Any]]) -> dict[tuple[str, str], Decimal]:
+    moved: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for row in deliveries:
+        if row.subscription_id is not None and row.mrr_impact is not None:
+            moved[row.source, row.subscription_id] += row.mrr_impact
+    return moved
+
+
+def _major(minor: int, one: Subscription) -> Decimal:
+    return major(Money(minor=minor, currency=one.currency))
+
+
+# ---- 6 and 8: the wire ---------------------------------------------------------------------------------------------
+
+
+def order_is_kept(world: World, token: str, data: dict[str, Any]) -> None:
+    """8: every earlier revenue event of the customer has been accepted, rejected or given up."""
+    with reading(world) as tx:
+        rows = [row for row in tx.execute(DELIVERIES) if merchants.token(row.source) == token]
+    own = [row for row in rows if identity(json.loads(row.body)) == identity(data)]
+    if len(own) != 1:
+        raise InvariantBroken(f"2: {len(own)} revenue events in the outbox are what was sent: {data}")
+    for row in rows:
+        if row.stream_id == own[0].stream_id and row.id < own[0].id and row.status not in FINAL:
+            raise InvariantBroken(f"8: delivery {own[0].id} is sent before delivery {row.id} of the same customer")
+
+
+def all_arrived(world: World) -> None:
+    """1, 2, 5, in the end: each revenue event was accepted, or rejected by Pulsora, or given up after all attempts."""
+    with reading(world) as tx:
+        rows = tx.execute(DELIVERIES).all()
+    known = set()
+    for row in rows:
+        key = (merchants.token(row.source), identity(json.loads(row.body)))
+        known.add(key)
+        event = world.pulsora.events.get(key)
+        if row.status == "delivered" and (event is None or not event.accepted):
+            raise InvariantBroken(f"5: delivery {row.id} counts as delivered, and Pulsora has not accepted it")
+        is_given_up = row.status == "failed" and (row.last_status == 400 or row.attempts > len(WAITS))
+        if row.status != "delivered" and not is_given_up:
+            raise InvariantBroken(f"5: delivery {row.id} is {row.status} in the end")
+    if unknown := set(world.pulsora.events) - known:
+        raise InvariantBroken(f"2: Pulsora received what is no revenue event: {unknown}")
+
+
+# ---- 2 and 3: the result -------------------------------------------------------------------------------------------
+
+
+def result_is_expected(world: World) -> None:
+    """2, 3: the same revenue events, byte for byte, as from the pure core with the full window and without faults."""
+    with reading(world) as tx:
+        deliveries = tx.execute(DELIVERIES).all()
+        arrived = {(row.source, decompress(row.body)): (row.received_at, row.id) for row in tx.execute(STORED)}
+    for merchant in world.merchants:
+        expected = sorted(payload.dump(event) for event in _expected(world, merchant.source, arrived))
+        found = sorted(row.body for row in deliveries if row.source == merchant.source)
+        if expected != found:
+            raise InvariantBroken(
+                f"3: {merchant.source}: missing {sorted(set(expected) - set(found))}, "
+                f"unexpected {sorted(set(found) - set(expected))}"
+            )
+
+
+def _expected(
+    world: World, source: str, arrived: dict[tuple[str, bytes], tuple[datetime, int]]
+) -> Sequence[RevenueEvent]:
+    translated = world.translated[source]
+    webhooks: list[tuple[datetime, int, TranslatedWebhook]] = [
+        (*arrived[source, body], made) for body, made in translated.items() if made is not None
+    ]
+    webhooks.sort(key=lambda one: one[1])
+    played = Pipeline(policy=world.settings.sources[source].policy, rules=DEFAULT_RULES).play(
+        (at, made) for at, _, made in webhooks
+    )
+    return played.events
