@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source", "hour", name="pk_arrivals"),
     )
     op.execute(
-        "INSERT INTO arrivals (source, hour, count, last_at)"
+        "INSERT INTO arrivals (source, hour, count, last_at)"  # nosec B608: of constants
         f" SELECT source, received_at - received_at % {HOUR}, count(*), max(received_at) FROM inbox"
         f" WHERE type NOT LIKE 'bridge.%' AND received_at >= (SELECT max(received_at) FROM inbox) - {DAYS_60}"
         f" GROUP BY source, received_at - received_at % {HOUR}"
