@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from sqlalchemy import URL, Connection, create_engine, make_url
 
@@ -24,6 +25,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the scan for secrets."""
     config.pluginmanager.register(secrets_scan)
+    hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine fails no test
+    hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(params=DIALECTS)
