@@ -6,7 +6,7 @@ neighbour. Whatever no rule proves is unexplained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -50,7 +50,7 @@ DETAILS = {
     Cause.UNEXPLAINED: "",
 }
 
-Lookup = Callable[[str], Evidence]
+Lookup = Callable[[Sequence[str]], Sequence[Evidence]]  # of customers or subscriptions, in their order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +64,8 @@ class Rules:
 # ---- Revenue -------------------------------------------------------------------------------------------------------
 
 
-def of_items(row: Items, rules: Rules, evidence: Evidence) -> Difference | None:
-    """The cause of a payment, refund or dispute that differs; None: it does not."""
-    if row.ours == row.theirs:
-        return None
+def of_items(row: Items, rules: Rules, evidence: Evidence) -> Difference:
+    """The cause of a payment, refund or dispute that differs."""
     return _difference(Measure.REVENUE, row.key, row, _of_items(row, rules, evidence), row.object_ids[:1])
 
 
@@ -100,22 +98,17 @@ def in_other_currency(row: Items, other: Items) -> bool:
 # ---- Movements -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """The ledger's MRR before the first day, by currency, and what its events said of themselves."""
-
-    levels: Mapping[str, Decimal] = field(default_factory=dict)
-    flags: Mapping[str, Flags] = field(default_factory=dict)
-
-
 @dataclass(slots=True, kw_only=True)
 class Timeline:
-    """The rows of one customer or subscription, each with its cause once that is found."""
+    """The rows of one customer or subscription in the order of their days, each with its cause once that is found.
+
+    `opening`: the ledger's MRR before the first day, by currency; `seen`: what its events said of themselves.
+    """
 
     key: str
     rows: list[Movements]
-    opening: Mapping[str, Decimal]
-    seen: Mapping[str, Flags]
+    opening: Mapping[str, Decimal] = field(default_factory=dict)
+    seen: Mapping[str, Flags] = field(default_factory=dict)
     causes: dict[int, Cause] = field(default_factory=dict)
 
     def open_rows(self) -> list[int]:
@@ -123,16 +116,20 @@ class Timeline:
         return [place for place, row in enumerate(self.rows) if row.gap and place not in self.causes]
 
 
-def of_movements(
-    key: str, rows: Sequence[Movements], opening: Opening, rules: Rules, lookup: Lookup
-) -> list[Difference]:
-    """The rows of one customer or subscription that differ, with their causes. `rows` in the order of their days."""
-    line = Timeline(key=key, rows=list(rows), opening=opening.levels, seen=opening.flags)
-    if any(row.gap for row in line.rows):
-        evidence = lookup(key)
-        for rule in (_currency, _time_zone, _churn_time, _fresh, _levels):
+def of_movements(lines: Sequence[Timeline], rules: Rules, lookup: Lookup) -> Iterator[Difference]:
+    """The rows of several customers or subscriptions that differ, with their causes.
+
+    Evidence is looked up for all of them at once, and only for those whose rows do not explain each other.
+    """
+    for line in lines:
+        _currency(line)
+        _time_zone(line)
+    unclear = [line for line in lines if line.open_rows()]
+    for line, evidence in zip(unclear, lookup([line.key for line in unclear]), strict=True):
+        for rule in (_churn_time, _fresh, _levels):
             rule(line, rules, evidence)
-    return [found for place, row in enumerate(line.rows) if (found := _finished(line, place, row)) is not None]
+    for line in lines:
+        yield from (one for place, row in enumerate(line.rows) if (one := _finished(line, place, row)) is not None)
 
 
 def _finished(line: Timeline, place: int, row: Movements) -> Difference | None:
@@ -157,7 +154,7 @@ def _kinds_differ(row: Movements) -> bool:
     return len(ours) == len(theirs) == 1 and ours != theirs
 
 
-def _currency(line: Timeline, rules: Rules, evidence: Evidence) -> None:
+def _currency(line: Timeline) -> None:
     for _, places in groupby(line.open_rows(), key=lambda place: line.rows[place].day):
         for place, other in combinations(list(places), 2):
             row, found = sorted((line.rows[place], line.rows[other]), key=lambda one: one.ledger == 0)
@@ -165,22 +162,24 @@ def _currency(line: Timeline, rules: Rules, evidence: Evidence) -> None:
                 line.causes |= {place: Cause.CURRENCY, other: Cause.CURRENCY}
 
 
-def _time_zone(line: Timeline, rules: Rules, evidence: Evidence) -> None:
+def _time_zone(line: Timeline) -> None:
     """Rows of consecutive days whose gaps cancel: each movement is on the neighbouring day on the other side.
 
     A day between them may have no gap: the same amount has left it and has come to it.
     """
     for currency in {row.currency for row in line.rows}:
         run: list[int] = []
+        left = ZERO
         for place, row in enumerate(line.rows):
             if row.currency != currency or place in line.causes:
                 continue
             if run and row.day - line.rows[run[-1]].day != DAY:
-                run = []
+                run, left = [], ZERO
             if not run and not row.gap:
                 continue
             run.append(place)
-            if len(run) > 1 and not sum(line.rows[one].gap for one in run):
+            left += row.gap
+            if len(run) > 1 and not left:
                 line.causes |= dict.fromkeys(run, Cause.TIME_ZONE)
                 run = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from sqlalchemy import Connection
@@ -31,39 +31,56 @@ class Archive:
 
     def of(self, key: str) -> Evidence:
         """About a customer or a subscription."""
-        return self.of_refs((key,))
+        return self.of_keys((key,))[0]
 
-    def of_refs(self, refs: Sequence[str]) -> Evidence:
-        """About whatever has one of these ids."""
-        with self.store.reading() as tx:
-            stream_id = self.stream_of(tx, refs)
-            return NOTHING_KNOWN if stream_id is None else self._evidence(tx, stream_id)
+    def of_keys(self, keys: Sequence[str]) -> list[Evidence]:
+        """About each of several customers or subscriptions."""
+        return self._of([(key,) for key in keys], with_terms=True)
+
+    def of_refs(self, wanted: Sequence[Sequence[str]]) -> list[Evidence]:
+        """About whatever has one of these ids, for each list of them: its webhooks only."""
+        return self._of(wanted, with_terms=False)
 
     def stream_of(self, tx: Connection, refs: Sequence[str]) -> str | None:
         """The stream of an id; None: no stored webhook has it."""
+        return self._streams_of(tx, [refs])[0]
+
+    def _streams_of(self, tx: Connection, wanted: Sequence[Sequence[str]]) -> list[str | None]:
         scope = str(self.scope)
-        linked = streams.links(tx, scope, refs)
-        found = next((linked[ref] for ref in refs if ref in linked), None)
-        named = [str(StreamId(scope, ref)) for ref in refs]
-        return found or next(iter(streams.find(tx, named)), None)
+        linked = streams.links(tx, scope, [ref for refs in wanted for ref in refs])
+        own = {ref: str(StreamId(scope, ref)) for refs in wanted if not linked.keys() & set(refs) for ref in refs}
+        existing = streams.find(tx, own.values()) if own else {}
+        named = linked | {ref: stream_id for ref, stream_id in own.items() if stream_id in existing}
+        return [next((named[ref] for ref in refs if ref in named), None) for refs in wanted]
 
     def state_of(self, stream_id: str) -> State:
         """The ledger state of a stream."""
         with self.store.reading() as tx:
             return load(streams.state_of(tx, stream_id))
 
-    def _evidence(self, tx: Connection, stream_id: str) -> Evidence:
-        if self._coupons is None:
-            self._coupons = coupons(tx, str(self.scope))
-        webhooks = audits.webhooks_of(tx, stream_id)
-        terms = [one.terms for one in load(streams.state_of(tx, stream_id)).subscriptions.values() if one.terms]
-        return Evidence(
-            webhook_days=frozenset(at.astimezone(UTC).date() for at, _ in webhooks),
-            unsettled=sum(status in UNSETTLED_STATUSES for _, status in webhooks),
-            ends_later=any(one.cancels_at is not None for one in terms),
-            stopped_collecting=any(one.stopped_collecting for one in terms),
-            coupons=self._coupons,
-        )
+    def _of(self, wanted: Sequence[Sequence[str]], *, with_terms: bool) -> list[Evidence]:
+        with self.store.reading() as tx:
+            if self._coupons is None:
+                self._coupons = coupons(tx, str(self.scope))
+            found = self._streams_of(tx, wanted)
+            known = {stream_id for stream_id in found if stream_id is not None}
+            webhooks = audits.webhooks_of(tx, known)
+            states = audits.states_of(tx, known) if with_terms else {}
+        about = {one: _evidence(webhooks.get(one, ()), states.get(one), self._coupons) for one in known}
+        return [NOTHING_KNOWN if stream_id is None else about[stream_id] for stream_id in found]
+
+
+def _evidence(
+    webhooks: Sequence[tuple[datetime, str]], state: str | None, known_coupons: Mapping[str, Coupon]
+) -> Evidence:
+    terms = [one.terms for one in load(state).subscriptions.values() if one.terms]
+    return Evidence(
+        webhook_days=frozenset(at.astimezone(UTC).date() for at, _ in webhooks),
+        unsettled=sum(status in UNSETTLED_STATUSES for _, status in webhooks),
+        ends_later=any(one.cancels_at is not None for one in terms),
+        stopped_collecting=any(one.stopped_collecting for one in terms),
+        coupons=known_coupons,
+    )
 
 
 def coupons(tx: Connection, scope: str) -> dict[str, Coupon]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from itertools import groupby
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from bridge.comparison import causes
-from bridge.comparison.causes import Opening, OurDays, Rules
+from bridge.comparison.causes import OurDays, Rules, Timeline
 from bridge.comparison.evidence import Archive
 from bridge.comparison.levels import Levels
 from bridge.comparison.loading import (
@@ -28,12 +30,10 @@ from bridge.comparison.loading import (
 )
 from bridge.comparison.records import (
     NO_FLAGS,
-    NOTHING_KNOWN,
     ZERO,
     Cause,
     DayTotal,
     Difference,
-    Evidence,
     Flags,
     Items,
     Measure,
@@ -52,7 +52,9 @@ from bridge.store.schema import EPOCH, MICROSECOND
 from processors.money import major
 from processors.totals import MrrChange, Totals
 
+T = TypeVar("T")
 MAX_DIFFERENCES = 1000
+BATCH = 500  # rows, or timelines, whose evidence is looked up together
 IN_FLIGHT = timedelta(minutes=10)  # younger objects may not have their webhook yet
 
 
@@ -104,7 +106,8 @@ class Sums:
     """The sums and differences so far. `on_difference` is called with each."""
 
     compared: int = 0
-    differences: list[Difference] = field(default_factory=list)
+    unexplained: list[Difference] = field(default_factory=list)
+    explained: list[Difference] = field(default_factory=list)
     counts: dict[Cause, int] = field(default_factory=dict)
     days: dict[tuple[Measure, date | None, str], list[Decimal]] = field(default_factory=dict)
     settings: dict[str, dict[Decimal, Cause]] = field(default_factory=dict)
@@ -118,16 +121,12 @@ class Sums:
         self.compared += 1
 
     def note(self, found: Difference) -> None:
-        """Counts a differing row; keeps it unless there are too many. Unexplained ones are kept first."""
+        """Counts a differing row; keeps it unless there are too many."""
         self.counts[found.cause] = self.counts.get(found.cause, 0) + 1
         self.on_difference(found)
-        if len(self.differences) < MAX_DIFFERENCES:
-            self.differences.append(found)
-        elif found.cause is Cause.UNEXPLAINED:
-            replaceable = (n for n, one in enumerate(self.differences) if one.cause is not Cause.UNEXPLAINED)
-            place = next(replaceable, None)
-            if place is not None:
-                self.differences[place] = found
+        kept = self.unexplained if found.cause is Cause.UNEXPLAINED else self.explained
+        if len(kept) < MAX_DIFFERENCES:
+            kept.append(found)
 
 
 def run(
@@ -167,9 +166,10 @@ def _report(request: Request, found: Sums) -> Report:
             found.days.items(), key=lambda one: (one[0][0], one[0][1] or date.max, one[0][2])
         )
     ]
-    order = sorted(
-        found.differences, key=lambda one: (one.cause is not Cause.UNEXPLAINED, one.measure, one.day or date.max)
-    )
+    order = [
+        *sorted(found.unexplained, key=lambda one: (one.measure, one.day or date.max)),
+        *sorted(found.explained, key=lambda one: (one.measure, one.day or date.max)),
+    ]
     return Report(
         source=request.source.name,
         livemode=request.livemode,
@@ -180,7 +180,7 @@ def _report(request: Request, found: Sums) -> Report:
         at=request.now,
         compared=found.compared,
         days=tuple(days),
-        differences=tuple(map(_rounded, order)),
+        differences=tuple(map(_rounded, order[:MAX_DIFFERENCES])),
         counts=found.counts,
     )
 
@@ -189,34 +189,45 @@ def _rounded(one: Difference) -> Difference:
     return replace(one, ours=rounded(one.ours, one.currency), theirs=rounded(one.theirs, one.currency))
 
 
+def batched(values: Iterable[T]) -> Iterator[list[T]]:
+    """The values in lists of `BATCH`."""
+    rest = iter(values)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+
+
 # ---- Movements of an export ----------------------------------------------------------------------------------------
 
 
 def _movements(spool: Spool, request: Request, archive: Archive, found: Sums, complete_until: date) -> None:
     rules = Rules(complete_until=complete_until, churn_at=request.source.policy.churn_at)
-    for key, raw in spool.moves():
-        opening, rows = _timeline(raw)
-        for row in rows:
-            found.add(Measure.MOVEMENTS, row.day, row.currency, row.ours, row.theirs)
-        if all(row.ours == row.ledger == row.theirs and row.flags.kinds == row.their_kinds for row in rows):
-            continue
-        for difference in causes.of_movements(key, rows, opening, rules, archive.of):
+    for lines in batched(_differing_timelines(spool, found)):
+        for difference in causes.of_movements(lines, rules, archive.of_keys):
             found.note(difference)
 
 
-def _timeline(raw: Sequence[Row]) -> tuple[Opening, list[Movements]]:
+def _differing_timelines(spool: Spool, found: Sums) -> Iterator[Timeline]:
+    for key, raw in spool.moves():
+        line = _timeline(key, raw)
+        for row in line.rows:
+            found.add(Measure.MOVEMENTS, row.day, row.currency, row.ours, row.theirs)
+        if any(row.gap or row.ours != row.ledger or row.flags.kinds != row.their_kinds for row in line.rows):
+            yield line
+
+
+def _timeline(key: str, raw: Iterable[Row]) -> Timeline:
     """The opening levels, and a row for each day and currency on which something moved."""
     levels: dict[str, Decimal] = {}
     flags: dict[str, Flags] = {}
-    rows = []
-    for (day, code), group in groupby(raw, key=lambda row: (row[0], row[1])):
+    line = Timeline(key=key, rows=[], opening=levels, seen=flags)
+    for (day, code), group in groupby(raw, key=itemgetter(0, 1)):
         listed = list(group)
         if day == OPENING:
             levels[code] = unscaled(sum(row[3] for row in listed))
             flags[code] = _flags(listed)
             continue
-        rows.append(_movement(day_of(day), code, listed))
-    return Opening(levels=levels, flags=flags), rows
+        line.rows.append(_movement(day_of(day), code, listed))
+    return line
 
 
 def _movement(day: date, code: str, listed: Sequence[Row]) -> Movements:
@@ -251,29 +262,26 @@ def _revenue(
     listed = totals.revenue(span.since - MARGIN, min(span.until + MARGIN, request.now - IN_FLIGHT))
     load_revenue(spool, listed, on_row)
     rules = Rules(complete_until=span.day(request.now - IN_FLIGHT), churn_at=request.source.policy.churn_at)
+    for rows in batched(_unclear_items(spool, request, found)):
+        for row, evidence in zip(rows, archive.of_refs([row.refs for row in rows]), strict=True):
+            found.note(causes.of_items(row, rules, evidence))
+
+
+def _unclear_items(spool: Spool, request: Request, found: Sums) -> Iterator[Items]:
+    """Adds up all rows; those that differ, without the ones that are in two currencies."""
     for key, raw in spool.items():
-        rows = [row for row in _items(key, raw, request) if span.first <= row.day <= span.last]
+        rows = [row for row in _items(key, raw, request) if request.first <= row.day <= request.last]
         for row in rows:
             found.add(Measure.REVENUE, row.day, row.currency, row.ours, row.theirs)
-        for difference in _item_differences(rows, rules, archive):
-            found.note(difference)
+        differing = [row for row in rows if row.ours != row.theirs]
+        if len(differing) == 2 and causes.in_other_currency(*differing):
+            for row in differing:
+                found.note(causes.of_currency(row))
+        else:
+            yield from differing
 
 
-def _item_differences(rows: Sequence[Items], rules: Rules, archive: Archive) -> Iterator[Difference]:
-    differing = [row for row in rows if row.ours != row.theirs]
-    if len(differing) == 2 and causes.in_other_currency(*differing):
-        for row in differing:
-            yield causes.of_currency(row)
-        return
-    for row in differing:
-        needed = row.is_there and row.ledger != row.theirs
-        evidence: Evidence = archive.of_refs(row.refs) if needed else NOTHING_KNOWN
-        difference = causes.of_items(row, rules, evidence)
-        if difference is not None:
-            yield difference
-
-
-def _items(key: str, raw: Sequence[Row], request: Request) -> Iterator[Items]:
+def _items(key: str, raw: Iterable[Row], request: Request) -> Iterator[Items]:
     """A row for each currency, on our day if it is here: the processor dates some payments by their beginning."""
     for code, group in groupby(raw, key=lambda row: row[0]):
         listed = list(group)
@@ -327,9 +335,9 @@ def _daily(spool: Spool, request: Request, totals: Totals, found: Sums, baseline
 
 def _our_changes(spool: Spool) -> dict[tuple[date, str], Decimal]:
     changes: dict[tuple[date, str], Decimal] = {}
-    for _, raw in spool.moves():
-        opening, rows = _timeline(raw)
-        listed = [*((date.min, *one) for one in opening.levels.items()), *((r.day, r.currency, r.ledger) for r in rows)]
-        for day, code, amount in listed:
+    for key, raw in spool.moves():
+        line = _timeline(key, raw)
+        listed = [(row.day, row.currency, row.ledger) for row in line.rows]
+        for day, code, amount in [*((date.min, *one) for one in line.opening.items()), *listed]:
             changes[day, code] = changes.get((day, code), ZERO) + amount
     return changes

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,13 @@ class Spool:
         if len(rows) >= BATCH:
             self._write(table)
 
-    def items(self) -> Iterator[tuple[str, list[Row]]]:
+    def items(self) -> Iterator[tuple[str, Iterator[Row]]]:
         """The revenue by invoice, else by payment."""
-        return self._grouped(ITEMS, 1)
+        return self._grouped(ITEMS)
 
-    def moves(self) -> Iterator[tuple[str, list[Row]]]:
+    def moves(self) -> Iterator[tuple[str, Iterator[Row]]]:
         """The movements by customer or subscription, in the order of their days."""
-        return self._grouped(MOVES, 1)
+        return self._grouped(MOVES)
 
     def take_level(self, key: str) -> Row | None:
         """The stream, currency and amount of a subscription's level here, once."""
@@ -66,10 +67,11 @@ class Spool:
         self._flush()
         yield from self._connection.execute("SELECT * FROM levels WHERE amount <> 0 ORDER BY key")
 
-    def _grouped(self, query: str, width: int) -> Iterator[tuple[str, list[Row]]]:
+    def _grouped(self, query: str) -> Iterator[tuple[str, Iterator[Row]]]:
+        """The rows of each key, to be read before the next key is asked for."""
         self._flush()
-        for key, rows in groupby(self._connection.execute(query), key=lambda row: row[0]):
-            yield str(key), [row[width:] for row in rows]
+        for key, rows in groupby(self._connection.execute(query), key=itemgetter(0)):
+            yield str(key), (row[1:] for row in rows)
 
     def _flush(self) -> None:
         for table in list(self._waiting):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from bridge.store.daily_sums import day_of, number_of
-from bridge.store.schema import audit_rows, audits, catalog, inbox, outbox, subscriptions
+from bridge.store.schema import audit_rows, audits, catalog, decompress, inbox, outbox, states, subscriptions
+from bridge.store.statements import padded_chunks, per_dialect
 
 CHUNK = 2000
 KEPT = 100  # results of a source
@@ -102,7 +103,12 @@ LEVELS = (
     .order_by(subscriptions.c.stream_id, subscriptions.c.subscription_id)
     .limit(CHUNK)
 )  # fmt: skip
-WEBHOOKS = select(inbox.c.created_at, inbox.c.status).where(inbox.c.stream_id == bindparam("stream_id"))
+WEBHOOKS = per_dialect(
+    lambda among: select(inbox.c.stream_id, inbox.c.created_at, inbox.c.status).where(
+        among(inbox.c.stream_id, "stream_ids")
+    )
+)
+STATES = per_dialect(lambda among: select(states).where(among(states.c.stream_id, "stream_ids")))
 OF_KIND = select(catalog.c.body).where(catalog.c.scope == bindparam("scope"), catalog.c.kind == bindparam("kind"))
 
 
@@ -206,9 +212,22 @@ def levels(store: Readable, source: str, livemode: bool) -> Iterator[Any]:
         asked["after"] = whole[-1].stream_id
 
 
-def webhooks_of(tx: Connection, stream_id: str) -> list[tuple[datetime, str]]:
-    """When each webhook of a stream was created, and its status."""
-    return [(row.created_at, row.status) for row in tx.execute(WEBHOOKS, {"stream_id": stream_id})]
+def webhooks_of(tx: Connection, stream_ids: Iterable[str]) -> dict[str, list[tuple[datetime, str]]]:
+    """When each webhook of these streams was created, and its status."""
+    found: dict[str, list[tuple[datetime, str]]] = {}
+    for chunk in padded_chunks(stream_ids):
+        for row in tx.execute(WEBHOOKS[tx.dialect.name], {"stream_ids": chunk}):
+            found.setdefault(row.stream_id, []).append((row.created_at, row.status))
+    return found
+
+
+def states_of(tx: Connection, stream_ids: Iterable[str]) -> dict[str, str]:
+    """The last states of streams, read only, by stream; those that were never settled are left out."""
+    found: dict[str, str] = {}
+    for chunk in padded_chunks(stream_ids):
+        rows = tx.execute(STATES[tx.dialect.name], {"stream_ids": chunk})
+        found |= {row.stream_id: decompress(row.state).decode() for row in rows}
+    return found
 
 
 def catalog_of_kind(tx: Connection, scope: str, kind: str) -> list[str]:

@@ -9,6 +9,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from processors.money import Currency, Money, exact_decimal, minor_of_major
 from processors.stripe.envelope import currency_of
@@ -114,6 +115,7 @@ def _moment(value: str, number: int) -> datetime:
     return (found.astimezone(UTC) if found.tzinfo else found).replace(tzinfo=None)
 
 
+@lru_cache(maxsize=1000)
 def _plain(name: str) -> str:
     """A column's name in small letters with underscores, without what is in brackets: "MRR change (USD)"."""
     return re.sub(r"[^a-z0-9]+", "_", re.sub(r"\(.*?\)", "", name).strip("\ufeff ").lower()).strip("_")

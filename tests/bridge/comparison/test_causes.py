@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from bridge.comparison.causes import Opening, Rules, in_other_currency, level_cause, of_items, of_movements
+from bridge.comparison.causes import Rules, Timeline, in_other_currency, level_cause, of_items, of_movements
 from bridge.comparison.records import NOTHING_KNOWN, Cause, Coupon, Evidence, Flags, Items, Movements, Sent
 from bridge.ledger.policy import ChurnAt
 
@@ -35,7 +35,8 @@ def causes(
     *rows: Movements, rules: Rules = RULES, evidence: Evidence = KNOWN, opening: str = "0"
 ) -> list[tuple[int, Cause]]:
     """Day and cause of each difference."""
-    found = of_movements("cus_1", rows, Opening(levels={"USD": Decimal(opening)}), rules, lambda key: evidence)
+    line = Timeline(key="cus_1", rows=list(rows), opening={"USD": Decimal(opening)})
+    found = of_movements([line], rules, lambda keys: [evidence for _ in keys])
     return [((one.day - FIRST).days, one.cause) for one in found if one.day is not None]
 
 
@@ -111,7 +112,6 @@ def test_a_payment_is_missing_only_if_nothing_about_it_is_stored(theirs: str, ev
     item = Items(key="in_1", currency="USD", day=FIRST, theirs=Decimal(theirs), is_there=True)
     found = of_items(item, RULES, evidence)
 
-    assert found is not None
     assert (found.cause, found.amount) == (cause, Decimal(-5))
 
 
@@ -128,7 +128,6 @@ def test_a_payment_of_the_ledger_that_was_not_delivered_has_the_state_of_its_del
     )  # fmt: skip
     found = of_items(item, RULES, NOTHING_KNOWN)
 
-    assert found is not None
     assert found.cause is cause
 
 
