@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from importlib import import_module
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from processors.endpoints import EndpointApi
-from processors.facts import CatalogEntry, Fact, SubscriptionState
 from processors.payload import NOTHING
-from processors.totals import Totals
+
+if TYPE_CHECKING:
+    from processors.endpoints import EndpointApi
+    from processors.facts import CatalogEntry, Fact, SubscriptionState
+    from processors.totals import Totals
 
 
 class SignatureProblem(StrEnum):

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, Insert, bindparam, delete, select
 
 from bridge.store.schema import alerts
-from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect
+from bridge.store.statements import InsertInto, execute_many, insert_per_dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

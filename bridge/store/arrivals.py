@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, type_coerce
+from sqlalchemy import BigInteger, Connection, Insert, bindparam, case, delete, func, select, type_coerce
 
 from bridge.store.refusals import hour_of
 from bridge.store.schema import arrivals
-from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect
+from bridge.store.statements import InsertInto, execute_many, insert_per_dialect
 
 RETENTION = timedelta(days=60)
 MICROSECONDS_AN_HOUR = 3600 * 1_000_000

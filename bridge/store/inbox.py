@@ -16,15 +16,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal_column, select, update
-from sqlalchemy.dialects import postgresql
 
 from bridge.scope import Scope
 from bridge.store.count_cache import cached
 from bridge.store.schema import RECEIVED, RETRIED, bodies, compress, decompress, inbox
-from bridge.store.statements import execute_many, literal, padded_chunks, per_dialect, unnested
-from processors.interface import Event
+from bridge.store.statements import execute_many, insert_per_dialect, literal, padded_chunks, per_dialect, unnested
+
+if TYPE_CHECKING:
+    from processors.interface import Event
 
 MAX_REASON_LENGTH = 1000
 CONFLICT = "two streams report the same fact"  # a failed webhook's reason begins with it
@@ -127,11 +129,13 @@ INSERTED = ("source", "account", "livemode", "event_id", "type", "created_at", "
 ADD_ROWS = insert(inbox)
 ADD_BODIES = insert(bodies)
 # Only this conflict means "seen before": silently skipping a row for any other conflict would lose a webhook.
-ADD_UNLESS_SEEN = (
-    postgresql.insert(inbox)
-    .from_select(INSERTED, unnested(inbox.c[name] for name in INSERTED))
-    .on_conflict_do_nothing(index_elements=["event_id", "source"])
-    .returning(inbox.c.id, inbox.c.event_id, inbox.c.source)
+ADD_UNLESS_SEEN = insert_per_dialect(
+    lambda insert_into: (
+        insert_into(inbox)
+        .from_select(INSERTED, unnested(inbox.c[name] for name in INSERTED))
+        .on_conflict_do_nothing(index_elements=["event_id", "source"])
+        .returning(inbox.c.id, inbox.c.event_id, inbox.c.source)
+    )
 )
 SEEN = select(inbox.c.event_id, inbox.c.source).where(inbox.c.event_id.in_(bindparam("event_ids", expanding=True)))
 LAST_ID = select(func.coalesce(func.max(inbox.c.id), 0))
@@ -184,7 +188,7 @@ def insert_concurrent(
     # transaction's uncommitted row of the same key.
     ordered = [rows[key] for key in sorted(rows, key=str)]
     arrays = {name: [row[name] for row in ordered] for name in INSERTED}
-    return {(row.event_id, row.source): row.id for row in tx.execute(ADD_UNLESS_SEEN, arrays)}
+    return {(row.event_id, row.source): row.id for row in tx.execute(ADD_UNLESS_SEEN["postgresql"], arrays)}
 
 
 def _without_body(row: EncodedRow) -> dict[str, object]:

@@ -34,6 +34,7 @@ from bridge.store.statements import (
 )
 
 MAX_ERROR_LENGTH = 1000
+LIVE, IMPORTED = 0, 1  # priorities
 
 
 class DeliveryStatus(StrEnum):
@@ -52,7 +53,7 @@ UNSENT = (DeliveryStatus.HELD, DeliveryStatus.PENDING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
-    """A revenue event for the outbox. `body`: its `data` as JSON. `priority`: live 0 is sent before imported 1.
+    """A revenue event for the outbox. `body`: its `data` as JSON. `priority`: LIVE is sent before IMPORTED.
 
     `received_at`: arrival of the first webhook that caused it; None: no webhook did.
     """
@@ -71,7 +72,7 @@ class NewDelivery:
     amount: Decimal
     mrr_impact: Decimal | None = None
     hold_until: datetime | None = None
-    priority: int = 0
+    priority: int = LIVE
     event_ids: tuple[str, ...] = ()
     received_at: datetime | None = None
 
@@ -141,7 +142,11 @@ class Backlog:
 HEADS = per_dialect(
     lambda among: select(outbox.c.id, outbox.c.stream_id).where(among(outbox.c.stream_id, "stream_ids"), HEAD)
 )
-LOCK_HEADS = HEADS["postgresql"].order_by(outbox.c.id).with_for_update()
+LOCK_HEADS = per_dialect(
+    lambda among: (
+        select(outbox.c.id).where(among(outbox.c.stream_id, "stream_ids"), HEAD).order_by(outbox.c.id).with_for_update()
+    )
+)
 WITHOUT_HEAD: BindParameter[Sequence[str]] = bindparam("without_head", type_=ARRAY(Text))
 without_head = func.unnest(WITHOUT_HEAD).table_valued("stream_id", name="without_head").render_derived()
 first = outbox.alias("first")
@@ -154,6 +159,14 @@ PROMOTE_ONE = PROMOTE.where(
 FIRST_OF_EACH = FIRST_OPEN.where(first.c.stream_id == without_head.c.stream_id, IS_OPEN_FIRST).correlate(without_head)
 PROMOTE_ALL = PROMOTE.where(outbox.c.id.in_(select(FIRST_OF_EACH.scalar_subquery()).select_from(without_head)))
 DEMOTE = per_dialect(lambda among: update(outbox).where(among(outbox.c.id, "ids")).values(is_head=False, ready_at=None))
+HASTEN = per_dialect(
+    lambda among: (
+        update(outbox)
+        .where(among(outbox.c.stream_id, "stream_ids"), outbox.c.status.in_([literal("held"), literal("pending")]))
+        .where(outbox.c.priority > LIVE)
+        .values(priority=LIVE)
+    )
+)
 
 
 def lock_heads(tx: Connection, stream_ids: Iterable[str]) -> None:
@@ -164,7 +177,7 @@ def lock_heads(tx: Connection, stream_ids: Iterable[str]) -> None:
     """
     if tx.dialect.name == "postgresql":
         for chunk in padded_chunks(sorted(stream_ids)):  # sorted: all lock in one order and cannot deadlock
-            tx.execute(LOCK_HEADS, {"stream_ids": chunk}).all()
+            tx.execute(LOCK_HEADS[tx.dialect.name], {"stream_ids": chunk}).all()
 
 
 def promote_next(tx: Connection, stream_ids: Collection[str]) -> None:
@@ -215,8 +228,15 @@ def add(tx: Connection, deliveries: Iterable[NewDelivery]) -> int:
     waiting = {one.stream_id for one in wanted if one.status in UNSENT}
     lock_heads(tx, waiting)
     added = execute_many(tx, ADD[tx.dialect.name], [_values(one) for one in wanted])
+    _hasten(tx, {one.stream_id for one in wanted if one.status in UNSENT and one.priority == LIVE})
     promote_next(tx, waiting)
     return added
+
+
+def _hasten(tx: Connection, stream_ids: Iterable[str]) -> None:
+    """Gives imported events the priority of the live ones of their customers, which wait for them."""
+    for chunk in padded_chunks(sorted(stream_ids)):
+        tx.execute(HASTEN[tx.dialect.name], {"stream_ids": chunk})
 
 
 def release(tx: Connection, scope: str, bodies: Mapping[str, str]) -> int:
@@ -254,6 +274,7 @@ def _values(one: NewDelivery) -> dict[str, object]:
 NEXT = (
     select(outbox)
     .where(READY, outbox.c.ready_at <= bindparam("now"))
+    .where(outbox.c.priority <= bindparam("last_priority"))
     .where(outbox.c.source.not_in(bindparam("paused", expanding=True)))
     .order_by(outbox.c.priority, outbox.c.id)
     .limit(bindparam("limit"))
@@ -301,12 +322,13 @@ def claim(
     owner: str,
     lease_until: datetime,
     paused_sources: Iterable[str] = (),
+    last_priority: int = IMPORTED,
 ) -> list[Delivery]:
     """Claims the next deliveries under a lease: heads of their streams that are ready, by priority, then by age.
 
     A held one whose hold is over becomes pending, and its body is final from here on.
     """
-    query = {"now": now, "limit": limit, "paused": list(paused_sources)}
+    query = {"now": now, "limit": limit, "paused": list(paused_sources), "last_priority": last_priority}
     rows = tx.execute(NEXT, query).all()
     for chunk in padded_chunks(row.id for row in rows):
         tx.execute(LEASE[tx.dialect.name], {"ids": chunk, "owner": owner, "until": lease_until})

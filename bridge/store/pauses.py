@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, case, delete, or_, select
+from sqlalchemy import Connection, Insert, bindparam, case, delete, or_, select
 
 from bridge.store.schema import pauses
-from bridge.store.statements import Insert, InsertInto, insert_per_dialect
+from bridge.store.statements import InsertInto, insert_per_dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, case, delete, func, literal, select
+from sqlalchemy import Connection, Insert, bindparam, case, delete, func, literal, select
 
 from bridge.store.schema import EPOCH, Instant, refused_webhooks
-from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect
+from bridge.store.statements import InsertInto, execute_many, insert_per_dialect
 
 RETENTION = timedelta(days=30)
 

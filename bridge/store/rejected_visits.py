@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Insert, select
 
 from bridge.store.schema import rejected_visits
-from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect
+from bridge.store.statements import InsertInto, execute_many, insert_per_dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    TextClause,
     TypeDecorator,
     UniqueConstraint,
     text,
@@ -90,6 +92,15 @@ def decompress(stored: bytes) -> bytes:
     return zlib.decompress(stored)
 
 
+def partial_index(name: str, *columns: Column[Any], where: TextClause, unique: bool = False) -> None:
+    """An index of the rows that fulfil a condition, on both databases.
+
+    Stated for SQLite alone: `postgresql_where` would import PostgreSQL's dialect wherever a table is named, which
+    takes a tenth of a command's start. The migrations create the index, with the condition of each database.
+    """
+    Index(name, *columns, unique=unique, sqlite_where=where)
+
+
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s"})
 Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite assigns ids only to an INTEGER key
 
@@ -117,12 +128,12 @@ inbox = Table(
 )
 Index("ix_inbox_status", inbox.c.status, inbox.c.id)  # lists
 RECEIVED = text("status = 'received'")
-Index("ix_inbox_fresh", inbox.c.id, sqlite_where=RECEIVED, postgresql_where=RECEIVED)
+partial_index("ix_inbox_fresh", inbox.c.id, where=RECEIVED)
 Index("ix_inbox_source", inbox.c.source, inbox.c.status, inbox.c.id)  # counts, lists of one source
 RETRIED = text("retry_at IS NOT NULL")
-Index("ix_inbox_retry", inbox.c.retry_at, sqlite_where=RETRIED, postgresql_where=RETRIED)
+partial_index("ix_inbox_retry", inbox.c.retry_at, where=RETRIED)
 ASSIGNED = text("stream_id IS NOT NULL")
-Index("ix_inbox_stream", inbox.c.stream_id, inbox.c.status, sqlite_where=ASSIGNED, postgresql_where=ASSIGNED)
+partial_index("ix_inbox_stream", inbox.c.stream_id, inbox.c.status, where=ASSIGNED)
 
 bodies = Table(
     "bodies",
@@ -148,7 +159,7 @@ streams = Table(
     PrimaryKeyConstraint("stream_id"),
 )
 DUE = text("due_at IS NOT NULL")
-Index("ix_streams_due", streams.c.due_at, streams.c.leased_until, sqlite_where=DUE, postgresql_where=DUE)
+partial_index("ix_streams_due", streams.c.due_at, streams.c.leased_until, where=DUE)
 
 states = Table(
     "states",
@@ -196,7 +207,7 @@ links = Table(
 )
 # Only links to provisional streams are ever looked up by stream, when that stream is merged.
 PROVISIONAL = text("provisional")
-Index("ix_links_provisional", links.c.stream_id, sqlite_where=PROVISIONAL, postgresql_where=PROVISIONAL)
+partial_index("ix_links_provisional", links.c.stream_id, where=PROVISIONAL)
 
 outbox = Table(
     "outbox",
@@ -242,16 +253,15 @@ outbox = Table(
 OPEN = text("status IN ('held', 'pending')")
 HEAD = text("is_head")
 READY = text("ready_at IS NOT NULL")
-Index("ix_outbox_open", outbox.c.stream_id, outbox.c.id, sqlite_where=OPEN, postgresql_where=OPEN)
-Index("ix_outbox_head", outbox.c.stream_id, unique=True, sqlite_where=HEAD, postgresql_where=HEAD)
-Index(
+partial_index("ix_outbox_open", outbox.c.stream_id, outbox.c.id, where=OPEN)
+partial_index("ix_outbox_head", outbox.c.stream_id, unique=True, where=HEAD)
+partial_index(
     "ix_outbox_next",
     outbox.c.priority,
     outbox.c.id,
     outbox.c.ready_at,
     outbox.c.source,
-    sqlite_where=READY,
-    postgresql_where=READY,
+    where=READY,
 )
 Index("ix_outbox_stream", outbox.c.stream_id)
 Index("ix_outbox_status", outbox.c.status, outbox.c.id)
@@ -280,7 +290,7 @@ Index(
     outbox.c.amount_sum,
 )
 MOVES = text("movement IS NOT NULL")
-Index(
+partial_index(
     "ix_outbox_movements",
     outbox.c.livemode,
     outbox.c.currency,
@@ -289,16 +299,14 @@ Index(
     outbox.c.movement,
     outbox.c.plan,
     outbox.c.mrr_sum,
-    sqlite_where=MOVES,
-    postgresql_where=MOVES,
+    where=MOVES,
 )
 DELIVERED = text("delivered_at IS NOT NULL")
-Index(
+partial_index(
     "ix_outbox_delivered",
     outbox.c.delivered_at,
     outbox.c.received_at,
-    sqlite_where=DELIVERED,
-    postgresql_where=DELIVERED,
+    where=DELIVERED,
 )
 
 # The sums of all revenue events of some days, and the days that have them. Triggers of the database delete a day from

@@ -9,13 +9,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BindParameter, Connection, Text, Update, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Insert,
+    Text,
+    Update,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from bridge.scope import StreamId
 from bridge.store import subscriptions
 from bridge.store.schema import DUE, PROVISIONAL, Instant, compress, decompress, inbox, states, streams
 from bridge.store.schema import links as link_table
-from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect, padded_chunks, per_dialect
+from bridge.store.statements import InsertInto, execute_many, insert_per_dialect, padded_chunks, per_dialect
 
 
 class LeaseLost(Exception):

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
+from sqlalchemy import Connection, Insert, bindparam, delete, func, select, tuple_
 
 from bridge.store.schema import subscriptions
-from bridge.store.statements import Insert, InsertInto, execute_many, insert_per_dialect
+from bridge.store.statements import InsertInto, execute_many, insert_per_dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

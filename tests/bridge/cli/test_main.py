@@ -119,7 +119,17 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
 
 
 # Costly to import, and needed by none of the commands below. Each of these lists also keeps its own dependencies out.
-COSTLY = ("alembic", "cattrs", "flask", "marshmallow", "requests", "stripe", "structlog", "bridge.worker.loop")
+COSTLY = (
+    "alembic",
+    "cattrs",
+    "flask",
+    "marshmallow",
+    "requests",
+    "sqlalchemy.dialects.postgresql",
+    "stripe",
+    "structlog",
+    "bridge.worker.loop",
+)
 DATABASE = ("sqlalchemy", "processors")
 TABLES = ("rich",)
 # A command that reads the settings with `read_settings` must not import structlog: its log would go to stdout.
