@@ -40,9 +40,11 @@ def serve_for_development() -> int:
     store = open_store(settings.database_url)
     store.migrate()
     store.close()
-    for line in banner(settings):
-        click.echo(line)
-    return supervisor.serve(settings, {"pulsora": partial(_fake_pulsora, port)})
+    return supervisor.serve(settings, partial(_announce, settings), {"pulsora": partial(_fake_pulsora, port)})
+
+
+def _announce(settings: Settings) -> None:
+    click.echo("\n".join(banner(settings)))
 
 
 def development_settings(environ: Mapping[str, str], path: Path, endpoint: str) -> Settings:

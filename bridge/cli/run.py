@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import click
 import structlog
@@ -40,8 +41,7 @@ def serve(dev: bool, host: str | None, port: int | None) -> None:
     settings = replace(settings, bind=_bind(settings.bind, host, port))
     _migrate(settings)
     offer_kept_back(settings, may_ask=True)
-    _announce(settings)
-    raise click.exceptions.Exit(supervisor.serve(settings))
+    raise click.exceptions.Exit(supervisor.serve(settings, partial(_announce, settings)))
 
 
 @click.command(short_help="Run a worker, for web processes that you run separately.")

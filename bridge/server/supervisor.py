@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import EADDRINUSE
 from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
@@ -29,23 +31,22 @@ RESTART_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)  # delays of consecutive rest
 STABLE_SECONDS = 60.0  # a process that ran this long restarts with the first delay
 STOP_SECONDS = GRACEFUL_SECONDS + 5  # gunicorn has to finish first
 POLL_SECONDS = 0.1
+EXAMPLE = "Example: BIND=127.0.0.1:8000"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The supervisor has one thread and no open connections, so on Linux it may fork: children start in half the time and
 # share imported code. On other systems forking without exec is not safe with the system's libraries.
 PROCESSES = get_context("fork") if sys.platform == "linux" else get_context("spawn")
 
 
-def serve(settings: Settings, extra: Mapping[str, Target] | None = None) -> int:
-    """Migrates the database and runs web and worker until a stop signal; a second one kills. The exit status.
+def serve(settings: Settings, announce: Callable[[], None], extra: Mapping[str, Target] | None = None) -> int:
+    """Runs web and worker on a migrated database until a stop signal; a second one kills. The exit status.
 
-    `extra`: further processes to keep running.
+    `announce` is called once the address is taken: it may say that the bridge listens. `extra`: further processes to
+    keep running.
     """
-    from bridge.store import open_store
-
-    store = open_store(settings.database_url)
-    store.migrate()
-    store.close()
-    targets: dict[str, Target] = {"web": partial(_web, _listener(settings.bind)), "worker": _worker}
+    listener = listen(settings.bind)
+    announce()
+    targets: dict[str, Target] = {"web": partial(_web, listener), "worker": _worker}
     return Supervisor({**targets, **(extra or {})}, settings).run()
 
 
@@ -166,7 +167,7 @@ def _web(listener: socket.socket | None, settings: Settings, parent: int) -> Non
     web_application(settings, bind).run()
 
 
-def _listener(bind: str) -> socket.socket | None:
+def listen(bind: str) -> socket.socket | None:
     """The socket that web processes listen on; None for a Unix socket, which gunicorn creates.
 
     The supervisor owns it: connections wait in its backlog while gunicorn restarts, and the orphans of a killed
@@ -176,12 +177,28 @@ def _listener(bind: str) -> socket.socket | None:
 
     address = parse_address(bind, "8000")
     if not isinstance(address, tuple):
+        _require_free(str(address))
         return None
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     try:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
-        raise UsageError(f"BIND: cannot listen on {bind}: {error.strerror}. Example: BIND=127.0.0.1:8000") from error
+        cure = "Stop the other program, or choose another port: --port" if error.errno == EADDRINUSE else EXAMPLE
+        reason = str(error.strerror).partition(" (while")[0]  # the address follows, a second time
+        raise UsageError(f"BIND: cannot listen on {bind}: {reason}. {cure}") from error
+
+
+def _require_free(path: str) -> None:
+    """Raises UsageError if no Unix socket can be created at `path`: gunicorn would be restarted forever."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        problem = "cannot be written" if os.path.isdir(folder) else "does not exist"
+        raise UsageError(f"BIND: cannot listen on unix:{path}: its folder {problem}. Create it for this user")
+    if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
+        raise UsageError(f"BIND: cannot listen on unix:{path}: there is a file, and it is no socket. Name another path")
+    with socket.socket(socket.AF_UNIX) as probe, suppress(FileNotFoundError, ConnectionRefusedError):
+        probe.connect(path)
+        raise UsageError(f"BIND: cannot listen on unix:{path}: another program listens there. Stop it first")
 
 
 def _stop_with(parent: int) -> None:

@@ -15,7 +15,7 @@ from processors.stripe.envelope import envelope
 HEADER = "Stripe-Signature"
 STATED = Header(name=HEADER, separator=",", stamp="t", digest="v1")
 HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
-WHERE = "Stripe shows it under Developers > Webhooks."
+WHERE = "Stripe shows it under Developers > Webhooks"
 API_KEYS = ("sk_", "rk_", "pk_")
 
 

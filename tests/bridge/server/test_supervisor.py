@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from bridge.server.supervisor import Child
+from bridge.errors import UsageError
+from bridge.server.supervisor import Child, listen
 from tests.faults.clients import charge, signed
 from tests.faults.service import Service, running
 
@@ -155,11 +156,43 @@ def test_a_second_signal_stops_at_once(service: Service) -> None:
 
 def test_an_occupied_address_is_reported_in_one_line(sqlite_url: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        service = Service(
-            tmp_path, database_url=sqlite_url, endpoint=UNREACHABLE, BIND=f"127.0.0.1:{other.getsockname()[1]}"
-        )
+        other_port = other.getsockname()[1]
+        service = Service(tmp_path, database_url=sqlite_url, endpoint=UNREACHABLE, BIND=f"127.0.0.1:{other_port}")
         status = service.start().wait(30)
 
+    (line,) = service.logged().splitlines()  # nothing says that it listens
     assert status == 2
-    assert "BIND: cannot listen on 127.0.0.1:" in service.logged()
-    assert "Traceback" not in service.logged()
+    assert line == (
+        f"BIND: cannot listen on 127.0.0.1:{other_port}: Address already in use."
+        " Stop the other program, or choose another port: --port"
+    )
+
+
+def test_a_unix_socket_that_cannot_be_made_is_reported_with_its_cure(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere/web\.sock: its folder does not exist\."):
+        listen(f"unix:{tmp_path}/nowhere/web.sock")
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(UsageError, match=r"file: there is a file, and it is no socket\."):
+        listen(f"unix:{tmp_path}/file")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "taken"))
+        other.listen()
+        with pytest.raises(UsageError, match=r"taken: another program listens there\."):
+            listen(f"unix:{tmp_path}/taken")
+
+    assert listen(f"unix:{tmp_path}/taken") is None  # a socket that nobody listens on is replaced by gunicorn
+    assert listen(f"unix:{tmp_path}/new") is None
+
+
+@pytest.mark.parametrize(
+    ("bind", "message"),
+    [
+        ("203.0.113.7:8000", "203.0.113.7:8000: Cannot assign requested address. Example: BIND=127.0.0.1:8000"),
+        ("no.such.invalid:1", "no.such.invalid:1: Name or service not known. Example: BIND=127.0.0.1:8000"),
+    ],
+)
+def test_an_address_of_another_machine_is_reported_in_one_line(bind: str, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        listen(bind)
+
+    assert str(raised.value) == f"BIND: cannot listen on {message}"
