@@ -1,4 +1,8 @@
-"""Claims due deliveries of destinations that are not paused, within the rate limit. In the caller's transaction."""
+"""Claims due deliveries of destinations that are not paused, within the rate limit. In the caller's transaction.
+
+Imported revenue events leave a share of each hour's requests to live ones: an import can take hours, and a sale that
+happens meanwhile would otherwise wait until requests of the import are an hour old.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from bridge.store.pauses import Pause
 # Longer than a claimed event can take: it is sent within 10 s or unclaimed, and a POST with all its time-outs takes
 # less than a minute. A shorter lease would let another worker send the same event while this one waits.
 LEASE = timedelta(minutes=3)
+RESERVED_FOR_LIVE = 5  # one request in so many of an hour's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,20 @@ class ClaimPlan:
     def origins(self) -> list[str]:
         """Every origin that events go to."""
         return sorted({destination.origin for destination in self.destinations.values()})
+
+    @property
+    def per_hour_imported(self) -> int:
+        """The requests of an hour after which only live events are sent."""
+        return self.per_hour - self.per_hour // RESERVED_FOR_LIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What the rate limit leaves to an origin now: so many deliveries, down to `last_priority`, within `per_hour`."""
+
+    count: int
+    last_priority: int
+    per_hour: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,31 +77,42 @@ def claim(
     paused = {name for name, pause in active.items() if pause.probing or pause.until > now}
     claimed = Claimed(paused=paused | set(closed))
     for origin in plan.origins():
-        left = _rate_left(tx, plan, origin, now, capacity[origin], uptime)
-        if left == 0 < capacity[origin]:
+        allowed = _allowance(tx, plan, origin, now, capacity[origin], uptime)
+        if allowed.count == 0 < capacity[origin]:
             claimed.exhausted.add(origin)
-        if left > 0 and origin not in claimed.paused:
+        if allowed.count > 0 and origin not in claimed.paused:
             attempts = _probes(tx, plan, origin, now, active, closed)
-            attempts += _unpaused(tx, plan, origin, now, left - len(attempts), claimed.paused)
-            claimed.attempts += _reserved(tx, plan, origin, now, attempts, uptime)
+            attempts += _unpaused(tx, plan, origin, now, allowed, len(attempts), claimed.paused)
+            claimed.attempts += _reserved(tx, plan, origin, now, attempts, allowed.per_hour, uptime)
     return claimed
 
 
-def _rate_left(
+def _allowance(
     tx: Connection, plan: ClaimPlan, origin: str, now: datetime, capacity: int, uptime: Uptime | None
-) -> int:
-    """How many requests the origin's rate limit leaves, at most `capacity`."""
+) -> Allowance:
+    """What the origin's rate limit leaves, at most `capacity`: to imported events too, else to live ones."""
     if not plan.per_hour:
-        return capacity
-    return max(0, min(capacity, plan.per_hour - rate_limit.used(tx, origin, now, uptime)))
+        return Allowance(count=capacity, last_priority=outbox.IMPORTED, per_hour=0)
+    used = rate_limit.used(tx, origin, now, uptime)
+    for last_priority, per_hour in ((outbox.IMPORTED, plan.per_hour_imported), (outbox.LIVE, plan.per_hour)):
+        if used < per_hour:
+            return Allowance(count=min(capacity, per_hour - used), last_priority=last_priority, per_hour=per_hour)
+    return Allowance(count=0, last_priority=outbox.LIVE, per_hour=plan.per_hour)
 
 
 def _unpaused(
-    tx: Connection, plan: ClaimPlan, origin: str, now: datetime, limit: int, paused: Collection[str]
+    tx: Connection,
+    plan: ClaimPlan,
+    origin: str,
+    now: datetime,
+    allowed: Allowance,
+    probes: int,
+    paused: Collection[str],
 ) -> list[Attempt]:
     """Due deliveries to the destinations at the origin that are not paused."""
     sources = [name for name, one in plan.destinations.items() if one.origin == origin and one.id not in paused]
-    return _claim_sources(tx, plan, now, limit, sources) if sources and limit > 0 else []
+    limit = allowed.count - probes
+    return _claim_sources(tx, plan, now, limit, sources, allowed.last_priority) if sources and limit > 0 else []
 
 
 def _probes(
@@ -121,12 +151,13 @@ def _claim_sources(
     now: datetime,
     limit: int,
     sources: Collection[str],
+    last_priority: int = outbox.IMPORTED,
     refused_since: datetime | None = None,
 ) -> list[Attempt]:
     # The other configured sources are excluded, instead of these included, so that deliveries of sources that are not
     # configured any more are claimed too: they get an error that the operator can see.
     others = sorted(set(plan.destinations) - set(sources))
-    deliveries = outbox.claim(tx, now, limit, plan.owner, now + LEASE, others)
+    deliveries = outbox.claim(tx, now, limit, plan.owner, now + LEASE, others, last_priority)
     unknown = [delivery for delivery in deliveries if delivery.source not in plan.destinations]
     if unknown:
         outbox.record(tx, [no_destination(delivery, now).outcome for delivery in unknown])
@@ -138,13 +169,19 @@ def _claim_sources(
 
 
 def _reserved(
-    tx: Connection, plan: ClaimPlan, origin: str, now: datetime, attempts: Sequence[Attempt], uptime: Uptime | None
+    tx: Connection,
+    plan: ClaimPlan,
+    origin: str,
+    now: datetime,
+    attempts: Sequence[Attempt],
+    per_hour: int,
+    uptime: Uptime | None,
 ) -> Sequence[Attempt]:
     """The attempts that the rate limit grants. The others are unclaimed."""
-    if not attempts or not plan.per_hour:
+    if not attempts or not per_hour:
         return attempts
     # Another process may have reserved since `used` was read: only this call decides.
-    granted = rate_limit.reserve(tx, origin, now, len(attempts), plan.per_hour, uptime)
+    granted = rate_limit.reserve(tx, origin, now, len(attempts), per_hour, uptime)
     if granted < len(attempts):
         outbox.record(tx, [unclaim(attempt.delivery, now).outcome for attempt in attempts[granted:]])
     return attempts[:granted]

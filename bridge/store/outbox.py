@@ -159,14 +159,14 @@ PROMOTE_ONE = PROMOTE.where(
 FIRST_OF_EACH = FIRST_OPEN.where(first.c.stream_id == without_head.c.stream_id, IS_OPEN_FIRST).correlate(without_head)
 PROMOTE_ALL = PROMOTE.where(outbox.c.id.in_(select(FIRST_OF_EACH.scalar_subquery()).select_from(without_head)))
 DEMOTE = per_dialect(lambda among: update(outbox).where(among(outbox.c.id, "ids")).values(is_head=False, ready_at=None))
-HASTEN = per_dialect(
+BEFORE_LIVE = per_dialect(
     lambda among: (
-        update(outbox)
-        .where(among(outbox.c.stream_id, "stream_ids"), outbox.c.status.in_([literal("held"), literal("pending")]))
-        .where(outbox.c.priority > LIVE)
-        .values(priority=LIVE)
+        select(first.c.id)
+        .where(among(first.c.stream_id, "stream_ids"), IS_OPEN_FIRST, first.c.priority > LIVE)
+        .with_hint(first, "INDEXED BY ix_outbox_open", "sqlite")
     )
 )
+HASTEN = per_dialect(lambda among: update(outbox).where(among(outbox.c.id, "ids")).values(priority=LIVE))
 
 
 def lock_heads(tx: Connection, stream_ids: Iterable[str]) -> None:
@@ -235,8 +235,13 @@ def add(tx: Connection, deliveries: Iterable[NewDelivery]) -> int:
 
 def _hasten(tx: Connection, stream_ids: Iterable[str]) -> None:
     """Gives imported events the priority of the live ones of their customers, which wait for them."""
-    for chunk in padded_chunks(sorted(stream_ids)):
-        tx.execute(HASTEN[tx.dialect.name], {"stream_ids": chunk})
+    ids = [
+        row.id
+        for chunk in padded_chunks(sorted(stream_ids))
+        for row in tx.execute(BEFORE_LIVE[tx.dialect.name], {"stream_ids": chunk})
+    ]
+    for chunk in padded_chunks(ids):
+        tx.execute(HASTEN[tx.dialect.name], {"ids": chunk})
 
 
 def release(tx: Connection, scope: str, bodies: Mapping[str, str]) -> int:

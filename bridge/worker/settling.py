@@ -253,6 +253,6 @@ def _delivery(event: RevenueEvent, batch: StreamBatch, now: datetime) -> NewDeli
 
 
 def _priority(event: RevenueEvent, batch: StreamBatch) -> int:
-    """0 for live events, 1 for imported ones: thousands of them may use up the rate limit for hours."""
+    """Live events before imported ones: thousands of them may use up the rate limit for hours."""
     imported = {row.event_id for row in batch.rows if row.type == imports.TYPE}
-    return int(bool(event.caused_by) and imported.issuperset(event.caused_by))
+    return outbox.IMPORTED if event.caused_by and imported.issuperset(event.caused_by) else outbox.LIVE

@@ -11,7 +11,7 @@ from bridge.sender.destinations import Destination
 from bridge.sender.dispatcher import Dispatcher, RoundReport
 from bridge.sender.http_client import HttpClient
 from bridge.store import Store, attempts, rate_limit
-from bridge.store.outbox import DeliveryStatus
+from bridge.store.outbox import IMPORTED, DeliveryStatus
 from tests.bridge.sender.rounds import MINUTE, NOW, SECOND, MakeDispatcher, a_body, an_event, keys, put, rounds, rows
 from tests.fake_pulsora import Fault, Reply, ScriptedPulsora, page
 
@@ -304,6 +304,36 @@ def test_live_events_go_before_imported_ones(
     rounds(dispatcher)
 
     assert keys(pulsora)[0] == "new"
+
+
+def test_an_import_leaves_a_fifth_of_the_hour_to_live_events(
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
+) -> None:
+    dispatcher = make_dispatcher(per_hour=10)  # 2 of them for live events
+    put(store, *(an_event(f"old_{number}", f"old_{number}", priority=IMPORTED) for number in range(20)))
+    rounds(dispatcher)
+    assert len(pulsora.received) == 8
+
+    put(store, *(an_event(f"new_{number}", f"new_{number}") for number in range(3)))
+    rounds(dispatcher, NOW + MINUTE)
+    assert sorted(keys(pulsora)[8:]) == ["new_0", "new_1"]
+
+    rounds(dispatcher, NOW + timedelta(hours=1, minutes=2))  # the third, and 7 more until 8 of this hour are used
+    assert sorted(keys(pulsora)[10:])[0] == "new_2"
+    assert len(pulsora.received) == 18
+
+
+def test_an_imported_event_goes_ahead_with_the_live_one_of_its_customer(
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
+) -> None:
+    dispatcher = make_dispatcher(per_hour=10)
+    put(store, *(an_event(f"old_{number}", f"cus_{number}", priority=IMPORTED) for number in range(20)))
+    rounds(dispatcher)
+
+    put(store, an_event("new", "cus_15"))
+    rounds(dispatcher, NOW + MINUTE)
+
+    assert keys(pulsora)[8:] == ["old_15", "new"]
 
 
 # ---- Odds and ends ---------------------------------------------------------------------------------------------
