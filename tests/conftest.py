@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the scan for secrets."""
     config.pluginmanager.register(secrets_scan)
+    # Otherwise each of some hundred child processes compiles the bridge: half a second of CPU.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine fails no test
     hypothesis.settings.load_profile("no deadline")
 
