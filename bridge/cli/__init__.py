@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "alerts": "alerts.alerts",
         "explain": "inspect.explain",
         "customers": "customers.customers",
+        "export": "export.export",
     },
     "Maintain": {
         "attribute": "maintain.attribute",
@@ -64,6 +65,7 @@ SHORT_HELP: Mapping[str, str] = {
     "alerts": "Alerts: list what needs attention, and send a test message.",
     "explain": "Explain which revenue events a webhook led to, and why.",
     "customers": "Customers: show one by any of its ids.",
+    "export": "Export movements, revenue or customers as CSV or JSON.",
     "attribute": "Register an attribution; releases the revenue held for it.",
     "reconcile": "Fetch recent events from the processor and store those that never arrived.",
     "purge": "Delete the raw bodies of settled webhooks.",

@@ -9,15 +9,14 @@ before                        the page after the row with this id
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 
 from flask import Response, request, stream_with_context
 
+from bridge.csv_lines import csv_lines
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.search import DeliveryFilter, WebhookFilter
@@ -29,7 +28,6 @@ DELIVERY_PARAMETERS = (
     "q", "source", "type", "status", "mode", "account", "from", "to", "currency", "movement", "plan", "attribution",
     "customer", "stream",
 )  # fmt: skip
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Status = TypeVar("Status", bound=StrEnum)
 
@@ -106,31 +104,6 @@ def _day(name: str) -> date | None:
 
 def csv_response(name: str, rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> Response:
     """Rows as a CSV file, written while they are read."""
-    response = Response(stream_with_context(_csv_lines(rows, columns)), content_type="text/csv; charset=utf-8")
+    response = Response(stream_with_context(csv_lines(rows, columns)), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
-
-
-def _csv_lines(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> Iterator[str]:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(columns)
-    for number, row in enumerate(rows):
-        writer.writerow([_cell(row[name]) for name in columns])
-        if number % 100 == 0:
-            yield _taken(buffer)
-    yield _taken(buffer)
-
-
-def _taken(buffer: io.StringIO) -> str:
-    text = buffer.getvalue()
-    buffer.seek(0)
-    buffer.truncate()
-    return text
-
-
-def _cell(value: object) -> object:
-    """A text that a spreadsheet would calculate is quoted: ids and types come from outside. Numbers stay numbers."""
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
