@@ -91,7 +91,7 @@ def _state_of(tx: Connection, stream_id: str) -> State:
 
 def _settled(tx: Connection, scope: str, source: Source, before: State, own: Sequence[SubscriptionState]) -> Settlement:
     facts = [replace(state, reports_baseline=True, processor_event_id=f"plan_{n}") for n, state in enumerate(own)]
-    catalog = load_catalog(tx, scope, required_keys(before.current_terms, facts))
+    catalog = load_catalog(tx, scope, required_keys(before.current_terms, facts, before.customer_discounts))
     return settle(before, facts, source.policy, catalog)
 
 

@@ -31,7 +31,7 @@ def refold(tx: Connection, row: InboxRow, settings: Settings) -> Explanation | N
     try:
         for window in _windows(inbox.of_stream(tx, row.stream_id, (InboxStatus.SETTLED,))):
             facts = [fact for one in window for fact in translate(one, settings).facts]
-            keys = required_keys(state.current_terms, facts)
+            keys = required_keys(state.current_terms, facts, state.customer_discounts)
             settlement = settle(state, facts, policy, load_catalog(tx, row.scope, keys))
             if any(one.id == row.id for one in window):
                 found = explain(row.event_id, facts, state, settlement)

@@ -110,9 +110,15 @@ def load_entry(kind: str, text: str) -> CatalogEntry:
     return decode(text, KINDS[kind])
 
 
-def required_keys(current: Iterable[Terms], facts: Iterable[Fact]) -> frozenset[CatalogKey]:
-    """Every entry that settling these facts may use. `current`: the terms in the stream's state."""
-    found: set[CatalogKey] = set()
+def required_keys(
+    current: Iterable[Terms], facts: Iterable[Fact], customer_discounts: Iterable[Discount] = ()
+) -> frozenset[CatalogKey]:
+    """Every entry that settling these facts may use. `current`: the terms in the stream's state.
+
+    `customer_discounts`: those in the stream's state; the facts may begin a subscription that they apply to, or end the
+    discount that replaced them.
+    """
+    found = set(_discount_keys(customer_discounts))
     for terms in _all_terms(current, facts):
         for item in terms.items:
             found.add(("price", item.price.id))
@@ -139,21 +145,27 @@ def coupon_keys(entries: Mapping[CatalogKey, CatalogEntry]) -> frozenset[Catalog
     return frozenset((kind, coupon_id) for coupon_id in ids if coupon_id for kind in kinds) - entries.keys()
 
 
-def missing_keys(current: Iterable[Terms], facts: Iterable[Fact], catalog: Catalog) -> frozenset[CatalogKey]:
+def missing_keys(
+    current: Iterable[Terms], facts: Iterable[Fact], catalog: Catalog, customer_discounts: Iterable[Discount] = ()
+) -> frozenset[CatalogKey]:
     """Tiers and coupons that MRR depends on and no payload has contained: only the processor's API has them."""
-    found: set[CatalogKey] = set()
+    found = set(_missing_coupons(customer_discounts, catalog))
     for terms in _all_terms(current, facts):
         for item in terms.items:
             price = catalog.full_price(item.price)
             if price.tiered and not price.tiers:
                 found.add(("price", price.id))
-        for discount in _all_discounts(terms):
-            full = catalog.full_discount(discount)
-            if full.coupon is None and full.coupon_id:
-                found.add(("coupon", full.coupon_id))
-            elif full.coupon is None and full.id:
-                found.add(("discount", full.id))
+        found.update(_missing_coupons(_all_discounts(terms), catalog))
     return frozenset(found)
+
+
+def _missing_coupons(discounts: Iterable[Discount], catalog: Catalog) -> Iterator[CatalogKey]:
+    for discount in discounts:
+        full = catalog.full_discount(discount)
+        if full.coupon is None and full.coupon_id:
+            yield "coupon", full.coupon_id
+        elif full.coupon is None and full.id:
+            yield "discount", full.id
 
 
 def unlimited_keys(current: Iterable[Terms], facts: Iterable[Fact], catalog: Catalog) -> frozenset[CatalogKey]:

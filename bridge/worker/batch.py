@@ -143,10 +143,14 @@ def _add_catalogs(tx: Connection, batches: Sequence[StreamBatch]) -> None:
     for batch in batches:
         by_scope.setdefault(batch.scope, []).append(batch)
     for scope, group in by_scope.items():
-        keys = {key for batch in group for key in required_keys(batch.state.current_terms, batch.all_facts)}
+        keys = {key for batch in group for key in _required_keys(batch)}
         found = load_catalog(tx, scope, keys)
         for batch in group:
             batch.catalog = found
+
+
+def _required_keys(batch: StreamBatch) -> frozenset[CatalogKey]:
+    return required_keys(batch.state.current_terms, batch.all_facts, batch.state.customer_discounts)
 
 
 def load_catalog(tx: Connection, scope: str, keys: Collection[CatalogKey]) -> Catalog:

@@ -84,7 +84,7 @@ class Enricher:
         state = batch.state
         seen = set(state.subscriptions) | set(state.references.invoice_of) | set(state.receivables)
         batch.api_facts += self._related_facts(batch, api, seen)
-        missing = missing_keys(state.current_terms, batch.all_facts, batch.catalog)
+        missing = missing_keys(state.current_terms, batch.all_facts, batch.catalog, state.customer_discounts)
         self._add_entries(batch, api.lookup(self._new_questions(batch.scope, missing)))
         coupons = {key for key in coupon_keys(batch.catalog.entries) if key[0] == "coupon"}  # of discounts just found
         unlimited = unlimited_keys(state.current_terms, batch.all_facts, batch.catalog)

@@ -105,6 +105,18 @@ def test_what_the_ledger_stands_at_is_wanted_again_until_it_has_ended() -> None:
     assert required_keys(ended.current_terms, [a_purchase()]) == frozenset()
 
 
+def test_the_discounts_of_a_customer_are_wanted_while_none_of_the_subscriptions_has_them() -> None:
+    remembered = (Discount(id="di_customer", coupon_id="FIFTH"),)
+
+    assert required_keys([], [], remembered) == {
+        ("discount", "di_customer"),
+        ("coupon", "FIFTH"),
+        ("coupon_products", "FIFTH"),
+    }
+    assert missing_keys([], [], EMPTY_CATALOG, remembered) == {("coupon", "FIFTH")}
+    assert missing_keys([], [], catalog_of(a_coupon(20, id="FIFTH")), remembered) == frozenset()
+
+
 def test_tiers_and_coupons_that_nobody_told_are_missing() -> None:
     found = terms(items=(an_item(price=TIERED),), discounts=(Discount(coupon_id="SAVE"), Discount(id="di_1")))
     facts = [a_created(now=found)]
