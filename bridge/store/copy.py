@@ -20,28 +20,25 @@ Progress = Callable[[str, int, int], None]  # table, rows copied, rows in all
 def copy_store(source: Store, target: Store, progress: Progress = lambda table, copied, total: None) -> dict[str, int]:
     """Copies every row; returns the number of rows by table. Nothing may write to either store meanwhile.
 
+    All in one transaction: after an error or a crash the target is empty, and never holds a part of the rows.
     Raises `UsageError` when the target is not empty or does not hold the same afterwards, `SchemaMismatch` when one of
     the two does not have this program's schema.
     """
     for store in (source, target):
         if mismatch := store.schema_mismatch():
             raise SchemaMismatch(f"{store.describe()['path']}: {mismatch}")
-    with source.reading() as old:
-        with target.reading() as new:
-            _require_empty(new)
-        counts = {table.name: _copy_table(old, target, table, progress) for table in TABLES}
-        with target.transaction() as new:
-            _continue_ids(new)
-        with target.reading() as new:
-            _compare(old, new)
+    with source.reading() as old, target.transaction() as new:
+        _require_empty(new)
+        counts = {table.name: _copy_table(old, new, table, progress) for table in TABLES}
+        _continue_ids(new)
+        _compare(old, new)
     return counts
 
 
-def _copy_table(old: Connection, target: Store, table: Table, progress: Progress) -> int:
+def _copy_table(old: Connection, new: Connection, table: Table, progress: Progress) -> int:
     total, copied = _count(old, table), 0
     for rows in _pages(old, table):
-        with target.transaction() as new:
-            new.execute(insert(table), [dict(row._mapping) for row in rows])
+        new.execute(insert(table), [dict(row._mapping) for row in rows])
         copied += len(rows)
         progress(table.name, copied, total)
     return copied

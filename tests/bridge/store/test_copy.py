@@ -156,6 +156,21 @@ def test_a_target_that_holds_something_is_left_alone(store: Store, opened: Open)
         copy.copy_store(store, other)
 
 
+@pytest.mark.parametrize("target", ["sqlite", "postgresql"])
+def test_a_copy_that_breaks_off_leaves_the_target_empty(store: Store, opened: Open, target: str) -> None:
+    filled(store)
+    other = opened(target)
+
+    def break_off(table: str, copied: int, total: int) -> None:
+        if table == "outbox":
+            raise RuntimeError("the terminal was closed")
+
+    with pytest.raises(RuntimeError):
+        copy.copy_store(store, other, break_off)
+
+    assert copy.copy_store(store, other)["inbox"] == 3
+
+
 def test_a_target_without_tables_is_named(store: Store, tmp_path: Path) -> None:
     (tmp_path / "bare.db").touch()
     bare = open_store(f"sqlite:///{tmp_path}/bare.db")
