@@ -15,8 +15,10 @@ import click
 import requests
 from rich.console import Console
 
+from bridge import log
 from bridge.cli.output import console, print_json
 from bridge.errors import BridgeError
+from bridge.formatting import quantity
 from bridge.sandbox import demo_report, merchant
 from bridge.sandbox.demo_report import DUPLICATE, EXPECTED_PER_SOURCE, REJECTED, STORED, STYLES, DemoReport
 from bridge.sandbox.fake_pulsora import FakePulsora
@@ -43,9 +45,16 @@ EXTRA_SECONDS = 1.0  # after the last expected event, so that a surplus one is s
     is_flag=True,
     help="Keep running until Ctrl-C, with a full console to look at, to send your own webhooks to it.",
 )
+@click.option(
+    "--months",
+    type=click.IntRange(1, len(merchant.JOINING)),
+    default=len(merchant.JOINING),
+    show_default=True,
+    help="How many months of history --keep fills the console with.",
+)
 @click.option("--seed", default=7, show_default=True, help="The random order in which the webhooks are sent.")
 @click.option("--json", "as_json", is_flag=True, help="Only the result, as JSON for programs.")
-def demo(keep: bool, seed: int, as_json: bool) -> None:
+def demo(keep: bool, months: int, seed: int, as_json: bool) -> None:
     """Watch signed Stripe and Paddle webhooks become revenue events.
 
     Starts the real service on a free port of this machine, with a temporary database and a fake Pulsora that receives
@@ -54,10 +63,10 @@ def demo(keep: bool, seed: int, as_json: bool) -> None:
     out = Console(quiet=True) if as_json else console()
     report = DemoReport()
     with (
-        _cleanup_on_signals(),
+        cleanup_on_signals(),
         tempfile.TemporaryDirectory(prefix="pulsora-bridge-") as folder,
         FakePulsora(TOKEN) as pulsora,
-        _bridge(Path(folder), _settings(pulsora.endpoint), out, with_history=keep) as url,
+        _bridge(Path(folder), _settings(pulsora.endpoint), out, months if keep else 0) as url,
     ):
         out.print(f"A bridge runs at {url} and sends to a fake Pulsora.")
         out.print("Two simulated customers each for Stripe and Paddle, delivered out of order,")
@@ -78,15 +87,16 @@ def demo(keep: bool, seed: int, as_json: bool) -> None:
 
 
 @contextmanager
-def _bridge(folder: Path, settings: Mapping[str, str], out: Console, *, with_history: bool) -> Iterator[str]:
-    """The running service, with twelve months of a small merchant in its database if asked for."""
-    if with_history:
-        out.print("Filling the console with twelve months of a simulated merchant, about 15 seconds …")
+def _bridge(folder: Path, settings: Mapping[str, str], out: Console, months: int) -> Iterator[str]:
+    """The running service, with the last months of a small merchant in its database."""
+    if months:
+        out.print(f"Filling the console with {quantity(months, 'month')} of a simulated merchant …")
         started = time.monotonic()
         own = load({**settings, "DATABASE_URL": f"sqlite:///{folder / DATABASE}"})
+        log.configure(own.log_format, "warning")  # not a line for each of some hundred settled webhooks
         store = open_store(own.database_url)
         store.migrate()
-        merchant.fill(store, own, datetime.now(UTC))
+        merchant.fill(store, own, datetime.now(UTC), joining=merchant.JOINING[-months:])
         store.close()
         out.print(f"Done in {time.monotonic() - started:.0f} s.\n")
     with running_service(folder, settings) as url:
@@ -94,7 +104,7 @@ def _bridge(folder: Path, settings: Mapping[str, str], out: Console, *, with_his
 
 
 @contextmanager
-def _cleanup_on_signals() -> Iterator[None]:
+def cleanup_on_signals() -> Iterator[None]:
     """Turns signals into exceptions, so that the demo stops its service and deletes its files.
 
     SIGINT is set too, because a shell starts background commands with SIGINT ignored.

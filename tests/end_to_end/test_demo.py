@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from bridge.cli.demo import cleanup_on_signals
 from bridge.sandbox.demo_report import HEADER
 from bridge.sender import payload
 from tests.end_to_end.service import PATIENCE_SECONDS, ROOT
@@ -85,55 +86,56 @@ def test_the_demo_keeps_its_promises_and_leaves_nothing_behind(tmp_path: Path, d
     assert leftovers(tmp_path) == []
 
 
-def test_people_see_a_table_that_fits_their_terminal(demo: Demo) -> None:
-    process = demo()
-
-    out, err = process.communicate(timeout=PATIENCE_SECONDS)
-
-    lines = out.splitlines()
-    assert (process.returncode, err) == (0, "")
-    assert HEADER in lines
-    assert "\x1b" not in out
-    assert [line for line in lines if len(line) > 80] == []
-    assert len([line for line in lines if re.match(r"(stripe|paddle)  [a-z]+ +-?\d+\.\d\d USD ", line)]) == 16
-    assert lines[-1] == "All 16 expected revenue events arrived, none missing, none duplicated."
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_demo_that_is_kept_shows_what_else_arrives_until_it_is_stopped(
-    tmp_path: Path, environ: dict[str, str], demo: Demo, number: signal.Signals
+def test_people_see_a_table_and_what_else_arrives_until_they_stop_it(
+    tmp_path: Path, environ: dict[str, str], demo: Demo
 ) -> None:
-    process = demo("--keep")
+    process = demo("--keep", "--months", "1")
     assert process.stdout is not None
     lines = [next(process.stdout)]
     while "simulate stripe upgrade" not in lines[-1]:
         lines.append(next(process.stdout))
+    assert_a_table_for_people([line.removesuffix("\n") for line in lines])
     url, secret = re.findall(r"--url (\S+) --secret (\S+)", lines[-1])[0]
-    command = [
-        "simulate",
-        "paddle",
-        "signup",
-        "--url",
-        url,
-        "--secret",
-        _paddle_secret(lines),
-        "--tag",
-        "guest1",
-        "--live",
-        "--yes",
-    ]
+    guest = ("--url", url, "--secret", _paddle_secret(lines), "--tag", "guest1", "--live", "--yes")
 
-    subprocess.run([sys.executable, "-m", "bridge.cli", *command], env=environ, check=True, capture_output=True)
+    command = [sys.executable, "-m", "bridge.cli", "simulate", "paddle", "signup", *guest]
+    subprocess.run(command, env=environ, check=True, capture_output=True)
     while "fp_guest1" not in lines[-1]:
         lines.append(next(process.stdout))
-    process.send_signal(number)
-    process.communicate(timeout=PATIENCE_SECONDS)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert secret == "whsec_demo_not_a_real_secret"
     assert lines[-1] == "paddle  subscription  49.00 USD     +49.00   49.00  ctm_guest1 Pro     fp_guest1\n"
-    assert process.returncode == (0 if number is signal.SIGINT else 128 + number)
+    assert (process.returncode, err) == (128 + signal.SIGTERM, "")
     assert not _is_listening(url)
     assert leftovers(tmp_path) == []
+
+
+def assert_a_table_for_people(lines: Sequence[str]) -> None:
+    shown = lines[: lines.index("All 16 expected revenue events arrived, none missing, none duplicated.")]
+    assert HEADER in shown
+    assert "\x1b" not in "".join(lines)
+    assert [line for line in shown if len(line) > 80] == []
+    assert len([line for line in shown if re.match(r"(stripe|paddle)  [a-z]+ +-?\d+\.\d\d USD ", line)]) == 16
+
+
+@pytest.mark.parametrize(
+    ("number", "ends_with"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit), (signal.SIGHUP, SystemExit)],
+)
+def test_each_signal_lets_the_demo_clean_up_even_where_a_shell_ignores_it(
+    number: signal.Signals, ends_with: type[BaseException]
+) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with pytest.raises(ends_with) as raised, cleanup_on_signals():
+            signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+    assert getattr(raised.value, "code", 130) == 128 + number
 
 
 def _paddle_secret(lines: Sequence[str]) -> str:
