@@ -18,14 +18,18 @@ from typing import Any
 
 from processors.money import round_minor
 from processors.stripe.simulation import payloads
-from processors.stripe.simulation.customer import PRO, PRO_YEARLY, STARTER, TEAM, Customer, Plan
+from processors.stripe.simulation.customer import PRO, PRO_YEARLY, STARTER, TEAM, Plan
+from tests.lifecycles.stripe_customer import ExtendedCustomer
 
 WEEKLY = Plan(id="price_weekly", minor=700, name="Weekly", interval="week")
 PLANS = (STARTER, PRO, TEAM, PRO_YEARLY, WEEKLY)
 PER_MONTH = {"month": Fraction(1), "year": Fraction(1, 12), "week": Fraction(52, 12)}
 QUARTER_OFF = payloads.coupon("QUARTER", percent=25, duration="forever")
 BEFORE = datetime(2025, 1, 1, tzinfo=UTC)
-STEPS = ("subscribe", "change", "change", "renew", "cancel", "buy", "refund", "dispute", "second")
+STEPS = (
+    "change", "change", "renew", "cancel", "schedule", "pause", "let_off", "buy", "refund", "dispute", "second",
+)  # fmt: skip
+WAIVED = {"behavior": "void", "resumes_at": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +46,24 @@ class Moved:
 
 @dataclass(slots=True, kw_only=True)
 class Buyer:
-    """One customer: what was simulated, and the MRR of each subscription."""
+    """One customer: what was simulated, and the MRR of each subscription.
 
-    simulated: Customer
+    `leaving`: the subscriptions whose end is scheduled; `let_off`: those whose invoices are waived; `paused`: what
+    those were worth that were paused once.
+    """
+
+    simulated: ExtendedCustomer
     mrr: dict[str, int] = field(default_factory=dict)
     moved: list[Moved] = field(default_factory=list)
     started: set[str] = field(default_factory=set)
+    leaving: set[str] = field(default_factory=set)
+    let_off: set[str] = field(default_factory=set)
+    paused: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def active(self) -> list[str]:
+        """The subscriptions that count, and may still change."""
+        return [name for name, minor in self.mrr.items() if minor and name not in self.leaving | self.let_off]
 
     def move(self, name: str, minor: int) -> None:
         """Books the new MRR of a subscription."""
@@ -80,7 +96,7 @@ def monthly(plan: Plan, quantity: int, *, discounted: bool = False) -> int:
 
 def buyer(tag: str, chance: random.Random, begin: datetime, end: datetime) -> Buyer:
     """A customer who does a few things between two moments, hours apart."""
-    one = Buyer(simulated=Customer.begin(tag, begin + (end - begin) * chance.random() * 0.5))
+    one = Buyer(simulated=ExtendedCustomer.begin(tag, begin + (end - begin) * chance.random() * 0.5))
     _subscribe(one, "1", chance)
     for _ in range(chance.randint(0, 6)):
         later = one.simulated.later(days=chance.randint(1, 40), hours=1)
@@ -99,26 +115,64 @@ def _subscribe(one: Buyer, name: str, chance: random.Random) -> None:
 
 
 def _step(one: Buyer, step: str, chance: random.Random, end: datetime) -> None:
-    active = [name for name, minor in one.mrr.items() if minor]
-    simulated = one.simulated
     if step == "second" and len(one.mrr) < 3:
         _subscribe(one, str(len(one.mrr) + 1), chance)
-    elif step == "change" and active:
+    elif step == "pause":
+        _pause(one)
+    elif step == "buy":
+        one.simulated = one.simulated.buy(chance.randint(100, 9000))
+    elif step in ("refund", "dispute"):
+        _give_back(one, step, chance)
+    elif one.active:
+        _step_of_active(one, step, chance, end)
+
+
+def _give_back(one: Buyer, step: str, chance: random.Random) -> None:
+    simulated = one.simulated
+    if step == "refund" and simulated.payments[-1].refunded == 0:
+        one.simulated = simulated.refund(max(1, simulated.payments[-1].minor // chance.choice((1, 2))))
+    elif step == "dispute" and simulated.payments[0].refunded == 0 and len(simulated.payments) > 1:
+        one.simulated = replace(simulated.dispute(payment=0), payments=simulated.payments[1:])
+
+
+def _step_of_active(one: Buyer, step: str, chance: random.Random, end: datetime) -> None:
+    active, simulated = one.active, one.simulated
+    if step == "change":
         name, quantity = chance.choice(active), chance.randint(1, 4)
         sold = simulated.subscriptions[name]
         one.move(name, monthly(sold.plan, quantity, discounted=sold.coupon is not None))
         one.simulated = simulated.change(quantity=quantity, name=name)
-    elif step == "renew" and active and simulated.subscriptions[active[0]].period[1] + timedelta(hours=2) < end:
+    elif step == "renew" and simulated.subscriptions[active[0]].period[1] + timedelta(hours=2) < end:
         one.simulated = simulated.renew(active[0])
-    elif step == "cancel" and active:
+    elif step == "cancel":
         one.move(active[-1], 0)
         one.simulated = simulated.cancel(name=active[-1])
-    elif step == "buy":
-        one.simulated = simulated.buy(chance.randint(100, 9000))
-    elif step == "refund" and simulated.payments[-1].refunded == 0:
-        one.simulated = simulated.refund(max(1, simulated.payments[-1].minor // chance.choice((1, 2))))
-    elif step == "dispute" and simulated.payments[0].refunded == 0 and len(simulated.payments) > 1:
-        one.simulated = replace(simulated.dispute(payment=0), payments=simulated.payments[1:])
+    elif step == "schedule":
+        _schedule(one, active[-1], end)
+    elif step == "let_off":
+        one.let_off.add(active[-1])
+        one.simulated = simulated.amend(name=active[-1], pause_collection=WAIVED)
+
+
+def _schedule(one: Buyer, name: str, end: datetime) -> None:
+    """The subscription ends with its period, unless that is after the end of the books."""
+    one.leaving.add(name)
+    one.simulated = one.simulated.cancel(name=name, at_period_end=True)
+    if one.simulated.subscriptions[name].period[1] + timedelta(hours=2) < end:
+        one.simulated = one.simulated.expire(name=name)
+        one.move(name, 0)
+
+
+def _pause(one: Buyer) -> None:
+    """A paused subscription is resumed, else an active one is paused."""
+    resumed = next((name for name in one.paused if not one.mrr[name]), None)
+    if resumed is not None:
+        one.simulated = one.simulated.become("active", name=resumed)
+        one.move(resumed, one.paused[resumed])
+    elif active := one.active:
+        one.paused[active[-1]] = one.mrr[active[-1]]
+        one.simulated = one.simulated.become("paused", name=active[-1])
+        one.move(active[-1], 0)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -180,8 +180,15 @@ def _time_zone(line: Timeline) -> None:
             run.append(place)
             left += row.gap
             if len(run) > 1 and not left:
-                line.causes |= dict.fromkeys(run, Cause.TIME_ZONE)
+                if _is_on_both_sides(line.rows[one] for one in run):
+                    line.causes |= dict.fromkeys(run, Cause.TIME_ZONE)
                 run = []
+
+
+def _is_on_both_sides(rows: Iterable[Movements]) -> bool:
+    """Whether each side has movements: what one side alone has was not moved to another day."""
+    found = list(rows)
+    return any(row.ledger for row in found) and any(row.theirs for row in found)
 
 
 def _churn_time(line: Timeline, rules: Rules, evidence: Evidence) -> None:
@@ -261,7 +268,10 @@ def _is_paused(ours: Decimal, theirs: Decimal, flags: Flags, evidence: Evidence)
 
 def _is_factor(ours: Decimal, theirs: Decimal, currency: str, unit: str) -> bool:
     own, others = FACTORS[unit]
-    return any(_is_close(theirs, Fraction(ours) / own * other, currency) for other in others)
+    one, two = Fraction(ours), Fraction(theirs)
+    return any(
+        _is_close(two, one / own * other, currency) or _is_close(one, two / own * other, currency) for other in others
+    )
 
 
 def _is_discount(ours: Decimal, theirs: Decimal, currency: str, coupon: Coupon, periods: Iterable[Fraction]) -> bool:
@@ -272,7 +282,7 @@ def _is_discount(ours: Decimal, theirs: Decimal, currency: str, coupon: Coupon, 
     return any(one and (_is_close(more - less, one, currency) or (not less and more <= one)) for one in off)
 
 
-def _is_close(amount: Decimal, exact: Fraction, currency: str) -> bool:
+def _is_close(amount: Decimal | Fraction, exact: Fraction, currency: str) -> bool:
     """Whether an amount is the exact one within a minor unit."""
     return abs(Fraction(amount) - exact) <= Fraction(1, 10 ** iso_digits(currency))
 

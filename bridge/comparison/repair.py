@@ -8,6 +8,7 @@ from datetime import datetime
 
 from bridge.comparison.records import Cause, Difference, Measure
 from bridge.internal_events import imports, refreshes
+from bridge.privacy.withholding import erased_ids
 from bridge.reconciliation.missing_events import oldest_kept, store_missing
 from bridge.scope import Scope
 from bridge.settings import Source
@@ -60,12 +61,18 @@ class Repair:
         _, events = store_missing(self.store, self.source, self.api, max(since, oldest), on_event=on_event)
         if events:
             return Repaired(events=events)
-        objects = [one.object_id for one in missing if one.measure is Measure.REVENUE and one.object_id]
-        subscriptions = [one.object_id for one in missing if one.measure is Measure.MRR and one.object_id]
+        erased = erased_ids(self.store, self._scope, [one.object_id for one in missing if one.object_id])
+        left = [one for one in missing if one.object_id and one.object_id not in erased]
+        objects = [one.object_id for one in left if one.measure is Measure.REVENUE and one.object_id]
+        subscriptions = [one.object_id for one in left if one.measure is Measure.MRR and one.object_id]
         return Repaired(
             objects=sum(self._store_object(one, now) for one in objects),
             subscriptions=sum(self._store_subscription(one, now) for one in subscriptions),
         )
+
+    @property
+    def _scope(self) -> str:
+        return str(Scope(self.source.name, None, self.livemode))
 
     def _store_object(self, object_id: str, now: datetime) -> bool:
         body = self.totals.event_of(object_id)
@@ -80,7 +87,7 @@ class Repair:
             return False
         new = refreshes.encode(self.source.name, None, state, livemode=self.livemode, now=now)
         with self.store.reading() as tx:
-            is_known = streams.links(tx, str(Scope(self.source.name, None, self.livemode)), [subscription_id])
+            is_known = streams.links(tx, self._scope, [subscription_id])
         if not is_known:
             new = imports.encode(self.source, state, livemode=self.livemode, now=now)
         return self.store.accept(new)

@@ -1,8 +1,8 @@
 """An audit of a random merchant: nothing differs by itself, and each injected difference gets its own cause.
 
-With more customers, as a command (ten thousand take about 15 minutes):
+With more customers, as a command; with a folder, an interrupted run goes on where it was:
 
-    AUDIT_CUSTOMERS=10000 python -m pytest tests/bridge/comparison/test_audit.py --timeout=0
+    AUDIT_CUSTOMERS=10000 AUDIT_FOLDER=/var/tmp python -m pytest tests/bridge/comparison/test_audit.py --timeout=0
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
-from bridge.comparison.records import Cause, Measure, Report
+from bridge.comparison.records import Cause, Difference, Measure, Report
 from bridge.comparison.run import Against, Request, run
 from bridge.ledger.policy import MovementsBy, MrrDiscounts
 from bridge.settings import Settings, Source
@@ -33,23 +33,18 @@ from processors import processors
 from processors.stripe import exports
 from processors.stripe.account import Account
 from processors.stripe.totals import StripeTotals
-from tests.audit_merchant import (
-    WEEKLY,
-    Buyer,
-    Merchant,
-    Moved,
-    as_text,
-    customer_csv,
-    merchant,
-    revalued,
-    sigma_csv,
-)
+from tests.audit_injections import OF_API, OF_CUSTOMERS, OF_EXPORTS, Export, Lists, inject
+from tests.audit_merchant import Merchant, Moved, as_text, customer_csv, merchant, sigma_csv
 from tests.settings import some_settings
 
 CUSTOMERS = int(os.environ.get("AUDIT_CUSTOMERS", "40"))
 BEGIN, END = datetime(2025, 11, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 NOW = END + timedelta(days=30)
-BATCH = 20_000
+DAY = timedelta(days=1)
+FRESH_UNTIL = END - timedelta(days=120)  # the first moment that an export does not have in full
+SHARE = 0.005  # of the customers who get each injected difference
+SEED = 14
+PART = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +69,15 @@ class Audited:
         return self.by(Against.STRIPE_SIGMA_CSV, exports.sigma_change_events, rows, **more)
 
     def by(self, against: Against, read: Callable[..., Any], rows: list[dict[str, str]], **more: Any) -> Report:
+        call = {name: more.pop(name) for name in ("on_difference",) if name in more}
         asked: dict[str, Any] = {"first": BEGIN.date(), "last": END.date(), "now": NOW, **more}
         changes = read(as_text(rows).splitlines())
-        return run(self.store(), Request(source=self.source, against=against, changes=changes, **asked))
+        return run(self.store(), Request(source=self.source, against=against, changes=changes, **asked), **call)
 
-    def by_api(self, lists: dict[str, list[dict[str, Any]]], source: Source | None = None) -> Report:
+    def by_api(self, lists: dict[str, list[dict[str, Any]]], source: Source | None = None, **call: Any) -> Report:
         totals = StripeTotals(account=Account(api=ListedApi(lists)))  # type: ignore[arg-type]
-        chosen = source or self.source
-        return run(self.store(), Request(source=chosen, first=BEGIN.date(), last=END.date(), now=NOW, totals=totals))
+        request = Request(source=source or self.source, first=BEGIN.date(), last=END.date(), now=NOW, totals=totals)
+        return run(self.store(), request, **call)
 
 
 class ListedApi:
@@ -100,39 +96,38 @@ class ListedApi:
         return iter(self.lists["/v1/subscriptions"])
 
 
-def settled(path: Path, made: Merchant, webhooks: Iterable[bytes], **settings: str) -> Audited:
-    """A bridge that has received these webhooks of a merchant, and delivered all their revenue."""
+def settled(path: Path, made: Merchant, **settings: str) -> Audited:
+    """A bridge that has received the webhooks of a merchant, and delivered all their revenue.
+
+    It takes a thousand customers at a time, and goes on where it was interrupted.
+    """
     chosen = some_settings(f"sqlite:///{path}", UNATTRIBUTED="send", **settings)
     store, envelope = open_store(chosen.database_url), processors()["stripe"].envelope
-    rows = (inbox.encode_row(NewWebhook.of_event("stripe", envelope(one, {}), one, END)) for one in webhooks)
-    for batch in _batches(rows):
+    with store.reading() as tx:
+        done = tx.execute(text("PRAGMA user_version")).scalar_one()
+    for first in range(done, len(made.buyers), PART):
+        webhooks = Merchant(buyers=made.buyers[first : first + PART]).webhooks
+        rows = [inbox.encode_row(NewWebhook.of_event("stripe", envelope(one, {}), one, END)) for one in webhooks]
         with store.transaction() as tx:
-            inbox.insert_new(tx, batch)
-    while route(store, chosen, "worker", NOW):
-        pass
-    while settle_due(store, chosen, "worker", NOW):
-        pass
-    with store.transaction() as tx:
-        tx.execute(text("UPDATE outbox SET status = 'delivered'"))
+            inbox.insert_new(tx, rows)
+        while route(store, chosen, "worker", NOW):
+            pass
+        while settle_due(store, chosen, "worker", NOW):
+            pass
+        with store.transaction() as tx:
+            tx.execute(text("UPDATE outbox SET status = 'delivered'"))
+            tx.execute(text(f"PRAGMA user_version = {first + PART}"))
     store.close()
     return Audited(path=path, settings=chosen, merchant=made)
 
 
-def _batches(rows: Iterable[Any]) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    yield batch
-
-
 @pytest.fixture(scope="module", params=[one.value for one in MovementsBy])
 def audited(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Audited:
-    path = Path(shutil.copy(sqlite_template, tmp_path_factory.mktemp("audited") / "bridge.db"))
-    made = merchant(CUSTOMERS, 14, BEGIN, END)
-    return settled(path, made, made.webhooks, MOVEMENTS_BY=request.param)
+    folder = os.environ.get("AUDIT_FOLDER") or tmp_path_factory.mktemp("audited")
+    path = Path(folder) / f"{request.param}-{CUSTOMERS}.db"
+    if not path.exists():
+        shutil.copy(sqlite_template, path)
+    return settled(path, merchant(CUSTOMERS, SEED, BEGIN, END), MOVEMENTS_BY=request.param)
 
 
 @pytest.fixture
@@ -150,10 +145,10 @@ def by_customer(audited: Audited) -> bool:
     return audited.source.policy.movements_by is MovementsBy.CUSTOMER
 
 
-def of(report: Report) -> dict[str, set[Cause]]:
-    """The causes by customer or subscription."""
+def causes_of(differences: Iterable[Difference]) -> dict[str, set[Cause]]:
+    """The causes by customer, subscription or payment."""
     found: dict[str, set[Cause]] = {}
-    for one in report.differences:
+    for one in differences:
         found.setdefault(one.key, set()).add(one.cause)
     return found
 
@@ -197,7 +192,7 @@ def test_the_same_amounts_under_other_names_are_the_bucket(audited: Audited) -> 
     if by_customer(audited):
         assert report.differing == 0
     else:
-        assert several >= set(of(report))
+        assert several >= set(causes_of(report.differences))
         assert report.counts == {Cause.BUCKET: report.differing}
         assert report.differing > 0
 
@@ -221,76 +216,48 @@ def _kind_here(audited: Audited, one: Moved) -> str:
     return one.customer_kind if by_customer(audited) else one.kind
 
 
-def injected(audited: Audited) -> tuple[list[Moved], dict[str, Cause]]:
-    """The merchant's changes with one difference for each cause, and the cause by subscription."""
-    moved = [replace(one, kind=_kind_here(audited, one)) for one in audited.merchant.moved]
-    unused = [one for one in audited.merchant.buyers if len(one.started) == 1]
-    expected: dict[str, Cause] = {}
+def page_csv(moved: list[Moved], currency: str) -> list[dict[str, str]]:
+    """The page's export, with the names of `kind`."""
+    return customer_csv([replace(one, customer_kind=one.kind) for one in moved], currency=currency)
 
-    def pick(fits: Callable[[Buyer], bool], cause: Cause) -> str:
-        found = next(one for one in unused if fits(one))
-        unused.remove(found)
-        expected[found.moved[0].subscription] = cause
-        return found.moved[0].subscription
 
-    weekly = pick(lambda one: one.simulated.subscriptions["1"].plan == WEEKLY, Cause.FACTOR)
-    coupon = pick(lambda one: one.simulated.subscriptions["1"].coupon is not None, Cause.DISCOUNT)
-    left = pick(lambda one: one.moved[-1].kind == "churn" and _days_of(one)[-1] > 40, Cause.CHURN_TIME)
-    odd = pick(lambda one: True, Cause.UNEXPLAINED)
-    levels: dict[str, Callable[[int], int]] = {
-        weekly: lambda level: round(level * 12 / 13),  # 4 weeks in a month instead of 52/12
-        coupon: lambda level: round(level * 4 / 3),  # before its quarter off
+def of_sigma(moved: list[Moved], currency: str) -> list[dict[str, str]]:
+    """Sigma's export."""
+    return sigma_csv(moved, currency=currency)
+
+
+RENDER = {"csv": page_csv, "sigma": of_sigma}
+
+
+@pytest.mark.parametrize("format_", ["csv", "sigma"])
+def test_every_injected_difference_of_an_export_gets_its_cause_and_nothing_else_differs(
+    copied: Audited, format_: str
+) -> None:
+    own, other = ("customer_kind", "kind") if by_customer(copied) else ("kind", "customer_kind")
+    rows = {
+        one.simulated.customer_id: [
+            replace(moved, kind=getattr(moved, own), customer_kind=getattr(moved, other)) for moved in one.moved
+        ]
+        for one in copied.merchant.buyers
     }
-    moved = revalued(moved, lambda name, level: levels.get(name, lambda same: same)(level))
-    first = next(place for place, one in enumerate(moved) if one.subscription == odd)
-    moved[first] = replace(moved[first], minor=moved[first].minor + 123)
-    last = max(place for place, one in enumerate(moved) if one.subscription == left)
-    moved[last] = replace(moved[last], at=moved[last].at - timedelta(days=12))
-    return moved, expected
+    of_customers = by_customer(copied) or format_ == "csv"
+    with copied.store().transaction() as tx:
+        export = Export(tx=tx, fresh_until=FRESH_UNTIL, rows=rows, by_customer=of_customers)
+        expected = inject(export, OF_CUSTOMERS if of_customers else OF_EXPORTS, copied.merchant.buyers, SHARE, SEED)
+    written = [
+        row
+        for customer, moved in rows.items()
+        for row in RENDER[format_](moved, currency="eur" if customer in export.foreign else "usd")
+    ]
+    found: list[Difference] = []
 
+    lag = timedelta(days=2 if format_ == "csv" else 1)
+    made_at = {"exported_at": FRESH_UNTIL - DAY + lag, "on_difference": found.append}
+    report = copied.by_csv(written, **made_at) if format_ == "csv" else copied.by_sigma(written, **made_at)
 
-def _days_of(one: Buyer) -> list[int]:
-    return [(moved.at - one.moved[0].at).days for moved in one.moved]
-
-
-def test_every_injected_difference_of_an_export_gets_its_cause_and_nothing_else_differs(copied: Audited) -> None:
-    moved, expected = injected(copied)
-    named = {one.subscription: one.customer for one in moved}
-    store = copied.store()
-    taken = {named[one] for one in expected}
-    others = [one for one in copied.merchant.buyers if len(one.started) == 1 and one.simulated.customer_id not in taken]
-    for buyer, status, cause in zip(others, ("held", "not_forwarded", "failed"), OF_STATUS, strict=False):
-        with store.transaction() as tx:
-            stream = f"stripe||live|{buyer.simulated.customer_id}"
-            tx.execute(
-                text("UPDATE outbox SET status = :status WHERE stream_id = :stream"),
-                {"status": status, "stream": stream},
-            )
-        expected[buyer.moved[0].subscription] = cause
-    foreign, estimated, unknown = (one.moved[0].subscription for one in others[3:6])
-    expected |= {foreign: Cause.CURRENCY, estimated: Cause.ESTIMATED, unknown: Cause.MISSING}
-    with store.transaction() as tx:
-        flag = text("UPDATE outbox SET body = replace(body, :old, :new) WHERE subscription_id = :id")
-        tx.execute(flag, {"old": '"metadata":{', "new": '"metadata":{"mrr_estimated":true,', "id": estimated})
-        stream = {"stream": f"stripe||live|{named[unknown]}"}
-        for table in ("outbox", "inbox", "states", "subscriptions", "streams", "links"):
-            tx.execute(text(f"DELETE FROM {table} WHERE stream_id = :stream"), stream)
-    moved = revalued(moved, lambda name, level: level + level // 7 if name == estimated else level)
-    rows = [row for one in moved for row in sigma_csv([one], currency="eur" if one.subscription == foreign else "usd")]
-
-    report = copied.by_sigma(rows)
-
-    keys = expected if not by_customer(copied) else {named[one]: cause for one, cause in expected.items()}
-    assert of(report) == {key: {cause} for key, cause in keys.items()}
-    assert {cause for causes in of(report).values() for cause in causes} == NAMED
-    assert report.unexplained == 1
-
-
-OF_STATUS = (Cause.WAITING, Cause.NOT_FORWARDED, Cause.WAITING)
-NAMED = {
-    Cause.FACTOR, Cause.DISCOUNT, Cause.CHURN_TIME, Cause.UNEXPLAINED, Cause.WAITING, Cause.NOT_FORWARDED,
-    Cause.CURRENCY, Cause.ESTIMATED, Cause.MISSING,
-}  # fmt: skip
+    assert causes_of(found) == {key: {cause} for key, cause in expected.items()}
+    assert report.unexplained == sum(cause is Cause.UNEXPLAINED for cause in expected.values())
+    assert set(report.counts) == set(expected.values()) == set(Cause) - (set() if of_customers else {Cause.BUCKET})
 
 
 def test_days_that_an_export_does_not_reach_yet_are_named(audited: Audited) -> None:
@@ -298,11 +265,15 @@ def test_days_that_an_export_does_not_reach_yet_are_named(audited: Audited) -> N
         (replace(one, kind=_kind_here(audited, one)) for one in audited.merchant.moved), key=lambda one: one.at
     )
     kept = [one for one in moved if one.at < END - timedelta(days=120)]
-    missing = [one for one in moved if one not in kept]
+    key = "customer" if by_customer(audited) else "subscription"
+    missing: dict[tuple[str, date], int] = {}
+    for one in moved[len(kept) :]:
+        place = (getattr(one, key), one.at.date())
+        missing[place] = missing.get(place, 0) + one.minor
 
     report = audited.by_sigma(sigma_csv(kept))
 
-    assert report.counts == {Cause.FRESHNESS: len(missing)}
+    assert report.counts == {Cause.FRESHNESS: sum(minor != 0 for minor in missing.values())}
 
 
 def test_a_paused_collection_is_named(sqlite_template: Path, tmp_path: Path) -> None:
@@ -310,7 +281,7 @@ def test_a_paused_collection_is_named(sqlite_template: Path, tmp_path: Path) -> 
     made = merchant(1, 3, BEGIN, END)
     [one] = made.buyers
     one.simulated = one.simulated.later(days=3).become("paused", name=next(iter(one.mrr)))
-    audited = settled(path, made, made.webhooks)
+    audited = settled(path, made)
     active = [moved for moved in made.moved if moved.kind != "churn"]
 
     report = audited.by_sigma(sigma_csv(active), exported_at=NOW)
@@ -323,36 +294,16 @@ def test_a_paused_collection_is_named(sqlite_template: Path, tmp_path: Path) -> 
 
 def test_every_injected_difference_of_the_api_gets_its_cause_and_nothing_else_differs(copied: Audited) -> None:
     lists = copied.merchant.api_lists()
-    charges = [one for one in lists["/v1/charges"] if one["amount_refunded"] == 0 and one["customer"]]
-    odd, foreign, held, dry, unknown = charges[:5]
-    odd["amount"] = odd["amount_captured"] = odd["amount"] + 1
-    foreign["currency"] = "eur"
-    lists["/v1/charges"].append({**unknown, "id": "ch_lost", "payment_intent": "pi_lost", "amount_captured": 5})
-    key = {one["id"]: _key(lists, one) for one in charges[:5]}
-    store = copied.store()
-    with store.transaction() as tx:
-        for charge, status in ((held, "pending"), (dry, "not_forwarded")):
-            change = text("UPDATE outbox SET status = :status WHERE transaction_id = :id")
-            tx.execute(change, {"status": status, "id": key[charge["id"]]})
+    with copied.store().transaction() as tx:
+        expected = inject(Lists(tx=tx, lists=lists), OF_API, copied.merchant.buyers, SHARE, SEED)
+    found: list[Difference] = []
 
-    report = copied.by_api(lists)
+    report = copied.by_api(lists, on_difference=found.append)
 
-    assert of(report) == {
-        key[odd["id"]]: {Cause.UNEXPLAINED},
-        key[foreign["id"]]: {Cause.CURRENCY},
-        key[held["id"]]: {Cause.WAITING},
-        key[dry["id"]]: {Cause.NOT_FORWARDED},
-        "pi_lost": {Cause.MISSING},
-    }
-
-
-def _key(lists: dict[str, list[dict[str, Any]]], charge: dict[str, Any]) -> str:
-    """The invoice of a charge, else its intent: the id that the revenue event has."""
-    intent = charge["payment_intent"]
-    for invoice in lists["/v1/invoices"]:
-        if any(one["payment"]["payment_intent"] == intent for one in invoice["payments"]["data"]):
-            return str(invoice["id"])
-    return str(intent)
+    assert causes_of(found) == {key: {cause} for key, cause in expected.items()}
+    assert report.unexplained == sum(cause is Cause.UNEXPLAINED for cause in expected.values())
+    # Days and buckets are those of an export; an API has no lag.
+    assert set(report.counts) == set(Cause) - {Cause.TIME_ZONE, Cause.BUCKET, Cause.FRESHNESS}
 
 
 def test_levels_of_another_setting_are_named(audited: Audited) -> None:
@@ -366,7 +317,7 @@ def test_levels_of_another_setting_are_named(audited: Audited) -> None:
 
     report = audited.by_api(audited.merchant.api_lists(), replace(audited.source, policy=policy))
 
-    assert of(report) == {one: {Cause.DISCOUNT} for one in with_coupon}
+    assert causes_of(report.differences) == {one: {Cause.DISCOUNT} for one in with_coupon}
 
 
 def test_levels_of_scheduled_ends_are_the_churn_time_and_unknown_subscriptions_are_missing(audited: Audited) -> None:
@@ -380,7 +331,7 @@ def test_levels_of_scheduled_ends_are_the_churn_time_and_unknown_subscriptions_a
 
     report = audited.by_api(lists)
 
-    assert of(report) == {one: {Cause.MISSING} for one in (ended, changed, "sub_unknown")}
+    assert causes_of(report.differences) == {one: {Cause.MISSING} for one in (ended, changed, "sub_unknown")}
 
 
 # ---- A million rows ------------------------------------------------------------------------------------------------

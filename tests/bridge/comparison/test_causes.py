@@ -48,6 +48,13 @@ def test_the_same_amount_on_neighbouring_days_is_the_time_zone() -> None:
     assert causes(row(1, "49"), row(3, theirs="49")) == [(1, Cause.UNEXPLAINED), (3, Cause.UNEXPLAINED)]
 
 
+def test_a_start_and_its_end_a_day_later_on_one_side_only_are_no_time_zone() -> None:
+    there = (row(1, theirs="49"), row(2, theirs="-49"))
+
+    assert causes(*there, evidence=NOTHING_KNOWN) == [(1, Cause.MISSING), (2, Cause.MISSING)]
+    assert causes(row(1, "49"), row(2, "-49")) == [(1, Cause.UNEXPLAINED), (2, Cause.UNEXPLAINED)]
+
+
 @pytest.mark.parametrize(
     ("churn_at", "there", "cause"),
     [
@@ -83,6 +90,7 @@ def test_a_churn_that_is_scheduled_here_and_counted_there_is_the_setting() -> No
         ("30.33", "28.00", "weekly", Coupon(), Cause.FACTOR),  # 7 x 52/12, 7 x 4
         ("30.33", "28.00", "monthly", Coupon(), None),
         ("60.83", "60.00", "daily", Coupon(), Cause.FACTOR),  # 2 x 365/12, 2 x 30
+        ("28.00", "30.33", "weekly", Coupon(), Cause.FACTOR),
         ("30.33", "29.00", "weekly", Coupon(), None),
     ],
 )
