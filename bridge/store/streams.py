@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     Connection,
     Insert,
+    Row,
     Text,
     Update,
     bindparam,
@@ -245,14 +247,16 @@ LOCK = per_dialect(
 )
 # SKIP LOCKED: two workers that claim at once get different rows, and neither waits for the other's transaction. It
 # protects the claim only; the lease written in the same transaction protects the settling, which takes longer.
-NEXT = (
+ARE_DUE = (
     select(streams, states.c.state)
     .outerjoin(states, states.c.stream_id == streams.c.stream_id)
     .where(DUE, streams.c.due_at <= bindparam("due_by"), UNLEASED)
-    .order_by(streams.c.due_at)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True, of=streams)
 )
+NEXT = ARE_DUE.order_by(streams.c.due_at)
+LATEST = ARE_DUE.order_by(streams.c.due_at.desc())
+LATEST_SHARE = 4  # of a backlog, one stream in so many is claimed from those that became due last
 LEASE = per_dialect(
     lambda among: (
         update(streams)
@@ -325,11 +329,17 @@ def claim_due(
 ) -> list[Claim]:
     """Claims the streams that have been due for longest, under a lease. An expired lease does not count. By id.
 
-    `due_by`: only those that were due by then; without it, those that are due now.
+    In a backlog some of those that became due last are claimed too: a sale must not wait for an import, or for what
+    an outage has left. `due_by`: only those that were due by then; without it, those that are due now.
     """
-    rows = tx.execute(NEXT, {"now": now, "due_by": due_by or now, "limit": limit}).all()
-    for chunk in padded_chunks(row.stream_id for row in rows):
-        tx.execute(LEASE[tx.dialect.name], {"stream_ids": chunk, "owner": owner, "until": lease_until})
+    rows: list[Row[Any]] = []
+    for statement, count in ((NEXT, limit - limit // LATEST_SHARE), (LATEST, limit // LATEST_SHARE)):
+        found = tx.execute(statement, {"now": now, "due_by": due_by or now, "limit": count}).all() if count else []
+        for chunk in padded_chunks(row.stream_id for row in found):
+            tx.execute(LEASE[tx.dialect.name], {"stream_ids": chunk, "owner": owner, "until": lease_until})
+        rows += found
+        if len(found) < count:
+            break
     claims = [
         Claim(
             stream_id=row.stream_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection
@@ -77,6 +77,14 @@ def test_the_longest_waiting_are_claimed_first_and_given_by_id(store: Store) -> 
     taken = claims(store, NOON + HOUR, limit=3)
 
     assert [claim.stream_id for claim in taken] == [f"{SCOPE}|b", f"{SCOPE}|c", f"{SCOPE}|d"]
+
+
+def test_of_a_backlog_a_quarter_is_claimed_from_what_became_due_last(store: Store) -> None:
+    names = [f"{SCOPE}|cus_{number}" for number in range(10)]  # cus_0 has been due for longest
+    touched(store, *(a_touch(name, due_at=NOON + timedelta(seconds=number)) for number, name in enumerate(names)))
+
+    assert [claim.stream_id for claim in claims(store, limit=8)] == [*names[:6], *names[8:]]
+    assert [claim.stream_id for claim in claims(store, limit=8)] == names[6:8]
 
 
 def test_a_saved_state_comes_back_with_the_next_claim(store: Store) -> None:
