@@ -22,16 +22,25 @@ MAX_BATCH = 500
 
 
 class Request:
-    """A row that a thread waits for. `is_new` or `error` is set before `done`. `abandoned`: the thread timed out."""
+    """A row that a thread waits for. `is_new` and `error` are the outcome. `abandoned`: the thread timed out."""
 
-    __slots__ = ("abandoned", "done", "error", "is_new", "row")
+    __slots__ = ("_pending", "abandoned", "error", "is_new", "is_reported", "row")
 
     def __init__(self, row: EncodedRow) -> None:
         self.row = row
-        self.done = threading.Event()
-        self.is_new = False
+        self.is_new = self.is_reported = self.abandoned = False
         self.error: StoreUnavailable | None = None
-        self.abandoned = False
+        self._pending = threading.Lock()  # much cheaper than an Event; held until the outcome is known
+        self._pending.acquire()
+
+    def wait(self, seconds: float) -> bool:
+        """Called by the thread of the request, once: whether the outcome was known within the time."""
+        return self._pending.acquire(timeout=seconds)
+
+    def report(self, *, is_new: bool = False, error: StoreUnavailable | None = None) -> None:
+        """Called by the committer, once."""
+        self.is_new, self.error, self.is_reported = is_new, error, True
+        self._pending.release()
 
 
 Writing = Callable[[], AbstractContextManager[Connection]]
@@ -56,7 +65,7 @@ class GroupCommitter:
                 self._thread.start()
             self._queue.append(request)
             self._queued.notify()
-        if not request.done.wait(seconds):
+        if not request.wait(seconds):
             # It may still be committed after this. The processor gets 503, sends again, and the row is a duplicate.
             request.abandoned = True
             raise StoreUnavailable(f"the database stored nothing for {seconds:.1f} seconds")
@@ -89,7 +98,9 @@ class GroupCommitter:
                 # Taken only now: rows that came in while this thread waited for the lock join the same commit, so
                 # batches grow with the load and no timer has to delay a single row.
                 batch = self._take_batch()
-                _store(tx, batch)
+                results = _store(tx, batch)
+            # Only after the lock is free: the threads that now run would delay its release, and all other processes.
+            _report(batch, results)
         except StoreUnavailable as error:
             _log().warning("not_stored", reason=str(error))
             _refuse(batch or self._take_batch(), error)
@@ -102,7 +113,8 @@ class GroupCommitter:
         for request in batch:
             try:
                 with self._writing() as tx:
-                    _store(tx, [request])
+                    results = _store(tx, [request])
+                _report([request], results)
             except Exception as error:
                 reason = f"this event could not be stored: {type(error).__name__}"
                 _refuse([request], error if isinstance(error, StoreUnavailable) else StoreUnavailable(reason))
@@ -114,20 +126,22 @@ class GroupCommitter:
         return [request for request in taken if not request.abandoned]
 
 
-def _store(tx: Connection, batch: Sequence[Request]) -> None:
-    """Commits the whole batch, and only then reports each row: an acknowledged webhook is on disk."""
+def _store(tx: Connection, batch: Sequence[Request]) -> Sequence[bool]:
+    """Commits the whole batch; for each row, whether it is new. On return all are on disk."""
     with tx.begin():
         results = inbox.insert_new(tx, [request.row for request in batch])
+    return results  # noqa: RET504  # outside the block, whose end is the commit
+
+
+def _report(batch: Sequence[Request], results: Sequence[bool]) -> None:
     for request, is_new in zip(batch, results, strict=True):
-        request.is_new = is_new
-        request.done.set()
+        request.report(is_new=is_new)
 
 
 def _refuse(batch: Sequence[Request], error: StoreUnavailable) -> None:
     for request in batch:
-        if not request.done.is_set():
-            request.error = error
-            request.done.set()
+        if not request.is_reported:
+            request.report(error=error)
 
 
 def _log() -> Any:

@@ -38,6 +38,11 @@ LARGEST_SCALED = Decimal(10) ** 12  # far above any real payment, and nine hundr
 COMPRESSION_LEVEL = 1
 
 
+def as_microseconds(instant: datetime) -> int:
+    """An instant as it is stored."""
+    return (instant - EPOCH) // MICROSECOND
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware datetime, stored as whole microseconds since 1970 UTC: exact, small and sortable."""
 
@@ -45,7 +50,7 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - EPOCH) // MICROSECOND
+        return None if value is None else as_microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else EPOCH + value * MICROSECOND

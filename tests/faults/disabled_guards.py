@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from alembic import op
-from sqlalchemy import UniqueConstraint, false
+from sqlalchemy import UniqueConstraint
 
 from bridge.ledger import EMPTY
 from bridge.store import Store, inbox, outbox, schema
@@ -73,7 +73,7 @@ def no_write_lock() -> None:
 
 def no_inbox_unique() -> None:
     """Accepts every webhook as new, regardless of its event id."""
-    inbox.SEEN = inbox.SEEN.where(false())
+    inbox.SEEN += " AND false"
     _allow_twice("inbox")
 
 

@@ -132,7 +132,7 @@ class InlineCommitter(GroupCommitter):
         self._store_batch()
         if request.error is not None:
             raise request.error
-        if not request.done.is_set():
+        if not request.is_reported:
             raise StoreUnavailable("not stored")
         return request.is_new
 
