@@ -41,7 +41,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Maintain": {
         "attribute": "maintain.attribute",
         "reconcile": "setup.reconcile",
-        "purge": "maintain.purge",
+        "purge": "purge.purge",
         "erase": "erase.erase_customer",
     },
 }

@@ -1,22 +1,30 @@
-"""Interventions of an operator: `webhooks replay`, `attribute`, `purge`."""
+"""Interventions of an operator: `webhooks replay`, `attribute`."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import click
+from sqlalchemy import Connection
 
 from bridge.cli import inspect
 from bridge.cli.environment import load_settings, opened_store, source_named
-from bridge.cli.output import json_option, print_json, progress
-from bridge.errors import UsageError
+from bridge.cli.output import json_option, print_json
+from bridge.errors import BridgeError, UsageError
 from bridge.formatting import quantity
 from bridge.internal_events import attributions
-from bridge.store import inbox
+from bridge.scope import StreamId
+from bridge.settings import Source
+from bridge.store import inbox, search
 from bridge.store.inbox import InboxStatus
+from bridge.store.outbox import DeliveryStatus
+from bridge.store.search import DeliveryFilter, count_deliveries
+from processors.placeholders import is_placeholder
+from processors.visit import placeholder, rejected_as
 
 MAX_ROWS = 10_000  # for one --failed
-BATCH = 500
+VISIT = ("visitor_fingerprint", "session_id")
 
 webhooks = inspect.webhooks  # imported from here, so that the group always has the commands of both modules
 
@@ -49,39 +57,44 @@ def replay(event_ids: tuple[str, ...], failed: bool, as_json: bool) -> None:
 @click.option("--fingerprint", "visitor_fingerprint", required=True, help="The visitor_fingerprint of the visit.")
 @click.option("--session", "session_id", required=True, help="The session_id of the visit.")
 @click.option("--test", is_flag=True, help="For test-mode traffic.")
-def attribute(source: str | None, test: bool, **options: str | None) -> None:
+@click.option("--ahead", is_flag=True, help="Register it although no webhook has named these ids yet.")
+@json_option
+def attribute(source: str | None, test: bool, ahead: bool, as_json: bool, **options: str | None) -> None:
     """Register the visit that a customer, subscription or transaction belongs to. Releases the revenue held for it."""
     settings = load_settings()
     chosen = source_named(settings.sources, source)
-    values = {name: value for name, value in options.items() if value}
+    values = {name: value.strip() for name, value in options.items() if value}
     if values.keys().isdisjoint(attributions.REFERENCES):
         raise UsageError("give at least one of --customer, --subscription, --transaction")
+    _require_real(values)
     with opened_store(settings) as store:
+        with store.reading() as tx:
+            found = _streams(tx, [values[name] for name in attributions.REFERENCES if name in values], chosen)
+            held = sum(count_deliveries(tx, DeliveryFilter(stream_id=one, status=DeliveryStatus.HELD)) for one in found)
+        if not found and not ahead:
+            ids = ", ".join(values[name] for name in attributions.REFERENCES if name in values)
+            raise BridgeError(
+                f"no webhook of {chosen.name} has named {ids}; nothing was registered. Check the id, or add --ahead to"
+                " register it before the first webhook"
+            )
         webhook = attributions.encode(chosen, values, livemode=not test, now=datetime.now(UTC))
         is_new = store.accept(webhook)
-    click.echo(f"{webhook.event_id}: " + ("registered." if is_new else "was already registered."))
+    if as_json:
+        print_json({"id": webhook.event_id, "registered": is_new, "held": held})
+        return
+    effect = f" The customer has {quantity(held, 'held revenue event')}." if held and is_new else ""
+    click.echo(f"{webhook.event_id}: " + ("registered." if is_new else "was already registered.") + effect)
 
 
-@click.command(short_help="Delete the raw bodies of settled webhooks.")
-@click.option(
-    "--older-than", "days", type=click.IntRange(0), help="Days since a webhook was settled; default RETENTION_DAYS."
-)
-def purge(days: int | None) -> None:
-    """Delete the raw bodies of settled webhooks. Ledger, deliveries and the ids of webhooks are kept.
+def _require_real(values: Mapping[str, str]) -> None:
+    """Raises UsageError for a value that was copied from the documentation, or is a program's missing variable."""
+    for name, value in values.items():
+        if is_placeholder(value) or (name in VISIT and rejected_as(value)) or placeholder(value):
+            option = name.removesuffix("_id").removeprefix("visitor_")
+            raise UsageError(f"--{option}: {value} is a placeholder. Give the real id")
 
-    A worker does this regularly; use this command to do it now. Purged webhooks cannot be replayed.
-    """
-    settings = load_settings()
-    before = datetime.now(UTC) - timedelta(days=settings.retention_days if days is None else days)
-    with opened_store(settings) as store, progress() as bar:
-        task = bar.add_task("bodies", total=None)
-        total, after = 0, 0
-        while True:
-            with store.transaction() as tx:
-                purged = inbox.purge(tx, before, BATCH, after)
-            total += purged.count
-            bar.update(task, completed=total)
-            if purged.after is None:
-                break
-            after = purged.after
-    click.echo(f"Bodies purged: {total:,}.")
+
+def _streams(tx: Connection, ids: Sequence[str], source: Source) -> list[str]:
+    """The streams of the source that the ids belong to."""
+    found = {stream_id for one in ids for stream_id in search.streams_of(tx, one)}
+    return [stream_id for stream_id in found if StreamId.parse(stream_id).scope.startswith(f"{source.name}|")]

@@ -413,6 +413,21 @@ NEXT_BY_AGE = (
 )
 PURGE = per_dialect(lambda among: delete(bodies).where(among(bodies.c.inbox_id, "row_ids")))
 DONE = (InboxStatus.SETTLED, InboxStatus.IGNORED)
+PURGEABLE = (
+    select(func.count(), func.coalesce(func.sum(func.length(bodies.c.body)), 0))
+    .join_from(bodies, inbox, inbox.c.id == bodies.c.inbox_id)
+    .where(
+        inbox.c.status.in_(DONE),
+        inbox.c.settled_at < bindparam("before"),
+        inbox.c.received_at <= bindparam("before"),
+    )
+)
+
+
+def purgeable(tx: Connection, settled_before: datetime) -> tuple[int, int]:
+    """How many bodies `purge` would delete, and their bytes as stored."""
+    count, size = tx.execute(PURGEABLE, {"before": settled_before}).one()
+    return int(count), int(size)
 
 
 def purge(tx: Connection, settled_before: datetime, limit: int, after: int = 0) -> Purged:

@@ -1,4 +1,4 @@
-"""`webhooks replay`, `attribute`, `purge`."""
+"""`webhooks replay`, `attribute`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_an_attribution_by_hand_releases_what_was_held(cli: Command, sqlite_stor
     again = cli("attribute", *options)
     work(sqlite_store, settings)
 
-    assert ended.out.endswith(": registered.\n")
+    assert ended.out.endswith(": registered. The customer has 1 held revenue event.\n")
     assert again.out.endswith(": was already registered.\n")
     assert delivery_statuses(sqlite_store) == ["pending"]
 
@@ -84,21 +84,34 @@ def test_an_attribution_must_say_of_what(cli: Command, args: tuple[str, ...], pr
     assert (ended.status, ended.err) == (2, problem)
 
 
-# ---- Purge -----------------------------------------------------------------------------------------------------
+def test_an_id_that_no_webhook_named_is_refused_unless_it_is_ahead(cli: Command, sqlite_store: Store) -> None:
+    options = ("--source", "stripe", "--customer", "cus_typo", "--fingerprint", "fp_1", "--session", "ses_1")
+
+    refused = cli("attribute", *options)
+    ahead = cli("attribute", *options, "--ahead", "--json")
+
+    assert refused.status == 1
+    assert refused.err == (
+        "no webhook of stripe has named cus_typo; nothing was registered. Check the id, or add --ahead to register it"
+        " before the first webhook\n"
+    )
+    assert (ahead.status, ahead.json["registered"], ahead.json["held"]) == (0, True, 0)
+    assert list(statuses(sqlite_store)) == [ahead.json["id"]]
 
 
-def test_purging_drops_the_bodies_of_what_was_settled_long_ago(
-    cli: Command, sqlite_store: Store, sqlite_url: str
-) -> None:
-    ids = arrive(sqlite_store, "stripe", "signup")
-    work(sqlite_store, some_settings(sqlite_url))
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (("cus_…", "fp_1", "ses_1"), "--customer: cus_… is a placeholder. Give the real id\n"),
+        (("cus_1", "undefined", "ses_1"), "--fingerprint: undefined is a placeholder. Give the real id\n"),
+        (("cus_1", "fp_1", "cs_live_1"), "--session: cs_live_1 is a placeholder. Give the real id\n"),
+    ],
+)
+def test_a_placeholder_is_no_attribution(cli: Command, values: tuple[str, str, str], problem: str) -> None:
+    customer, fingerprint, session = values
 
-    young = cli("purge")
-    old = cli("purge", "--older-than", "0")
-    body = cli("webhooks", "show", ids[0], "--body")
-    replay = cli("webhooks", "replay", ids[0])
+    ended = cli(
+        "attribute", "--source", "stripe", "--customer", customer, "--fingerprint", fingerprint, "--session", session
+    )
 
-    assert young.out == "Bodies purged: 0.\n"
-    assert old.out == "Bodies purged: 10.\n"
-    assert (body.status, body.err) == (2, f"the body of {ids[0]} was purged after RETENTION_DAYS\n")
-    assert replay.out == "0 of 1 webhook will be processed again. Not possible, because the body was purged: 1.\n"
+    assert (ended.status, ended.err) == (2, problem)
