@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import click
 
@@ -13,6 +13,7 @@ from bridge.formatting import quantity
 from bridge.reconciliation.missing_events import Incomplete, store_missing
 from bridge.settings import Source
 from bridge.store import Store
+from processors import processors
 from processors.interface import Api
 
 source_option = click.option("--source", help="The source; optional if there is only one.")
@@ -30,14 +31,26 @@ def reconcile(source: str | None, days: int, as_json: bool) -> None:
     """
     settings = load_settings()
     chosen = source_named(settings.sources, source)
-    api = api_of(chosen)
+    api, now = api_of(chosen), datetime.now(UTC)
+    kept = min(days, processors()[chosen.processor].event_days)
     with opened_store(settings) as store:
-        listed, missing = _store_missing(store, chosen, api, datetime.now(UTC) - timedelta(days=days))
+        listed, missing = _store_missing(store, chosen, api, now - timedelta(days=kept))
     if as_json:
-        print_json({"source": chosen.name, "days": days, "listed": listed, "stored": missing})
-        return
-    click.echo(
-        f"{quantity(listed, 'event')} in the last {quantity(days, 'day')}; {missing:,} were missing and are now stored."
+        print_json({"source": chosen.name, "days": kept, "listed": listed, "stored": missing})
+    else:
+        looked_at = f"{quantity(listed, 'event')} in the last {quantity(kept, 'day')}"
+        click.echo(f"{looked_at}; {missing:,} were missing and are now stored.")
+    if kept < days:
+        click.echo(_older(chosen, kept, (now - timedelta(days=days)).date()), err=True)
+
+
+def _older(source: Source, kept: int, first: date) -> str:
+    """What to do about the days whose events the processor no longer lists: their objects are still there."""
+    title = processors()[source.processor].title
+    return (
+        f"{title} keeps events for {kept} days, so earlier ones were not looked at. Compare the payments, refunds and"
+        f" subscriptions of these days, and store what is missing:"
+        f" pulsora-bridge audit --source {source.name} --from {first} --repair"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -68,3 +68,22 @@ def test_what_never_arrived_is_stored_as_if_it_had(
     assert first.out.endswith(" were missing and are now stored.\n")
     assert again.out.endswith("; 0 were missing and are now stored.\n")
     assert mrr(sqlite_store) == [("subscription", "49.00", "49.00")]
+
+
+def test_days_whose_events_are_no_longer_listed_are_named_with_what_to_do(
+    cli: Command, stripe: responses.RequestsMock
+) -> None:
+    stripe.add("GET", re.compile(f"{STRIPE}/events"), json=listed([]))
+
+    ended = cli("reconcile", "--source", "stripe", "--days", "60", STRIPE_API_KEY=KEY)
+
+    first = (datetime.now(UTC) - timedelta(days=60)).date()
+    asked = [parse_qs(urlsplit(str(call.request.url)).query)["created[gte]"][0] for call in stripe.calls]
+    oldest = datetime.fromtimestamp(min(map(int, asked)), UTC)
+    assert timedelta(days=29, hours=23) < datetime.now(UTC) - oldest < timedelta(days=30, minutes=5)
+    assert ended.out == "0 events in the last 30 days; 0 were missing and are now stored.\n"
+    assert ended.err == (
+        "Stripe keeps events for 30 days, so earlier ones were not looked at. Compare the payments, refunds and"
+        " subscriptions of these days, and store what is missing:"
+        f" pulsora-bridge audit --source stripe --from {first} --repair\n"
+    )
