@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -21,7 +22,7 @@ class Unreadable(ValueError):
 def parse(body: bytes) -> Json:
     """The JSON object in `body`. Raises `Unreadable` for anything else: NaN, repeated keys, lone surrogates, depth."""
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_reject_constant, object_pairs_hook=_unique_keys)
+        value = _decoder().decode(body.decode("utf-8"))
         if b"\\u" in body:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails for an escaped lone surrogate
     except RecursionError:
@@ -130,6 +131,11 @@ def _iso(value: str) -> datetime | None:
 
 def _reject_constant(name: str) -> None:
     raise Unreadable(f"{name} is not a JSON number")
+
+
+@cache
+def _decoder() -> json.JSONDecoder:
+    return json.JSONDecoder(parse_constant=_reject_constant, object_pairs_hook=_unique_keys)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Header:
         return SignatureError(SignatureProblem.MALFORMED, f"The {self.name} header {what}.")
 
     def _written(self, headers: Mapping[str, str]) -> str:
+        if written := headers.get(self.name, "").strip():
+            return written
         for name, value in headers.items():
             if name.lower() == self.name.lower() and value.strip():
                 return value

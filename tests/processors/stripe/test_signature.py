@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stripe import SignatureVerificationError, WebhookSignature
 
 from processors.interface import Event, SignatureError, SignatureProblem
 from processors.stripe.signature import HEADER, secret_problem, sign, verify
@@ -219,3 +220,26 @@ def test_anything_else_is_told_what_a_signing_secret_looks_like(value: str, expe
     assert expected in problem
     assert "fake" not in problem
     assert "hunter2" not in problem
+
+
+@given(
+    st.binary(max_size=40),
+    st.sampled_from([T, T - 1, 7]),
+    st.sampled_from([SECRET, OTHER]),
+    st.lists(st.sampled_from(["right", "other", "a" * 64]), min_size=1, max_size=3),
+)
+def test_it_accepts_what_the_sdk_accepts(body: bytes, stated: int, secret: str, given_digests: list[str]) -> None:
+    known = {"right": digest(body, T, SECRET), "other": digest(body, T, OTHER)}
+    header = f"t={stated}," + ",".join(f"v1={known.get(one, one)}" for one in given_digests)
+    try:
+        by_sdk = bool(WebhookSignature.verify_header(body.decode(), header, secret, tolerance=None))
+    except (SignatureVerificationError, UnicodeDecodeError):
+        by_sdk = False
+
+    try:
+        verify(body, {HEADER: header}, (secret,), NOW, timedelta(days=99_999))
+        problem = None
+    except SignatureError as error:
+        problem = error.problem
+
+    assert by_sdk == (problem is not SignatureProblem.MISMATCH)
