@@ -5,7 +5,7 @@ Everything is checked at start, and every problem is reported at once: the name,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -33,7 +33,11 @@ def load(environ: Mapping[str, str], *, dotenv: Path | None = None) -> Settings:
     known = [*known_names(), *(one for processor in processors().values() for one in _rule_names(processor))]
     values = read_files({**read_dotenv(dotenv, problems), **environ}, known, "", problems)
     warnings = tuple(misspelled(values, known))
-    service = {field: _read(one, values, one.name, problems) for field, one in settings_of(Settings).items()}
+
+    def report(name: str, wrong: str, example: str) -> None:
+        problems.append(f"{name}: {wrong}. Example: {name}={example}")
+
+    service = {field: _read(one, values, report) for field, one in settings_of(Settings).items()}
     sources = dict(_sources(values, problems))
     if not sources and not problems:
         names = ", ".join(processor.secret.name for processor in processors().values())
@@ -100,21 +104,25 @@ def known_names() -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Values:
-    """The values a source is built from. `own`: the names set in its own table; their problems name the table."""
+    """The values a source is built from. `own`: the names set in its own table; None: it is no table's source."""
 
     name: str
     processor: Processor
     values: Mapping[str, str]
-    own: Mapping[str, str]
+    own: Mapping[str, str] | None
     problems: list[str]
 
     def problem(self, name: str, wrong: str, example: str) -> None:
-        where = f"[sources.{self.name}] " if name in self.own else ""
-        self.problems.append(f"{where}{name}: {wrong}. Example: {name}={example}")
+        """Records a problem in the words of the place to correct it: the source's table, or the environment."""
+        if self.own is None or (name in self.values and name not in self.own):
+            self.problems.append(f"{name}: {wrong}. Example: {name}={example}")
+            return
+        key = _toml_key(name, self.processor)
+        value = example if example.isdecimal() or example in ("true", "false") else f'"{example}"'
+        self.problems.append(f"[sources.{self.name}] {key}: {wrong}. Example: {key} = {value}")
 
     def read(self, one: Setting) -> Any:
-        where = f"[sources.{self.name}] " if one.name in self.own else ""
-        return _read(one, self.values, where + one.name, self.problems)
+        return _read(one, self.values, self.problem)
 
     def read_rule(self, one: Setting) -> Any:
         """A rule's value: the source's own table wins over the name with the processor's prefix, that over the plain.
@@ -122,13 +130,13 @@ class _Values:
         Stripe's and Paddle's own pages count differently, so each processor may have separate rules.
         """
         prefixed = replace(one, name=_prefix(self.processor) + one.name)
-        return self.read(prefixed if prefixed.name in self.values and one.name not in self.own else one)
+        return self.read(prefixed if prefixed.name in self.values and one.name not in (self.own or ()) else one)
 
 
 def _sources(values: Mapping[str, str], problems: list[str]) -> Iterator[tuple[str, Source]]:
     built_in = [name for name, processor in processors().items() if processor.secret.name in values]
     for name in built_in:
-        found = _Values(name=name, processor=processors()[name], values=values, own={}, problems=problems)
+        found = _Values(name=name, processor=processors()[name], values=values, own=None, problems=problems)
         yield name, _source(found)
     for name, table in read_toml(values[CONFIG], problems) if CONFIG in values else ():
         chosen = processors().get(str(table.get("processor")))
@@ -165,11 +173,19 @@ def _of_table(name: str, table: Mapping[str, Any], processor: Processor, problem
 
 def _from_toml(key: str, processor: Processor) -> str:
     """The environment's name of a key in a source's table: `webhook_secret` and `api_key` are the processor's own."""
-    own = {"webhook_secret": processor.secret.name}
-    own |= {"api_key": processor.api_key.name} if processor.api_key is not None else {}
-    own |= {"token": "PULSORA_SECRET_TOKEN", "endpoint": "PULSORA_ENDPOINT"}
     plain = key.removesuffix("_file")
-    return own.get(plain, plain.upper()) + ("_FILE" if key != plain else "")
+    return _short_keys(processor).get(plain, plain.upper()) + ("_FILE" if key != plain else "")
+
+
+def _toml_key(name: str, processor: Processor) -> str:
+    """The inverse of `_from_toml`."""
+    return next((key for key, full in _short_keys(processor).items() if full == name), name.lower())
+
+
+def _short_keys(processor: Processor) -> dict[str, str]:
+    """The settings that have another name in a source's table."""
+    own = {"webhook_secret": processor.secret.name, "token": "PULSORA_SECRET_TOKEN", "endpoint": "PULSORA_ENDPOINT"}
+    return own | ({"api_key": processor.api_key.name} if processor.api_key is not None else {})
 
 
 def _shared(values: Mapping[str, str], processor: Processor) -> dict[str, str]:
@@ -201,9 +217,7 @@ def _secrets(of: _Values) -> tuple[str, ...]:
     parts = written.split(",") if option.multiple else [written]
     secrets = tuple(part.strip() for part in parts if part.strip())
     if not secrets:
-        of.problems.append(
-            f"[sources.{of.name}] webhook_secret: is missing. Example: webhook_secret = {option.example}"
-        )
+        of.problem(option.name, "is missing", option.example)
     for wrong in _wrong(option, secrets):
         of.problem(option.name, wrong, option.example)
     return secrets
@@ -233,14 +247,14 @@ def _api_key(of: _Values) -> str | None:
 # ---- One value -------------------------------------------------------------------------------------------------
 
 
-def _read(one: Setting, values: Mapping[str, str], shown: str, problems: list[str]) -> Any:
+def _read(one: Setting, values: Mapping[str, str], report: Callable[[str, str, str], None]) -> Any:
     value = values.get(one.name)
     if value is None:
         return one.default
     try:
         return one.check(value)
     except ValueError as error:
-        problems.append(f"{shown}: {error}. Example: {one.name}={one.example}")
+        report(one.name, str(error), one.example)
         return one.default
 
 

@@ -176,7 +176,27 @@ def test_a_wrong_value_in_a_sources_table_is_reported_with_the_table(tmp_path: P
 
     found = problems(BRIDGE_CONFIG=a_config(tmp_path, shop))
 
-    assert found == ("[sources.shop] HOLD_HOURS: must be a number from 0 to 720. Example: HOLD_HOURS=1",)
+    assert found == ("[sources.shop] hold_hours: must be a number from 0 to 720. Example: hold_hours = 1",)
+
+
+def test_the_problems_of_a_table_are_said_in_the_words_of_the_file(tmp_path: Path) -> None:
+    shop = '[sources.shop]\nprocessor = "stripe"\nmrr_discounts = "sometimes"\napi_key = "pk_live_1"\n'
+    config = str(a_config(tmp_path, shop))
+
+    with pytest.raises(SettingsError) as raised:
+        load({"BRIDGE_CONFIG": config})
+    inherited = problems(BRIDGE_CONFIG=config, HOLD_HOURS="-1")
+
+    assert [one.partition(". ")[0] for one in raised.value.problems] == [
+        "[sources.shop] mrr_discounts: must be one of forever, recurring, none",
+        "[sources.shop] token: is missing",
+        "[sources.shop] webhook_secret: is missing",
+        "[sources.shop] api_key: is a publishable key (pk_…), which can read nothing",
+    ]
+    assert [one.rpartition("Example: ")[2] for one in raised.value.problems] == [
+        'mrr_discounts = "forever"', 'token = "sec_…"', 'webhook_secret = "whsec_…"', 'api_key = "rk_live_…"'
+    ]  # fmt: skip
+    assert "HOLD_HOURS: must be a number from 0 to 720. Example: HOLD_HOURS=1" in inherited
 
 
 def test_a_sources_secrets_may_be_a_list_or_in_a_file(tmp_path: Path) -> None:
