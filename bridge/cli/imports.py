@@ -15,6 +15,8 @@ from bridge.cli.output import json_option, print_json, progress, sentence
 from bridge.errors import BridgeError, UsageError
 from bridge.formatting import amount, quantity
 from bridge.internal_events import imports
+from bridge.privacy.withholding import erased_ids
+from bridge.scope import Scope
 from bridge.settings import Source
 from bridge.store import Store, inbox
 from processors import processors
@@ -49,6 +51,7 @@ def import_subscriptions(source: str | None, send: bool | None, test: bool, as_j
     chosen = source_named(settings.sources, source)
     states = _listed(api_of(chosen))
     with opened_store(settings) as store:
+        states = _without_erased(store, Scope(chosen.name, None, not test), states)
         with store.reading() as tx:
             plan = plan_import(tx, chosen, states, livemode=not test)
         if send is None:
@@ -69,6 +72,12 @@ def _listed(api: Api) -> list[SubscriptionState]:
         done = f"Nothing was imported; {quantity(len(states), 'subscription')} had been read. Run it again"
         raise BridgeError(f"{sentence(str(error))} {done}") from error
     return states
+
+
+def _without_erased(store: Store, scope: Scope, states: list[SubscriptionState]) -> list[SubscriptionState]:
+    """Without the subscriptions of erased customers: the ledger has them under hashes, with the same MRR."""
+    erased = erased_ids(store, str(scope), [one.ids.subscription_id for one in states if one.ids.subscription_id])
+    return [one for one in states if one.ids.subscription_id not in erased]
 
 
 def _question(plan: ImportPlan, source: Source) -> str:

@@ -15,8 +15,16 @@ from typing import Any
 
 HEX_DIGITS = 24  # 96 bits: two ids of a database never get the same
 _PREFIX = re.compile(r"[a-z]{2,8}_(?=.)")  # Stripe's and Paddle's kinds of object: cus_, in_, txn_
-_PSEUDONYM = re.compile(rf"([a-z]{{2,8}}_)?erased[0-9a-f]{{{HEX_DIGITS}}}")
-_GUEST = "guest:"
+# Kinds of object in front of ids that have none: Paddle Classic numbers its orders, payments and refunds.
+_KINDS = re.compile(r"(?:(?:guest|order|payment|refund|dispute):)*")
+_PSEUDONYM = re.compile(rf"{_KINDS.pattern}(?:[a-z]{{2,8}}_)?erased[0-9a-f]{{{HEX_DIGITS}}}")
+# An id, and what the ledger or a processor has appended to it. Anything else with a colon may be a merchant's own id.
+_SUFFIXED = re.compile(
+    r"(?P<id>[^:]*[0-9_][^:]*)"
+    r"(?P<suffix>(?::(?:withdrawn|reinstated|refunded|failed|correction|recurring"
+    r"|subscription|upgrade|downgrade|churn|[A-Z]{3}|-?[0-9]+))*)",
+    re.DOTALL,
+)
 
 # Where ids are in the JSON form of facts and states, by the name of the field.
 _IDS = frozenset(
@@ -47,6 +55,19 @@ def is_pseudonym(text: str) -> bool:
     return _PSEUDONYM.fullmatch(text) is not None
 
 
+def id_in(text: str) -> str:
+    """The id in a compound such as `order:1`, `dp_1:withdrawn` or `guest:pi_1`."""
+    _, rest = _without_kind(text)
+    found = _SUFFIXED.fullmatch(rest)
+    return rest if found is None else found["id"]
+
+
+def _without_kind(text: str) -> tuple[str, str]:
+    found = _KINDS.match(text)
+    end = 0 if found is None else found.end()
+    return text[:end], text[end:]
+
+
 @dataclass(frozen=True, slots=True)
 class Pseudonyms:
     """The pseudonyms under one key."""
@@ -62,11 +83,14 @@ class Pseudonyms:
         return f"{found[0] if found else ''}erased{digest[:HEX_DIGITS]}"
 
     def of_compound(self, text: str) -> str:
-        """The pseudonym of an id with a suffix, such as `dp_1:withdrawn` or `sub_1:churn:3`, or of a guest's."""
-        if text.startswith(_GUEST):
-            return _GUEST + self.of_compound(text.removeprefix(_GUEST))
-        head, mark, suffix = text.partition(":")
-        return self.of(head) + mark + suffix
+        """The pseudonym of an id with a kind or a suffix, such as `order:1`, `dp_1:withdrawn` or `sub_1:churn:3`."""
+        kind, rest = _without_kind(text)
+        found = _SUFFIXED.fullmatch(rest)
+        return kind + (self.of(rest) if found is None else self.of(found["id"]) + found["suffix"])
+
+    def forms_of(self, text: str) -> list[str]:
+        """The pseudonyms under which the ledger may know an id that a payload states without its kind."""
+        return [self.of_compound(one) for one in (text, f"order:{text}", f"payment:{text}")]
 
     def of_output_key(self, text: str) -> str:
         """The pseudonym of an output key, such as `payment:in_1` or `movement:sub_1:2`."""

@@ -6,7 +6,7 @@ stay right; its body is not kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -26,6 +26,20 @@ class _Withheld:
 
     repeated: list[int] = field(default_factory=list)
     new: list[InboxRow] = field(default_factory=list)
+
+
+def erased_events(store: Store, source: str, event_ids: Iterable[str]) -> set[str]:
+    """Those of a source's event ids whose webhook was erased: fetched again, they are not stored."""
+    with store.reading() as tx:
+        known = erasures.pseudonyms(tx)
+        return set() if known is None else erasures.erased_events(tx, source, known, event_ids)
+
+
+def erased_ids(store: Store, scope: str, ids: Iterable[str]) -> set[str]:
+    """Those of the ids that the ledger knows of an erased customer."""
+    with store.reading() as tx:
+        known = erasures.pseudonyms(tx)
+        return set() if known is None else erasures.erased_ids(tx, scope, known, ids)
 
 
 def withhold(store: Store, rows: Sequence[InboxRow], translate: Translate) -> list[InboxRow]:

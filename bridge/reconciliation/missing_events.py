@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from bridge.privacy.withholding import erased_events
 from bridge.settings import Source
 from bridge.store import Store
 from bridge.store.inbox import NewWebhook
 from processors import processors
-from processors.interface import Api, ApiError
+from processors.interface import Api, ApiError, Event
 from processors.payload import Unreadable
+
+BATCH = 100  # events of one look for erased ones
 
 
 class Incomplete(Exception):
@@ -33,21 +36,39 @@ def store_missing(
     """Stores the events since then that are not stored yet. Returns how many the API listed, and how many were missing.
 
     `until`: later events are left out, because their webhooks may still be on the way. Whatever was stored before an
-    error stays stored, so repeating it does no harm. Raises Incomplete, and what the store raises.
+    error stays stored, so repeating it does no harm. Events that were erased on request are not stored again. Raises
+    Incomplete, and what the store raises.
     """
-    envelope = processors()[source.processor].envelope
     listed = stored = 0
+    batch: list[tuple[Event, bytes]] = []
     try:
-        for body in api.events(since):
-            event = envelope(body, source.options)
-            if until is not None and event.created_at is not None and event.created_at > until:
-                continue
+        for event, body in _until(source, api.events(since), until):
             listed += 1
-            stored += store.accept(NewWebhook.of_event(source.name, event, body, datetime.now(UTC)))
+            batch.append((event, body))
+            if len(batch) == BATCH:
+                stored += _store(store, source, batch)
+                batch.clear()
             on_event(listed)
     except (ApiError, Unreadable) as error:
-        raise Incomplete(str(error), listed, stored) from error
-    return listed, stored
+        raise Incomplete(str(error), listed, stored + _store(store, source, batch)) from error
+    return listed, stored + _store(store, source, batch)
+
+
+def _until(source: Source, bodies: Iterator[bytes], until: datetime | None) -> Iterator[tuple[Event, bytes]]:
+    envelope = processors()[source.processor].envelope
+    for body in bodies:
+        event = envelope(body, source.options)
+        if until is None or event.created_at is None or event.created_at <= until:
+            yield event, body
+
+
+def _store(store: Store, source: Source, batch: Sequence[tuple[Event, bytes]]) -> int:
+    erased = erased_events(store, source.name, [event.id for event, _ in batch])
+    return sum(
+        store.accept(NewWebhook.of_event(source.name, event, body, datetime.now(UTC)))
+        for event, body in batch
+        if event.id not in erased
+    )
 
 
 def oldest_kept(source: Source, now: datetime) -> datetime:

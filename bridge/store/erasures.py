@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select, update
 
-from bridge.ledger.pseudonyms import Pseudonyms
+from bridge.ledger.pseudonyms import Pseudonyms, id_in
 from bridge.scope import StreamId
 from bridge.store import inbox as webhooks
 from bridge.store import outbox as deliveries
@@ -118,7 +118,7 @@ def erased_events(tx: Connection, source: str, known: Pseudonyms, event_ids: Ite
 
 def erased_ids(tx: Connection, scope: str, known: Pseudonyms, ids: Iterable[str]) -> set[str]:
     """Those of the ids that belong to an erased customer of a ledger."""
-    by_pseudonym = {known.of(one): one for one in ids}
+    by_pseudonym = {name: one for one in ids for name in known.forms_of(one)}
     found = set(stream_table.links(tx, scope, by_pseudonym))
     names = {str(StreamId(scope, name)): name for name in by_pseudonym}
     found |= {names[stream_id] for stream_id in stream_table.find(tx, names)}
@@ -162,7 +162,8 @@ def ids_of(tx: Connection, stream_id: str) -> set[str]:
     found = set(tx.execute(select(links.c.ref).where(links.c.stream_id == stream_id)).scalars())
     found |= set(tx.execute(select(inbox.c.event_id).where(inbox.c.stream_id == stream_id)).scalars())
     for one in deliveries.of_stream(tx, stream_id):
-        found |= {one.customer_id or "", one.subscription_id or "", (one.transaction_id or "").partition(":")[0]}
+        found |= {one.customer_id or "", one.subscription_id or "", one.transaction_id or ""}
+    found |= {id_in(one) for one in found}
     return (found | {StreamId.parse(stream_id).key}) - {""}
 
 
@@ -288,7 +289,8 @@ def _erase_links(tx: Connection, scope: str, stream_id: str, new_id: str, known:
     rows = tx.execute(select(links.c.ref, links.c.provisional).where(links.c.stream_id == stream_id)).all()
     tx.execute(delete(links).where(links.c.stream_id == stream_id))
     new = [
-        {"scope": scope, "ref": known.of(row.ref), "stream_id": new_id, "provisional": row.provisional} for row in rows
+        {"scope": scope, "ref": known.of_compound(row.ref), "stream_id": new_id, "provisional": row.provisional}
+        for row in rows
     ]
     execute_many(tx, insert(links), new)
 
@@ -304,7 +306,7 @@ def erase_texts(tx: Connection, ids: Iterable[str], known: Pseudonyms) -> None:
         columns = [one for one in table.columns if isinstance(one.type, Text) and not one.primary_key]
         for row in tx.execute(select(*key, *columns)).mappings().all():
             texts = {one.name: row[one.name] for one in columns if row[one.name] is not None}
-            new = {name: pattern.sub(lambda found: known.of(found[0]), text) for name, text in texts.items()}
+            new = {name: pattern.sub(lambda found: known.of_compound(found[0]), text) for name, text in texts.items()}
             if new != texts:
                 tx.execute(update(table).where(*(column == row[column.name] for column in key)).values(**new))
 

@@ -70,6 +70,20 @@ def test_without_being_sent_imported_subscriptions_are_silent_baselines(
     assert sent(sqlite_store) == []
 
 
+def test_subscriptions_of_an_erased_customer_are_not_imported_again(
+    imported: Any, cli: Command, stripe: responses.RequestsMock, sqlite_store: Store
+) -> None:
+    has(stripe, running("ada", 4900), running("bert", 9900))
+    imported("--no-send")
+    assert cli("erase", "cus_ada", "--yes").status == 0
+
+    again = imported("--no-send")
+
+    assert again.out.startswith("1 subscription read from stripe, none of them new. Their MRR is 99.00 USD.\n")
+    with sqlite_store.reading() as tx:
+        assert [one.event_id for one in inbox.listing(tx) if "ada" in one.event_id] == []
+
+
 def test_sent_at_once_each_is_a_subscription_of_its_mrr(
     imported: Any, stripe: responses.RequestsMock, sqlite_store: Store
 ) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,13 +15,16 @@ from sqlalchemy import Column, Text, insert, select
 
 from bridge.internal_events import erased
 from bridge.ledger.pseudonyms import Pseudonyms, is_pseudonym
+from bridge.privacy import withholding
 from bridge.privacy.erasing import CannotErase, Receipt, erase, plan
+from bridge.reconciliation.missing_events import Incomplete, store_missing
 from bridge.settings import Settings, load
 from bridge.store import Store, inbox, outbox, schema, streams, totals
 from bridge.store.inbox import InboxRow
 from bridge.store.outbox import DeliveryStatus
 from bridge.worker.translation import translate
-from processors.interface import Translation
+from processors.interface import ApiError, Translation
+from processors.stripe.simulation.customer import Customer
 from tests.bridge.upgrade.backlog import ADA, EVE, EVE_LATER, NOW, SETTINGS, receive, send, work
 
 HOUR = timedelta(hours=1)
@@ -232,6 +236,14 @@ def test_a_pseudonym_depends_on_the_key_and_stays_itself() -> None:
     assert one.of("cus_1").startswith("cus_erased")
     assert one.of_compound("dp_1:withdrawn") == f"{one.of('dp_1')}:withdrawn"
     assert one.of_output_key("movement:sub_1:2") == f"movement:{one.of('sub_1')}:2"
+    assert one.of_output_key("refund:refund:1234:failed") == f"refund:refund:{one.of('1234')}:failed"
+    assert one.of_compound("order:77-1") == f"order:{one.of('77-1')}"
+    assert one.of_compound("guest:order:77") == f"guest:order:{one.of('77')}"
+    assert one.of_compound("guest:alice") == f"guest:{one.of('alice')}"
+    assert one.of_compound("alice:7") == one.of("alice:7")  # a merchant's own id, whole
+    assert one.of_compound("team_1:alice") == one.of("team_1:alice")
+    assert one.of_compound(one.of_compound("order:77")) == one.of_compound("order:77")
+    assert is_pseudonym(one.of_compound("order:77"))
 
 
 def test_no_webhook_of_a_processor_is_taken_for_an_erased_one() -> None:
@@ -273,3 +285,54 @@ OF_A_CUSTOMER = set("inbox bodies streams states subscriptions links outbox atte
 WITHOUT_TEXTS = set(
     "arrivals daily_sums summed_days erasure_key erasures leases rate_limit refused_webhooks worker_heartbeats".split()
 )
+
+
+# ---- What is fetched again -------------------------------------------------------------------------------------
+
+
+@dataclass
+class ListedEvents:
+    """A processor's list of events."""
+
+    bodies: Sequence[bytes]
+    breaks: bool = False
+
+    def events(self, since: datetime) -> Iterator[bytes]:
+        yield from self.bodies
+        if self.breaks:
+            raise ApiError("Stripe's API is down")
+
+
+def test_events_of_an_erased_customer_are_not_fetched_again_and_others_are(store: Store) -> None:
+    settled(store)
+    erase_eve(store)
+    bob = Customer.begin("bob", NOW).buy(900).webhooks
+    listed: Any = ListedEvents([*EVE.webhooks, *bob])
+
+    assert store_missing(store, OURS.sources["stripe"], listed, NOW) == (len(EVE.webhooks) + len(bob), len(bob))
+
+    assert left_of_eve(everything(store)) == []
+
+
+def test_what_was_listed_before_an_error_is_stored_without_the_erased(sqlite_store: Store) -> None:
+    settled(sqlite_store)
+    erase_eve(sqlite_store)
+    bob = Customer.begin("bob", NOW).buy(900).webhooks
+    listed: Any = ListedEvents([*EVE.webhooks, *bob], breaks=True)
+
+    with pytest.raises(Incomplete) as raised:
+        store_missing(sqlite_store, OURS.sources["stripe"], listed, NOW)
+
+    assert raised.value.stored == len(bob)
+    assert left_of_eve(everything(sqlite_store)) == []
+
+
+def test_the_ids_of_an_erased_customer_are_recognised_and_no_others(sqlite_store: Store) -> None:
+    assert withholding.erased_ids(sqlite_store, "stripe||live", ["sub_eve_1"]) == set()
+    settled(sqlite_store)
+    erase_eve(sqlite_store)
+
+    found = withholding.erased_ids(sqlite_store, "stripe||live", ["sub_eve_1", "in_eve_4", "sub_ada_1", "cus_eve"])
+
+    assert found == {"sub_eve_1", "in_eve_4", "cus_eve"}
+    assert withholding.erased_ids(sqlite_store, "stripe||test", ["sub_eve_1"]) == set()
