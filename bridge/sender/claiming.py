@@ -22,7 +22,7 @@ from bridge.store.pauses import Pause
 # Longer than a claimed event can take: it is sent within 10 s or unclaimed, and a POST with all its time-outs takes
 # less than a minute. A shorter lease would let another worker send the same event while this one waits.
 LEASE = timedelta(minutes=3)
-RESERVED_FOR_LIVE = 5  # one request in so many of an hour's
+RESERVED_FOR_LIVE = 5  # one in five requests of an hour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class ClaimPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What the rate limit leaves to an origin now: so many deliveries, down to `last_priority`, within `per_hour`."""
+    """The deliveries that the rate limit leaves to an origin now: `count` deliveries, down to `last_priority`, within `per_hour`."""
 
     count: int
     last_priority: int
@@ -90,7 +90,7 @@ def claim(
 def _allowance(
     tx: Connection, plan: ClaimPlan, origin: str, now: datetime, capacity: int, uptime: Uptime | None
 ) -> Allowance:
-    """What the origin's rate limit leaves, at most `capacity`: to imported events too, else to live ones."""
+    """The deliveries that the rate limit leaves to the origin, at most `capacity`: to imported events too, else to live ones."""
     if not plan.per_hour:
         return Allowance(count=capacity, last_priority=outbox.IMPORTED, per_hour=0)
     used = rate_limit.used(tx, origin, now, uptime)

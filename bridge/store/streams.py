@@ -256,7 +256,7 @@ ARE_DUE = (
 )
 NEXT = ARE_DUE.order_by(streams.c.due_at)
 LATEST = ARE_DUE.order_by(streams.c.due_at.desc())
-LATEST_SHARE = 4  # of a backlog, one stream in so many is claimed from those that became due last
+LATEST_SHARE = 4  # one in four of a backlog is claimed from the streams that became due last
 LEASE = per_dialect(
     lambda among: (
         update(streams)
