@@ -45,7 +45,7 @@ class ClaimPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """The deliveries that the rate limit leaves to an origin now: `count` deliveries, down to `last_priority`, within `per_hour`."""
+    """The share of an origin now: `count` deliveries, down to `last_priority`, within `per_hour`."""
 
     count: int
     last_priority: int
@@ -90,7 +90,7 @@ def claim(
 def _allowance(
     tx: Connection, plan: ClaimPlan, origin: str, now: datetime, capacity: int, uptime: Uptime | None
 ) -> Allowance:
-    """The deliveries that the rate limit leaves to the origin, at most `capacity`: to imported events too, else to live ones."""
+    """At most `capacity`: of all deliveries while the import has a share left, else of live ones."""
     if not plan.per_hour:
         return Allowance(count=capacity, last_priority=outbox.IMPORTED, per_hour=0)
     used = rate_limit.used(tx, origin, now, uptime)
