@@ -66,7 +66,7 @@ class Rules:
 
 def of_items(row: Items, rules: Rules, evidence: Evidence) -> Difference:
     """The cause of a payment, refund or dispute that differs."""
-    return _difference(Measure.REVENUE, row.key, row, _of_items(row, rules, evidence), row.object_ids[:1])
+    return _difference(Measure.REVENUE, row.key, row, _of_items(row, rules, evidence), row.object_ids)
 
 
 def _of_items(row: Items, rules: Rules, evidence: Evidence) -> Cause:
@@ -84,7 +84,7 @@ def _of_items(row: Items, rules: Rules, evidence: Evidence) -> Cause:
 
 def of_currency(row: Items) -> Difference:
     """The difference of a row whose money is in another currency on the other side."""
-    return _difference(Measure.REVENUE, row.key, row, Cause.CURRENCY, row.object_ids[:1])
+    return _difference(Measure.REVENUE, row.key, row, Cause.CURRENCY, row.object_ids)
 
 
 def in_other_currency(row: Items, other: Items) -> bool:
@@ -351,7 +351,7 @@ def _unsent(found: Iterable[Sent]) -> Cause:
 
 
 def _difference(
-    measure: Measure, key: str, row: Items | Movements, cause: Cause, object_ids: Sequence[str] = ()
+    measure: Measure, key: str, row: Items | Movements, cause: Cause, object_ids: tuple[str, ...] = ()
 ) -> Difference:
     return Difference(
         measure=measure,
@@ -362,5 +362,5 @@ def _difference(
         theirs=row.theirs,
         cause=cause,
         detail=DETAILS[cause],
-        object_id="".join(object_ids[:1]),
+        object_ids=object_ids,
     )

@@ -156,5 +156,5 @@ def _mrr(found: Subscription) -> Decimal:
 def _difference(key: str, code: str, ours: Decimal, theirs: Decimal, cause: Cause) -> Difference:
     return Difference(
         measure=Measure.MRR, day=None, currency=code, key=key, ours=ours, theirs=theirs, cause=cause,
-        detail=DETAILS[cause], object_id=key,
+        detail=DETAILS[cause], object_ids=(key,),
     )  # fmt: skip

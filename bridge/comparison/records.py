@@ -68,7 +68,7 @@ class Difference:
     theirs: Decimal
     cause: Cause
     detail: str = ""
-    object_id: str = ""  # at the processor, for `--repair`
+    object_ids: tuple[str, ...] = ()  # at the processor, for `--repair`
 
     @property
     def amount(self) -> Decimal:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bridge.comparison.records import Cause, Difference, Measure
@@ -12,9 +12,10 @@ from bridge.privacy.withholding import erased_ids
 from bridge.reconciliation.missing_events import oldest_kept, store_missing
 from bridge.scope import Scope
 from bridge.settings import Source
-from bridge.store import Store, streams
+from bridge.store import Store, audits, streams
 from bridge.store.inbox import NewWebhook
 from processors import processors
+from processors.facts import Ids, Stage, Status, SubscriptionState
 from processors.interface import Api
 from processors.totals import Totals
 
@@ -61,33 +62,55 @@ class Repair:
         _, events = store_missing(self.store, self.source, self.api, max(since, oldest), on_event=on_event)
         if events:
             return Repaired(events=events)
-        erased = erased_ids(self.store, self._scope, [one.object_id for one in missing if one.object_id])
-        left = [one for one in missing if one.object_id and one.object_id not in erased]
-        objects = [one.object_id for one in left if one.measure is Measure.REVENUE and one.object_id]
-        subscriptions = [one.object_id for one in left if one.measure is Measure.MRR and one.object_id]
+        with self.store.reading() as tx:
+            began_at = audits.first_received(tx, self.source.name) or now
+        objects = [name for one in missing if one.measure is Measure.REVENUE for name in one.object_ids]
+        subscriptions = [name for one in missing if one.measure is Measure.MRR for name in one.object_ids]
+        bodies = [body for name in self._kept(objects) if (body := self.totals.event_of(name)) is not None]
+        named = [*subscriptions, *(name for body in bodies for name in self._subscriptions_of(body))]
         return Repaired(
-            objects=sum(self._store_object(one, now) for one in objects),
-            subscriptions=sum(self._store_subscription(one, now) for one in subscriptions),
+            objects=sum(self._store_object(body, now) for body in bodies),
+            subscriptions=sum(self._store_subscription(name, began_at, now) for name in self._kept(named)),
         )
 
     @property
     def _scope(self) -> str:
         return str(Scope(self.source.name, None, self.livemode))
 
-    def _store_object(self, object_id: str, now: datetime) -> bool:
-        body = self.totals.event_of(object_id)
-        if body is None:
-            return False
+    def _kept(self, names: Sequence[str]) -> list[str]:
+        """Each of these ids once, without those of erased customers."""
+        erased = erased_ids(self.store, self._scope, names)
+        return [name for name in dict.fromkeys(names) if name not in erased]
+
+    def _subscriptions_of(self, body: bytes) -> Iterator[str]:
+        """The subscriptions that an object belongs to: its payment is theirs only if they are known."""
+        for fact in processors()[self.source.processor].translate(body, self.source.options).facts:
+            ids = getattr(fact, "ids", None)
+            if isinstance(ids, Ids) and ids.subscription_id is not None:
+                yield ids.subscription_id
+
+    def _store_object(self, body: bytes, now: datetime) -> bool:
         event = processors()[self.source.processor].envelope(body, self.source.options)
         return self.store.accept(NewWebhook.of_event(self.source.name, event, body, now))
 
-    def _store_subscription(self, subscription_id: str, now: datetime) -> bool:
+    def _store_subscription(self, subscription_id: str, began_at: datetime, now: datetime) -> bool:
+        """Its present state. If it is not known here, it began then, unless that was before the bridge."""
         state = self.api.subscription(subscription_id)
         if state is None:
             return False
-        new = refreshes.encode(self.source.name, None, state, livemode=self.livemode, now=now)
         with self.store.reading() as tx:
             is_known = streams.links(tx, self._scope, [subscription_id])
-        if not is_known:
-            new = imports.encode(self.source, state, livemode=self.livemode, now=now)
-        return self.store.accept(new)
+        stored = [refreshes.encode(self.source.name, None, state, livemode=self.livemode, now=now)]
+        if not is_known and (state.started_at is None or state.started_at < began_at):
+            stored = [imports.encode(self.source, state, livemode=self.livemode, now=now)]
+        elif not is_known:
+            start = imports.encode(self.source, _start_of(state), livemode=self.livemode, now=now, keeps_time=True)
+            stored.insert(0, start)
+        return any([self.store.accept(one) for one in stored])
+
+
+def _start_of(state: SubscriptionState) -> SubscriptionState:
+    """The subscription as it began, as far as its present state shows it."""
+    terms = replace(state.now, status=Status.ACTIVE, cancels_at=None) if state.now.status is Status.ENDED else state.now
+    at = state.started_at or state.at
+    return replace(state, at=at, changed_at=None, now=terms, stage=Stage.CREATED, ended_reason=None)

@@ -301,7 +301,8 @@ def _items(key: str, raw: Iterable[Row], request: Request) -> Iterator[Items]:
             is_here=bool(ours),
             is_there=bool(theirs),
             refs=tuple(dict.fromkeys((*(ref for row in theirs for ref in json.loads(row[5])), key))),
-            object_ids=tuple(row[6] for row in theirs),
+            # A payment is of an invoice only with it.
+            object_ids=tuple(dict.fromkeys((*(row[6] for row in theirs), *(row[7] for row in theirs if row[7])))),
             unsent=frozenset(Sent(row[4]) for row in ours) - {Sent.DELIVERED},
         )
 

@@ -27,7 +27,7 @@ INSERTS = {
     "levels": "INSERT OR REPLACE INTO levels VALUES (?, ?, ?, ?)",
 }
 ITEMS = """
-SELECT coalesce(invoice, key), currency, is_ours, at, amount, sent, refs, object
+SELECT coalesce(invoice, key), currency, is_ours, at, amount, sent, refs, object, invoice
 FROM items LEFT JOIN joined ON payment = key ORDER BY 1, 2
 """
 MOVES = "SELECT * FROM moves ORDER BY key, day, currency"

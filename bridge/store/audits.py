@@ -109,6 +109,7 @@ WEBHOOKS = per_dialect(
     )
 )
 STATES = per_dialect(lambda among: select(states).where(among(states.c.stream_id, "stream_ids")))
+FIRST = select(inbox.c.received_at).where(inbox.c.source == bindparam("whose")).order_by(inbox.c.id).limit(1)
 OF_KIND = select(catalog.c.body).where(catalog.c.scope == bindparam("scope"), catalog.c.kind == bindparam("kind"))
 
 
@@ -228,6 +229,12 @@ def states_of(tx: Connection, stream_ids: Iterable[str]) -> dict[str, str]:
         rows = tx.execute(STATES[tx.dialect.name], {"stream_ids": chunk})
         found |= {row.stream_id: decompress(row.state).decode() for row in rows}
     return found
+
+
+def first_received(tx: Connection, source: str) -> datetime | None:
+    """When the first webhook of a source was received; None: there is none."""
+    received_at: datetime | None = tx.execute(FIRST, {"whose": source}).scalar()
+    return received_at
 
 
 def catalog_of_kind(tx: Connection, scope: str, kind: str) -> list[str]:

@@ -128,9 +128,9 @@ class StripeApi:
         listed = {"expand[]": [f"data.{name}" for name in expand]} if expand else {}
         yield from self._pages(path, {**asked, **listed})
 
-    def resource(self, path: str, resource_id: str) -> Json | None:
+    def resource(self, path: str, resource_id: str, expand: Sequence[str] = ()) -> Json | None:
         """One resource of a list; None: there is none of this id."""
-        return self._one(f"{path}/{segment(resource_id)}", ())
+        return self._one(f"{path}/{segment(resource_id)}", expand)
 
     # ---- Webhook endpoints ----
 

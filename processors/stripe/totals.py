@@ -62,7 +62,8 @@ class StripeTotals:
     def event_of(self, object_id: str) -> bytes | None:
         """The object as the event that would have reported it."""
         path, kind = PATHS.get(object_id.partition("_")[0], ("", ""))
-        found = self.account.api.resource(path, object_id) if path else None
+        expand = ("payments",) if path == "/v1/invoices" else ()
+        found = self.account.api.resource(path, object_id, expand) if path else None
         if found is None:
             return None
         return json.dumps(

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pytest_httpserver import HTTPServer
+from sqlalchemy import text
 
-from bridge.store import Store, audits
-from tests.bridge.cli.conftest import Command
+from bridge.settings import Settings
+from bridge.store import Store, audits, outbox
+from bridge.store.inbox import NewWebhook
+from bridge.worker.routing import route
+from bridge.worker.settling import settle_due
+from processors import processors
+from processors.stripe.simulation.customer import PRO, Customer
+from tests.audit_merchant import api_lists
+from tests.bridge.cli.conftest import Command, Ended
 from tests.fake_processors import STRIPE_KEY, STRIPE_PERMISSIONS, FakeStripe
+from tests.settings import some_settings
 
 CHANGES = "Customer ID,Date,Change type,MRR change,Currency\ncus_1,2026-03-01,New,49.00,usd\n"
 
@@ -103,3 +114,100 @@ def test_amounts_without_tax_are_not_compared_with_lists_that_state_them_with_ta
     assert "1 row compared; 1 differ: webhook missing here 1." in gross.out
     assert "0 rows compared; nothing differs." in net.out
     assert "Revenue was not compared: AMOUNT_BASIS=net_of_tax" in net.out
+
+
+# ---- Repair --------------------------------------------------------------------------------------------------------
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+TWO_DAYS = timedelta(days=2)
+
+
+class Bridge:
+    """A bridge that received the webhooks of all customers but one, and the API that has everything."""
+
+    def __init__(self, cli: Command, store: Store, url: str, server: HTTPServer) -> None:
+        self.cli, self.store = cli, store
+        self.fake = FakeStripe()
+        api = {"STRIPE_API_KEY": STRIPE_KEY, "STRIPE_API_BASE": self.fake.serve(server)}
+        self.environ = {**api, "UNATTRIBUTED": "send"}
+        self.settings: Settings = some_settings(url, **self.environ)
+
+    def receive(self, received: Customer, lost: Customer) -> None:
+        """What both customers did is in the API; the webhooks of one arrive."""
+        webhooks = [*received.webhooks, *lost.webhooks]
+        self.fake.events = [json.loads(body) for body in webhooks]
+        self.fake.lists = api_lists(webhooks)
+        states = [event["data"]["object"] for event in self.fake.events]
+        self.fake.subscriptions = {one["id"]: one for one in states if one["object"] == "subscription"}
+        for body in received.webhooks:
+            event = processors()["stripe"].envelope(body, {})
+            self.store.accept(NewWebhook.of_event("stripe", event, body, event.created_at))
+
+    def work(self) -> None:
+        """Processes everything, as a worker does two days later, and delivers it."""
+        while route(self.store, self.settings, "worker", NOW + TWO_DAYS):
+            pass
+        while settle_due(self.store, self.settings, "worker", NOW + TWO_DAYS):
+            pass
+        with self.store.transaction() as tx:
+            tx.execute(text("UPDATE outbox SET status = 'delivered'"))
+
+    def audit(self, *options: str) -> Ended:
+        since = f"{NOW - timedelta(days=200):%Y-%m-%d}"
+        return self.cli("audit", "--source", "stripe", "--json", "--from", since, *options, **self.environ)
+
+    def events(self, customer: str) -> list[tuple[str, str, str]]:
+        """The revenue events of a customer: type, amount, MRR impact."""
+        with self.store.reading() as tx:
+            found = outbox.of_stream(tx, f"stripe||live|{customer}")
+        return [(one.event_type, f"{one.amount}", f"{one.mrr_impact}") for one in found]
+
+
+@pytest.fixture
+def bridge(cli: Command, sqlite_store: Store, sqlite_url: str, httpserver: HTTPServer) -> Bridge:
+    return Bridge(cli, sqlite_store, sqlite_url, httpserver)
+
+
+@pytest.mark.parametrize(("days", "fetched"), [(28, 8), (150, 5)])
+def test_what_is_missing_is_fetched_and_then_nothing_differs(bridge: Bridge, days: int, fetched: int) -> None:
+    # Stripe lists events of 30 days: 8 that are used. What is older is made of what it was about: two invoices, their
+    # charges, and the subscription.
+    ada, lost = (Customer.begin(tag, NOW - timedelta(days=days, hours=at)) for at, tag in ((2, "ada"), (1, "lost")))
+    bridge.receive(ada.subscribe(PRO), lost.subscribe(PRO).renew() if days > 30 else lost.subscribe(PRO))
+    bridge.work()
+
+    before = bridge.audit("--repair")
+    bridge.work()
+    after = bridge.audit()
+
+    assert before.status == 0
+    assert before.json["causes"].keys() == {"webhook missing here"}
+    assert bridge.events("cus_lost")[0] == ("subscription", "49.00", "49.00")
+    assert bridge.events("cus_lost")[1:] == [("renewal", "49.00", "0.00")] * (days > 30)
+    assert (after.status, after.json["rows"]) == (0, [])
+    assert before.json["repaired"] == fetched
+
+
+def test_a_subscription_that_began_and_ended_unseen_begins_and_ends(bridge: Bridge) -> None:
+    ada, lost = (Customer.begin(tag, NOW - timedelta(days=150, hours=at)) for at, tag in ((2, "ada"), (1, "lost")))
+    bridge.receive(ada.subscribe(PRO), lost.subscribe(PRO).later(days=20).cancel())
+    bridge.work()
+
+    bridge.audit("--repair")
+    bridge.work()
+
+    assert bridge.events("cus_lost") == [("subscription", "49.00", "49.00"), ("churn", "0.00", "-49.00")]
+    assert bridge.audit().json["rows"] == []
+
+
+def test_a_subscription_from_before_the_bridge_becomes_a_baseline(bridge: Bridge) -> None:
+    ada = Customer.begin("ada", NOW - timedelta(days=100)).subscribe(PRO)
+    lost = Customer.begin("lost", NOW - timedelta(days=120)).subscribe(PRO).renew()
+    bridge.receive(ada, lost)
+    bridge.work()
+
+    bridge.audit("--repair")
+    bridge.work()
+
+    assert bridge.events("cus_lost") == [("renewal", "49.00", "0.00")] * 2
+    assert bridge.audit().json["rows"] == []
