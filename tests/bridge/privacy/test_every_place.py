@@ -133,8 +133,7 @@ def test_nothing_of_an_erased_customer_is_found_in_any_place(bridge: Bridge) -> 
         assert bridge.work(now + DAY) > 2
     stream_id, ids = customer(bridge.store)
     before, searched = bridge.sums(), [EVE.encode(), *(one.encode() for one in ids)]
-    pages_before = dict(bridge.pages())
-    assert found_in(pages_before, searched), "the pages show the customer before"
+    assert EVE in bridge.client.get("/admin/customers", headers=BEARER).get_data(as_text=True)
     assert found_in(bridge.files(), searched).keys() >= {"bridge.db-wal", "movements", "revenue", "customers"}
 
     erase_customer(bridge, StreamId.parse(stream_id).key, now)
