@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,9 +17,11 @@ import click
 import requests
 
 from bridge.cli.confirmation import confirm, yes_option
+from bridge.cli.environment import dotenv_path
 from bridge.cli.output import fields_of, json_option, print_json, print_table
 from bridge.errors import BridgeError, UsageError
 from bridge.formatting import quantity
+from bridge.settings import partial
 from processors import processors
 from processors.http_client import explain_network_error
 from processors.interface import Processor, SignatureError
@@ -25,6 +29,8 @@ from processors.interface import Processor, SignatureError
 TIMEOUT_SECONDS = 10
 STARTED_AGO = timedelta(days=120)  # longer than any scenario, so that all of it is in the past
 TOLERANCE = timedelta(minutes=5)
+DEFAULT_BIND = "127.0.0.1:8000"
+EVERY_ADDRESS = re.compile(r"^(0\.0\.0\.0|\[::\]):")  # a server's; a client needs one of them
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -41,8 +47,9 @@ class Sent:
 @click.command(short_help="Send the signed webhooks of a customer lifecycle to a running bridge.")
 @click.argument("processor", type=click.Choice(list(processors())))
 @click.argument("scenario", required=False)
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The bridge, or its webhook route.")
-@click.option("--secret", help="The webhook secret that the bridge expects, or @FILE that contains it.")
+@click.option("--url", help="The bridge, or its webhook route. [default: the address in BIND, on this machine]")
+@click.option("--source", help="The source of BRIDGE_CONFIG to send to; the processor's own by default.")
+@click.option("--secret", help="The source's webhook secret, or @FILE that contains it. [default: from the settings]")
 @click.option("--shuffle", is_flag=True, help="Send in random order.")
 @click.option("--duplicate", is_flag=True, help="Send each webhook twice.")
 @click.option("--tag", help="Part of all ids of this run; random by default.")
@@ -51,8 +58,8 @@ class Sent:
 @click.option("--list", "list_them", is_flag=True, help="Only list the scenarios.")
 @json_option
 def simulate(
-    processor: str, scenario: str | None, url: str, secret: str | None, shuffle: bool, duplicate: bool,
-    tag: str | None, live: bool, yes: bool, list_them: bool, as_json: bool,
+    processor: str, scenario: str | None, url: str | None, source: str | None, secret: str | None, shuffle: bool,
+    duplicate: bool, tag: str | None, live: bool, yes: bool, list_them: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Send the signed webhooks of a SCENARIO of a PROCESSOR to a running bridge, and show its responses.
 
@@ -66,16 +73,16 @@ def simulate(
         return
     if scenario not in chosen.scenarios:
         raise UsageError(f"{scenario}: no such scenario. Choose one of {', '.join(chosen.scenarios)}")
-    if secret is None:
-        raise UsageError(f"--secret: the bridge's {chosen.secret.name} is needed to sign")
+    key = _configured_secret(chosen, source) if secret is None else _secret(secret)
+    url = _own_address(chosen) if url is None else url
     in_mode = _confirmed_live(url, yes=yes) if live else _as_test_traffic(chosen)
     start = datetime.now(UTC) - STARTED_AGO
     once = [in_mode(body) for body in chosen.scenarios[scenario].events(tag or secrets.token_hex(3), start)]
     bodies = once * (2 if duplicate else 1)
     if shuffle:
         random.shuffle(bodies)
-    route = url if "/webhooks/" in url else f"{url.rstrip('/')}/webhooks/{processor}"
-    sent = _send(chosen, bodies, route, _secret(secret))
+    route = url if "/webhooks/" in url else f"{url.rstrip('/')}/webhooks/{source or processor}"
+    sent = _send(chosen, bodies, route, key)
     _show(sent, route, as_json)
     if any(one.status != 200 for one in sent):
         raise click.exceptions.Exit(1)
@@ -94,6 +101,27 @@ def _as_test_traffic(processor: Processor) -> Callable[[bytes], bytes]:
             "Add --live to send them"
         )
     return processor.as_test_traffic
+
+
+def _own_address(processor: Processor) -> str:
+    """Where `serve` with the same settings listens."""
+    settings = partial(os.environ, dotenv_path(), processor.name)
+    bind = DEFAULT_BIND if settings is None else settings.values.get("BIND", DEFAULT_BIND)
+    if bind.startswith("unix:"):
+        raise UsageError("--url: BIND is a Unix socket; give the address of the proxy in front of it")
+    return f"http://{re.sub(EVERY_ADDRESS, '127.0.0.1:', bind)}"
+
+
+def _configured_secret(processor: Processor, source: str | None) -> str:
+    """The secret that the bridge with these settings expects, so that none is left in a shell's history."""
+    found = partial(os.environ, dotenv_path(), source or processor.name)
+    if found is None or found.processor.name != processor.name:
+        raise UsageError(f"--source: {source} is no {processor.title} source of BRIDGE_CONFIG")
+    if not found.secrets:
+        raise UsageError(
+            f"--secret: {processor.secret.name} is not set; give the secret that the bridge expects, or @FILE"
+        )
+    return found.secrets[0]
 
 
 def _secret(value: str) -> str:

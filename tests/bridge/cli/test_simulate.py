@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from pytest_httpserver import HTTPServer
 from werkzeug.serving import make_server
 
+from bridge.cli.simulate import TOLERANCE
 from bridge.store import Store, inbox, outbox
 from bridge.store.outbox import DeliveryStatus
 from bridge.web import create_app
+from processors import processors
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import work
 from tests.bridge.store.builders import statuses
@@ -47,6 +52,33 @@ def test_a_scenario_arrives_and_each_answer_is_shown(bare: Command, url: str, sq
     assert "  customer.subscription.created  evt_ada_2      200  stored" in ended.out
     assert ended.out.endswith("10 webhooks: 10 x 200 stored\n")
     assert sorted(statuses(sqlite_store)) == sorted(SIGNUP)
+
+
+def test_the_secret_and_the_address_are_those_of_the_settings(
+    bare: Command, url: str, sqlite_store: Store, tmp_path: Path
+) -> None:
+    port = url.rpartition(":")[2]
+    (tmp_path / "own.env").write_text(f"STRIPE_WEBHOOK_SECRET={STRIPE_SECRET},whsec_old\nBIND=0.0.0.0:{port}\n")
+
+    ended = bare("--env-file", str(tmp_path / "own.env"), "simulate", "stripe", "one-off", "--tag", "ada")
+
+    assert ended.status == 0, ended.err
+    assert f"Sent to http://127.0.0.1:{port}/webhooks/stripe\n" in ended.out
+    assert len(statuses(sqlite_store)) == 3
+
+
+def test_a_source_of_the_file_has_its_own_route_and_secret(
+    bare: Command, httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    httpserver.expect_request("/webhooks/shop").respond_with_json({"duplicate": False})
+    (tmp_path / "own.toml").write_text(f'[sources.shop]\nprocessor = "stripe"\nwebhook_secret = "{STRIPE_SECRET}"\n')
+
+    where = ("--source", "shop", "--url", httpserver.url_for("/"))
+    ended = bare("simulate", "stripe", "one-off", *where, BRIDGE_CONFIG=str(tmp_path / "own.toml"))
+
+    assert (ended.status, len(httpserver.log)) == (0, 3)
+    request = httpserver.log[0][0]
+    processors()["stripe"].verify(request.data, dict(request.headers), [STRIPE_SECRET], datetime.now(UTC), TOLERANCE)
 
 
 def modes(store: Store) -> set[tuple[str, bool]]:
@@ -158,7 +190,12 @@ def test_a_proxy_is_not_asked_for_what_is_on_this_machine(bare: Command, url: st
     ("args", "problem"),
     [
         (("stripe", "nothing"), "nothing: no such scenario. Choose one of lifecycle, signup, "),
-        (("stripe", "signup"), "--secret: the bridge's STRIPE_WEBHOOK_SECRET is needed to sign"),
+        (
+            ("stripe", "signup"),
+            "--secret: STRIPE_WEBHOOK_SECRET is not set; give the secret that the bridge expects, or @FILE",
+        ),
+        (("stripe", "signup", "--source", "shop"), "--source: shop is no Stripe source of BRIDGE_CONFIG"),
+        (("stripe", "signup", "--source", "paddle"), "--source: paddle is no Stripe source of BRIDGE_CONFIG"),
         (("stripe", "signup", "--secret", "@/nowhere"), "--secret: /nowhere cannot be read (FileNotFoundError)"),
     ],
 )
