@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -11,14 +11,16 @@ from bridge.comparison.evidence import Archive
 from bridge.comparison.loading import unscaled
 from bridge.comparison.records import ZERO, Cause, Difference, Evidence, Flags, Measure
 from bridge.ledger import EMPTY, Policy, settle
-from bridge.ledger.catalog import Catalog, coupon_keys, load_entry, required_keys
+from bridge.ledger.catalog import Catalog, CatalogKey, coupon_keys, load_entry, required_keys
 from bridge.ledger.plan_details import interval_name
 from bridge.ledger.policy import ChurnAt, MrrDiscounts
 from bridge.ledger.state import Subscription
 from bridge.store import catalog
 from bridge.store.audit_spool import Spool
-from processors.facts import Status, SubscriptionState, Terms
+from processors.facts import CatalogEntry, Status, SubscriptionState, Terms
 from processors.money import Money, major
+
+KEPT_ENTRIES = 10_000  # of the catalog, in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,22 +45,23 @@ class Levels:
     policy: Policy
     shifts: dict[str, dict[Decimal, Cause]] = field(default_factory=dict)
     _totals: dict[tuple[str, Cause], Decimal] = field(default_factory=dict, init=False)
+    _known: dict[CatalogKey, CatalogEntry] = field(default_factory=dict, init=False)
 
     def compared(self, states: Iterable[SubscriptionState], count: Callable[[], None]) -> Iterator[Level]:
         """Every subscription of either side."""
         for state in states:
             count()
-            yield from self._listed(state)
-            self._add_shifts(state)
+            entries = self._catalog(state)
+            yield from self._listed(state, entries)
+            self._add_shifts(state, entries)
         for (code, cause), shift in self._totals.items():
             if shift:
                 self.shifts.setdefault(code, {})[shift] = cause
         for key, stream_id, code, amount in self.spool.levels():
             yield self._unlisted(key, stream_id, code, unscaled(amount))
 
-    def _listed(self, state: SubscriptionState) -> Iterator[Level]:
+    def _listed(self, state: SubscriptionState, entries: Catalog) -> Iterator[Level]:
         key = state.ids.subscription_id or ""
-        entries = self._catalog([state])
         found = valued(state, self.policy, entries)
         stored = self.spool.take_level(key)
         theirs, code = _mrr(found), state.now.currency.code
@@ -69,12 +72,11 @@ class Levels:
         cause = self._cause(state, found, ours, None if stored is None else stored[0], entries)
         yield Level(currency=code, ours=ours, theirs=theirs, difference=_difference(key, code, ours, theirs, cause))
 
-    def _add_shifts(self, state: SubscriptionState) -> None:
+    def _add_shifts(self, state: SubscriptionState, entries: Catalog) -> None:
         """By how much each other setting would change the present level of a currency."""
         terms = state.now
         if not terms.discounts and terms.cancels_at is None and not any(item.discounts for item in terms.items):
             return
-        entries = self._catalog([state])
         present = _mrr(valued(state, self.policy, entries))
         for cause, policy in alternatives(self.policy):
             key = (terms.currency.code, cause)
@@ -107,12 +109,21 @@ class Levels:
         paused = Evidence(stopped_collecting=state.now.stopped_collecting)
         return level_cause(ours, _mrr(found), state.now.currency.code, flags, paused) or Cause.UNEXPLAINED
 
-    def _catalog(self, states: list[SubscriptionState]) -> Catalog:
-        scope, keys = str(self.archive.scope), required_keys([], states)
-        with self.archive.store.reading() as tx:
-            first = {key: load_entry(key[0], text) for key, text in catalog.lookup(tx, scope, sorted(keys)).items()}
-            more = catalog.lookup(tx, scope, sorted(coupon_keys(first)))
-        return Catalog(entries={**first, **{key: load_entry(key[0], text) for key, text in more.items()}})
+    def _catalog(self, state: SubscriptionState) -> Catalog:
+        """The entries of a subscription. Most subscriptions share their prices and coupons."""
+        first = self._entries(required_keys([], [state]))
+        return Catalog(entries={**first, **self._entries(coupon_keys(first))})
+
+    def _entries(self, keys: Collection[CatalogKey]) -> dict[CatalogKey, CatalogEntry]:
+        unread = sorted(key for key in keys if key not in self._known)
+        if unread:
+            if len(self._known) > KEPT_ENTRIES:
+                self._known.clear()
+                unread = sorted(keys)
+            with self.archive.store.reading() as tx:
+                read = catalog.lookup(tx, str(self.archive.scope), unread)
+            self._known |= {key: load_entry(key[0], text) for key, text in read.items()}
+        return {key: self._known[key] for key in keys if key in self._known}
 
 
 def valued(state: SubscriptionState, policy: Policy, entries: Catalog) -> Subscription:
