@@ -151,7 +151,7 @@ def test_nothing_of_an_erased_customer_is_found_in_any_place(bridge: Bridge) -> 
     assert bridge.sums() == before
     of_worker = [one for one in logged if one["event"] != "received"]  # the web process names the webhook's own id
     assert found_in({"log": str(of_worker).encode()}, searched) == {}
-    personal = [f"{EVE}-".encode(), b"fp_plantedeve", b"sess_plantedeve"]
+    personal = [b"@example.org", b"fp_plantedeve", b"sess_plantedeve"]
     assert found_in({"log": str([*logged_before, *logged]).encode()}, personal) == {}
 
 
