@@ -14,20 +14,22 @@ from datetime import datetime, timedelta
 from bridge.ledger.catalog import Catalog, missing_keys
 from bridge.ledger.events import EventType, RevenueEvent
 from bridge.ledger.policy import Policy
+from bridge.ledger.receivables import SAME_PAYMENT
 from bridge.ledger.references import receivable_of, receivable_of_payment
 from bridge.ledger.settlement import Settlement, settle
 from bridge.ledger.state import Receivable, State, Subscription
 from processors.facts import (
+    Discount,
     Fact,
     Payment,
     Place,
     Reason,
     Refund,
-    RefundKind,
     RefundStatus,
     Stage,
     Status,
     SubscriptionState,
+    Terms,
 )
 
 MAX_DELAY = timedelta(seconds=60)  # of a webhook after its fact; more shows that others may be late as well
@@ -82,6 +84,9 @@ def _payments(trial: Trial) -> Iterator[str]:
     for owed_id in dict.fromkeys(_owed(trial.after, payments)):
         own = [fact for fact in payments if receivable_of_payment(trial.after.references, fact) == owed_id]
         receivable = trial.after.receivables.get(owed_id)
+        if receivable is not None and _is_due_nothing(receivable, own):
+            yield from _subscription_of(receivable, trial)
+            continue
         if receivable is None or not receivable.paid:
             yield f"the payment of {owed_id}"
             continue
@@ -94,6 +99,11 @@ def _payments(trial: Trial) -> Iterator[str]:
 
 def _owed(state: State, payments: Iterable[Payment]) -> Iterator[str]:
     return (receivable_of_payment(state.references, payment) for payment in payments)
+
+
+def _is_due_nothing(receivable: Receivable, own: Sequence[Payment]) -> bool:
+    """Whether it is an invoice or a transaction of 0: of a trial, of a coupon over the whole, paid from credit."""
+    return not receivable.paid and any(fact.is_primary and fact.is_total for fact in own)
 
 
 def _invoice(receivable: Receivable, own: Sequence[Payment]) -> Iterator[str]:
@@ -123,7 +133,8 @@ def _subscription_of(receivable: Receivable, trial: Trial) -> Iterator[str]:
     if receivable.subscription_id is None or receivable.reason is Reason.ONE_OFF:
         return
     known = trial.after.subscriptions.get(receivable.subscription_id)
-    if known is None or known.terms is None or known.terms.status not in COUNTING:
+    expected = COUNTING if receivable.paid else (*COUNTING, Status.TRIALING)
+    if known is None or known.terms is None or known.terms.status not in expected:
         yield f"the state of {receivable.subscription_id}"
     elif known.at < receivable.at - RECENT_STATE:
         yield f"the state of {receivable.subscription_id} at the time of {receivable.id}"
@@ -200,7 +211,7 @@ def _announced(state: SubscriptionState, trial: Trial) -> Iterator[str]:
     if state.now.status is Status.INCOMPLETE and (after is None or not after.has_counted):
         yield f"the first payment of {subscription_id}"
     starts = after is not None and after.start_count > (before.start_count if before is not None else 0)
-    if starts and not _pays_start(trial, subscription_id):
+    if starts and not (_pays_start(trial, subscription_id) or _bills_nothing(trial, subscription_id)):
         yield f"the first payment of {subscription_id}"
     invoice = state.ids.invoice_id
     if invoice is not None and invoice not in trial.after.receivables:
@@ -212,6 +223,34 @@ def _pays_start(trial: Trial, subscription_id: str) -> bool:
         event.event_type is EventType.SUBSCRIPTION and not _is_alone(event) and event.subscription_id == subscription_id
         for event in trial.settlement.events
     )
+
+
+def _bills_nothing(trial: Trial, subscription_id: str) -> bool:
+    """Whether no payment is due for its start: its first invoice is one of 0, or it is back and names no new one."""
+    if any(_is_due_nothing(one, own) for one, own in _owed_by(trial, subscription_id)):
+        return True
+    before = trial.before.subscriptions.get(subscription_id)
+    states = [fact for fact in trial.facts if isinstance(fact, SubscriptionState)]
+    own_states = [state for state in states if state.ids.subscription_id == subscription_id]
+    named = {state.ids.invoice_id for state in own_states}
+    known = [trial.before.receivables.get(invoice or "") for invoice in named]
+    return (
+        before is not None
+        and before.has_counted
+        and all(one is not None and one.is_invoice for one in known)
+        # A return is reported by several webhooks; the one with the terms before it names the cause.
+        and any(state.before is not None and state.now.status in COUNTING for state in own_states)
+    )
+
+
+def _owed_by(trial: Trial, subscription_id: str) -> Iterator[tuple[Receivable, list[Payment]]]:
+    """The receivables of a subscription that the waiting payments are for, with these payments."""
+    payments = [fact for fact in trial.facts if isinstance(fact, Payment)]
+    for owed_id in dict.fromkeys(_owed(trial.after, payments)):
+        receivable = trial.after.receivables.get(owed_id)
+        if receivable is not None and receivable.subscription_id == subscription_id:
+            references = trial.after.references
+            yield receivable, [one for one in payments if receivable_of_payment(references, one) == owed_id]
 
 
 def _is_alone(event: RevenueEvent) -> bool:
@@ -235,8 +274,18 @@ def _may_change_otherwise(fact: Fact) -> bool:
     """Whether the MRR may change by a new invoice, or by the end of a discount, which several webhooks may report."""
     if not isinstance(fact, SubscriptionState) or fact.stage is not Stage.CHANGED:
         return False
-    terms = fact.before or fact.now
-    return fact.ids.invoice_id is None or bool(terms.discounts) or any(item.discounts for item in terms.items)
+    before, now = _discounts(fact.before or fact.now), _discounts(fact.now)
+    is_unknown = fact.before is None and bool(now)
+    has_ended = any(one.ends_at is not None and one.ends_at <= fact.at for one in before)
+    return fact.ids.invoice_id is None or is_unknown or has_ended or not _ids_of(before) <= _ids_of(now)
+
+
+def _discounts(terms: Terms) -> list[Discount]:
+    return [*terms.discounts, *(one for item in terms.items for one in item.discounts)]
+
+
+def _ids_of(discounts: Iterable[Discount]) -> set[str | None]:
+    return {one.id or one.coupon_id for one in discounts}
 
 
 # ---- Refunds ------------------------------------------------------------------------------------------------------
@@ -245,16 +294,34 @@ def _may_change_otherwise(fact: Fact) -> bool:
 def _refunds(trial: Trial) -> Iterator[str]:
     refunds = [fact for fact in trial.facts if isinstance(fact, Refund)]
     for refund in refunds:
-        if refund.kind is not RefundKind.REFUND:
-            yield f"the other webhooks of the dispute {refund.key}"
         receivable = trial.after.receivables.get(receivable_of(trial.after.references, refund.ids) or refund.key)
-        if receivable is None or not receivable.reported_as or receivable.may_have_invoice:
+        if receivable is None or not receivable.reported_as or _may_be_of_invoice(receivable, refund, trial):
             yield f"the payment that {refund.key} refunds"
         elif any(receivable.unassigned_refunds.values()):
             yield f"the refunds of {receivable.id}, one by one"
-        same = [one for one in refunds if one.key == refund.key]
-        if not refund.is_total and not any(one.is_primary and one.status is RefundStatus.SUCCEEDED for one in same):
-            yield f"the refund {refund.key} as made"
+        elif not refund.is_total:
+            yield from _steps_of(refund, [one for one in refunds if one.key == refund.key], receivable, trial)
+
+
+def _may_be_of_invoice(receivable: Receivable, refund: Refund, trial: Trial) -> bool:
+    """Whether a webhook that names its invoice may still come: not for what was settled long before."""
+    is_old = receivable.id in trial.before.receivables and refund.at - receivable.at > SAME_PAYMENT
+    return receivable.may_have_invoice and not is_old
+
+
+def _steps_of(refund: Refund, same: Sequence[Refund], receivable: Receivable, trial: Trial) -> Iterator[str]:
+    """The missing webhook that names time and cause of its latest step, or the one of the step before."""
+    stored = trial.before.receivables.get(receivable.id)
+    known = stored.refunds.get(refund.key) if stored is not None else None
+    if known is not None and known.status is refund.status and known.minor >= refund.amount.minor:
+        return
+    primary = {(one.status, one.amount.minor) for one in same if one.is_primary}
+    if (refund.status, refund.amount.minor) not in primary:
+        yield f"the webhook that names the cause of {refund.key}"
+    if refund.status is RefundStatus.FAILED and known is None and {status for status, _ in primary} == {refund.status}:
+        yield f"the refund {refund.key} as made"
+    if refund.reverses is not None and refund.reverses not in receivable.refunds:
+        yield f"the dispute that {refund.key} takes back"
 
 
 # ---- Attribution --------------------------------------------------------------------------------------------------

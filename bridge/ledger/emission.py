@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from bridge.ledger.audit_notes import AuditNotes, format_amount
-from bridge.ledger.events import Draft, EventType, PlanDetails
+from bridge.ledger.events import NO_PLAN_DETAILS, Draft, EventType, PlanDetails
 from bridge.ledger.movements import Movement
 from bridge.ledger.payments import PaymentDelta, pair_with_movements
 from bridge.ledger.policy import MovementAmount, Policy, RefundAmount
@@ -27,7 +27,7 @@ def draft_events(deltas: Sequence[PaymentDelta], receivables: Receivables, fold:
         draft = _payment_draft(delta, pairs.get(delta.output_key), fold)
         drafts.append(draft)
         is_recurring = delta.receivable.is_recurring or draft.is_recurring
-        receivables.put(replace(delta.receivable, is_recurring=is_recurring))
+        receivables.put(replace(delta.receivable, is_recurring=is_recurring, billed_plan=_billed_plan(delta, draft)))
         fold.notes.add(delta.event_ids, _note(delta, draft))
     return drafts + [_movement_draft(one, fold.rules.policy) for one in fold.movements if id(one) not in paid]
 
@@ -90,6 +90,13 @@ def _is_in_first_trial(subscription: Subscription | None) -> bool:
     if subscription is None or subscription.terms is None or subscription.has_counted:
         return False
     return subscription.terms.status is Status.TRIALING
+
+
+def _billed_plan(delta: PaymentDelta, draft: Draft) -> PlanDetails | None:
+    """The plan that its refunds will name: also when a change of the subscription arrives before or after them."""
+    known = delta.receivable.billed_plan
+    is_first = known is None and draft.is_recurring and draft.plan_details != NO_PLAN_DETAILS
+    return draft.plan_details if is_first else known
 
 
 def _with_movement(payment: Draft, movement: Movement) -> Draft:

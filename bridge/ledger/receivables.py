@@ -273,6 +273,7 @@ def merged_receivable(target: Receivable, moved: Receivable, references: Referen
         subscription_id=target.subscription_id or moved.subscription_id,
         plan=target.plan or moved.plan,
         coupon=target.coupon or moved.coupon,
+        billed_plan=target.billed_plan or moved.billed_plan,
     )
 
 

@@ -181,7 +181,9 @@ def _draft(
     payment = payment_of(context.receivables.references, refund.ids)
     subscription_id = receivable.subscription_id or subscription_of(context.receivables.references, refund.ids)
     plan_details = PlanDetails(plan=receivable.plan, coupon=receivable.coupon)
-    if receivable.is_recurring and subscription_id in context.fold.subscriptions:
+    if receivable.billed_plan is not None:
+        plan_details = receivable.billed_plan
+    elif receivable.is_recurring and subscription_id in context.fold.subscriptions:
         plan_details = context.fold.plan_details_at(subscription_id, refund.at)
     is_positive = is_return or context.policy.refund_amount is not RefundAmount.NEGATIVE
     return Draft(

@@ -114,6 +114,7 @@ class Receivable:
     subscription_id: str | None = None
     plan: str | None = None
     coupon: str | None = None
+    billed_plan: PlanDetails | None = None  # the plan that its first event reported, if it recurs
 
     @property
     def paid(self) -> int:

@@ -89,7 +89,7 @@ def _refund(event: Snapshot, found: Json, of_charge: Ids | None) -> Refund | Non
         status=_status(event, found),
         reason=text(found.get("reason")),
         metadata=strings(found.get("metadata")),
-        is_primary=event.type == "refund.created" or of_charge is not None,
+        is_primary=event.type in ("refund.created", "refund.failed") or of_charge is not None,
         processor_event_id=event.id,
     )
 
@@ -168,6 +168,7 @@ def _leg(event: Snapshot, kind: RefundKind, leg: str, amount: Money) -> Refund |
         reverses=f"{dispute_id}:withdrawn" if kind is RefundKind.REVERSAL else None,
         reason=text(event.object.get("reason")),
         metadata=strings(event.object.get("metadata")),
+        is_primary=event.type == f"charge.dispute.funds_{leg}",
         processor_event_id=event.id,
     )
 

@@ -12,7 +12,19 @@ import pytest
 from bridge.ledger import EMPTY, Policy, State, settle
 from bridge.ledger.catalog import EMPTY_CATALOG, Catalog, key_of
 from bridge.ledger.completeness import missing
-from processors.facts import Coupon, Discount, Duration, Fact, SubscriptionState
+from processors.facts import (
+    Attribution,
+    Coupon,
+    Discount,
+    Duration,
+    Fact,
+    Payment,
+    Refund,
+    RefundStatus,
+    Status,
+    SubscriptionState,
+)
+from processors.money import Currency, Money
 from processors.paddle import processor as paddle
 from processors.paddle.simulation.customer import TEAM as PADDLE_TEAM
 from processors.paddle.simulation.customer import Customer as PaddleCustomer
@@ -22,6 +34,7 @@ from tests.bridge.worker.virtual_worker import kind
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SOON = timedelta(seconds=1)
+USD = Currency(code="USD", digits=2)
 
 
 def facts_of(*bodies: bytes) -> list[Fact]:
@@ -143,6 +156,94 @@ def test_a_refund_lacks_its_payment_unless_that_is_known() -> None:
 
     assert lacks(refund, settled(signup())) is None
     assert (lacks(refund) or "").startswith("the payment that re_")
+
+
+def after_signup(*steps: Callable[[Customer], Customer]) -> list[Fact]:
+    """The facts of what happens a month after a signup."""
+    customer = Customer.begin("ada", START).subscribe().later(days=30)
+    changed = customer
+    for step in steps:
+        changed = step(changed)
+    return facts_of(*changed.webhooks[len(customer.webhooks) :])
+
+
+def test_a_dispute_lacks_the_webhook_that_says_that_its_money_was_withdrawn() -> None:
+    dispute = after_signup(lambda ada: ada.dispute())
+    (withdrawal,) = [fact for fact in dispute if isinstance(fact, Refund)]
+    opening = replace(withdrawal, is_primary=False)  # charge.dispute.created of a returned debit
+
+    assert lacks(dispute, settled(signup())) is None
+    assert lacks([opening], settled(signup())) == f"the webhook that names the cause of {withdrawal.key}"
+    assert (lacks(dispute) or "").startswith(f"the payment that {withdrawal.key} refunds")
+
+
+def test_money_that_is_reinstated_lacks_its_dispute_unless_that_is_known() -> None:
+    dispute = after_signup(lambda ada: ada.dispute())
+    end = after_signup(lambda ada: ada.dispute(), lambda ada: ada.later(days=30).reinstate())[len(dispute) :]
+    known = settle(settled(signup()), dispute, Policy()).state
+
+    assert lacks(end, known) is None
+    assert (lacks(end, settled(signup())) or "").startswith("the dispute that dp_")
+
+
+def test_a_refund_that_fails_lacks_its_creation_unless_that_is_known() -> None:
+    refund = after_signup(lambda ada: ada.refund(2000))
+    made = [fact for fact in refund if isinstance(fact, Refund) and not fact.is_total]
+    failed: list[Fact] = [replace(made[0], status=RefundStatus.FAILED)]
+    known = settle(settled(signup()), refund, Policy()).state
+
+    assert lacks(failed, known) is None
+    # Something to report is needed, or nothing is asked of the refund: a further refund of 1.00.
+    other = replace(made[0], key="re_other", transaction_id="re_other", amount=Money(minor=100, currency=USD))
+    assert lacks([*failed, other], settled(signup())) == f"the refund {made[0].key} as made"
+
+
+def test_the_refund_of_a_purchase_awaits_no_invoice_of_it_an_hour_later() -> None:
+    customer = Customer.begin("ada", START).buy(2900)
+    bare = facts_of(*(body for body in customer.webhooks if kind(body) != "checkout.session.completed"))
+    soon, late = (customer.later(minutes=minutes).refund() for minutes in (30, 61))
+    count = len(customer.webhooks)
+
+    assert (lacks(facts_of(*soon.webhooks[count:]), settled(bare)) or "").startswith("the payment that re_")
+    # Without its checkout it has no visit: that is what is left.
+    assert (lacks(facts_of(*late.webhooks[count:]), settled(bare)) or "").startswith("the visit of re_")
+
+
+def test_a_start_whose_first_invoice_is_0_lacks_no_payment() -> None:
+    facts = [fact for fact in signup() if not isinstance(fact, Payment) or fact.is_total]
+    free = [
+        replace(fact, amount=Money(minor=0, currency=USD), lines=None) if isinstance(fact, Payment) else fact
+        for fact in facts
+    ]
+
+    assert lacks(free) is None
+    assert lacks([fact for fact in free if not isinstance(fact, Payment)]) == "the first payment of sub_ada_1"
+
+
+def test_a_subscription_that_is_back_without_a_new_invoice_lacks_no_payment() -> None:
+    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
+    assert isinstance(change, SubscriptionState)
+    assert change.before is not None
+    unpaid = replace(change.before, status=Status.UNPAID)
+    gone = replace(change, now=unpaid)
+    known = settle(settled(signup()), [gone], Policy()).state
+    back = replace(change, at=change.at + timedelta(days=1), before=unpaid, now=change.before)
+
+    assert lacks([back], known) is None
+    # A return that does not state the terms before it is reported by another webhook as well.
+    assert lacks([replace(back, before=None)], known) == "the first payment of sub_ada_1"
+
+
+def test_a_first_payment_lacks_its_checkout_if_only_the_subscription_names_the_visit() -> None:
+    facts: list[Fact] = [
+        replace(fact, subscription_metadata={}) if isinstance(fact, Payment) else fact
+        for fact in signup()
+        if not isinstance(fact, Attribution)
+    ]
+    unseen = [replace(fact, metadata={}) if isinstance(fact, SubscriptionState) else fact for fact in facts]
+
+    assert lacks(facts) == "the checkout of in_ada_3"
+    assert lacks(unseen) == "the visit of in_ada_3"
 
 
 def test_a_purchase_lacks_the_visit_of_its_checkout() -> None:

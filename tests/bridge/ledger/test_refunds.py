@@ -63,14 +63,14 @@ def test_a_refund_is_negative_moves_no_mrr_and_names_what_it_refunds() -> None:
     assert event.metadata["plan"] == "Pro"
 
 
-def test_a_refund_is_told_with_the_plan_of_its_day() -> None:
+def test_a_refund_names_the_plan_of_its_payment_whichever_change_arrives_before_it() -> None:
     team = terms(items=(an_item(price=a_price(9900, name="Team")),))
     start = [a_created(), *a_paid_invoice(4900, reason=Reason.START)]
-    later = [a_refund(1000, at=after(days=3)), a_subscription(now=team, was=terms(), at=after(days=9))]
+    change, refund = a_subscription(now=team, was=terms(), at=after(days=2)), a_refund(1000, at=after(days=3))
 
-    ledger = settled([*start, *later])
-
-    assert [event.metadata["plan"] for event in ledger.events] == ["Pro", "Pro", "Team"]
+    for windows in ([[change, refund]], [[change], [refund]], [[refund], [change]]):
+        plans = {event.event_type: event.metadata["plan"] for event in settled(start, *windows).events}
+        assert plans == {"subscription": "Pro", "upgrade": "Team", "refund": "Pro"}
 
 
 def test_a_refund_may_be_told_as_a_positive_amount() -> None:

@@ -196,6 +196,19 @@ def test_a_dispute_that_is_lost_when_it_is_created_has_withdrawn_what_its_balanc
 
 
 @pytest.mark.parametrize(
+    ("kind", "withdrawn", "reinstated"),
+    [("funds_withdrawn", True, False), ("funds_reinstated", False, True), ("closed", False, False)],
+)
+def test_the_webhook_about_a_disputes_money_names_its_time_and_cause(
+    kind: str, withdrawn: bool, reinstated: bool
+) -> None:
+    balance = [{"amount": minor, "currency": "usd"} for minor in (-4900, 4900)]
+    found = translated(f"charge.dispute.{kind}", a_dispute(balance_transactions=balance)).facts
+
+    assert [one.is_primary for one in found if isinstance(one, Refund)] == [withdrawn, reinstated]
+
+
+@pytest.mark.parametrize(
     ("currency", "withdrawn", "reinstated"),
     [("usd", 9800, 4900), ("eur", 9800, 4900)],
 )
