@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import (
     ARRAY,
-    Column,
     ColumnElement,
     Connection,
-    Select,
     Table,
     any_,
     bindparam,
@@ -18,7 +16,6 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy import column as named
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert
@@ -76,17 +73,6 @@ def _in_list(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
 def _in_array(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     # One array parameter: with one parameter per value each length would be a new statement for the driver to prepare.
     return column == any_(bindparam(name, type_=ARRAY(column.type)))
-
-
-def unnested(columns: Iterable[Column[Any]]) -> Select[Any]:
-    """Rows passed as one array per column, the parameter named like the column (PostgreSQL).
-
-    One statement for any number of rows: preparing a `VALUES` list of each length costs more than running it.
-    """
-    given = list(columns)
-    arrays = [bindparam(column.name, type_=ARRAY(column.type)) for column in given]
-    names = [named(column.name, column.type) for column in given]
-    return select(*func.unnest(*arrays).table_valued(*names).render_derived(name="given").c)
 
 
 def padded_chunks(values: Iterable[T]) -> Iterator[list[T]]:
