@@ -14,6 +14,7 @@ import click
 
 from bridge.cli.environment import api_of, load_settings, opened_store, source_named
 from bridge.cli.output import json_option, print_json, print_table, progress, sentence
+from bridge.comparison.causes import DETAILS
 from bridge.comparison.evidence import Archive
 from bridge.comparison.keeping import keep
 from bridge.comparison.records import ZERO, DayTotal, Difference, Report
@@ -234,10 +235,7 @@ def _show(
     print_table(
         f"{report.source}{mode} against {report.against}, {days}",
         ["figure", "currency", "here", "processor", "difference"],
-        [
-            (*key, amount(ours), amount(theirs), signed_amount(ours - theirs))
-            for key, ours, theirs in _sums(report.days)
-        ],
+        [(*key, amount(ours), amount(theirs), _gap(ours - theirs)) for key, ours, theirs in _sums(report.days)],
         right={"here", "processor", "difference"},
     )
     differing = [one for one in report.days if one.amount]
@@ -279,7 +277,7 @@ def _print_days(differing: Sequence[DayTotal]) -> None:
                 one.currency,
                 amount(one.ours),
                 amount(one.theirs),
-                signed_amount(one.amount),
+                _gap(one.amount),
             )
             for one in differing[:SHOWN]
         ],
@@ -295,11 +293,24 @@ def _print_rows(report: Report) -> None:
         right={"here", "processor", "difference"},
         whole={"of"},
     )
+    print_table(
+        "Causes",
+        ["cause", "rows", "meaning"],
+        [
+            (cause, f"{count:,}", DETAILS[cause] or "please report it, with the row's webhooks: --customer")
+            for cause, count in sorted(report.counts.items(), key=lambda one: -one[1])
+        ],
+        right={"rows"},
+    )
 
 
 def _cells(one: Difference) -> tuple[object, ...]:
-    figures = (amount(one.ours), amount(one.theirs), signed_amount(one.amount))
+    figures = (amount(one.ours), amount(one.theirs), _gap(one.amount))
     return (one.day or "now", one.measure, one.key or "all", one.currency, *figures)
+
+
+def _gap(difference: Decimal) -> str:
+    return signed_amount(difference) if difference else amount(difference)
 
 
 def _more(count: int) -> str:
@@ -313,7 +324,7 @@ def _print_customer(store: Store, report: Report, customer: str) -> None:
         stream_id = archive.stream_of(tx, [customer])
         own = [
             one for one in report.differences
-            if one.key == customer or (stream_id and archive.stream_of(tx, [one.key]) == stream_id)
+            if customer in (one.key, one.customer_id) or (stream_id and archive.stream_of(tx, [one.key]) == stream_id)
         ]  # fmt: skip
         webhooks = inbox.of_stream(tx, stream_id, list(InboxStatus)) if stream_id else []
         events = outbox.of_stream(tx, stream_id) if stream_id else []
@@ -380,6 +391,7 @@ def as_fields(report: Report, repaired: Repaired | None = None) -> dict[str, obj
             {
                 "figure": one.measure, "day": one.day, "currency": one.currency, "of": one.key, "here": one.ours,
                 "processor": one.theirs, "difference": one.amount, "cause": one.cause, "detail": one.detail,
+                "customer": one.customer_id or None,
             }
             for one in report.differences
         ],

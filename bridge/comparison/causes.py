@@ -44,7 +44,7 @@ DETAILS = {
     Cause.PAUSED: "its collection is paused",
     Cause.BUCKET: "the same amount under another name: MOVEMENTS_BY decides",
     Cause.ESTIMATED: "a payload left something out (mrr_estimated)",
-    Cause.MISSING: "no webhook about it is stored: run audit --repair",
+    Cause.MISSING: "a webhook about it is missing: run audit --repair",
     Cause.NOT_FORWARDED: "in the ledger, and not sent: test mode or a dry run",
     Cause.WAITING: "in the database, and not delivered yet",
     Cause.UNEXPLAINED: "",
@@ -66,7 +66,7 @@ class Rules:
 
 def of_items(row: Items, rules: Rules, evidence: Evidence) -> Difference:
     """The cause of a payment, refund or dispute that differs."""
-    return _difference(Measure.REVENUE, row.key, row, _of_items(row, rules, evidence), row.object_ids)
+    return _of_item(row, _of_items(row, rules, evidence))
 
 
 def _of_items(row: Items, rules: Rules, evidence: Evidence) -> Cause:
@@ -84,7 +84,12 @@ def _of_items(row: Items, rules: Rules, evidence: Evidence) -> Cause:
 
 def of_currency(row: Items) -> Difference:
     """The difference of a row whose money is in another currency on the other side."""
-    return _difference(Measure.REVENUE, row.key, row, Cause.CURRENCY, row.object_ids)
+    return _of_item(row, Cause.CURRENCY)
+
+
+def _of_item(row: Items, cause: Cause) -> Difference:
+    found = _difference(Measure.REVENUE, row.key, row, cause)
+    return replace(found, customer_id=row.customer_id, object_ids=row.object_ids)
 
 
 def in_other_currency(row: Items, other: Items) -> bool:
@@ -350,17 +355,8 @@ def _unsent(found: Iterable[Sent]) -> Cause:
     return Cause.NOT_FORWARDED if Sent.NOT_FORWARDED in states else Cause.UNEXPLAINED
 
 
-def _difference(
-    measure: Measure, key: str, row: Items | Movements, cause: Cause, object_ids: tuple[str, ...] = ()
-) -> Difference:
+def _difference(measure: Measure, key: str, row: Items | Movements, cause: Cause) -> Difference:
     return Difference(
-        measure=measure,
-        day=row.day,
-        currency=row.currency,
-        key=key,
-        ours=row.ours,
-        theirs=row.theirs,
-        cause=cause,
+        measure=measure, day=row.day, currency=row.currency, key=key, ours=row.ours, theirs=row.theirs, cause=cause,
         detail=DETAILS[cause],
-        object_ids=object_ids,
-    )
+    )  # fmt: skip

@@ -70,7 +70,8 @@ class Levels:
             yield Level(currency=code, ours=ours, theirs=theirs)
             return
         cause = self._cause(state, found, ours, None if stored is None else stored[0], entries)
-        yield Level(currency=code, ours=ours, theirs=theirs, difference=_difference(key, code, ours, theirs, cause))
+        difference = replace(_difference(key, code, ours, theirs, cause), customer_id=state.ids.customer_id or "")
+        yield Level(currency=code, ours=ours, theirs=theirs, difference=difference)
 
     def _add_shifts(self, state: SubscriptionState, entries: Catalog) -> None:
         """By how much each other setting would change the present level of a currency."""

@@ -75,7 +75,7 @@ def load_ours(
             key = (row.transaction_id or "").partition(":")[0]
             amount = -abs(row.amount) if row.event_type == EventType.REFUND else row.amount
             moment = (row.occurred_at - EPOCH) // MICROSECOND
-            spool.put("items", (key, row.currency, 1, moment, scaled(amount), sent, "", ""))
+            spool.put("items", (key, row.currency, 1, moment, scaled(amount), sent, "", "", ""))
         if row.movement is not None and span.day(row.occurred_at) <= span.last:
             _put_movement(spool, row, span, by, sent)
 
@@ -145,7 +145,8 @@ def load_revenue(spool: Spool, listed: Iterable[RevenueItem | Joined], count: Ca
         amount = scaled(major(one.amount))
         moment = (one.at - EPOCH) // MICROSECOND
         refs = json.dumps([*dict.fromkeys((one.key, one.object_id, *one.refs))])
-        spool.put("items", (one.key, one.amount.currency.code, 0, moment, amount, "", refs, one.object_id))
+        about = (refs, one.object_id, one.customer_id or "")
+        spool.put("items", (one.key, one.amount.currency.code, 0, moment, amount, "", *about))
 
 
 def load_changes(

@@ -68,6 +68,7 @@ class Difference:
     theirs: Decimal
     cause: Cause
     detail: str = ""
+    customer_id: str = ""  # if the processor states it
     object_ids: tuple[str, ...] = ()  # at the processor, for `--repair`
 
     @property
@@ -148,6 +149,7 @@ class Items:
     theirs: Decimal = ZERO
     is_here: bool = False
     is_there: bool = False
+    customer_id: str = ""
     refs: tuple[str, ...] = ()
     object_ids: tuple[str, ...] = ()
     unsent: frozenset[Sent] = frozenset()

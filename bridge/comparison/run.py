@@ -300,9 +300,10 @@ def _items(key: str, raw: Iterable[Row], request: Request) -> Iterator[Items]:
             theirs=unscaled(sum(row[3] for row in theirs)),
             is_here=bool(ours),
             is_there=bool(theirs),
+            customer_id=next((row[7] for row in theirs if row[7]), ""),
             refs=tuple(dict.fromkeys((*(ref for row in theirs for ref in json.loads(row[5])), key))),
             # A payment is of an invoice only with it.
-            object_ids=tuple(dict.fromkeys((*(row[6] for row in theirs), *(row[7] for row in theirs if row[7])))),
+            object_ids=tuple(dict.fromkeys((*(row[6] for row in theirs), *(row[8] for row in theirs if row[8])))),
             unsent=frozenset(Sent(row[4]) for row in ours) - {Sent.DELIVERED},
         )
 

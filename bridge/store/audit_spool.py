@@ -15,19 +15,21 @@ Row = tuple[Any, ...]
 BATCH = 5000
 CACHE_KIB = 16384
 TABLES = """
-CREATE TABLE items (key TEXT, currency TEXT, is_ours INT, at INT, amount INT, sent TEXT, refs TEXT, object TEXT);
+CREATE TABLE items (
+    key TEXT, currency TEXT, is_ours INT, at INT, amount INT, sent TEXT, refs TEXT, object TEXT, customer TEXT
+);
 CREATE TABLE joined (payment TEXT PRIMARY KEY, invoice TEXT) WITHOUT ROWID;
 CREATE TABLE moves (key TEXT, day INT, currency TEXT, is_ours INT, amount INT, kind TEXT, sent TEXT, flags TEXT);
 CREATE TABLE levels (key TEXT PRIMARY KEY, stream TEXT, currency TEXT, amount INT) WITHOUT ROWID;
 """
 INSERTS = {
-    "items": "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    "items": "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "joined": "INSERT OR IGNORE INTO joined VALUES (?, ?)",
     "moves": "INSERT INTO moves VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     "levels": "INSERT OR REPLACE INTO levels VALUES (?, ?, ?, ?)",
 }
 ITEMS = """
-SELECT coalesce(invoice, key), currency, is_ours, at, amount, sent, refs, object, invoice
+SELECT coalesce(invoice, key), currency, is_ours, at, amount, sent, refs, object, customer, invoice
 FROM items LEFT JOIN joined ON payment = key ORDER BY 1, 2
 """
 MOVES = "SELECT * FROM moves ORDER BY key, day, currency"

@@ -80,6 +80,27 @@ def test_rows_without_webhooks_are_shown_with_their_cause_and_kept(cli: Command,
     assert (row.key, f"{row.ours}", f"{row.theirs}", row.cause) == ("cus_1", "0.00", "49.00", "webhook missing here")
 
 
+def test_a_report_for_programs_has_these_fields(cli: Command) -> None:
+    Path("changes.csv").write_text(CHANGES, encoding="utf-8")
+
+    found = cli("audit", "--source", "stripe", "--against", "stripe-csv", "changes.csv", "--json").json
+
+    assert list(found) == [
+        "source", "livemode", "against", "from", "to", "time_zone", "at", "compared", "differing", "unexplained",
+        "causes", "days", "rows", "repaired",
+    ]  # fmt: skip
+    assert found["days"] == [
+        {"figure": "movements", "day": "2026-03-01", "currency": "USD", "here": "0.00", "processor": "49.00"}
+    ]
+    assert found["rows"] == [
+        {
+            "figure": "movements", "day": "2026-03-01", "currency": "USD", "of": "cus_1", "here": "0.00",
+            "processor": "49.00", "difference": "-49.00", "cause": "webhook missing here",
+            "detail": "a webhook about it is missing: run audit --repair", "customer": None,
+        }
+    ]  # fmt: skip
+
+
 def test_a_key_without_the_permission_compares_nothing_and_names_it(cli: Command, httpserver: HTTPServer) -> None:
     fake = FakeStripe(permissions=STRIPE_PERMISSIONS - {"rak_charge_read"})
 
@@ -182,6 +203,7 @@ def test_what_is_missing_is_fetched_and_then_nothing_differs(bridge: Bridge, day
 
     assert before.status == 0
     assert before.json["causes"].keys() == {"webhook missing here"}
+    assert {row["customer"] for row in before.json["rows"]} == {"cus_lost"}
     assert bridge.events("cus_lost")[0] == ("subscription", "49.00", "49.00")
     assert bridge.events("cus_lost")[1:] == [("renewal", "49.00", "0.00")] * (days > 30)
     assert (after.status, after.json["rows"]) == (0, [])
