@@ -71,6 +71,20 @@ EXPECTED: Mapping[tuple[str, str], Sequence[Row]] = {
     ("paddle", "chargeback"): [SIGNUP, CHARGEBACK, CHARGEBACK_REVERSED],
     ("paddle", "one-off"): [EXTRA],
     ("paddle", "trial"): [SIGNUP],
+    # 490.00 a year are 40.83 a month; five seats 245.00, three more for 21 of 31 days 99.58 (147.00 * 21 / 31).
+    ("stripe", "yearly"): [("subscription", "490", "40.83")],
+    ("stripe", "seats"): [("subscription", "245", "245"), ("upgrade", "99.58", "147")],
+    ("stripe", "coupon"): [("subscription", "39.2", "39.2"), ("renewal", "39.2", "0")],
+    ("stripe", "failed-refund"): [SIGNUP, REFUND, ("renewal", "20", "0")],
+    ("stripe", "no-visit"): [],  # held
+    ("stripe", "eur"): [SIGNUP, RENEWAL],
+    ("stripe", "jpy"): [("purchase", "2900", "")],
+    ("paddle", "yearly"): [("subscription", "490", "40.83")],
+    ("paddle", "seats"): [("subscription", "245", "245")],
+    ("paddle", "rejected-refund"): [SIGNUP],
+    ("paddle", "no-visit"): [],
+    ("paddle", "eur"): [SIGNUP, RENEWAL],
+    ("paddle", "jpy"): [("purchase", "2900", "")],
     ("paddle-classic", "lifecycle"): [
         SIGNUP, RENEWAL, ("upgrade", "0", "50"), REFUND, ("downgrade", "0", "-80"), ("churn", "0", "-19"),
     ],
@@ -84,6 +98,8 @@ EXPECTED: Mapping[tuple[str, str], Sequence[Row]] = {
     ("paddle-classic", "trial"): [SIGNUP],
 }  # fmt: skip
 
+# The same steps with other amounts: one order is enough.
+VARIANTS = ("yearly", "seats", "coupon", "failed-refund", "rejected-refund", "no-visit", "eur", "jpy")
 Bodies = Sequence[bytes]
 ORDERS: Mapping[str, Callable[[Bodies], Bodies]] = {
     "as it happened": lambda bodies: bodies,
@@ -115,7 +131,9 @@ class ScenarioRun:
 RUNS = [
     ScenarioRun(processor=processor, scenario=scenario, order=order, tag=f"run{number}")
     for number, (processor, scenario, order) in enumerate(
-        (processor, scenario, order) for processor, scenario in EXPECTED for order in ORDERS
+        (processor, scenario, order)
+        for processor, scenario in EXPECTED
+        for order in (["doubled"] if scenario in VARIANTS else ORDERS)
     )
 ]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 
 from processors.interface import Scenario, Simulation, scenario
-from processors.paddle.simulation.customer import PRO, STARTER, TEAM, Customer
+from processors.paddle.simulation.customer import EBOOK, PRO, STARTER, TEAM, Customer
 
 Steps = Callable[[Customer], Customer]
 
@@ -67,6 +69,31 @@ def lifecycle(customer: Customer) -> Customer:
     return grown.later(days=1).refund(2000).later(days=1).charge().later(days=1).cancel()
 
 
+def rejected_refund(customer: Customer) -> Customer:
+    """Signs up and asks for 20.00 back, which Paddle rejects."""
+    return signup(customer).later(days=1).refund(2000, approved=False)
+
+
+def yearly(customer: Customer) -> Customer:
+    """Pays for a year of Pro, 490.00."""
+    return customer.subscribe(replace(PRO, id="pro_yearly", minor=49000, interval="year"))
+
+
+def seats(customer: Customer) -> Customer:
+    """Pays for five seats of Pro."""
+    return customer.subscribe(PRO, 5)
+
+
+def euro(customer: Customer) -> Customer:
+    """Signs up and pays the second month, in EUR."""
+    return customer.subscribe(replace(PRO, currency="EUR")).renew()
+
+
+def yen(customer: Customer) -> Customer:
+    """Buys an e-book for 2,900 JPY, a currency without decimals."""
+    return customer.buy(replace(EBOOK, currency="JPY"))
+
+
 STEPS: Mapping[str, Steps] = {
     "lifecycle": lifecycle,
     "signup": signup,
@@ -76,12 +103,20 @@ STEPS: Mapping[str, Steps] = {
     "pause-resume": pause_resume,
     "cancel": cancel,
     "refund": refund,
+    "rejected-refund": rejected_refund,
+    "yearly": yearly,
+    "seats": seats,
     "chargeback": chargeback,
     "one-off": one_off,
     "trial": trial,
 }
 
-SCENARIOS: Mapping[str, Scenario] = {name: scenario(name, Customer.begin, steps) for name, steps in STEPS.items()}
+SCENARIOS: Mapping[str, Scenario] = {
+    **{name: scenario(name, Customer.begin, steps) for name, steps in STEPS.items()},
+    "no-visit": scenario("no-visit", partial(Customer.begin, visit={}), signup, " Nothing names the visit."),
+    "eur": scenario("eur", partial(Customer.begin, currency="EUR"), euro),
+    "jpy": scenario("jpy", partial(Customer.begin, currency="JPY"), yen),
+}
 
 
 def as_test_traffic(body: bytes) -> bytes:

@@ -172,6 +172,14 @@ class Customer(Timeline):
         customer = customer._with_payment(payment, after).sent("charge.refunded", customer._charge(after), previous)
         return customer.sent("charge.refund.updated", given_back, {"receipt_number": None}, seconds=1)
 
+    def fail_refund(self, *, payment: int = -1) -> Self:
+        """The last refund fails: the bank returns its money."""
+        paid = self.payments[payment]
+        refund, *earlier = paid.refunds
+        failed: Body = {**refund, "status": "failed", "failure_reason": "expired_or_canceled_card"}
+        customer = self._with_payment(payment, replace(paid, refunds=tuple(earlier))).sent("refund.failed", failed)
+        return customer.sent("charge.refund.updated", failed, {"status": refund["status"]}, seconds=1)
+
     def dispute(self, minor: int | None = None, *, payment: int = -1) -> Self:
         """A dispute is opened and its money withdrawn."""
         found = self._dispute(payment, minor, "needs_response")

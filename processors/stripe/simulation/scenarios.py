@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from processors.interface import Scenario, Simulation, scenario
-from processors.stripe.simulation.customer import PRO, STARTER, TEAM, Customer
+from processors.stripe.simulation import payloads
+from processors.stripe.simulation.customer import PRO, PRO_YEARLY, STARTER, TEAM, Customer
 from processors.stripe.simulation.payloads import Shape
 
 Steps = Callable[[Customer], Customer]
@@ -43,6 +44,26 @@ def refund(customer: Customer) -> Customer:
     return signup(customer).later(days=1).refund(2000)
 
 
+def failed_refund(customer: Customer) -> Customer:
+    """Signs up, gets 20.00 back the next day, and three days later the bank returns them."""
+    return refund(customer).later(days=3).fail_refund()
+
+
+def yearly(customer: Customer) -> Customer:
+    """Pays for a year of Pro, 490.00."""
+    return customer.subscribe(PRO_YEARLY)
+
+
+def seats(customer: Customer) -> Customer:
+    """Pays for five seats of Pro, and ten days later for eight; the difference is billed at once."""
+    return customer.subscribe(PRO, 5).later(days=10).change(quantity=8, billed=True)
+
+
+def coupon(customer: Customer) -> Customer:
+    """Pays for Pro with 20 % off forever, twice."""
+    return customer.subscribe(PRO, coupon=payloads.coupon("LAUNCH20", percent=20)).renew()
+
+
 def one_off(customer: Customer) -> Customer:
     """Buys something for 29.00, once."""
     return customer.buy(2900)
@@ -64,6 +85,11 @@ def lifecycle(customer: Customer) -> Customer:
     return grown.later(days=1).refund(2000).later(days=1).buy(2900).later(days=1).cancel()
 
 
+def yen(customer: Customer) -> Customer:
+    """Buys something for 2,900 JPY, a currency without decimals."""
+    return customer.buy(2900)
+
+
 STEPS: Mapping[str, Steps] = {
     "lifecycle": lifecycle,
     "signup": signup,
@@ -72,6 +98,10 @@ STEPS: Mapping[str, Steps] = {
     "downgrade": downgrade,
     "cancel": cancel,
     "refund": refund,
+    "failed-refund": failed_refund,
+    "yearly": yearly,
+    "seats": seats,
+    "coupon": coupon,
     "one-off": one_off,
     "trial": trial,
     "dispute": dispute,
@@ -80,6 +110,9 @@ STEPS: Mapping[str, Steps] = {
 
 SCENARIOS: Mapping[str, Scenario] = {
     **{name: scenario(name, Customer.begin, steps) for name, steps in STEPS.items()},
+    "no-visit": scenario("no-visit", partial(Customer.begin, visit={}), signup, " Nothing names the visit."),
+    "eur": scenario("eur", partial(Customer.begin, currency="eur"), renewal, " In EUR."),
+    "jpy": scenario("jpy", partial(Customer.begin, currency="jpy"), yen),
     "legacy": scenario("legacy", partial(Customer.begin, shape=Shape.OLD), lifecycle, " In the shape of 2020 to 2024."),
 }
 

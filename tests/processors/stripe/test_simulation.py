@@ -201,6 +201,13 @@ def test_these_scenarios_can_be_simulated() -> None:
         "one-off",
         "trial",
         "dispute",
+        "failed-refund",
+        "yearly",
+        "seats",
+        "coupon",
+        "no-visit",
+        "eur",
+        "jpy",
         "legacy",
     }
 
