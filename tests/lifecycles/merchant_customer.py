@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from fractions import Fraction
-from typing import Self
+from typing import Any, Self
 
 from processors.money import round_minor
+from processors.stripe.simulation import payloads
 from processors.stripe.simulation.customer import Plan, Subscription, period_end
 from processors.stripe.simulation.payloads import Body, Period, Shape
 from tests.lifecycles.merchant_offers import METER, Offer, comes_off
@@ -15,7 +17,41 @@ from tests.lifecycles.stripe_customer import ExtendedCustomer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MerchantCustomer(ExtendedCustomer):
-    """A customer of the random merchant."""
+    """A customer of the random merchant. `own_coupon`: the customer's, which reduces subscriptions without a coupon."""
+
+    own_coupon: Body | None = None
+    own_since: datetime | None = None
+
+    def with_discount(self, coupon: Body) -> Self:
+        """The customer is given a discount."""
+        given = replace(self, own_coupon=coupon, own_since=self.at)
+        return given.sent("customer.discount.created", given._own_discount())
+
+    def without_discount(self) -> Self:
+        """The customer's discount is removed."""
+        removed = self.sent("customer.discount.deleted", self._own_discount())
+        return replace(removed, own_coupon=None, own_since=None)
+
+    def _own_discount(self) -> Body:
+        assert self.own_coupon is not None
+        assert self.own_since is not None
+        found = f"di_{self.tag}_customer_{int(self.own_since.timestamp())}"
+        return payloads.discount(
+            found, self.own_coupon, customer=self.customer_id, subscription=None, start=self.own_since, end=None,
+            shape=self.shape,
+        )  # fmt: skip
+
+    def _reduced(self, sold: Subscription) -> Subscription:
+        """The subscription as it is billed: with its own coupon, else with the customer's."""
+        return replace(sold, coupon=sold.coupon or self.own_coupon)
+
+    def _discounts(self, sold: Subscription) -> list[Body]:
+        if sold.coupon is not None and sold.coupon == self.own_coupon:
+            return [self._own_discount()]
+        return ExtendedCustomer._discounts(self, sold)
+
+    def _invoice(self, invoice_id: str, subscription: Subscription, *about: Any, **more: Any) -> Body:
+        return ExtendedCustomer._invoice(self, invoice_id, self._reduced(subscription), *about, **more)
 
     def change_and_begin_anew(self, plan: Plan, quantity: int, *, name: str) -> Self:
         """Another plan or quantity with a new period from now, billed whole."""
@@ -68,6 +104,7 @@ class MerchantCustomer(ExtendedCustomer):
     def _line(self, sold: Subscription, minor: int, period: Period, *, proration: bool = False) -> Body:
         """The line, less the coupon if it comes off this product, with the tax inside what is paid of it."""
         assert isinstance(sold.plan, Offer)
+        sold = self._reduced(sold)
         is_reduced = sold.coupon is None or comes_off(sold.coupon, sold.plan)
         line = ExtendedCustomer._line(self, sold, minor, period, proration=proration)
         line = {**line, "currency": self.currency, "discount_amounts": line["discount_amounts"] if is_reduced else []}

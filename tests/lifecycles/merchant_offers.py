@@ -174,6 +174,11 @@ COUPONS = {
     "half of Storage": payloads.coupon("STORAGE", percent=50),
     "10 % off Team": payloads.coupon("TEAM10", percent=10),
 }
+# Of the customer: they come off each subscription that has none itself.
+CUSTOMER_COUPONS = {
+    "15 % for the customer": payloads.coupon("LOYAL", percent=15),
+    "40 % for the customer": payloads.coupon("FRIEND", percent=40),
+}
 # The products that coupons are limited to. Webhooks leave it out: the catalog has it only of some coupons.
 PRODUCTS = {
     "PRO40": "prod_price_pro",

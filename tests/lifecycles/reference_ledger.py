@@ -69,21 +69,25 @@ class ReferenceSubscription:
     is_leaving: bool = False
     mrr: int = 0
 
-    def monthly(self, at: datetime, discounts: str, leaving_counts: bool) -> int:
-        """Its MRR in whole minor units."""
+    def monthly(self, at: datetime, discounts: str, leaving_counts: bool, coupon: ReferenceCoupon | None) -> int:
+        """Its MRR in whole minor units, when this coupon applies."""
         if self.status not in COUNTED or (self.is_leaving and not leaving_counts):
             return 0
-        is_reduced = self.coupon is not None and self.coupon.is_subtracted(at, discounts)
-        exact = sum((item.monthly(self.coupon if is_reduced else None) for item in self.items), Fraction(0))
+        is_reduced = coupon is not None and coupon.is_subtracted(at, discounts)
+        exact = sum((item.monthly(coupon if is_reduced else None) for item in self.items), Fraction(0))
         return int(exact + Fraction(1, 2))  # never below 0, so that this rounds halves up
 
 
 @dataclass(kw_only=True)
 class ReferenceLedger:
-    """One customer's true totals: money by kind, and MRR movements by kind."""
+    """One customer's true totals: money by kind, and MRR movements by kind.
+
+    `coupon`: the customer's, which applies to subscriptions without one.
+    """
 
     discounts: str
     leaving_counts: bool
+    coupon: ReferenceCoupon | None = None
     subscriptions: dict[str, ReferenceSubscription] = field(default_factory=dict)
     money: int = 0
     bought: int = 0  # number of payments outside subscriptions, including reversed refunds
@@ -96,10 +100,14 @@ class ReferenceLedger:
         """The MRR of all subscriptions."""
         return sum(sold.mrr for sold in self.subscriptions.values())
 
+    def coupon_of(self, sold: ReferenceSubscription) -> ReferenceCoupon | None:
+        """The coupon that applies to a subscription."""
+        return sold.coupon or self.coupon
+
     def subscription_changed(self, name: str, at: datetime) -> None:
         """Updates the MRR after a change, and counts the movement."""
         sold = self.subscriptions[name]
-        before, sold.mrr = sold.mrr, sold.monthly(at, self.discounts, self.leaving_counts)
+        before, sold.mrr = sold.mrr, sold.monthly(at, self.discounts, self.leaving_counts, self.coupon_of(sold))
         if before == sold.mrr:
             return
         if sold.mrr == 0:

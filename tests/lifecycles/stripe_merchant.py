@@ -17,7 +17,7 @@ from tests.lifecycles import merchant_frame
 from tests.lifecycles.harness import translated
 from tests.lifecycles.merchant_customer import MerchantCustomer
 from tests.lifecycles.merchant_frame import MOVES, START, CountedMachine, Delivery
-from tests.lifecycles.merchant_offers import COUPONS, PRODUCTS
+from tests.lifecycles.merchant_offers import COUPONS, CUSTOMER_COUPONS, PRODUCTS
 from tests.lifecycles.reference_ledger import ReferenceCoupon, ReferenceLedger, ReferenceSubscription
 
 CUSTOMERS = 3
@@ -168,6 +168,11 @@ class StripeMerchant(CountedMachine):
         if paid:
             customer.reference.received(paid, of_subscription=True)
 
+    def customer_changed(self, customer: Customer) -> None:
+        """Updates the reference after a change that concerns every subscription of a customer."""
+        for name in customer.reference.subscriptions:
+            self.subscription_changed(customer, name)
+
     def deliver(self, customer: Customer, chance: random.Random) -> None:
         """Delivers one window: everything in transit when in order, otherwise a share of it."""
         customer.receives(1 if self.in_order else chance.choice((0.2, 0.5, 0.8)), chance)
@@ -182,7 +187,8 @@ class StripeMerchant(CountedMachine):
 
 def merchant_catalog() -> dict[CatalogKey, CatalogEntry]:
     """The merchant's coupons, as they were read from the API before the first use."""
-    created = (payloads.event("coupon.created", one, at=START, event_id=one["id"]) for one in COUPONS.values())
+    every = (*COUPONS.values(), *CUSTOMER_COUPONS.values())
+    created = (payloads.event("coupon.created", one, at=START, event_id=one["id"]) for one in every)
     return {key: entry for one in translated(created, processor) for entry in one.catalog if (key := key_of(entry))}
 
 
@@ -200,11 +206,11 @@ def reference_coupon(customer: Customer, coupon: Body | None, name: str) -> Refe
     )
 
 
-def invoiced(sold: ReferenceSubscription) -> int:
+def invoiced(reference: ReferenceLedger, sold: ReferenceSubscription) -> int:
     """The invoice total of one period: the main item, and the others of the same interval."""
     main = sold.items[0]
     billed = [item for item in sold.items if (item.unit, item.count) == (main.unit, main.count)]
-    return sum(item.invoiced(sold.coupon) for item in billed)
+    return sum(item.invoiced(reference.coupon_of(sold)) for item in billed)
 
 
 def agree(customer: Customer, *, in_order: bool) -> None:

@@ -22,8 +22,8 @@ from tests.lifecycles import merchant_offers
 from tests.lifecycles.harness import Ledger
 from tests.lifecycles.merchant_customer import MerchantCustomer
 from tests.lifecycles.merchant_frame import START, run, some
-from tests.lifecycles.merchant_offers import ADDONS, COUPONS, METER, OFFERS, Offer, is_free
-from tests.lifecycles.reference_ledger import ReferenceLedger, ReferenceSubscription
+from tests.lifecycles.merchant_offers import ADDONS, COUPONS, CUSTOMER_COUPONS, METER, OFFERS, Offer, is_free
+from tests.lifecycles.reference_ledger import ReferenceCoupon, ReferenceLedger, ReferenceSubscription
 from tests.lifecycles.stripe_merchant import (
     CUSTOMERS,
     Customer,
@@ -109,7 +109,7 @@ class Merchant(StripeMerchant):
             coupon=reference_coupon(customer, taken, name),
         )
         customer.reference.subscriptions[name] = sold
-        assert paid == (0 if trial_days else invoiced(sold))
+        assert paid == (0 if trial_days else invoiced(customer.reference, sold))
         self.subscription_changed(customer, name, paid)
 
     @rule(which=some, plan=st.sampled_from(sorted(OFFERS)), seats=st.integers(1, 5), billed=st.booleans())
@@ -190,6 +190,26 @@ class Merchant(StripeMerchant):
         customer.reference.subscriptions[name].coupon = None
         self.subscription_changed(customer, name)
 
+    @rule(which=some, coupon=st.sampled_from(sorted(CUSTOMER_COUPONS)))
+    @precondition(lambda self: any(one.reference.coupon is None for one in self.customers))
+    def the_customer_is_given_a_discount(self, which: int, coupon: str) -> None:
+        customer, given = self.customer_after_a_while(which, apart=True), CUSTOMER_COUPONS[coupon]
+        if customer.reference.coupon is not None:
+            return
+        customer.step(lambda simulated: simulated.with_discount(given))
+        customer.reference.coupon = ReferenceCoupon(percent=int(given["percent_off"]))
+        self.customer_changed(customer)
+
+    @rule(which=some)
+    @precondition(lambda self: any(one.reference.coupon is not None for one in self.customers))
+    def the_customer_loses_the_discount(self, which: int) -> None:
+        customer = self.customer_after_a_while(which, apart=True)
+        if customer.reference.coupon is None:
+            return
+        customer.step(lambda simulated: simulated.without_discount())
+        customer.reference.coupon = None
+        self.customer_changed(customer)
+
     # ---- Events over time ----
 
     @rule(which=some)
@@ -199,7 +219,7 @@ class Merchant(StripeMerchant):
         sold = customer.reference.subscriptions[name]
         paid = customer.step(lambda simulated: simulated.renew(name))
         sold.status = "active"
-        assert paid == invoiced(sold)
+        assert paid == invoiced(customer.reference, sold)
         self.subscription_changed(customer, name, paid, hours_ago=1)
 
     @rule(which=some)
@@ -227,7 +247,7 @@ class Merchant(StripeMerchant):
         customer, name = self.sold(which, has_open_invoice)
         sold = customer.reference.subscriptions[name]
         paid = customer.step(lambda simulated: simulated.pay_open_invoice(name=name))
-        assert paid == invoiced(sold)
+        assert paid == invoiced(customer.reference, sold)
         sold.status = "active"
         self.subscription_changed(customer, name, paid)
 
