@@ -22,7 +22,7 @@ from pytest_httpserver import HTTPServer
 from sqlalchemy import select, update
 
 from bridge.settings import Settings
-from bridge.store import Store, arrivals, inbox, open_store, reconciliations, schema
+from bridge.store import Store, arrivals, inbox, leases, open_store, reconciliations, schema
 from bridge.store.arrivals import Arrivals
 from bridge.store.inbox import NewWebhook
 from bridge.store.outbox import listing
@@ -93,6 +93,8 @@ def work(store: Store, settings: Settings) -> None:
         pass
     while settle_due(store, settings, "earlier", NOW):
         pass
+    with store.transaction() as tx:
+        leases.release_all(tx, "earlier")  # as a worker that stops does: the next one need not wait for the router's
 
 
 def before_the_outage(store: Store, settings: Settings, bodies: Mapping[str, Sequence[bytes]]) -> None:
