@@ -6,7 +6,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from secrets import randbits
@@ -16,7 +17,16 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricExportResult,
+    MetricsData,
+    PeriodicExportingMetricReader,
+    ResourceMetrics,
+)
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -68,9 +78,11 @@ class Exporters:
 
     def measure(self, read: ReadMetrics, described: Iterable[tuple[str, str]]) -> None:
         """Registers the metrics."""
-        exporter = OTLPMetricExporter(f"{self._base}/v1/metrics", headers=self._headers)
+        described, reading = list(described), _Reading(read)
+        exporter = _WithHistograms(f"{self._base}/v1/metrics", headers=self._headers)
+        exporter.histograms = lambda: list(histograms(reading.values(), dict(described)))
         self._meters = MeterProvider([PeriodicExportingMetricReader(exporter)], self._resource, shutdown_on_exit=False)
-        meter, reading = self._meters.get_meter(SCOPE.name), _Reading(read)
+        meter = self._meters.get_meter(SCOPE.name)
         for name, text in described:
             is_counter = name.endswith("_total")
             create = meter.create_observable_counter if is_counter else meter.create_observable_gauge
@@ -94,14 +106,61 @@ class _Reading:
 
     def callback(self, name: str):  # type: ignore[no-untyped-def]  # the library's own type is not exported
         def observe(_: CallbackOptions) -> Iterator[Observation]:
-            with self._lock:
-                if time.monotonic() - self._at > SAME_READING_SECONDS:
-                    self._values, self._at = self._read(), time.monotonic()
-                samples = list(self._values.get(name, ()))
-            for labels, value in samples:
+            for labels, value in self.values().get(name, ()):
                 yield Observation(float(value), dict(labels))
 
         return observe
+
+    def values(self) -> Mapping[str, Samples]:
+        """The samples of every metric."""
+        with self._lock:
+            if time.monotonic() - self._at > SAME_READING_SECONDS:
+                self._values, self._at = self._read(), time.monotonic()
+            return self._values
+
+
+class _WithHistograms(OTLPMetricExporter):
+    """Adds histograms that are counted in the store: the library's own count only what one process has seen."""
+
+    histograms: Callable[[], Sequence[Metric]]
+
+    def export(
+        self, metrics_data: MetricsData, timeout_millis: float | None = 10000, **options: object
+    ) -> MetricExportResult:
+        """Exports everything in one request."""
+        added = self.histograms()
+        groups = [_with(group, added) for group in metrics_data.resource_metrics] if added else None
+        data = MetricsData(resource_metrics=groups) if groups else metrics_data
+        return super().export(data, timeout_millis, **options)
+
+
+def _with(group: ResourceMetrics, added: Sequence[Metric]) -> ResourceMetrics:
+    # Not a second group or scope: of several that are equal the library's encoder keeps only the last.
+    first, *others = group.scope_metrics
+    return replace(group, scope_metrics=[replace(first, metrics=[*first.metrics, *added]), *others])
+
+
+def histograms(values: Mapping[str, Samples], described: Mapping[str, str]) -> Iterator[Metric]:
+    """The metrics whose samples are those of a histogram in Prometheus: `_bucket`, `_count`, `_sum`, without labels."""
+    for name, text in described.items():
+        buckets = [(float(labels["le"]), int(count)) for labels, count in values.get(f"{name}_bucket", ())]
+        if not buckets:
+            continue
+        sums = {kind: next((value for _, value in values.get(f"{name}_{kind}", ())), 0.0) for kind in ("count", "sum")}
+        cumulative = [count for _, count in sorted(buckets)]
+        point = HistogramDataPoint(
+            attributes={},
+            start_time_unix_nano=0,  # counted since the first delivery, which OTLP calls unknown
+            time_unix_nano=time.time_ns(),
+            count=int(sums["count"]),
+            sum=float(sums["sum"]),
+            bucket_counts=[after - before for before, after in zip([0, *cumulative], cumulative, strict=False)],
+            explicit_bounds=[bound for bound, _ in sorted(buckets) if bound != float("inf")],
+            min=None,  # type: ignore[arg-type]  # optional in OTLP
+            max=None,  # type: ignore[arg-type]
+        )
+        data = Histogram(data_points=[point], aggregation_temporality=AggregationTemporality.CUMULATIVE)
+        yield Metric(name=name, description=text, unit="s", data=data)
 
 
 def context_of(source: str, event_id: str) -> SpanContext:

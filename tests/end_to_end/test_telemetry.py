@@ -47,7 +47,11 @@ class Collector:
                 self.spans += [(role, span) for scope in group.scope_spans for span in scope.spans]
         else:
             for group in ExportMetricsServiceRequest.FromString(body).resource_metrics:
-                self.metrics |= {one.name: list(one.gauge.data_points) for one in group.scope_metrics[0].metrics}
+                self.metrics |= {
+                    one.name: list((one.histogram if one.HasField("histogram") else one.gauge).data_points)
+                    for scope in group.scope_metrics
+                    for one in scope.metrics
+                }
         return Response(status=200)
 
 
@@ -89,7 +93,11 @@ def test_a_webhook_and_its_delivery_are_one_trace_across_web_and_worker(
     assert all(span.parent_span_id in (b"", roots[span.trace_id]) for _, span in collector.spans)
     assert all(span.start_time_unix_nano <= span.end_time_unix_nano for _, span in collector.spans)
     without_samples = {metrics.REJECTED_VISITS[0], metrics.REFUSED[0], f"{metrics.REFUSED[0]}_total"}
-    assert set(collector.metrics) == {name for name, _ in metrics.ALL} - without_samples - {metrics.LATENCY[0]}
+    assert set(collector.metrics) == {name for name, _ in metrics.ALL} - without_samples
+    [latency] = collector.metrics[metrics.LATENCY[0]]
+    assert (latency.count, sum(latency.bucket_counts)) == (1, 1)
+    assert list(latency.explicit_bounds) == list(metrics.LATENCY_BOUNDS)
+    assert 0 < latency.sum < 600
     assert {one.as_double for one in collector.metrics["pulsora_bridge_outbox_events"]} == {1.0}
     assert SECRET not in service.logged()
 
