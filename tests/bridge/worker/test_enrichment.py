@@ -224,6 +224,37 @@ def test_an_outage_of_the_api_stops_nothing_and_is_not_asked_again_at_once(
     assert api.calls == 1
 
 
+def with_discount_of_an_id(body: bytes) -> bytes:
+    """The subscription's discount as its id alone, as Stripe shows it unless it is expanded."""
+    event = json.loads(body)
+    if event["data"]["object"]["object"] == "subscription":
+        event["data"]["object"] |= {"discounts": ["di_ada_9"], "discount": None}
+    return json.dumps(event).encode()
+
+
+def test_the_api_is_not_asked_for_the_discount_of_an_erased_customer(sqlite_store: Store, settings: Settings) -> None:
+    api = FakeApi()
+    enrich = Enricher(store=sqlite_store, apis={"stripe": api}).enrich
+    ada = Customer.begin("ada", BORN).subscribe(PRO)
+    later = ada.later(days=5).change(quantity=3, billed=True).webhooks[len(ada.webhooks) :]
+    for body in ada.webhooks:
+        receive(sqlite_store, with_discount_of_an_id(body))
+    route(sqlite_store, settings, "worker", NOW)
+    settle_due(sqlite_store, settings, "worker", NOW, enrich)
+    assert ("discount", "di_ada_9") in api.questions
+    wanted = plan(sqlite_store, "cus_ada", None, NOW)
+    assert wanted is not None
+    erase(sqlite_store, wanted, lambda row: translate(row, settings), NOW)
+    api.questions.clear()
+
+    for body in later:
+        receive(sqlite_store, with_discount_of_an_id(body))
+    route(sqlite_store, settings, "worker", LATER)
+    assert settle_due(sqlite_store, settings, "worker", LATER, enrich) == 1
+
+    assert [key for key in api.questions if is_pseudonym(key[1])] == []
+
+
 def test_the_api_is_not_asked_for_the_hashed_ids_of_an_erased_customer(sqlite_store: Store, settings: Settings) -> None:
     api = FakeApi()
     enrich = Enricher(store=sqlite_store, apis={"stripe": api}).enrich
