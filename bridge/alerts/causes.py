@@ -270,18 +270,16 @@ def _of_queues(seen: Observed) -> Iterator[Found]:
 
 
 def _of_facts(seen: Observed) -> Iterator[Found]:
-    if seen.failed_webhooks:
-        text = f"{quantity(seen.failed_webhooks, 'webhook')} failed."
-        yield Found(cause=Cause.FAILED, subject="webhooks", text=text)
-    if seen.failed_deliveries:
-        text = f"{quantity(seen.failed_deliveries, 'revenue event')} rejected or given up."
-        yield Found(cause=Cause.REJECTED, subject="revenue events", text=text)
+    for cause, count, noun, text in (
+        (Cause.FAILED, seen.failed_webhooks, "webhook", "failed."),
+        (Cause.REJECTED, seen.failed_deliveries, "revenue event", "rejected or given up."),
+        (Cause.CONFLICTS, seen.conflicts, "webhook", "with such an event."),
+    ):
+        if count:
+            yield Found(cause=cause, subject=f"{noun}s", text=f"{quantity(count, noun)} {text}")
     for one in seen.rejected_visits:
         if seen.now - one.last_at <= RECENT:
             text = f"{one.source}: {one.cause}, last in {one.event_id}."
             yield Found(cause=Cause.VISITS, subject=f"{one.source}: {one.cause}", text=text)
-    if seen.conflicts:
-        text = f"{quantity(seen.conflicts, 'webhook')} with such an event."
-        yield Found(cause=Cause.CONFLICTS, subject="webhooks", text=text)
     for source, text in seen.audit_differences.items():
         yield Found(cause=Cause.AUDIT, subject=source, text=f"{source}: {text}")
