@@ -45,7 +45,7 @@ def reconcile(source: str | None, days: int, as_json: bool) -> None:
 
 
 def _older(source: Source, kept: int, first: date) -> str:
-    """What to do about the days whose events the processor no longer lists: their objects are still there."""
+    """The advice about the days whose events the processor no longer lists: their objects are still there."""
     title = processors()[source.processor].title
     return (
         f"{title} keeps events for {kept} days, so earlier ones were not looked at. Compare the payments, refunds and"
