@@ -297,7 +297,7 @@ def _print_rows(report: Report) -> None:
         "Causes",
         ["cause", "rows", "meaning"],
         [
-            (cause, f"{count:,}", DETAILS[cause] or "please report it, with the row's webhooks: --customer")
+            (cause, f"{count:,}", DETAILS[cause])
             for cause, count in sorted(report.counts.items(), key=lambda one: -one[1])
         ],
         right={"rows"},

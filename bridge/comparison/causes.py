@@ -47,7 +47,7 @@ DETAILS = {
     Cause.MISSING: "a webhook about it is missing: run audit --repair",
     Cause.NOT_FORWARDED: "in the ledger, and not sent: test mode or a dry run",
     Cause.WAITING: "in the database, and not delivered yet",
-    Cause.UNEXPLAINED: "",
+    Cause.UNEXPLAINED: "no cause is known: please report it",
 }
 
 Lookup = Callable[[Sequence[str]], Sequence[Evidence]]  # of customers or subscriptions, in their order

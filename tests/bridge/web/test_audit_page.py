@@ -35,6 +35,8 @@ def test_the_last_audit_is_shown_with_its_rows_and_earlier_ones_are_linked(
     assert "1 row unexplained" in last
     assert "in_1" in last
     assert "in_2&lt;b&gt;" in last
+    assert 'href="/admin/deliveries?q=in_1"' in last
+    assert 'href="/admin/webhooks?q=in_1"' in last
     assert f'href="/admin/audit/{earlier}"' in last
     assert "nothing differs" in page(client, f"/admin/audit/{earlier}")
 
