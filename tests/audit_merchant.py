@@ -165,7 +165,8 @@ def _schedule(one: Buyer, name: str, end: datetime) -> None:
 
 def _pause(one: Buyer) -> None:
     """A paused subscription is resumed, else an active one is paused."""
-    resumed = next((name for name in one.paused if not one.mrr[name]), None)
+    sold = one.simulated.subscriptions
+    resumed = next((name for name in one.paused if sold[name].status == "paused"), None)
     if resumed is not None:
         one.simulated = one.simulated.become("active", name=resumed)
         one.move(resumed, one.paused[resumed])
