@@ -21,6 +21,7 @@ from bridge.ledger.state import Receivable, State, Subscription
 from processors.facts import (
     Discount,
     Fact,
+    Link,
     Payment,
     Place,
     Reason,
@@ -72,8 +73,16 @@ def _missing_coupons(state: State, facts: Sequence[Fact], catalog: Catalog) -> l
 
     Tiers of a price are not awaited at all: no webhook has them. With an API key they are requested before settling.
     """
-    awaited = missing_keys((), facts, catalog) - missing_keys(state.current_terms, (), catalog)
+    known = missing_keys(state.current_terms, (), catalog, state.customer_discounts)
+    awaited = missing_keys((), facts, catalog, _customer_discounts(facts)) - known
     return sorted(entry_id for kind, entry_id in awaited if kind != "price")
+
+
+def _customer_discounts(facts: Iterable[Fact]) -> Iterator[Discount]:
+    """The discounts on the customer."""
+    for fact in facts:
+        if isinstance(fact, Link) and fact.customer_discount is not None:
+            yield fact.customer_discount
 
 
 # ---- Payments -----------------------------------------------------------------------------------------------------

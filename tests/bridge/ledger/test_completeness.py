@@ -18,6 +18,8 @@ from processors.facts import (
     Discount,
     Duration,
     Fact,
+    Ids,
+    Link,
     Payment,
     Refund,
     RefundStatus,
@@ -263,3 +265,12 @@ def test_a_coupon_that_no_payload_has_contained_is_missing() -> None:
 
     assert missing(EMPTY, arrived, Policy(), EMPTY_CATALOG) == "a coupon: SPRING"
     assert missing(EMPTY, arrived, Policy(), catalog) is None
+
+
+def test_the_coupon_of_a_discount_on_the_customer_is_missing_as_well() -> None:
+    discount = Discount(id="di_1", coupon_id="SPRING")
+    link = Link(at=START, ids=Ids(customer_id="cus_ada"), customer_discount=discount, processor_event_id="evt_0")
+    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
+
+    assert lacks([*signup(), link]) == "a coupon: SPRING"
+    assert lacks([change], settled([*signup(), link])) is None  # awaited once
