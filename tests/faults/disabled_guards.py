@@ -18,7 +18,7 @@ from alembic import op
 from sqlalchemy import UniqueConstraint
 
 from bridge.ledger import EMPTY
-from bridge.store import Store, inbox, outbox, schema
+from bridge.store import Store, copy, inbox, outbox, schema, streams
 from bridge.store.inbox import NewWebhook
 from bridge.store.statements import insert_per_dialect
 
@@ -90,6 +90,35 @@ def no_outbox_unique() -> None:
     _allow_twice("outbox")
 
 
+def split_settlement() -> None:
+    """Commits the ledger's state before the revenue events."""
+    _commit_after(streams, "save")
+
+
+def split_migration() -> None:
+    """Commits after each table that a migration creates."""
+    _commit_after(op, "create_table", lambda: op.get_bind())
+
+
+def split_copy() -> None:
+    """Commits after each table that is copied."""
+    _commit_after(copy, "_copy_table", position=1)
+
+
+def _commit_after(module: Any, name: str, connection: Callable[[], Any] | None = None, position: int = 0) -> None:
+    """`position`: of the connection among the arguments."""
+    original = getattr(module, name)
+
+    def committed(*args: Any, **more: Any) -> Any:
+        result = original(*args, **more)
+        tx = connection() if connection is not None else args[position]
+        tx.exec_driver_sql("COMMIT")
+        tx.exec_driver_sql("BEGIN IMMEDIATE")
+        return result
+
+    setattr(module, name, committed)
+
+
 def _allow_twice(table: str) -> None:
     """Creates the table without its unique constraints."""
     create_table = op.create_table
@@ -109,6 +138,9 @@ PATCHES: tuple[Callable[[], None], ...] = (
     no_inbox_unique,
     no_ledger_state,
     no_outbox_unique,
+    split_settlement,
+    split_migration,
+    split_copy,
 )
 
 for patch in PATCHES:

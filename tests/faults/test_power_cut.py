@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -16,19 +14,7 @@ from tests.faults.consistency import integrity, stored_events
 from tests.faults.service import running
 from tests.settings import TOKEN
 
-SOURCE = Path(__file__).with_name("unsynced_disk.c")
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "100"))
-
-
-@pytest.fixture(scope="session")
-def unsynced_disk(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The library to preload, which copies each file when it is synced."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    library = tmp_path_factory.mktemp("disk") / "unsynced_disk.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl"], check=True)
-    return str(library)
 
 
 def lost_by_power_cut(url: str, folder: Path, unsynced_disk: str, disabled: str | None = None) -> tuple[int, set[str]]:
