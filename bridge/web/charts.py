@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain, pairwise
 
 from markupsafe import Markup, escape
 
@@ -124,6 +125,11 @@ def line(name: str, title: str, description: str, columns: Sequence[Column]) -> 
     return _both(name, title, description, lambda size: _line_chart(size, columns))
 
 
+def steps(name: str, title: str, description: str, columns: Sequence[Column]) -> Markup:
+    """A level that stays until it changes: like `line`, with vertical changes at the column where each happens."""
+    return _both(name, title, description, lambda size: _line_chart(size, columns, stays=True))
+
+
 def waterfall(name: str, title: str, description: str, steps: Sequence[Step]) -> Markup:
     """Levels and the changes between them."""
     return _both(name, title, description, lambda size: _waterfall(size, steps))
@@ -168,18 +174,21 @@ def _svg(name: str, title: str, description: str, size: Size, inner: Markup) -> 
 def _stacked(size: Size, columns: Sequence[Column]) -> Markup:
     plot = _plot(size, list(_extremes(columns)), len(columns))
     bars = Markup("").join(_column(plot, index, column) for index, column in enumerate(columns))
-    return _grid(plot) + bars + _line(plot, columns) + _labels(plot, [column.label for column in columns])
+    return _grid(plot) + bars + _line(_line_points(plot, columns)) + _labels(plot, [column.label for column in columns])
 
 
-def _line_chart(size: Size, columns: Sequence[Column]) -> Markup:
+def _line_chart(size: Size, columns: Sequence[Column], *, stays: bool = False) -> Markup:
     values = [float(column.line) for column in columns if column.line is not None]
     plot = _plot(size, values, len(columns), has_zero=bool(values) and min(values) < CUT * max(values))
-    points = [(plot.x(index), plot.y(float(one.line))) for index, one in enumerate(columns) if one.line is not None]
+    points = _line_points(plot, columns)
+    if stays:
+        corners = [(later[0], earlier[1]) for earlier, later in pairwise(points)]
+        points = [*points[:1], *chain.from_iterable(zip(corners, points[1:], strict=True))]
     area = Markup("")
     if points:
         edge = [(points[-1][0], plot.bottom), (points[0][0], plot.bottom)]
         area = _tag("polygon", class_="area", points=_points([*points, *edge]))
-    return _grid(plot) + area + _line(plot, columns) + _labels(plot, [column.label for column in columns])
+    return _grid(plot) + area + _line(points) + _labels(plot, [column.label for column in columns])
 
 
 def _waterfall(size: Size, steps: Sequence[Step]) -> Markup:
@@ -252,8 +261,11 @@ def _bar(plot: Plot, index: int, begin: float, end: float, kind: str, text: str,
     return shape if href is None else _tag("a", shape, href=href, tabindex="-1", aria_label=text)
 
 
-def _line(plot: Plot, columns: Sequence[Column]) -> Markup:
-    points = [(plot.x(index), plot.y(float(one.line))) for index, one in enumerate(columns) if one.line is not None]
+def _line_points(plot: Plot, columns: Sequence[Column]) -> list[tuple[float, float]]:
+    return [(plot.x(index), plot.y(float(one.line))) for index, one in enumerate(columns) if one.line is not None]
+
+
+def _line(points: Sequence[tuple[float, float]]) -> Markup:
     if not points:
         return Markup("")
     if len(points) == 1:
@@ -278,12 +290,18 @@ def _labels(plot: Plot, labels: Sequence[str], *, every: bool = False) -> Markup
     offset = (len(labels) - 1) % stride  # so that the last one has its label
     y = str(plot.size.height - 8)
     shown = [(plot.x(index), label) for index, label in enumerate(labels) if index % stride == offset]
+    if len(shown) > 1 and _right_edge(*shown[-2]) > plot.size.width - len(shown[-1][1]) * CHARACTER - CHARACTER:
+        del shown[-2]  # the last label ends at the right edge, where the one before it may still be
     return Markup("").join(_label(plot.size.width, x, y, label) for x, label in shown)
+
+
+def _right_edge(x: float, label: str) -> float:
+    return x + len(label) * CHARACTER / 2
 
 
 def _label(width: int, x: float, y: str, label: str) -> Markup:
     """A label in the middle of its column; at the right edge it ends there instead of being cut off."""
-    if x + len(label) * CHARACTER / 2 > width:
+    if _right_edge(x, label) > width:
         return _tag("text", escape(label), class_="label last", x=str(width), y=y)
     return _tag("text", escape(label), class_="label", x=f"{x:.1f}", y=y)
 

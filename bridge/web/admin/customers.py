@@ -61,7 +61,7 @@ def mrr_chart(found: Customer, currency: str, today: date) -> Markup | None:
         return None
     columns = _columns(steps, today)
     description = f"Now {amount(steps[-1].level)} {currency}. {len(steps)} days with movements."
-    return charts.line(f"mrr-{currency.lower()}", f"MRR of the customer in {currency}", description, columns)
+    return charts.steps(f"mrr-{currency.lower()}", f"MRR of the customer in {currency}", description, columns)
 
 
 def _columns(steps: list[Step], today: date) -> list[Column]:

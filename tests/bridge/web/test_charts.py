@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from decimal import Decimal
 from xml.etree import ElementTree
@@ -125,3 +126,33 @@ def test_labels_leave_out_as_many_as_would_overlap_and_keep_the_last() -> None:
 def test_a_sparkline_of_one_value_is_nothing() -> None:
     assert charts.sparkline([Decimal(1)], "MRR") == ""
     assert "polyline" in charts.sparkline([Decimal(5), Decimal(5)], "MRR")
+
+
+def test_a_level_that_stays_changes_vertically() -> None:
+    levels = [a_column(line=49), a_column(line=49), a_column(line=99), a_column(line=0)]
+
+    for chart in parsed(charts.steps("m", "MRR", "up, then over", levels)):
+        line = next(one for one in chart.iter("polyline"))
+        points = [tuple(map(float, point.split(","))) for point in line.get("points", "").split()]
+        moves = list(itertools.pairwise(points))
+
+        assert all(before[0] == after[0] or before[1] == after[1] for before, after in moves)
+        assert len({y for _, y in points}) == 3
+
+
+@given(days=st.integers(2, 60))
+def test_no_label_overlaps_the_one_before_it(days: int) -> None:
+    columns = [a_column(line=1, label=f"Nov {1 + day % 28}") for day in range(days)]
+
+    for chart, width in zip(parsed(charts.line("m", "MRR", "level", columns)), (1100, 370), strict=True):
+        edges = [_edges(one, width) for one in chart.iter("text") if "label" in one.get("class", "")]
+
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(edges))
+
+
+def _edges(label: ElementTree.Element, width: int) -> tuple[float, float]:
+    length = len(label.text or "") * charts.CHARACTER
+    if "last" in label.get("class", ""):
+        return width - length, width
+    middle = float(label.get("x", ""))
+    return middle - length / 2, middle + length / 2
