@@ -27,7 +27,6 @@ NAVIGATION = (
     ("audit", "Audit"),
     ("sources", "Sources"),
 )
-DOCUMENTATION = "https://pulsora.co/docs"
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -56,7 +55,6 @@ def render(template: str, **values: object) -> Response:
                 "notice": notice(),
                 "here": here(),
                 "without": without,
-                "docs_url": DOCUMENTATION,
                 **values,
             },
         )
