@@ -129,15 +129,15 @@ def _history(chance: random.Random, events: int, now: datetime) -> Iterator[NewD
                 yield _event(number, whose, at, kind, amount, None if kind == "purchase" else Decimal())
         else:
             place = chance.randrange(len(running))
-            whose, plan = running[place]
+            first, plan = running[place]
             wanted = chance.choice([*PLANS, None, None])
             if wanted is None:
                 running.pop(place)
-                yield _event(number, (whose, plan), at, "churn", Decimal(), -PLANS[plan])
+                yield _event(number, (first, plan), at, "churn", Decimal(), -PLANS[plan])
                 continue
             delta = PLANS[wanted] - PLANS[plan]
             kind = "upgrade" if delta > 0 else "downgrade" if delta < 0 else "renewal"
-            running[place] = (whose, wanted)
+            running[place] = (first, wanted)
             yield _event(number, running[place], at, kind, max(delta, Decimal()), delta)
 
 
