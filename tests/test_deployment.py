@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bridge.cli import service_files
 from bridge.monitoring import metrics
 from bridge.server.supervisor import STOP_SECONDS
 from processors import processors
@@ -123,6 +124,81 @@ def test_the_images_dependencies_are_those_of_the_package() -> None:
     names = ("postgres", "classic", "alerts", "otel")
     expected = [config["options"]["install_requires"], *(extras[name] for name in names)]
     assert printed == "\n".join(expected).split()
+
+
+# ---- What `init` writes agrees with them ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The service files that `init` writes for a database outside the current directory."""
+    monkeypatch.chdir(tmp_path)
+    more = (tmp_path / ".env", "https://hooks.example.com", "sqlite:////srv/data/bridge.db")
+    return {kind: service_files.write(kind, *more)[0].read_text(encoding="utf-8") for kind in ("systemd", "compose")}
+
+
+def test_the_written_compose_services_have_the_properties_of_the_sample(written: dict[str, str]) -> None:
+    services = yaml.safe_load(written["compose"])["services"]
+    sample = {name: dict(COMPOSE["services"][name]) for name in ("bridge", "caddy")}
+    # Its image is built already, and it has no PostgreSQL to wait for.
+    del sample["bridge"]["build"], sample["bridge"]["depends_on"]
+    # The Caddyfile is inside, with the values in their places.
+    del sample["caddy"]["environment"], services["caddy"]["configs"]
+    sample["caddy"]["volumes"].remove("./Caddyfile:/etc/caddy/Caddyfile:ro")
+
+    addresses = {"PUBLIC_URL": "https://hooks.example.com"}
+    sample["bridge"]["env_file"] = str(Path(".env").absolute())
+    sample["bridge"]["environment"] = sample["bridge"]["environment"] | addresses
+
+    assert services == sample
+
+
+def test_the_written_compose_file_defines_the_volumes_and_configs_it_uses(written: dict[str, str]) -> None:
+    whole = yaml.safe_load(written["compose"])
+    bridge, caddy = whole["services"]["bridge"], whole["services"]["caddy"]
+
+    assert [one.partition(":")[0] for one in bridge["volumes"] + caddy["volumes"]] == list(whole["volumes"])
+    assert caddy["configs"] == [{"source": "caddyfile", "target": "/etc/caddy/Caddyfile"}]
+    assert list(whole["configs"]) == ["caddyfile"]
+
+
+def test_the_written_caddyfile_has_the_rules_of_the_sample(written: dict[str, str]) -> None:
+    sample = (CONFIG / "Caddyfile").read_text(encoding="utf-8")
+    sample = sample.replace("{$DOMAIN:hooks.example.com}", "hooks.example.com")
+    sample = sample.replace("{$UPSTREAM:127.0.0.1:8000}", COMPOSE["services"]["caddy"]["environment"]["UPSTREAM"])
+    # Compose puts this setting in its place, or what follows ":-".
+    sample = sample.replace("{$ADMIN_NETWORKS:", "${ADMIN_NETWORKS:-")
+    rules = re.sub(r"^#.*\n", "", sample, flags=re.MULTILINE).replace("\t", "    ")
+
+    assert yaml.safe_load(written["compose"])["configs"]["caddyfile"]["content"] == rules
+
+
+def options(unit: str) -> set[str]:
+    return {line for line in unit.splitlines() if line and not line.startswith("#")}
+
+
+def test_the_written_unit_is_confined_as_the_sample_is(written: dict[str, str]) -> None:
+    folder = Path.cwd()
+    ours, sample = options(written["systemd"]), options(SYSTEMD)
+    places = ("ExecStart=", "User=", "WorkingDirectory=", "Documentation=")
+
+    assert {one for one in sample - ours if not one.startswith(places)} == {
+        "StateDirectory=pulsora-bridge",
+        "StateDirectoryMode=0700",
+        "ProtectHome=yes",
+    }
+    assert {one for one in ours - sample if not one.startswith(places)} == {
+        "ProtectHome=read-only",  # the folder may be in a home directory
+        f'ReadWritePaths="{folder}" "/srv/data"',
+    }
+
+
+@installed("systemd-analyze")
+def test_systemd_accepts_the_written_unit(written: dict[str, str], tmp_path: Path) -> None:
+    unit = tmp_path / "pulsora-bridge.service"
+    unit.write_text(re.sub(r"^ExecStart=.* --env-file", "ExecStart=/bin/true", written["systemd"], flags=re.MULTILINE))
+
+    run("systemd-analyze", "verify", str(unit))
 
 
 @pytest.mark.parametrize(("name", "least"), [("grafana-dashboard.json", 6), ("prometheus-alerts.yaml", 1)])

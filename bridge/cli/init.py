@@ -51,8 +51,8 @@ def init(
     _gather(source, given, test=test)
     source = endpoint.source_so_far(chosen)
     _connect(source, webhook_secret, test=test)
-    _write_service(service, source)
     settings = load_settings()
+    _write_service(service, source, settings)
     _finish(settings, source.name, None if no_wait else wait_minutes)
 
 
@@ -151,10 +151,10 @@ def _typed_secret(source: Partial, done: endpoint.Ensured, given: str | None) ->
     return _ask("Webhook secret", given, "--webhook-secret", source.processor.secret.check)
 
 
-def _write_service(kind: str | None, source: Partial) -> None:
+def _write_service(kind: str | None, source: Partial, settings: Settings) -> None:
     if kind is None and is_interactive():
         kind = click.prompt("Service file", type=click.Choice(service_files.KINDS), default="none", err=True)
-    for path in service_files.write(kind or "none", dotenv_path(), source.public_url or ""):
+    for path in service_files.write(kind or "none", dotenv_path(), source.public_url or "", settings.database_url):
         click.echo(f"Wrote {path}. {service_files.NEXT_STEP[kind or 'none']}")
 
 

@@ -172,8 +172,8 @@ def test_another_file_of_settings_keeps_its_other_lines(bare: Command, httpserve
 @pytest.mark.parametrize(
     ("kind", "name", "text"),
     [
-        ("systemd", "pulsora-bridge.service", "/.env serve\n"),
-        ("compose", "compose.yaml", "caddy reverse-proxy --from 127.0.0.1 --to bridge:8000\n"),
+        ("systemd", "pulsora-bridge.service", '/.env" serve\n'),
+        ("compose", "compose.yaml", "      127.0.0.1 {\n"),
     ],
 )
 def test_the_service_file_is_written_and_a_foreign_one_is_left(
