@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from werkzeug.serving import make_server
 
 from bridge.sandbox import merchant
 from bridge.settings import Settings
-from bridge.store import Store, attempts, inbox, open_store, outbox, pauses, refusals
+from bridge.store import Store, attempts, audits, inbox, open_store, outbox, pauses, refusals
 from bridge.store.attempts import NewAttempt
 from bridge.store.inbox import NewWebhook
 from bridge.store.outbox import DeliveryStatus, NewDelivery, Outcome
@@ -27,6 +28,7 @@ from bridge.store.refusals import Refusals
 from bridge.web import create_app
 from bridge.web.admin.one_time_link import derived
 from bridge.web.admin.session import COOKIE
+from tests.bridge.store.builders import a_differing_row, an_audit
 from tests.settings import ADMIN_TOKEN, some_settings
 
 SCOPE = "stripe||live"
@@ -161,6 +163,15 @@ def _needs_attention(store: Store, now: datetime) -> None:
         row = inbox.find(tx, "evt_broken")
         assert row is not None
         inbox.fail(tx, row.id, "translation failed: KeyError: 'lines'", None)
+        _add_audits(tx)
+
+
+def _add_audits(tx: Connection) -> None:
+    """One that was not completed, and a later one with an unexplained row and one of a known cause, with a long id."""
+    audits.add(tx, an_audit(differing=0, unexplained=0, counts={}, days=[], error="Stripe responded 503"), [])
+    late = "webhook missing here"
+    rows = [a_differing_row(), a_differing_row(key="in_1NXWPnCo6bFb1KQto6C8OWvE", cause=late, detail="import it")]
+    audits.add(tx, an_audit(compared=3, differing=2, counts={"unexplained": 1, late: 1}), rows)
 
 
 def _delivery(number: int, now: datetime) -> NewDelivery:

@@ -14,7 +14,8 @@ PAGES = [
     "", "mrr", "revenue", "webhooks", "webhooks?q=cus_walkin0", "webhooks/1", "webhooks/1?payload=1", "webhooks/replay",
     "deliveries", "deliveries?status=failed", "deliveries?status=held", "deliveries/1",
     "deliveries/bulk/send?status=failed", "deliveries/bulk/release", "deliveries/bulk/forward", "customers",
-    "customers/stripe||live|cus_walkin0", "attribution", "sources", "sources/setup", "no-such-page",
+    "customers/stripe||live|cus_walkin0", "attribution", "sources", "sources/setup", "audit", "audit/1",
+    "no-such-page",
 ]  # fmt: skip
 SERIOUS = ("serious", "critical")
 COLOURS = ("color-contrast", "link-in-text-block")
@@ -72,7 +73,9 @@ def test_a_page_fits_every_screen_and_is_accessible(screen: Console, path: str) 
 
 
 def test_each_page_has_a_title_of_its_own(screen: Console) -> None:
-    titles = [screen.open(path).title() for path in ("", "mrr", "webhooks", "deliveries", "attribution", "sources")]
+    titles = [
+        screen.open(path).title() for path in ("", "mrr", "webhooks", "deliveries", "attribution", "sources", "audit")
+    ]
 
     assert len(set(titles)) == len(titles)
 
