@@ -231,6 +231,23 @@ def test_caddy_accepts_its_sample() -> None:
     run("caddy", "validate", "--adapter", "caddyfile", "--config", str(CONFIG / "Caddyfile"))
 
 
+@installed("caddy")
+def test_caddy_accepts_the_written_rules(written: dict[str, str], tmp_path: Path) -> None:
+    rules = yaml.safe_load(written["compose"])["configs"]["caddyfile"]["content"]
+    filled = re.sub(r"\$\{ADMIN_NETWORKS:-(.+?)\}", r"\1", rules)
+    (tmp_path / "Caddyfile").write_text(filled, encoding="utf-8")
+
+    run("caddy", "validate", "--adapter", "caddyfile", "--config", str(tmp_path / "Caddyfile"))
+
+
+@installed("check-jsonschema")
+def test_the_compose_files_match_the_specification(written: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(written["compose"], encoding="utf-8")
+    files = (str(CONFIG / "compose.yaml"), str(tmp_path / "compose.yaml"))
+
+    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *files)
+
+
 @installed("promtool")
 def test_prometheus_accepts_its_rules() -> None:
     run("promtool", "check", "rules", str(CONFIG / "prometheus-alerts.yaml"))
