@@ -104,6 +104,7 @@ def _payments(trial: Trial) -> Iterator[str]:
             yield f"whether {guessed[0]} belongs to {owed_id}"
         yield from _invoice(receivable, own)
         yield from _subscription_of(receivable, trial)
+        yield from _discounts_of(receivable, own, trial)
 
 
 def _owed(state: State, payments: Iterable[Payment]) -> Iterator[str]:
@@ -149,6 +150,20 @@ def _subscription_of(receivable: Receivable, trial: Trial) -> Iterator[str]:
         yield f"the state of {receivable.subscription_id} at the time of {receivable.id}"
     elif receivable.reason is Reason.CHANGE and not _has_changed(receivable.subscription_id, trial.facts):
         yield f"the change of {receivable.subscription_id} that {receivable.id} bills"
+
+
+def _discounts_of(receivable: Receivable, own: Sequence[Payment], trial: Trial) -> Iterator[str]:
+    """A discount on a billed line that may be the customer's, whose webhook has not arrived: the MRR is without it.
+
+    A discount of its own would replace the customer's.
+    """
+    has_own = any(fact.discounts for fact in own)
+    for state in (trial.before, trial.after):
+        known = state.subscriptions.get(receivable.subscription_id or "")
+        has_own = has_own or (known is not None and known.terms is not None and bool(_discounts(known.terms)))
+    billed = {one for fact in own for line in fact.lines or () for one in line.discount_ids}
+    if not has_own and billed - {one.id for one in (*trial.before.customer_discounts, *trial.after.customer_discounts)}:
+        yield f"a discount of {receivable.id}"
 
 
 def _has_changed(subscription_id: str, facts: Iterable[Fact]) -> bool:

@@ -274,3 +274,18 @@ def test_the_coupon_of_a_discount_on_the_customer_is_missing_as_well() -> None:
 
     assert lacks([*signup(), link]) == "a coupon: SPRING"
     assert lacks([change], settled([*signup(), link])) is None  # awaited once
+
+
+def test_a_discount_that_only_the_bill_names_is_missing() -> None:
+    discount = Discount(id="di_customer", coupon_id="FIFTH", coupon=Coupon(id="FIFTH", percent=Decimal(20)))
+    link = Link(at=START, ids=Ids(customer_id="cus_ada"), customer_discount=discount, processor_event_id="evt_0")
+    facts = [_with_discount_on_each_line(fact, "di_customer") for fact in signup()]
+
+    assert lacks(facts) == "a discount of in_ada_3"
+    assert lacks([*facts, link]) is None
+
+
+def _with_discount_on_each_line(fact: Fact, discount_id: str) -> Fact:
+    if not isinstance(fact, Payment) or fact.lines is None:
+        return fact
+    return replace(fact, lines=tuple(replace(line, discount_ids=(discount_id,)) for line in fact.lines))
