@@ -117,7 +117,7 @@ def test_most_events_of_complete_webhooks_are_settled_at_once(capsys: pytest.Cap
         total += len(settlements)
     with capsys.disabled():
         print(f"\nsettled at once: {early} of {total} settlements with revenue events ({early / total:.0%})")
-    assert early / total > 0.7
+    assert early / total > 0.78  # measured: 0.81
 
 
 class EarlyMerchant(Merchant):
@@ -156,3 +156,4 @@ def test_settling_early_changes_nothing_for_a_random_merchant(capsys: pytest.Cap
     run(EarlyMerchant, steps=150, length=25)
     with capsys.disabled():
         print(f"\nof the random merchant: {EarlyMerchant.early} of {EarlyMerchant.total}")
+    assert EarlyMerchant.early / EarlyMerchant.total > 0.85  # measured: 0.93
