@@ -12,6 +12,7 @@ from bridge.monitoring.dashboard import read_dashboard
 from bridge.monitoring.health import Notice
 from bridge.sender.destinations import Destination
 from bridge.settings import Settings
+from bridge.store import queues, streams
 from bridge.web.admin.page import is_mounted, render
 from bridge.web.admin.session import admin_only
 from bridge.web.admin.sources import has_anything, setup
@@ -40,8 +41,18 @@ def overview() -> Response:
     with context().store.reading() as tx:
         seen = read_dashboard(tx, destinations(settings), settings.rate_limit_per_hour, now)
         alerts = read_notices(tx, settings, now)
+        customers, next_wait = streams.counts(tx, now).waiting, queues.next_wait(tx, now)
     attention = [(notice, link_of(notice)) for notice in (*seen.health.attention, *alerts)]
-    return render("overview.html", seen=seen, attention=attention, link_of=link_of, sparkline=sparkline, now=now)
+    return render(
+        "overview.html",
+        seen=seen,
+        attention=attention,
+        customers=customers,
+        next_wait=next_wait,
+        link_of=link_of,
+        sparkline=sparkline,
+        now=now,
+    )
 
 
 def destinations(settings: Settings) -> list[Destination]:

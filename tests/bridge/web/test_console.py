@@ -403,3 +403,20 @@ def test_deliveries_are_filtered_by_the_day_of_the_event(
 
     assert list(dict.fromkeys(map(int, re.findall(r'href="/admin/deliveries/(\d+)"', shown)))) == ids
     assert [int(line.split(",")[0]) for line in exported.splitlines()[1:]] == ids
+
+
+def test_the_overview_says_how_many_customers_wait_and_for_what(client: FlaskClient, sqlite_store: Store) -> None:
+    until = datetime(2099, 3, 1, 12, 0, tzinfo=UTC)
+    assert "to be settled" not in page(client, "/admin/?stay=1")
+
+    with sqlite_store.transaction() as tx:
+        streams.upsert(
+            tx, [a_touch(ANNA, due_at=until), a_touch("stripe||live|cus_2", due_at=until + timedelta(days=1))]
+        )
+    shown = re.sub("<[^>]+>", "", page(client, "/admin/?stay=1"))
+
+    assert (
+        "Webhooks of 2 customers to be settled; "
+        "the next until 2099-03-01 12:00:00 UTC: waiting for other webhooks of its customer." in shown
+    )
+    assert "Nothing waits" not in shown
