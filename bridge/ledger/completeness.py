@@ -155,7 +155,7 @@ def _subscription_of(receivable: Receivable, trial: Trial) -> Iterator[str]:
 def _discounts_of(receivable: Receivable, own: Sequence[Payment], trial: Trial) -> Iterator[str]:
     """A discount on a billed line that may be the customer's, whose webhook has not arrived: the MRR is without it.
 
-    A discount of its own would replace the customer's.
+    A discount on the subscription replaces the customer's.
     """
     has_own = any(fact.discounts for fact in own)
     for state in (trial.before, trial.after):
