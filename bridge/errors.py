@@ -3,6 +3,7 @@
 BridgeError
 ├── SettingsError      settings are missing or invalid; carries every problem found
 ├── StoreUnavailable   nothing was stored; the web application responds 503 with Retry-After
+│   └── Deadlock       the database undid one of two transactions that waited for each other; repeat it
 ├── SchemaMismatch     the database's schema is older or newer than this program
 └── UsageError         a command or setting names something that does not exist or does not fit
 """
@@ -30,6 +31,10 @@ class StoreUnavailable(BridgeError):
     def __init__(self, message: str, retry_after_seconds: int = 5) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class Deadlock(StoreUnavailable):
+    """The database undid this transaction, because it and another one waited for each other. To be repeated."""
 
 
 class SchemaMismatch(BridgeError):

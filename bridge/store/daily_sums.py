@@ -3,6 +3,10 @@
 They only save time: the days without sums are added from the outbox, so a report is right with all, some or none of
 them. Triggers of the database (migration 0007) drop a day's sums in the transaction that adds, changes or deletes one
 of its events, whatever does that. The worker sums such days again; the last two days, which still change, never.
+
+On PostgreSQL two transactions that drop the sums of the same two days in opposite order wait for each other. Events of
+a customer must be added in their own order, whatever their days, so this is not prevented: the database undoes one of
+them (`Deadlock`), and the worker repeats it at once.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-from bridge.errors import StoreUnavailable
+from bridge.errors import Deadlock, StoreUnavailable
 from bridge.store.statements import advisory_lock
 
 CONNECT_SECONDS = 2
@@ -17,11 +17,13 @@ LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_se
 # For storing webhooks: a processor gets its response within four seconds.
 ACCEPT_LIMITS = "-c statement_timeout=2s -c lock_timeout=1500ms -c idle_in_transaction_session_timeout=10s"
 
+DEADLOCK = "40P01"
 ADVICE: Mapping[str | None, str] = {
     "42P01": "it has no tables yet; run `pulsora-bridge migrate`",
     "42703": "its tables are of another version; run `pulsora-bridge migrate`",
     "55P03": "another transaction held a lock for too long",
     "57014": "a statement took too long",
+    DEADLOCK: "another transaction and this one waited for each other; nothing was written, repeat it",
     "53100": "its disk is full",
     "25006": "it is read-only",
 }
@@ -113,7 +115,8 @@ class Postgres:
             if not isinstance(error, OperationalError | InterfaceError | InternalError) and state not in SCHEMA:
                 raise
             reason = ADVICE.get(state) or str(error.orig).strip().splitlines()[0]
-            raise StoreUnavailable(f"{self._url.render_as_string(hide_password=True)}: {reason}") from error
+            kind = Deadlock if state == DEADLOCK else StoreUnavailable
+            raise kind(f"{self._url.render_as_string(hide_password=True)}: {reason}") from error
 
 
 def _engine(url: URL, limits: str, pool_size: int, max_overflow: int) -> Engine:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
+from bridge.errors import Deadlock
 from bridge.internal_events import imports
 from bridge.ledger import RevenueEvent, Settlement, settle
 from bridge.ledger.state import Subscription, dump
@@ -54,10 +55,11 @@ def settle_due(store: Store, settings: Settings, owner: str, now: datetime, enri
     for batch in ready:
         _settle(batch)
     try:
-        with store.transaction() as tx:
-            _write(tx, ready, now)
-            for claim, until, reason in postponed:
-                streams.postpone(tx, claim, until, reason)
+        try:
+            _write(store, ready, postponed, now)
+        except Deadlock as error:  # nothing was written, and the other transaction is free to commit
+            log.info("settling_repeated", reason=str(error))
+            _write(store, ready, postponed, now)
     except LeaseLost:  # another worker took over one of them: nothing was written, and the others are released at once
         with store.transaction() as tx:
             for claim in claims:
@@ -122,7 +124,14 @@ def _settle_one_by_one(batch: StreamBatch) -> None:
         batch.facts.clear()
 
 
-def _write(tx: Connection, batches: Sequence[StreamBatch], now: datetime) -> None:
+def _write(store: Store, ready: Sequence[StreamBatch], postponed: Sequence[Postponed], now: datetime) -> None:
+    with store.transaction() as tx:
+        _write_settled(tx, ready, now)
+        for claim, until, reason in postponed:
+            streams.postpone(tx, claim, until, reason)
+
+
+def _write_settled(tx: Connection, batches: Sequence[StreamBatch], now: datetime) -> None:
     # State, revenue events and the status of the rows are written together or not at all. Separated, a crash would
     # report a payment twice (events without state) or never (state without events).
     settled: list[tuple[int, int, Sequence[str]]] = []

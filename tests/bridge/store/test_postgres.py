@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from sqlalchemy import text
 
-from bridge.errors import StoreUnavailable
-from bridge.store import Store, leases, open_store
-from tests.bridge.store.builders import NOON, a_webhook
+from bridge.errors import Deadlock, StoreUnavailable
+from bridge.store import Store, leases, open_store, outbox
+from bridge.store.outbox import NewDelivery
+from bridge.worker.summing import Summing
+from tests.bridge.store.builders import NOON, SCOPE, a_delivery, a_webhook
 
 
 @pytest.fixture
@@ -31,6 +37,43 @@ def test_a_locked_table_is_told_in_time_and_forgotten_afterwards(store: Store) -
 
     assert time.monotonic() - began < 4
     assert store.accept(a_webhook()) is True
+
+
+def test_of_two_that_drop_the_sums_of_two_days_in_opposite_order_one_is_undone_and_can_be_repeated(
+    store: Store,
+) -> None:
+    with store.transaction() as tx:
+        outbox.add(tx, [_days_ago(5), _days_ago(6)])
+    assert Summing(store=store).run(NOON) == 5
+    both_began = Barrier(2)
+
+    def add(first: int, second: int) -> bool:
+        try:
+            with store.transaction() as tx:
+                outbox.add(tx, [_days_ago(first, f"{first} before {second}")])
+                both_began.wait(10)
+                outbox.add(tx, [_days_ago(second, f"{second} after {first}")])
+        except Deadlock:
+            with store.transaction() as tx:
+                outbox.add(
+                    tx, [_days_ago(first, f"{first} before {second}"), _days_ago(second, f"{second} after {first}")]
+                )
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as writers:
+        at_once = list(writers.map(add, (5, 6), (6, 5)))
+
+    assert sorted(at_once) == [False, True]
+    with store.reading() as tx:
+        assert tx.execute(text("SELECT count(*) FROM outbox")).scalar() == 6
+        assert tx.execute(text("SELECT count(*) FROM summed_days")).scalar() == 3  # 5, less the two days
+
+
+def _days_ago(days: int, key: str = "first") -> NewDelivery:
+    at = (NOON - timedelta(days=days)).isoformat()
+    customer = f"{SCOPE}|{days} {key}"
+    return a_delivery(f"{days} {key}", stream_id=customer, body=json.dumps({"metadata": {"occurred_at": at}}))
 
 
 def test_connections_that_died_are_replaced_unnoticed(store: Store) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bridge.errors import StoreUnavailable
+from bridge.errors import Deadlock, StoreUnavailable
 from bridge.internal_events import attributions, imports
 from bridge.ledger import State
 from bridge.settings import Settings
@@ -131,6 +131,25 @@ def test_what_a_failing_store_kept_from_being_settled_is_settled_as_soon_as_it_i
 
 def _disk_is_full(*_: object) -> None:
     raise StoreUnavailable("the disk is full")
+
+
+def test_a_batch_that_the_database_undid_for_another_transaction_is_written_again_at_once(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive(store, Customer.begin("ada", BORN).subscribe().webhooks)
+    route(store, settings, "worker", NOW)
+    save, undone = streams.save, iter([True])
+
+    def save_at_the_second_try(*given: Any) -> None:
+        save(*given)
+        if next(undone, False):
+            raise Deadlock("two transactions waited for each other")
+
+    monkeypatch.setattr(streams, "save", save_at_the_second_try)
+
+    assert settle_due(store, settings, "worker", NOW) == 1
+
+    assert summaries(deliveries_in(store)) == [("subscription", "49.00", "49.00")]
 
 
 def test_webhooks_that_come_again_later_give_nothing_more(store: Store, settings: Settings) -> None:
