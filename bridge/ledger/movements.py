@@ -178,8 +178,7 @@ def correct_valuation(known: Subscription, cause: Cause, rules: ValuationRules) 
     """
     if known.terms is None or known.ended or known.terms.status not in COUNTING:
         return Step(subscription=known)
-    valued_at = max(known.valued_at or known.at, known.at)
-    mrr = mrr_of(known.terms, rules.context(valued_at, known))
+    mrr = mrr_of(known.terms, rules.context(known.mrr_at, known))
     if mrr == Mrr(exact=known.mrr, estimated=known.estimated):
         return Step(subscription=known)
     if known.baseline > 0 and not known.movement_count:
@@ -200,7 +199,7 @@ def apply_customer_discounts(known: Subscription, cause: Cause, rules: Valuation
     if known.terms is None or known.ended or known.terms.discounts or known.terms.status not in COUNTING:
         return Step(subscription=known)
     corrected = correct_valuation(known, cause, rules)
-    at = max(cause.at, known.at)
+    at = max(cause.at, known.mrr_at)
     mrr = mrr_of(known.terms, rules.context(at, known))
     plan_details = plan_details_of(known.terms, rules.context(at, known))
     valued = replace(corrected.subscription, valued_at=at, plan_details=plan_details)

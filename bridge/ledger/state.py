@@ -72,6 +72,11 @@ class Subscription:
         """When its latest state was true: by the processor's clock of the object if it has one."""
         return self.changed_at or self.at
 
+    @property
+    def mrr_at(self) -> datetime:
+        """When its MRR was true: what is reported later about the time before does not change it."""
+        return max(self.valued_at or self.at, self.at)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundRecord:

@@ -50,7 +50,7 @@ Outcome = dict[str, list[str]]
 
 
 class Journal:
-    """What the others were told, in a file of its own: `before` is a crash point before each line."""
+    """What was sent to the others, in a separate file: `before` is a crash point before each line."""
 
     def __init__(self, path: Path, before: Callable[[], None]) -> None:
         self._path = path
@@ -63,7 +63,7 @@ class Journal:
             file.write(json.dumps([kind, what]) + "\n")
 
     def lines(self, kind: str) -> list[str]:
-        """What was told so far."""
+        """What was sent so far."""
         if not self._path.exists():
             return []
         lines = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]

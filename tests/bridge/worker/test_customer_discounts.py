@@ -10,7 +10,7 @@ from processors.stripe.simulation.payloads import Shape
 from tests.bridge.worker.virtual_worker import NOON, VirtualWorker
 from tests.lifecycles.stripe_bills import bill, line
 from tests.lifecycles.stripe_customer import ExtendedCustomer
-from tests.lifecycles.stripe_valuation_discounts import customer_discount, own_and_customer
+from tests.lifecycles.stripe_valuation_discounts import customer_discount, for_the_customer_later, own_and_customer
 
 DAY = 86_400.0
 
@@ -38,6 +38,15 @@ def test_it_applies_to_a_subscription_that_begins_later(store: Store) -> None:
 
     assert worker.rows() == ["subscription 39.20 +39.20"]  # 49.00 x 0.8
     assert "mrr_estimated" not in worker.deliveries()[0].body
+
+
+def test_its_beginning_that_arrives_after_its_end_lowers_nothing(store: Store) -> None:
+    worker = VirtualWorker(store)
+    *start, beginning, _coupon, ending, _ended = for_the_customer_later(_ada()).webhooks
+
+    worker.play([(0, start), (7 * DAY, [ending]), (8 * DAY, [beginning])], until=9 * DAY)
+
+    assert worker.mrr() == 49  # with the discount of 20 % it would be 39.20
 
 
 def _ada() -> ExtendedCustomer:
