@@ -90,8 +90,10 @@ def send(store: Store, at: datetime) -> Sequence[tuple[str, str]]:
     with FakePulsora(TOKEN) as pulsora:
         routes = {"stripe": Destination(endpoint=pulsora.endpoint, token=TOKEN)}
         drain = Dispatcher(store, routes, owner="worker", threads=1)
-        while (report := drain.run_round(at)).claimed or report.in_flight:
-            pass
+        idle = 0
+        while idle < 2:  # a delivery that ends during a round frees the next one of its customer for the round after
+            report = drain.run_round(at)
+            idle = 0 if report.claimed or report.in_flight else idle + 1
         drain.close()
         return [(str(one.data["event_type"]), str(one.data["transaction_id"])) for one in pulsora.received if one.data]
 
