@@ -58,6 +58,13 @@ class Archive:
         with self.store.reading() as tx:
             return load(streams.state_of(tx, stream_id))
 
+    def level_of(self, key: str, currency: str) -> Decimal:
+        """The MRR of a subscription in a currency at this moment."""
+        with self.store.reading() as tx:
+            stream_id = self.stream_of(tx, (key,))
+            found = None if stream_id is None else audits.level_of(tx, stream_id, key)
+        return found[1] if found is not None and found[0] == currency else Decimal()
+
     def _of(self, wanted: Sequence[Sequence[str]], *, with_terms: bool) -> list[Evidence]:
         with self.store.reading() as tx:
             if self._coupons is None:

@@ -289,8 +289,8 @@ def _items(key: str, raw: Iterable[Row], request: Request) -> Iterator[Items]:
         theirs = [row for row in listed if not row[1]]
         moment = min(row[2] for row in ours or theirs)
         at = EPOCH + moment * MICROSECOND
-        if not ours and at > request.now - IN_FLIGHT:
-            continue
+        if not (ours and theirs) and at > request.now - IN_FLIGHT:
+            continue  # its webhook is under way, or the list was read before it
         yield Items(
             key=key,
             currency=code,

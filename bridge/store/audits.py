@@ -103,6 +103,9 @@ LEVELS = (
     .order_by(subscriptions.c.stream_id, subscriptions.c.subscription_id)
     .limit(CHUNK)
 )  # fmt: skip
+LEVEL = select(subscriptions.c.currency, subscriptions.c.mrr).where(
+    subscriptions.c.stream_id == bindparam("stream_id"), subscriptions.c.subscription_id == bindparam("key")
+)
 WEBHOOKS = per_dialect(
     lambda among: select(inbox.c.stream_id, inbox.c.created_at, inbox.c.status).where(
         among(inbox.c.stream_id, "stream_ids")
@@ -211,6 +214,12 @@ def levels(store: Readable, source: str, livemode: bool) -> Iterator[Any]:
         if len(rows) < CHUNK:
             return
         asked["after"] = whole[-1].stream_id
+
+
+def level_of(tx: Connection, stream_id: str, subscription_id: str) -> tuple[str, Decimal] | None:
+    """The currency and present MRR of one subscription; None: it has none."""
+    row = tx.execute(LEVEL, {"stream_id": stream_id, "key": subscription_id}).first()
+    return None if row is None or row.mrr is None else (row.currency, row.mrr)
 
 
 def webhooks_of(tx: Connection, stream_ids: Iterable[str]) -> dict[str, list[tuple[datetime, str]]]:

@@ -74,9 +74,11 @@ class Audited:
         changes = read(as_text(rows).splitlines())
         return run(self.store(), Request(source=self.source, against=against, changes=changes, **asked), **call)
 
-    def by_api(self, lists: dict[str, list[dict[str, Any]]], source: Source | None = None, **call: Any) -> Report:
+    def by_api(
+        self, lists: dict[str, list[dict[str, Any]]], source: Source | None = None, now: datetime = NOW, **call: Any
+    ) -> Report:
         totals = StripeTotals(account=Account(api=ListedApi(lists)))  # type: ignore[arg-type]
-        request = Request(source=source or self.source, first=BEGIN.date(), last=END.date(), now=NOW, totals=totals)
+        request = Request(source=source or self.source, first=BEGIN.date(), last=END.date(), now=now, totals=totals)
         return run(self.store(), request, **call)
 
 
@@ -179,6 +181,47 @@ def test_both_exports_agree_with_the_ledger_of_a_whole_year(audited: Audited) ->
     assert sum(one.ours for one in report.days) * 100 == sum(one.minor for one in moved)
     assert set(of_page.counts) <= {Cause.BUCKET}
     assert all(one.ours == one.theirs for one in of_page.differences)
+
+
+def test_what_happened_in_the_last_ten_minutes_is_left_out_on_both_sides(audited: Audited) -> None:
+    lists = audited.merchant.api_lists()
+    latest = max(one["created"] for path in ("/v1/charges", "/v1/refunds") for one in lists[path])
+
+    report = audited.by_api(lists, now=datetime.fromtimestamp(latest + 300, UTC))
+
+    assert [one for one in report.differences if one.measure is Measure.REVENUE] == []
+
+
+def test_levels_that_the_ledger_settles_while_the_list_is_read_do_not_differ(copied: Audited) -> None:
+    lists = copied.merchant.api_lists()
+    changed, ended = (one["id"] for one in lists["/v1/subscriptions"][-2:])
+    later = lists["/v1/subscriptions"] = SettlingList(copied.store(), changed, ended, lists["/v1/subscriptions"][:-1])
+
+    report = copied.by_api(lists)
+
+    assert (report.differences, later.is_settled) == ((), True)
+
+
+class SettlingList(list[dict[str, Any]]):
+    """A list; while it is read, the ledger settles a change of one subscription, and the end of another one."""
+
+    def __init__(self, store: Store, changed: str, ended: str, listed: list[dict[str, Any]]) -> None:
+        super().__init__(listed)
+        self.store, self.changed, self.ended, self.is_settled = store, changed, ended, False
+        with store.transaction() as tx:
+            self.old = tx.execute(OF_ONE, {"id": changed}).scalar_one()
+            tx.execute(SET_LEVEL, {"id": changed, "mrr": self.old + 1_000_000})
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        with self.store.transaction() as tx:
+            tx.execute(SET_LEVEL, {"id": self.changed, "mrr": self.old})
+            tx.execute(SET_LEVEL, {"id": self.ended, "mrr": 0})
+        self.is_settled = True
+        yield from super().__iter__()
+
+
+OF_ONE = text("SELECT mrr FROM subscriptions WHERE subscription_id = :id")
+SET_LEVEL = text("UPDATE subscriptions SET mrr = :mrr WHERE subscription_id = :id")
 
 
 # ---- Each cause is named -------------------------------------------------------------------------------------------
