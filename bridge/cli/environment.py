@@ -6,14 +6,17 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bridge.errors import SchemaMismatch, UsageError
 from bridge.settings import Settings, Source, load
-from bridge.store import Store, open_store
 from processors import processors
 from processors.interface import Api
+
+if TYPE_CHECKING:
+    from bridge.store import Store
 
 DOTENV = Path(".env")
 
@@ -45,6 +48,8 @@ def read_settings() -> Settings:
 @contextmanager
 def opened_store(settings: Settings) -> Iterator[Store]:
     """The store, closed at the end. Raises SchemaMismatch if its schema is not this program's."""
+    from bridge.store import open_store  # imports SQLAlchemy, which commands without a database do not need
+
     store = open_store(settings.database_url)
     try:
         if mismatch := store.schema_mismatch():

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
-import requests
 
 from bridge.cli.confirmation import confirm, yes_option
 from bridge.cli.environment import dotenv_path
@@ -23,8 +23,10 @@ from bridge.errors import BridgeError, UsageError
 from bridge.formatting import quantity
 from bridge.settings import partial
 from processors import processors
-from processors.http_client import explain_network_error
 from processors.interface import Processor, SignatureError
+
+if TYPE_CHECKING:
+    from requests import Response
 
 TIMEOUT_SECONDS = 10
 STARTED_AGO = timedelta(days=120)  # longer than any scenario, so that all of it is in the past
@@ -142,6 +144,10 @@ def _list(processor: Processor, as_json: bool) -> None:
 
 
 def _send(processor: Processor, bodies: Sequence[bytes], route: str, secret: str) -> list[Sent]:
+    import requests  # 0.1 s, not needed to list the scenarios
+
+    from processors.http_client import explain_network_error
+
     sent = []
     with requests.Session() as session:
         session.trust_env = urlsplit(route).hostname not in LOCAL_HOSTS  # no proxy for this machine
@@ -172,7 +178,7 @@ def _show(sent: Sequence[Sent], route: str, as_json: bool) -> None:
     click.echo(f"{quantity(len(sent), 'webhook')}: {counts}")
 
 
-def _result(response: requests.Response) -> str:
+def _result(response: Response) -> str:
     try:
         body = response.json()
     except ValueError:

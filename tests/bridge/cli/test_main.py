@@ -143,6 +143,8 @@ STATUS = {"stauts": "2", "explain": "1", "customers": "1"}  # of a name or an id
         (["--version"], [*COSTLY, *DATABASE, *TABLES]),
         (["help"], [*COSTLY, *DATABASE, *TABLES]),
         (["stauts"], [*COSTLY, *DATABASE, *TABLES]),
+        (["simulate", "stripe", "--json"], [*COSTLY, "sqlalchemy", *TABLES]),
+        (["setup", "stripe"], [*COSTLY, "sqlalchemy"]),
         (["status"], COSTLY),
         (["mrr"], COSTLY),
         (["webhooks", "list"], COSTLY),
