@@ -94,10 +94,10 @@ class Health:
 
     @property
     def attention(self) -> list[Notice]:
-        """The notices that need an operator, the most urgent first."""
+        """The notices that need an operator, the most urgent first. One that two stages have is there once."""
         order = list(Grade)
-        found = [one for stage in self.stages for one in stage.notices if one.grade is not Grade.OK]
-        return sorted(found, key=lambda one: -order.index(one.grade))
+        found = {one.text: one for stage in self.stages for one in stage.notices if one.grade is not Grade.OK}
+        return sorted(found.values(), key=lambda one: -order.index(one.grade))
 
 
 def read_health(tx: Connection, now: datetime) -> Health:
@@ -116,13 +116,16 @@ def read_health(tx: Connection, now: datetime) -> Health:
             name="Settling",
             last="last settled",
             last_at=waiting.last_settled_at,
-            notices=[*_worker(heartbeat_at, now), *_settling(tx, waiting, now)],
+            notices=[*_worker(heartbeat_at, waiting, now), *_settling(tx, waiting, now)],
         ),
         Stage(
             name="Sending",
             last="last delivered",
             last_at=waiting.last_delivered_at,
-            notices=[*_worker(heartbeat_at, now, waiting), *_sending(tx, waiting, pauses.active(tx, now), now)],
+            notices=[
+                *(_worker(heartbeat_at, waiting, now) if waiting.pending else ()),
+                *_sending(tx, waiting, pauses.active(tx, now), now),
+            ],
         ),
     )
     return Health(stages=stages, queues=waiting)
@@ -135,14 +138,14 @@ def _receiving(tx: Connection, refused: Sequence[RefusalSum], waiting: Queues) -
         whose = "an unknown source" if one.cause == "unknown_source" else one.source
         count = f"{quantity(one.count, 'webhook')} of {whose} refused"
         yield Notice(
-            grade=_refusal_grade(one, queues.last_received_at(tx, one.source)),
+            grade=refusal_grade(one, queues.last_received_at(tx, one.source)),
             text=f"{count} in the last hour: {one.cause}, {CAUSES.get(one.cause, 'see the log')}.",
             brief=f"{count}: {one.cause}",
             page="sources",
         )
 
 
-def _refusal_grade(refused: RefusalSum, last_received_at: datetime | None) -> Grade:
+def refusal_grade(refused: RefusalSum, last_received_at: datetime | None) -> Grade:
     """A problem if the source has had no webhook since and none before, or several were refused.
 
     A few requests without a readable signature may come from anybody, and the next webhook shows that all is well.
@@ -161,12 +164,13 @@ def is_failing(cause: str, count: int) -> bool:
     return count >= (MANY_UNSIGNED if cause in UNSIGNED else FEW_REFUSALS)
 
 
-def _worker(heartbeat_at: datetime | None, now: datetime, waiting: Queues | None = None) -> Iterator[Notice]:
-    """The missing worker: once as a notice of settling; of sending only if something waits for it."""
-    if is_worker_alive(heartbeat_at, now) or (waiting is not None and not waiting.pending):
+def _worker(heartbeat_at: datetime | None, waiting: Queues, now: datetime) -> Iterator[Notice]:
+    """The missing worker: a notice of settling, and of sending if something waits for it."""
+    if is_worker_alive(heartbeat_at, now):
         return
     since = "is running" if heartbeat_at is None else f"has been running for {duration(now - heartbeat_at)}"
-    waits = "" if waiting is None else f", and {quantity(waiting.pending, 'revenue event')} wait for it"
+    count = waiting.pending
+    waits = f", and {quantity(count, 'revenue event')} {'waits' if count == 1 else 'wait'} for it" if count else ""
     yield Notice(grade=Grade.PROBLEM, text=f"No worker {since}{waits}. {START_A_WORKER}")
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from bridge.monitoring.health import Grade, refusal_grade
 from bridge.store import refusals, search
 from bridge.store.refusals import RefusalSum
 
@@ -40,8 +41,8 @@ class SourceHealth:
 
     @property
     def is_failing(self) -> bool:
-        """Whether webhooks were refused since the last one was accepted."""
-        return any(self.last_at is None or one.last_at > self.last_at for one in self.refused)
+        """Whether webhooks were refused since the last one was accepted, by the rule of the overview."""
+        return any(refusal_grade(one, self.last_at) is Grade.PROBLEM for one in self.refused)
 
 
 def source_health(tx: Connection, names: Iterable[str], now: datetime) -> list[SourceHealth]:
