@@ -81,6 +81,7 @@ EXPECTED: Mapping[tuple[str, str], Sequence[Row]] = {
     ("stripe", "jpy"): [("purchase", "2900", "")],
     ("paddle", "yearly"): [("subscription", "490", "40.83")],
     ("paddle", "seats"): [("subscription", "245", "245")],
+    ("paddle", "coupon"): [("subscription", "39.2", "39.2"), ("renewal", "39.2", "0")],
     ("paddle", "rejected-refund"): [SIGNUP],
     ("paddle", "no-visit"): [],
     ("paddle", "eur"): [SIGNUP, RENEWAL],

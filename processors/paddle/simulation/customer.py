@@ -41,9 +41,16 @@ class Customer(Timeline):
         return self._opened(transaction)._completed(transaction)
 
     def subscribe(
-        self, plan: Plan = PRO, quantity: int = 1, *, name: str = "1", trial_days: int = 0, discount: Body | None = None
+        self,
+        plan: Plan = PRO,
+        quantity: int = 1,
+        *,
+        name: str = "1",
+        trial_days: int = 0,
+        discount: Body | None = None,
+        percent_off: int = 0,
     ) -> Self:
-        """A new subscription through checkout, optionally with a trial first."""
+        """A new subscription through checkout, optionally with a trial first, or with a discount on every payment."""
         trial_ends_at = self.at + timedelta(days=trial_days) if trial_days else None
         subscription = Subscription(
             id=f"sub_{self.tag}_{name}",
@@ -54,17 +61,35 @@ class Customer(Timeline):
             status="trialing" if trial_days else "active",
             trial_ends_at=trial_ends_at,
             discount=discount,
+            percent_off=percent_off,
             first_transaction=self._numbered("txn"),
         )
-        line = payloads.line(plan, amount=0 if trial_days else subscription.per_period, quantity=quantity)
+        line = payloads.line(
+            plan,
+            amount=0 if trial_days else subscription.per_period,
+            quantity=quantity,
+            discount=0 if trial_days else subscription.off_per_period,
+        )
         transaction = Transaction(
-            id=self._numbered("txn"), origin="web", plans=((plan, quantity),), lines=(line,), subscription=subscription
+            id=self._numbered("txn"),
+            origin="web",
+            plans=((plan, quantity),),
+            lines=(line,),
+            subscription=subscription,
+            discount_id=_discount_id(subscription),
         )
         customer = self._opened(transaction)._with_subscription(name, subscription)
         customer = customer.sent("subscription.created", self._entity(subscription, created=True, seconds=1), 1)
         kind = "subscription.trialing" if trial_days else "subscription.activated"
         customer = customer.sent(kind, self._entity(subscription, seconds=1), 1.1)
         return customer.sent("transaction.updated", self._transaction(transaction, "paid"), 1.5)._completed(transaction)
+
+    def subscribe_with_coupon(self, percent: int, plan: Plan = PRO) -> Self:
+        """A new subscription with a discount that was made for this customer, on every payment."""
+        discount_id = f"dsc_{self.tag}"
+        customer = self.sent("discount.created", payloads.discount(discount_id, percent=percent, at=self.at))
+        applied = {"id": discount_id, "starts_at": payloads.stamp(self.at), "ends_at": None}
+        return customer.subscribe(plan, discount=applied, percent_off=percent)
 
     def charge(self, plan: Plan = EBOOK, *, name: str = "1") -> Self:
         """A one-time charge on a subscription."""
@@ -165,13 +190,22 @@ class Customer(Timeline):
         self, origin: str, plans: tuple[tuple[Plan, int], ...], lines: tuple[Body, ...], subscription: Subscription
     ) -> Self:
         transaction = Transaction(
-            id=self._numbered("txn"), origin=origin, plans=plans, lines=lines, subscription=subscription
+            id=self._numbered("txn"),
+            origin=origin,
+            plans=plans,
+            lines=lines,
+            subscription=subscription,
+            discount_id=_discount_id(subscription) if origin == "subscription_recurring" else None,
         )
         return self._billed(transaction)._completed(transaction)
 
     def _period_paid(self, subscription: Subscription) -> Self:
         line = payloads.line(
-            subscription.plan, amount=subscription.per_period, quantity=subscription.quantity, rate="1"
+            subscription.plan,
+            amount=subscription.per_period,
+            quantity=subscription.quantity,
+            discount=subscription.off_per_period,
+            rate="1",
         )
         return self._charged(
             "subscription_recurring", ((subscription.plan, subscription.quantity),), (line,), subscription
@@ -185,3 +219,7 @@ class Customer(Timeline):
     def _share_left(self, subscription: Subscription) -> float:
         """The share of the present period that is left: below 1, since a rate of 1 means a whole period."""
         return min(max((subscription.renews_at - self.at) / subscription.plan.period, 0.0), 0.99999)
+
+
+def _discount_id(subscription: Subscription) -> str | None:
+    return None if subscription.discount is None or not subscription.percent_off else subscription.discount["id"]

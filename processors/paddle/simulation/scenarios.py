@@ -84,6 +84,11 @@ def seats(customer: Customer) -> Customer:
     return customer.subscribe(PRO, 5)
 
 
+def coupon(customer: Customer) -> Customer:
+    """Pays for Pro with 20 % off every payment, twice."""
+    return customer.subscribe_with_coupon(20).renew()
+
+
 def euro(customer: Customer) -> Customer:
     """Signs up and pays the second month, in EUR."""
     return customer.subscribe(replace(PRO, currency="EUR")).renew()
@@ -106,6 +111,7 @@ STEPS: Mapping[str, Steps] = {
     "rejected-refund": rejected_refund,
     "yearly": yearly,
     "seats": seats,
+    "coupon": coupon,
     "chargeback": chargeback,
     "one-off": one_off,
     "trial": trial,

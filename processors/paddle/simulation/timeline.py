@@ -26,12 +26,18 @@ class Subscription:
     canceled_at: datetime | None = None
     scheduled_change: Body | None = None
     discount: Body | None = None
+    percent_off: int = 0
     first_transaction: str | None = None
 
     @property
     def per_period(self) -> int:
         """The price of one whole period in minor units, before discounts and tax."""
         return self.plan.minor * self.quantity
+
+    @property
+    def off_per_period(self) -> int:
+        """What the discount takes off a whole period, in minor units."""
+        return self.per_period * self.percent_off // 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,7 @@ class Transaction:
     lines: tuple[Body, ...]
     subscription: Subscription | None = None
     is_guests: bool = False
+    discount_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +163,7 @@ class Timeline:
             status=status,
             subscription=None if subscription is None or is_draft else subscription.id,
             currency=self.currency,
+            discount_id=transaction.discount_id,
             custom_data=self.visit,
             pays_until=None if subscription is None else subscription.renews_at,
             at=self.at,

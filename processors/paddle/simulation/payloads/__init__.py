@@ -3,7 +3,17 @@
 Each returns one entity as JSON values with consistent totals; amounts are in minor units.
 """
 
-from processors.paddle.simulation.payloads.entities import Body, Plan, address, customer, event, price, product, stamp
+from processors.paddle.simulation.payloads.entities import (
+    Body,
+    Plan,
+    address,
+    customer,
+    discount,
+    event,
+    price,
+    product,
+    stamp,
+)
 from processors.paddle.simulation.payloads.subscriptions import subscription
 from processors.paddle.simulation.payloads.transactions import adjustment, line, transaction
 
@@ -13,6 +23,7 @@ __all__ = [
     "address",
     "adjustment",
     "customer",
+    "discount",
     "event",
     "line",
     "price",

@@ -37,6 +37,29 @@ def period(starts_at: datetime | None, ends_at: datetime | None) -> Body | None:
     return {"starts_at": stamp(starts_at), "ends_at": stamp(ends_at)}
 
 
+def discount(discount_id: str, *, percent: int, at: datetime) -> Body:
+    """A percentage off every payment of a subscription, without an end."""
+    return {
+        "id": discount_id,
+        "status": "active",
+        "description": f"{percent} % off",
+        "enabled_for_checkout": True,
+        "code": None,
+        "type": "percentage",
+        "mode": "standard",
+        "amount": str(percent),
+        "currency_code": None,
+        "recur": True,
+        "maximum_recurring_intervals": None,
+        "usage_limit": None,
+        "restrict_to": None,
+        "expires_at": None,
+        "custom_data": None,
+        "created_at": stamp(at),
+        "updated_at": stamp(at),
+    }
+
+
 def customer(customer_id: str, *, at: datetime) -> Body:
     """A customer entity."""
     return {
