@@ -29,6 +29,7 @@ BEFORE = datetime(2025, 1, 1, tzinfo=UTC)
 STEPS = (
     "change", "change", "renew", "cancel", "schedule", "pause", "let_off", "buy", "refund", "dispute", "second",
 )  # fmt: skip
+HOUR, PAID_WITHIN = timedelta(hours=1), timedelta(seconds=3)
 WAIVED = {"behavior": "void", "resumes_at": None}
 
 
@@ -212,9 +213,14 @@ def revalued(moved: Iterable[Moved], value: Callable[[str, int], int]) -> list[M
 
 def merchant(customers: int, seed: int, begin: datetime, end: datetime) -> Merchant:
     """So many customers."""
-    return Merchant(
-        buyers=[buyer(f"m{number}", random.Random(f"{seed}:{number}"), begin, end) for number in range(customers)]
-    )
+    return Merchant(buyers=[_buyer_by_day(number, seed, begin, end) for number in range(customers)])
+
+
+def _buyer_by_day(number: int, seed: int, begin: datetime, end: datetime) -> Buyer:
+    """A customer of whom nothing happens in the last seconds of a day: a payment dates its movement after midnight."""
+    made = buyer(f"m{number}", random.Random(f"{seed}:{number}"), begin, end)
+    crosses = any(moved.at.date() != (moved.at + PAID_WITHIN).date() for moved in made.moved)
+    return made if not crosses else buyer(made.simulated.tag, random.Random(f"{seed}:{number}"), begin - HOUR, end)
 
 
 # ---- Stripe's API --------------------------------------------------------------------------------------------------
