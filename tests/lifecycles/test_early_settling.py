@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import ClassVar
 
@@ -20,9 +20,13 @@ from bridge.ledger.catalog import CatalogKey, key_of
 from bridge.ledger.completeness import missing
 from bridge.ledger.settle_window import WaitRules
 from bridge.sender import payload
+from processors import processors
 from processors.facts import CatalogEntry
+from processors.paddle.simulation import customer as paddle
+from processors.stripe.simulation import customer as stripe
+from processors.stripe.simulation.payloads import Shape
 from tests.lifecycles import harness
-from tests.lifecycles.harness import TranslatedWebhook, windows_in_real_time
+from tests.lifecycles.harness import TranslatedWebhook, translated, windows_in_real_time
 from tests.lifecycles.merchant_frame import run
 from tests.lifecycles.stripe_merchant import Customer
 from tests.lifecycles.test_arrival import cases
@@ -105,6 +109,28 @@ def test_settling_early_changes_nothing(title: str) -> None:
 def test_settling_early_changes_nothing_in_any_lifecycle() -> None:
     for title in TITLES:
         check(title, TIMES)
+
+
+def usual_life(shape: Shape | None) -> Sequence[TranslatedWebhook]:
+    """A purchase, a signup, renewals, an upgrade billed at once, a refund and a cancellation; None: at Paddle."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    if shape is None:
+        buyer = paddle.Customer.begin("ada", at).buy().later(days=2).subscribe().renew().renew().later(days=5)
+        changed = buyer.change(paddle.TEAM, billed=3300).later(days=3)
+        return translated(changed.refund(2000).renew().later(days=4).cancel().webhooks, processors()["paddle"])
+    ada = stripe.Customer.begin("ada", at, shape).buy(2900).later(days=2).subscribe().renew().renew().later(days=5)
+    upgraded = ada.change(stripe.TEAM, billed=True).later(days=3)
+    return translated(upgraded.refund(2000).renew().later(days=4).cancel().webhooks, processors()["stripe"])
+
+
+@pytest.mark.parametrize("shape", [*Shape, None])
+def test_everything_usual_is_settled_at_once(shape: Shape | None) -> None:
+    webhooks, chance = usual_life(shape), random.Random(7)
+    early = play(Policy(), {}, EARLY, as_usual(webhooks, chance))
+    mixed = in_any_order(webhooks, chance)
+
+    assert [at - last <= AT_ONCE for at, last in early.settlements] == [True] * 8
+    assert bodies(play(Policy(), {}, EARLY, mixed)) == bodies(play(Policy(), {}, DEFAULT_RULES, mixed))
 
 
 def test_most_events_of_complete_webhooks_are_settled_at_once(capsys: pytest.CaptureFixture[str]) -> None:
