@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from base64 import urlsafe_b64encode
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -123,3 +126,19 @@ def test_importing_visit_metadata_imports_neither_flask_nor_a_database() -> None
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert {"flask", "sqlalchemy", "requests", "stripe"}.isdisjoint(json.loads(done.stdout))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_the_lines_for_node_in_the_documentation_make_the_same_metadata() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "attribution.md").read_text(encoding="utf-8")
+    lines = re.search(r"```js\n(const usable.*?)```", page, re.DOTALL)
+    assert lines is not None
+    sessions = ["ses_1", None, "", "  ", "undefined", "NULL", "None", "[object Object]", "cs_test_a1B2"]
+    program = f"""
+const made = (fingerprint, sessionId) => {{ {lines[1]} return visit; }};
+console.log(JSON.stringify({json.dumps(sessions)}.map((one) => made("fp_1", one))));
+"""
+
+    done = subprocess.run(["node", "-e", program], capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout) == [visit_metadata("fp_1", session) for session in sessions]
