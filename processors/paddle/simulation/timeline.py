@@ -36,7 +36,7 @@ class Subscription:
 
     @property
     def off_per_period(self) -> int:
-        """What the discount takes off a whole period, in minor units."""
+        """The discount of a whole period, in minor units."""
         return self.per_period * self.percent_off // 100
 
 
