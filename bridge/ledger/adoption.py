@@ -39,6 +39,9 @@ def unite(state: State, adopted: State) -> State:
         customer_discounts=tuple(
             {one.id or one.coupon_id: one for one in (*adopted.customer_discounts, *state.customer_discounts)}.values()
         ),
+        customer_discounts_at=max(
+            (at for at in (state.customer_discounts_at, adopted.customer_discounts_at) if at is not None), default=None
+        ),
         adopted=tuple(dict.fromkeys((*state.adopted, *adopted.adopted, *_payments(adopted, references)))),
     )
 

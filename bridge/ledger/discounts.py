@@ -69,6 +69,12 @@ def with_customer_discounts(known: tuple[Discount, ...], facts: Iterable[Fact]) 
     return tuple(found.values())[-MAX_CUSTOMER_DISCOUNTS:]
 
 
+def customer_discounts_changed_at(known: datetime | None, facts: Iterable[Fact]) -> datetime | None:
+    """When the latest of the customer's discounts began or ended, after these facts."""
+    times = [fact.at for fact in facts if isinstance(fact, Link) and fact.customer_discount is not None]
+    return max(times if known is None else [known, *times], default=None)
+
+
 def after_discounts(
     parts: Sequence[Part], discounts: tuple[Discount, ...], currency: Currency, context: ValuationContext
 ) -> tuple[list[Part], bool]:

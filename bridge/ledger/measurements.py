@@ -135,7 +135,8 @@ def last_full_lines(measured: Measurements, by: datetime) -> list[Line]:
         return []
     past = [one.at for one in full if one.at <= by]
     chosen = max(past) if past else min(one.at for one in full)
-    return [one.line for one in full if one.at == chosen]
+    last = {price_key(one.line): one.line for one in full if one.at == chosen}  # two webhooks may report one bill
+    return list(last.values())
 
 
 def _measurements(bill: Bill, catalog: Catalog) -> Iterable[tuple[str, Measurement]]:

@@ -16,7 +16,7 @@ from bridge.ledger.attribution import (
 from bridge.ledger.audit_notes import AuditNotes
 from bridge.ledger.catalog import EMPTY_CATALOG, Catalog
 from bridge.ledger.customer_movements import by_customer
-from bridge.ledger.discounts import with_customer_discounts
+from bridge.ledger.discounts import customer_discounts_changed_at, with_customer_discounts
 from bridge.ledger.emission import draft_events, in_order, note_facts_without_event
 from bridge.ledger.events import Draft, RevenueEvent
 from bridge.ledger.ordering import facts_in_order
@@ -58,7 +58,12 @@ def settle(state: State, facts: Sequence[Fact], policy: Policy, catalog: Catalog
     apply_payments(receivables, ordered)
     discounts = with_customer_discounts(state.customer_discounts, ordered)
     rules = ValuationRules(policy=policy, catalog=catalog, customer_discounts=discounts)
-    fold = SubscriptionFold(subscriptions=dict(state.subscriptions), rules=rules, notes=notes)
+    fold = SubscriptionFold(
+        subscriptions=dict(state.subscriptions),
+        rules=rules,
+        notes=notes,
+        customer_discounts_at=state.customer_discounts_at,
+    )
     customer_id = state.customer_id or _customer_of(ordered)
     drafts = _settle_money(ordered, receivables, fold)
     if policy.movements_by is MovementsBy.CUSTOMER:
@@ -83,6 +88,7 @@ def settle(state: State, facts: Sequence[Fact], policy: Policy, catalog: Catalog
             unmatched=receivables.unmatched,
             held=still_held(state.held, freed, zip(drafts, events, strict=True), policy),
             customer_discounts=discounts,
+            customer_discounts_at=customer_discounts_changed_at(state.customer_discounts_at, ordered),
         ),
         events=events,
         released=freed,

@@ -174,6 +174,7 @@ class State:
     than its known payments, lacks its counterpart. `held`: drafts without a visit, by output key. `adopted`: payments
     and receivables that came from another stream since the last settlement, which the next one joins.
     `customer_discounts`: discounts on the customer, which apply to each subscription without its own.
+    `customer_discounts_at`: when the latest of them began or ended, as far as webhooks have said.
     """
 
     customer_id: str | None = None
@@ -185,6 +186,7 @@ class State:
     held: LazyMapping[Draft] = field(default_factory=_held)
     adopted: tuple[str, ...] = ()
     customer_discounts: tuple[Discount, ...] = ()
+    customer_discounts_at: datetime | None = None
 
     @property
     def current_terms(self) -> Iterator[Terms]:

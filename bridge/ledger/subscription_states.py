@@ -76,7 +76,7 @@ def _advance(known: Subscription, state: SubscriptionState, rules: ValuationRule
     is_correction = corrects_estimate and state.now.status is not Status.ENDED
     reason = CORRECTED if is_correction else _churn_reason(state, rules.policy)
     cause = Cause(at=state.at, event_id=state.processor_event_id, reason=reason, always_shown=corrects_estimate)
-    context = rules.context(state.at, known, state.periods)
+    context = rules.context(max(state.at, known.valued_at or state.at), known, state.periods)
     mrr = mrr_of(state.now, context, proven_active=_is_proven_active(known, moment(state)))
     if state.estimated and mrr.exact:
         mrr = replace(mrr, estimated=True)
@@ -101,7 +101,7 @@ def _with_state(known: Subscription, state: SubscriptionState, context: Valuatio
         ended=state.now.status is Status.ENDED,
         trial_ends_at=state.trial_ends_at or known.trial_ends_at,
         periods=state.periods or known.periods,
-        valued_at=None,
+        valued_at=known.valued_at if known.valued_at and known.valued_at > state.at else None,
         plan_details=plan_details if plan_details.plan else known.plan_details,
         applied_event_ids=(*same_moment, state.processor_event_id),
     )

@@ -38,11 +38,15 @@ MAX_LATE_FIRST_PAYMENT = timedelta(days=1)  # the first payment follows the firs
 
 @dataclass(slots=True, kw_only=True)
 class SubscriptionFold:
-    """The subscriptions during a settlement, with their movements and the history of their plan details."""
+    """The subscriptions during a settlement, with their movements and the history of their plan details.
+
+    `customer_discounts_at`: when the latest discount on the customer that was settled before began or ended.
+    """
 
     subscriptions: dict[str, Subscription]
     rules: ValuationRules
     notes: AuditNotes
+    customer_discounts_at: datetime | None = None
     movements: list[Movement] = field(default_factory=list)
     plan_history: dict[str, list[tuple[datetime, PlanDetails]]] = field(default_factory=dict)
 
@@ -101,7 +105,8 @@ def _apply_own_states(
     fold: SubscriptionFold, subscription_id: str, states: Sequence[SubscriptionState], discounts: Sequence[Cause]
 ) -> None:
     """One subscription's states in order, and between them the discounts on its customer that begin or end."""
-    known, waiting = _with_corrected_baseline(fold, subscription_id), list(discounts)
+    known = _with_corrected_baseline(fold, subscription_id)
+    waiting = [*_discounts_settled_before(fold, known, states), *discounts]
     for state in states_in_order(states, known.terms if known else None):
         while known is not None and waiting and waiting[0].at <= state.at:
             known = _apply_customer_discount(fold, known, waiting.pop(0))
@@ -112,6 +117,20 @@ def _apply_own_states(
         known = step.subscription
     for cause in waiting:
         known = None if known is None else _apply_customer_discount(fold, known, cause)
+
+
+def _discounts_settled_before(
+    fold: SubscriptionFold, known: Subscription | None, states: Sequence[SubscriptionState]
+) -> list[Cause]:
+    """The latest change of the customer's discounts, if it did not concern this subscription when it was settled.
+
+    A state that arrives only now may be older than it.
+    """
+    at = fold.customer_discounts_at
+    is_applied = known is not None and known.terms is not None and at is not None and known.mrr_at >= at
+    if at is None or is_applied or not states:
+        return []
+    return [Cause(at=at, event_id=states[-1].processor_event_id)]
 
 
 def _with_corrected_baseline(fold: SubscriptionFold, subscription_id: str) -> Subscription | None:
