@@ -11,14 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
+from math import ceil, floor
 
 from bridge.ledger.list_prices import ZERO, monthly
-from bridge.ledger.measurements import scope_key
+from bridge.ledger.measurements import Measurement, scope_key
 from bridge.ledger.policy import MrrDiscounts
 from bridge.ledger.valuation import ValuationContext
-from processors.facts import Coupon, Discount, Duration, Fact, Link, Price, Terms
+from processors.facts import Coupon, Discount, Duration, Fact, Line, Link, Price, Terms
 from processors.money import Currency
 
+ROUNDING = Fraction(1, 2)  # of a line's discount, in minor units
 MAX_CUSTOMER_DISCOUNTS = 20  # a customer has one at a time; the latest are kept
 
 
@@ -165,9 +167,29 @@ def _is_known(coupon: Coupon, currency: Currency) -> bool:
 
 def _billed_share(parts: Sequence[Part], context: ValuationContext) -> Fraction | None:
     """The share of the list amount that the last bill charged, after all discounts; None: nothing was billed."""
-    found = [context.measured.get(part.price.id, ())[-1:] for part in parts]
-    lines = [one.line for several in found for one in several]
+    measured = [context.measured.get(part.price.id, ()) for part in parts]
+    lines = [_discounted_line(several) for several in measured if several]
     amount = sum((Fraction(line.amount) for line in lines), ZERO)
+    off = sum((Fraction(line.discount) for line in lines), ZERO)
     if amount <= 0:
         return None
-    return max(1 - sum((Fraction(line.discount) for line in lines), ZERO) / amount, ZERO)
+    return max(1 - _share_off(off, amount, ROUNDING * len(lines)), ZERO)
+
+
+def _share_off(off: Fraction, amount: Fraction, error: Fraction) -> Fraction:
+    """The share that was taken off: the only whole percentage that it may be the rounding of, else the quotient."""
+    low, high = ceil((off - error) / amount * 100), floor((off + error) / amount * 100)
+    return Fraction(low, 100) if low == high else off / amount
+
+
+def _discounted_line(several: Sequence[Measurement]) -> Line:
+    """The last line, or the last one for a full period if its discount, rounded, is that of the last line too.
+
+    Of 0.31 for the rest of a month, half is 0.16 when rounded: half of a whole month is the more exact measure.
+    """
+    last = several[-1].line
+    full = next((one.line for one in reversed(several) if not one.line.proration), None)
+    if full is None:
+        return last
+    expected = Fraction(full.discount) * Fraction(last.amount) / Fraction(full.amount)
+    return full if abs(Fraction(last.discount) - expected) <= ROUNDING else last

@@ -47,7 +47,7 @@ def run(machine: type[CountedMachine], *, steps: int, length: int) -> None:
     wanted = int(os.environ.get("MERCHANT_STEPS", steps))
     machine.all_steps = 0
     campaign = settings(
-        max_examples=1 + wanted * 3 // (length * 2),
+        max_examples=1 + wanted * (4 if IS_CAMPAIGN else 3) // (length * 2),  # some examples are shorter
         stateful_step_count=length,
         derandomize=not IS_CAMPAIGN,
         deadline=None,

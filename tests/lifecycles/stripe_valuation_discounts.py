@@ -150,7 +150,35 @@ def shown_on_the_customer(ada: ExtendedCustomer, *, installed_later: bool) -> Ex
     return ended.later(days=3).cancel()
 
 
+def in_mid_period(ada: ExtendedCustomer, minor: int, off_minor: int, *, from_the_start: bool) -> ExtendedCustomer:
+    """Seats are added before the next bill. Nothing but bills shows that the coupon takes half."""
+    begun = ada.start(PRO, coupon=HALF if from_the_start else None)
+    off = {discount_id(begun): 2450} if from_the_start else {}
+    paid = bill(begun, "create", line(begun, PRO, 4900, off=off)).later(days=20)
+    more = (paid if from_the_start else paid.with_coupon(HALF)).later(days=5).change(PRO, 3)
+    return bill(more, "update", line(more, PRO, minor, 3, rest=True, off={discount_id(more): off_minor}))
+
+
 COUPONS = (
+    lifecycle(
+        "half off that only bills show, of 0.31 for the rest of a month 0.16: 3 x 49.00 / 2",
+        lambda ada: in_mid_period(ada, 31, 16, from_the_start=True),
+        "subscription 24.50 +24.50 Pro monthly estimated",
+        "upgrade       0.15 +49.00 Pro monthly x3 estimated",
+        shapes=(Shape.CLOVER,),
+    ),
+    lifecycle(
+        "half off that only the bill for the rest of a month shows, of 8.17 4.09: 3 x 49.00 / 2",
+        lambda ada: in_mid_period(ada, 817, 409, from_the_start=False),
+        "subscription 49.00 +49.00 Pro monthly",
+        "downgrade        0 -24.50 Pro monthly with HALF estimated",
+        "upgrade       4.08 +49.00 Pro monthly x3 with HALF estimated",
+        shapes=(Shape.CLOVER,),
+        live=(
+            "subscription 49.00 +49.00 Pro monthly",
+            "upgrade       4.08 +24.50 Pro monthly x3 with HALF estimated",
+        ),
+    ),
     lifecycle(
         "half off a product that is not bought: 49.00",
         for_another_product,
