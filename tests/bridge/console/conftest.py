@@ -5,6 +5,7 @@ Skipped, with the reason, where Playwright or Chromium is missing.
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ from tests.settings import ADMIN_TOKEN, some_settings
 
 SCOPE = "stripe||live"
 ERIN = f"{SCOPE}|cus_erin"
+# The screens that each action is done on. test_pages.py looks at every page on both.
+WIDTHS = [int(width) for width in os.environ.get("CONSOLE_WIDTHS", "420").split(",")]
 
 
 @dataclass
@@ -99,9 +102,9 @@ def empty_server(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
     store.close()
 
 
-@pytest.fixture(params=[1400, 420])
+@pytest.fixture(params=WIDTHS)
 def console(browser: Any, server: str, request: pytest.FixtureRequest) -> Iterator[Console]:
-    """Signed in, on a wide and on a narrow screen, with a database of its own."""
+    """Signed in, on a narrow screen, where most can be in the way of a click, with a database of its own."""
     yield from signed_in(browser, server, request.param, "light")
 
 

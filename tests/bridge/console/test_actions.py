@@ -1,4 +1,4 @@
-"""Every action, by mouse in a real browser, on wide and narrow screens."""
+"""Every action, by mouse in a real browser, on a narrow screen; CONSOLE_WIDTHS=1400,420 adds a wide one."""
 
 from __future__ import annotations
 
