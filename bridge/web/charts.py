@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from itertools import chain, pairwise
 
 from markupsafe import Markup, escape
@@ -339,8 +340,11 @@ def _points(points: Iterable[tuple[float, float]]) -> str:
 def _tag(name: str, content: str = "", **attributes: str | None) -> Markup:
     """An element. `class_` becomes `class`; an underscore becomes a hyphen; None is left out. `content` is markup."""
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
-        for key, value in attributes.items()
-        if value is not None
+        [f' {_attribute(key)}="{escape(value)}"' for key, value in attributes.items() if value is not None]
     )
     return Markup(f"<{name}{written}>{content}</{name}>")  # nosec B704: every value is escaped
+
+
+@lru_cache(maxsize=100)
+def _attribute(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")

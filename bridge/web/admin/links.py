@@ -8,6 +8,7 @@ from, to                                                     days in UTC on whic
 from __future__ import annotations
 
 from datetime import date
+from functools import lru_cache
 from urllib.parse import urlencode
 
 from flask import g, url_for
@@ -34,4 +35,11 @@ def to_deliveries(selection: Selection, first: date | None = None, last: date | 
     # A page has hundreds of these links: url_for runs once, and without the parameters.
     if "deliveries_url" not in g:
         g.deliveries_url = url_for(".deliveries")
-    return f"{g.deliveries_url}?{urlencode({name: one for name, one in wanted.items() if one is not None})}"
+    parameters = "&".join(_parameter(name, one) for name, one in wanted.items() if one is not None)
+    return f"{g.deliveries_url}?{parameters}"
+
+
+@lru_cache(maxsize=2000)
+def _parameter(name: str, value: str) -> str:
+    """One parameter of an address. The links of a page share most of theirs."""
+    return urlencode({name: value})
