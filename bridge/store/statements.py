@@ -25,7 +25,7 @@ InsertInto = Callable[[Table], "Insert"]
 Among = Callable[[ColumnElement[Any], str], ColumnElement[bool]]
 
 # A list of ids is padded to one of these lengths, so that few different statements are ever prepared.
-LENGTHS = (1, 8, 64, 512)
+LENGTHS = (1, 8, 32, 128, 512)
 
 
 class PerDialect(dict[str, T]):

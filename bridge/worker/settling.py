@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -54,12 +55,13 @@ def settle_due(store: Store, settings: Settings, owner: str, now: datetime, enri
         enrich(ready)
     for batch in ready:
         _settle(batch)
+    results = _results(ready, now)
     try:
         try:
-            _write(store, ready, postponed, now)
+            _write(store, ready, results, postponed, now)
         except Deadlock as error:  # nothing was written, and the other transaction is free to commit
             log.info("settling_repeated", reason=str(error))
-            _write(store, ready, postponed, now)
+            _write(store, ready, results, postponed, now)
     except LeaseLost:  # another worker took over one of them: nothing was written, and the others are released at once
         with store.transaction() as tx:
             for claim in claims:
@@ -124,20 +126,39 @@ def _settle_one_by_one(batch: StreamBatch) -> None:
         batch.facts.clear()
 
 
-def _write(store: Store, ready: Sequence[StreamBatch], postponed: Sequence[Postponed], now: datetime) -> None:
+@dataclass(slots=True)
+class Results:
+    """Rows that several settlements write, encoded before the transaction so that the write lock is held shortly."""
+
+    rows: list[tuple[int, int, Sequence[str]]] = field(default_factory=list)
+    deliveries: list[NewDelivery] = field(default_factory=list)
+    states: list[SettledStream] = field(default_factory=list)
+    changed: list[SubscriptionRow] = field(default_factory=list)
+
+
+def _results(batches: Sequence[StreamBatch], now: datetime) -> Results:
+    results = Results()
+    for batch in batches:
+        if batch.unreadable is None and (settlement := batch.settlement) is not None:
+            results.states.append(_settled_stream(batch, settlement))
+            results.deliveries += [_delivery(event, batch, now) for event in settlement.events]
+            results.changed += _changed_subscriptions(batch, settlement)
+            results.rows += _settled_rows(batch, settlement)
+    return results
+
+
+def _write(
+    store: Store, ready: Sequence[StreamBatch], results: Results, postponed: Sequence[Postponed], now: datetime
+) -> None:
     with store.transaction() as tx:
-        _write_settled(tx, ready, now)
+        _write_settled(tx, ready, results, now)
         for claim, until, reason in postponed:
             streams.postpone(tx, claim, until, reason)
 
 
-def _write_settled(tx: Connection, batches: Sequence[StreamBatch], now: datetime) -> None:
+def _write_settled(tx: Connection, batches: Sequence[StreamBatch], results: Results, now: datetime) -> None:
     # State, revenue events and the status of the rows are written together or not at all. Separated, a crash would
     # report a payment twice (events without state) or never (state without events).
-    settled: list[tuple[int, int, Sequence[str]]] = []
-    deliveries: list[NewDelivery] = []
-    states: list[SettledStream] = []
-    changed: list[SubscriptionRow] = []
     for batch in batches:
         for row_id, error in batch.failed.items():
             inbox.fail(tx, row_id, error, now + RETRY_AFTER)
@@ -147,18 +168,14 @@ def _write_settled(tx: Connection, batches: Sequence[StreamBatch], now: datetime
         elif settlement is None:
             streams.release(tx, batch.claim)
         else:
-            states.append(_settled_stream(batch, settlement))
-            deliveries += [_delivery(event, batch, now) for event in settlement.events]
-            changed += _changed_subscriptions(batch, settlement)
             outbox.release(tx, batch.scope, {event.output_key: payload.dump(event) for event in settlement.released})
-            settled += _settled_rows(batch, settlement)
-    streams.save(tx, states, now)
-    is_complete = outbox.add(tx, deliveries) == len(deliveries)
-    subscriptions.save(tx, changed)
+    streams.save(tx, results.states, now)
+    is_complete = outbox.add(tx, results.deliveries) == len(results.deliveries)
+    subscriptions.save(tx, results.changed)
     rejected_visits.add(tx, _rejected_visits(batches, now))
-    inbox.mark_settled(tx, settled, now)
+    inbox.mark_settled(tx, results.rows, now)
     if not is_complete:  # normally a repetition, after a replay or a late duplicate
-        for delivery, owner in ownership.owned_elsewhere(tx, deliveries):
+        for delivery, owner in ownership.owned_elsewhere(tx, results.deliveries):
             _report_conflict(tx, delivery, owner, batches)
 
 
