@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, text
 
-from bridge.comparison.records import Cause
+from bridge.audit.records import Cause
 from bridge.ledger.state import dump, load
 from bridge.store.schema import compress, decompress
 from tests.audit_merchant import WEEKLY, Buyer, Moved, monthly, revalued

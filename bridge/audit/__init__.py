@@ -1,1 +1,1 @@
-"""Explains stored webhooks: from payload to facts, ledger and revenue events. For the command line and the pages."""
+"""The ledger's totals compared with the processor's own, every difference with its cause: `audit`."""

@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from bridge.audit.causes import DETAILS
+from bridge.audit.evidence import Archive
+from bridge.audit.keeping import keep
+from bridge.audit.records import ZERO, DayTotal, Difference, Report
+from bridge.audit.repair import Repair, Repaired
+from bridge.audit.run import Against, Request, run
 from bridge.cli.environment import api_of, load_settings, opened_store, source_named
 from bridge.cli.output import json_option, print_json, print_table, progress, sentence
-from bridge.comparison.causes import DETAILS
-from bridge.comparison.evidence import Archive
-from bridge.comparison.keeping import keep
-from bridge.comparison.records import ZERO, DayTotal, Difference, Report
-from bridge.comparison.repair import Repair, Repaired
-from bridge.comparison.run import Against, Request, run
 from bridge.errors import BridgeError, UsageError
 from bridge.formatting import amount, quantity, signed_amount, timestamp
 from bridge.ledger.policy import AmountBasis

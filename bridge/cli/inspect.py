@@ -8,11 +8,11 @@ from datetime import datetime
 import click
 from sqlalchemy import Connection
 
-from bridge.audit.next_step import next_step
 from bridge.cli.environment import opened_store, read_settings
 from bridge.cli.output import fields_of, json_option, print_json, print_table
 from bridge.errors import BridgeError, UsageError
 from bridge.formatting import timestamp
+from bridge.inspection.next_step import next_step
 from bridge.store import inbox, outbox
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
@@ -127,7 +127,7 @@ def explain(event_id: str, source: str | None, as_json: bool) -> None:
 
     EVENT_ID is the processor's (evt_…); every revenue event has it as processor_event_id in its metadata.
     """
-    from bridge.audit.explanation import explain_webhook  # with translation and ledger, which no list needs
+    from bridge.inspection.explanation import explain_webhook  # with translation and ledger, which no list needs
 
     settings = read_settings()
     with opened_store(settings) as store, store.reading() as tx:

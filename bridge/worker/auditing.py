@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bridge.comparison.keeping import keep, keep_failure
-from bridge.comparison.records import Report
-from bridge.comparison.run import Request, run
+from bridge.audit.keeping import keep, keep_failure
+from bridge.audit.records import Report
+from bridge.audit.run import Request, run
 from bridge.settings import Settings, Source
 from bridge.store import Store, audits, leases
 from processors import processors

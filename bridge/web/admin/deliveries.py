@@ -10,7 +10,7 @@ from flask import Blueprint, abort, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from bridge.audit.next_step import next_step
+from bridge.inspection.next_step import next_step
 from bridge.monitoring.settlements import customer_of
 from bridge.sender import payload
 from bridge.sender.forwarding import kept_back

@@ -9,8 +9,8 @@ from flask import Blueprint, abort, redirect, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from bridge.audit.explanation import WebhookExplanation, explain_webhook
-from bridge.audit.masking import masked
+from bridge.inspection.explanation import WebhookExplanation, explain_webhook
+from bridge.inspection.masking import masked
 from bridge.monitoring.settlements import customer_of, read_page
 from bridge.store import attempts, inbox, search
 from bridge.store.attempts import StoredAttempt

@@ -9,9 +9,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from bridge.audit.next_step import next_step
-from bridge.audit.refold import refold
 from bridge.formatting import timestamp
+from bridge.inspection.next_step import next_step
+from bridge.inspection.refold import refold
 from bridge.ledger.audit_notes import format_amount
 from bridge.ledger.explain import Explanation, describe_fact
 from bridge.ledger.state import Subscription, load

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from bridge.comparison.records import Report
+from bridge.audit.records import Report
 from bridge.store import Store, audits
 from bridge.store.audits import AuditResult, AuditRow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.audit.masking import MASK, UNREADABLE, masked
+from bridge.inspection.masking import MASK, UNREADABLE, masked
 
 OBJECT = {
     "id": "in_1Abc",

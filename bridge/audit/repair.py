@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bridge.comparison.records import Cause, Difference, Measure
+from bridge.audit.records import Cause, Difference, Measure
 from bridge.internal_events import imports, refreshes
 from bridge.privacy.withholding import erased_ids
 from bridge.reconciliation.missing_events import oldest_kept, store_missing

@@ -13,11 +13,11 @@ from operator import itemgetter
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from bridge.comparison import causes
-from bridge.comparison.causes import OurDays, Rules, Timeline
-from bridge.comparison.evidence import Archive
-from bridge.comparison.levels import Levels
-from bridge.comparison.loading import (
+from bridge.audit import causes
+from bridge.audit.causes import OurDays, Rules, Timeline
+from bridge.audit.evidence import Archive
+from bridge.audit.levels import Levels
+from bridge.audit.loading import (
     MARGIN,
     OPENING,
     Span,
@@ -28,7 +28,7 @@ from bridge.comparison.loading import (
     read_flags,
     unscaled,
 )
-from bridge.comparison.records import (
+from bridge.audit.records import (
     NO_FLAGS,
     ZERO,
     Cause,

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bridge.comparison.records import NO_FLAGS, Flags, Sent
+from bridge.audit.records import NO_FLAGS, Flags, Sent
 from bridge.ledger.events import EventType
 from bridge.ledger.policy import MovementsBy
 from bridge.scope import Scope, StreamId

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection
 
-from bridge.comparison.records import NOTHING_KNOWN, Coupon, Evidence
+from bridge.audit.records import NOTHING_KNOWN, Coupon, Evidence
 from bridge.ledger.catalog import load_entry
 from bridge.ledger.state import State, load
 from bridge.scope import Scope, StreamId

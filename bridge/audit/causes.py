@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import combinations, groupby, product
 
-from bridge.comparison.records import ZERO, Cause, Coupon, Difference, Evidence, Flags, Items, Measure, Movements, Sent
+from bridge.audit.records import ZERO, Cause, Coupon, Difference, Evidence, Flags, Items, Measure, Movements, Sent
 from bridge.ledger.policy import ChurnAt
 from processors.money import iso_digits, major
 from processors.totals import DailyMrr

@@ -2,7 +2,7 @@
 
 With more customers, as a command; with a folder, an interrupted run goes on where it was:
 
-    AUDIT_CUSTOMERS=10000 AUDIT_FOLDER=/var/tmp python -m pytest tests/bridge/comparison/test_audit.py --timeout=0
+    AUDIT_CUSTOMERS=10000 AUDIT_FOLDER=/var/tmp python -m pytest tests/bridge/audit/test_audit.py --timeout=0
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
-from bridge.comparison.records import Cause, Difference, Measure, Report
-from bridge.comparison.run import Against, Request, run
+from bridge.audit.records import Cause, Difference, Measure, Report
+from bridge.audit.run import Against, Request, run
 from bridge.ledger.policy import MovementsBy, MrrDiscounts
 from bridge.settings import Settings, Source
 from bridge.store import Store, inbox, open_store

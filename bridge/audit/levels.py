@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from bridge.comparison.causes import DETAILS, level_cause
-from bridge.comparison.evidence import Archive
-from bridge.comparison.loading import unscaled
-from bridge.comparison.records import ZERO, Cause, Difference, Evidence, Flags, Measure
+from bridge.audit.causes import DETAILS, level_cause
+from bridge.audit.evidence import Archive
+from bridge.audit.loading import unscaled
+from bridge.audit.records import ZERO, Cause, Difference, Evidence, Flags, Measure
 from bridge.ledger import EMPTY, Policy, settle
 from bridge.ledger.catalog import Catalog, CatalogKey, coupon_keys, load_entry, required_keys
 from bridge.ledger.plan_details import interval_name

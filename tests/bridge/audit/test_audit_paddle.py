@@ -13,8 +13,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from sqlalchemy import text
 
-from bridge.comparison.records import Cause, Measure, Report
-from bridge.comparison.run import Request, run
+from bridge.audit.records import Cause, Measure, Report
+from bridge.audit.run import Request, run
 from bridge.settings import Settings, Source
 from bridge.store import Store, inbox
 from bridge.store.inbox import NewWebhook

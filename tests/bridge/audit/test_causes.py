@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from bridge.comparison.causes import Rules, Timeline, in_other_currency, level_cause, of_items, of_movements
-from bridge.comparison.records import NOTHING_KNOWN, Cause, Coupon, Evidence, Flags, Items, Movements, Sent
+from bridge.audit.causes import Rules, Timeline, in_other_currency, level_cause, of_items, of_movements
+from bridge.audit.records import NOTHING_KNOWN, Cause, Coupon, Evidence, Flags, Items, Movements, Sent
 from bridge.ledger.policy import ChurnAt
 
 FIRST = date(2026, 3, 1)

@@ -1,1 +1,0 @@
-"""The ledger's totals compared with the processor's own, every difference with its cause: `audit`."""

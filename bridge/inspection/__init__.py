@@ -1,0 +1,1 @@
+"""Explains stored webhooks: from payload to facts, ledger and revenue events. For the command line and the pages."""
