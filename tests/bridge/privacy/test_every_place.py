@@ -71,8 +71,10 @@ class Bridge:
         with FakePulsora(TOKEN) as pulsora:
             routes = {self.name: Destination(endpoint=pulsora.endpoint, token=TOKEN)}
             drain = Dispatcher(self.store, routes, owner="worker", threads=1)
-            while (report := drain.run_round(at)).claimed or report.in_flight:
-                pass
+            idle = 0
+            while idle < 2:  # a delivery that ends during a round frees its customer's next one for the round after
+                report = drain.run_round(at)
+                idle = 0 if report.claimed or report.in_flight else idle + 1
             drain.close()
             return len(pulsora.received)
 
