@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -46,6 +46,7 @@ class Console:
     url: str
     problems: list[str] = field(default_factory=list)
     expects_errors: bool = False  # the browser reports each response with an error status
+    listeners: dict[str, Callable[[Any], None]] = field(default_factory=dict)
 
     def open(self, path: str) -> Any:
         """Opens an address under /admin/."""
@@ -103,26 +104,57 @@ def empty_server(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(params=WIDTHS)
-def console(browser: Any, server: str, request: pytest.FixtureRequest) -> Iterator[Console]:
-    """Signed in, on a narrow screen, where most can be in the way of a click, with a database of its own."""
-    yield from signed_in(browser, server, request.param, "light")
+def console(tab: Any, server: str, request: pytest.FixtureRequest) -> Iterator[Console]:
+    """Signed in, on a narrow screen, where most can be in the way of a click, with a database of its own.
+
+    The tests share a tab: a new one takes longer than most tests. Storage is of the address, and each server has one.
+    """
+    tab.context.clear_cookies()
+    tab.set_viewport_size({"width": request.param, "height": 900})
+    console = _console(tab, server)
+    yield console
+    tab.goto("about:blank")
+    for event in ("console", "pageerror"):
+        tab.remove_listener(event, console.listeners[event])
+    assert console.problems == []
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Any) -> Iterator[Any]:
+    """A page of the browser for all tests of a module."""
+    context = _context(browser, 420, "light")
+    yield context.new_page()
+    context.close()
 
 
 def signed_in(browser: Any, url: str, width: int, scheme: str) -> Iterator[Console]:
     """A console on a screen of that width; at the end nothing may have gone wrong in it."""
+    context = _context(browser, width, scheme)
+    console = _console(context.new_page(), url)
+    yield console
+    context.close()
+    assert console.problems == []
+
+
+def _context(browser: Any, width: int, scheme: str) -> Any:
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
     context.set_default_timeout(15_000)
-    console = Console(page=context.new_page(), url=url)
-    console.page.on("console", lambda said: _note(console, said))
-    console.page.on("pageerror", lambda error: console.problems.append(str(error)))
+    return context
+
+
+def _console(page: Any, url: str) -> Console:
+    console = Console(page=page, url=url)
+    console.listeners = {
+        "console": lambda said: _note(console, said),
+        "pageerror": lambda error: console.problems.append(str(error)),
+    }
+    for event, listener in console.listeners.items():
+        page.on(event, listener)
     cookie = derived(ADMIN_TOKEN, "pulsora-bridge admin cookie")  # the login by hand has tests of its own
-    context.add_cookies([{"name": COOKIE, "value": cookie, "url": f"{url}/admin/", "sameSite": "Strict"}])
-    console.open("")
-    yield console
-    context.close()
-    assert console.problems == []
+    page.context.add_cookies([{"name": COOKIE, "value": cookie, "url": f"{url}/admin/", "sameSite": "Strict"}])
+    return console
 
 
 def _note(console: Console, said: Any) -> None:

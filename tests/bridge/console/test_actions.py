@@ -30,6 +30,7 @@ def test_a_link_into_the_console_survives_the_login(browser: Any, server: str) -
 
 
 def test_after_the_log_out_pages_ask_for_the_token(console: Console) -> None:
+    console.open("")
     console.expects_errors = True  # pages without the token have the status 401
     console.page.click("text=Log out")
 

@@ -100,6 +100,7 @@ def test_the_keyboard_reaches_every_action(screen: Console, width: int) -> None:
 
 def test_until_something_arrives_the_first_page_says_how_to_connect(browser: Any, empty_server: str) -> None:
     for console in signed_in(browser, empty_server, 420, "dark"):
+        console.open("")
         shown = console.text()
 
         assert f"{empty_server}/webhooks/stripe" in console.page.input_value("input.copy >> nth=1")
