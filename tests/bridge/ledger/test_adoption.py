@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from bridge.ledger import EMPTY, Policy, State, settle
@@ -79,3 +79,12 @@ def test_a_refund_that_was_reported_for_a_guest_is_not_reported_again() -> None:
 
     assert first == [("refund:re_1", Decimal("-20.00"))]
     assert events == [("payment:in_1", Decimal("49.00"))]
+
+
+def test_the_latest_change_of_the_customers_discounts_is_known_to_both() -> None:
+    earlier, later = State(customer_discounts_at=AT), State(customer_discounts_at=AT + timedelta(days=1))
+
+    assert unite(earlier, later).customer_discounts_at == AT + timedelta(days=1)
+    assert unite(later, earlier).customer_discounts_at == AT + timedelta(days=1)
+    assert unite(EMPTY, earlier).customer_discounts_at == AT
+    assert unite(EMPTY, EMPTY).customer_discounts_at is None
