@@ -16,7 +16,7 @@ from tests.settings import TOKEN
 
 
 def test_what_was_acknowledged_survives_a_kill_of_any_part(sqlite_url: str, tmp_path: Path) -> None:
-    rounds = kill_rounds(tmp_path, sqlite_url, parts=parts_to_kill(24))
+    rounds = kill_rounds(tmp_path, sqlite_url, parts=parts_to_kill(14))
 
     rounds.assert_consistent()
     assert rounds.consistency is not None
