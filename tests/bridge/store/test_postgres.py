@@ -6,9 +6,9 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 from sqlalchemy import text
@@ -17,7 +17,7 @@ from bridge.errors import Deadlock, StoreUnavailable
 from bridge.store import Store, leases, open_store, outbox
 from bridge.store.outbox import NewDelivery
 from bridge.worker.summing import Summing
-from tests.bridge.store.builders import NOON, SCOPE, a_delivery, a_webhook
+from tests.bridge.store.builders import NOON, SCOPE, a_delivery, a_webhook, added, an_outcome, claimed
 
 
 @pytest.fixture
@@ -74,6 +74,46 @@ def _days_ago(days: int, key: str = "first") -> NewDelivery:
     at = (NOON - timedelta(days=days)).isoformat()
     customer = f"{SCOPE}|{days} {key}"
     return a_delivery(f"{days} {key}", stream_id=customer, body=json.dumps({"metadata": {"occurred_at": at}}))
+
+
+def test_an_event_added_while_its_customers_earlier_ones_are_recorded_is_sent(store: Store) -> None:
+    first, second = added(store, a_delivery("first"), a_delivery("second"))
+    is_added, may_commit = Event(), Event()
+
+    def add_third() -> None:
+        with store.transaction() as tx:
+            outbox.add(tx, [a_delivery("third")])
+            is_added.set()
+            assert may_commit.wait(10)
+
+    def record_second() -> None:
+        with store.transaction() as tx:
+            outbox.record(tx, [an_outcome(second)])
+
+    with ThreadPoolExecutor(2) as others:
+        with store.transaction() as tx:
+            outbox.record(tx, [an_outcome(first)])
+            adding = others.submit(add_third)
+            _await_a_waiting_connection(store)  # for the head, which is no longer the head afterwards
+        assert is_added.wait(10)
+        recording = others.submit(record_second)
+        _await_a_waiting_connection(store, recording)
+        may_commit.set()
+        adding.result(10)
+        recording.result(10)
+
+    assert len(claimed(store)) == 1
+
+
+def _await_a_waiting_connection(store: Store, or_end: Future[None] | None = None) -> None:
+    until = time.monotonic() + 3
+    while not (or_end and or_end.done()):
+        with store.reading() as tx:
+            waiting = tx.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one()
+        if waiting:
+            return
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_connections_that_died_are_replaced_unnoticed(store: Store) -> None:
