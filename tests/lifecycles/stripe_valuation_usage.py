@@ -66,7 +66,7 @@ USAGE_PLANS = (
             line(begun, PRO, 4900),
             line(begun, DEAR_USAGE, 100000, 2),
         ).only("invoice.paid"),
-        "subscription 1049.00 +49.00 Pro monthly estimated unattributed",
+        "subscription 1049.00 +49.00 Pro monthly estimated",
         shapes=(Shape.OLD,),
     ),
 )

@@ -105,6 +105,8 @@ def invoice(
             "paid_out_of_band": paid_out_of_band,
             "payment_intent": payment_intent,
             "subscription": subscription,
+            # Since 2023-06, in every API version.
+            "subscription_details": {"metadata": dict(subscription_metadata) if subscription else None},
             "tax": tax or None,
             "total_tax_amounts": [{"amount": tax, "inclusive": False}] if tax else [],
         }
