@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
+    Delete,
+    Dialect,
+    Insert,
     Table,
+    Update,
     any_,
     bindparam,
     func,
@@ -18,10 +24,11 @@ from sqlalchemy import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy.dialects.postgresql import Insert
+    from sqlalchemy.dialects.postgresql import Insert as UpsertInto
 
 T = TypeVar("T")
-InsertInto = Callable[[Table], "Insert"]
+Write = Insert | Update | Delete
+InsertInto = Callable[[Table], "UpsertInto"]
 Among = Callable[[ColumnElement[Any], str], ColumnElement[bool]]
 
 # A list of ids is padded to one of these lengths, so that few different statements are ever prepared.
@@ -100,10 +107,45 @@ def advisory_lock(tx: Connection, name: str) -> None:
         tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
-def execute_many(tx: Connection, statement: object, rows: Sequence[Mapping[str, object]]) -> int:
-    """Runs one statement for many rows and returns how many rows it changed."""
+def execute_many(tx: Connection, statement: Write, rows: Sequence[Mapping[str, object]]) -> int:
+    """Runs one statement for many rows, all with the same keys, and returns how many rows it changed."""
     if not rows:
         return 0
-    counted = {"preserve_rowcount": True}
-    values = rows[0] if len(rows) == 1 else list(rows)
-    return tx.execute(statement, values, execution_options=counted).rowcount  # type: ignore[call-overload,no-any-return]
+    prepared = _prepared(statement, tx.dialect, tuple(rows[0]))
+    values = [prepared.parameters(row) for row in rows]
+    return tx.exec_driver_sql(prepared.sql, values, execution_options={"preserve_rowcount": True}).rowcount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A statement as the driver takes it. SQLAlchemy would look up and convert each value of each row anew.
+
+    `constants`: values that the statement itself contains. `conversions`: how the type of a column stores its values.
+    """
+
+    sql: str
+    names: tuple[str, ...]
+    is_positional: bool
+    constants: Mapping[str, object]
+    conversions: Mapping[str, Callable[[Any], Any]]
+
+    def parameters(self, row: Mapping[str, object]) -> Any:
+        """The parameters of one row, in the driver's order or by name."""
+        values = {**self.constants, **row}
+        for name, convert in self.conversions.items():
+            values[name] = convert(values[name])
+        return tuple([values[name] for name in self.names]) if self.is_positional else values
+
+
+@lru_cache(maxsize=256)
+def _prepared(statement: Write, dialect: Dialect, keys: tuple[str, ...]) -> _Prepared:
+    compiled = statement.compile(dialect=dialect, column_keys=list(keys))
+    types = {name: bind.type.dialect_impl(dialect) for bind, name in compiled.bind_names.items()}
+    converters = {name: kind.bind_processor(dialect) for name, kind in types.items()}
+    return _Prepared(
+        sql=str(compiled),
+        names=tuple(compiled.positiontup or ()),
+        is_positional=compiled.positional,
+        constants={name: value for name, value in compiled.params.items() if name not in keys},
+        conversions={name: convert for name, convert in converters.items() if convert is not None},
+    )
