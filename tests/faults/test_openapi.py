@@ -37,7 +37,7 @@ from tests.faults.service import SECRETS
 from tests.settings import ADMIN_TOKEN, PADDLE_SECRET, STRIPE_SECRET, some_settings
 
 DESCRIPTION = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
-EXAMPLES = 8  # of each operation, in addition to those of schemathesis's other phases
+EXAMPLES = 4  # of each operation, in addition to those of schemathesis's other phases
 SEED = 1
 KEYS = {"stripe": STRIPE_SECRET, "paddle": PADDLE_SECRET, "paddle-classic": classic.demo_secret}
 ROLES: Mapping[str, dict[str, Any]] = {
@@ -95,9 +95,9 @@ def sign(environ: dict[str, Any], name: str) -> None:
 
 
 def run_schemathesis(
-    app: Wsgi, *, token: str = "", signed: bool = False, examples: int = EXAMPLES, seed: int = SEED
+    app: Wsgi, *, token: str = "", signed: bool = False, paths: str = "", examples: int = EXAMPLES, seed: int = SEED
 ) -> Findings:
-    """Tests every operation of the description, with a token or the processors' secrets."""
+    """Tests the operations whose path matches `paths`, with a token or the processors' secrets."""
     config = {
         "seed": seed,
         "cache": {"enabled": False},
@@ -110,6 +110,7 @@ def run_schemathesis(
         },
     }
     schema = schemathesis.openapi.from_path(DESCRIPTION, config=schemathesis.Config.from_dict(config))
+    schema = schema.include(path_regex=paths) if paths else schema
     schema.app = SigningProxy(app, signed)
     findings = Findings()
     for event in from_schema(schema).execute():
@@ -226,7 +227,7 @@ def test_the_operator_gets_what_is_described(app: Flask, store: Store, logged: l
 
 
 def test_a_processor_gets_what_is_described(app: Flask, store: Store, logged: list[Any]) -> None:
-    findings = run_schemathesis(app, **ROLES["processor"])
+    findings = run_schemathesis(app, **ROLES["processor"], paths="^/webhooks/")  # a stranger has done the others
 
     assert_documented(findings, store, logged)
     assert findings.of(200) >= {f"POST /webhooks/{name}" for name in KEYS}
