@@ -15,8 +15,7 @@ from itertools import combinations, groupby, product
 
 from bridge.audit.records import ZERO, Cause, Coupon, Difference, Evidence, Flags, Items, Measure, Movements, Sent
 from bridge.ledger.policy import ChurnAt
-from processors.money import iso_digits, major
-from processors.totals import DailyMrr
+from processors.money import iso_digits
 
 DAY = timedelta(days=1)
 STARTS = {"new", "reactivation"}
@@ -301,48 +300,6 @@ def _missing(row: Movements, evidence: Evidence) -> Cause:
         return Cause.WAITING
     near = {row.day - DAY, row.day, row.day + DAY}
     return Cause.UNEXPLAINED if row.ledger or near & evidence.webhook_days else Cause.MISSING
-
-
-# ---- The processor's MRR by day ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OurDays:
-    """Our MRR by day: what each day changed, and `baselines`, the MRR from before the bridge, by currency."""
-
-    changes: Mapping[tuple[date, str], Decimal]
-    baselines: Mapping[str, Decimal] = field(default_factory=dict)
-
-    def at(self, day: date, currency: str) -> Decimal:
-        """The MRR at the end of a day."""
-        changed = sum((one for (at, code), one in self.changes.items() if at <= day and code == currency), ZERO)
-        return changed + self.baselines.get(currency, ZERO)
-
-    def others(self, day: date, currency: str) -> bool:
-        """Whether there is MRR in another currency, which the processor's figure contains converted."""
-        codes = {code for _, code in self.changes} | set(self.baselines)
-        return any(self.at(day, code) for code in codes if code != currency)
-
-
-def of_day(theirs: DailyMrr, ours: OurDays, today: date, settings: Mapping[Decimal, Cause]) -> Difference | None:
-    """The cause of a day whose MRR differs.
-
-    `settings`: by how much another setting changes the present level. The same amount on a day is that setting's.
-    """
-    code, amount = theirs.amount.currency.code, major(theirs.amount)
-    mine = ours.at(theirs.day, code)
-    if mine == amount:
-        return None
-    if ours.others(theirs.day, code):
-        cause = Cause.CURRENCY
-    elif theirs.day >= today - DAY:
-        cause = Cause.FRESHNESS
-    else:
-        cause = settings.get(amount - mine, Cause.UNEXPLAINED)
-    return Difference(
-        measure=Measure.MRR, day=theirs.day, currency=code, key="", ours=mine, theirs=amount, cause=cause,
-        detail=DETAILS[cause],
-    )  # fmt: skip
 
 
 # ---- Shared --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from bridge.audit.causes import DETAILS, level_cause
+from bridge.audit.daily import Settings
 from bridge.audit.evidence import Archive
 from bridge.audit.loading import unscaled
 from bridge.audit.records import ZERO, Cause, Difference, Evidence, Flags, Measure
@@ -35,16 +36,13 @@ class Level:
 
 @dataclass(kw_only=True)
 class Levels:
-    """Compares the subscriptions of one ledger.
-
-    `shifts`: filled with what other settings would change in sum, by currency, for the processor's MRR by day.
-    """
+    """Compares the subscriptions of one ledger."""
 
     spool: Spool
     archive: Archive
     policy: Policy
-    shifts: dict[str, dict[Decimal, Cause]] = field(default_factory=dict)
-    _totals: dict[tuple[str, Cause], Decimal] = field(default_factory=dict, init=False)
+    _sums: dict[tuple[str, Cause], Decimal] = field(default_factory=dict, init=False)
+    _leaving: dict[str, list[Decimal]] = field(default_factory=dict, init=False)
     _known: dict[CatalogKey, CatalogEntry] = field(default_factory=dict, init=False)
 
     def compared(self, states: Iterable[SubscriptionState], count: Callable[[], None]) -> Iterator[Level]:
@@ -54,11 +52,19 @@ class Levels:
             entries = self._catalog(state)
             yield from self._listed(state, entries)
             self._add_shifts(state, entries)
-        for (code, cause), shift in self._totals.items():
-            if shift:
-                self.shifts.setdefault(code, {})[shift] = cause
         for key, stream_id, code, amount in self.spool.levels():
             yield self._unlisted(key, stream_id, code, unscaled(amount))
+
+    def settings(self) -> dict[str, Settings]:
+        """By currency what other settings would change, once everything was compared."""
+        codes = {code for code, _ in self._sums} | set(self._leaving)
+        return {
+            code: Settings(
+                sums={shift: cause for (each, cause), shift in self._sums.items() if each == code and shift},
+                leaving=self._leaving.get(code, ()),
+            )
+            for code in codes
+        }
 
     def _listed(self, state: SubscriptionState, entries: Catalog) -> Iterator[Level]:
         key = state.ids.subscription_id or ""
@@ -84,7 +90,9 @@ class Levels:
             key = (terms.currency.code, cause)
             shift = _mrr(valued(state, policy, entries)) - present
             if shift:
-                self._totals[key] = self._totals.get(key, ZERO) + shift
+                self._sums[key] = self._sums.get(key, ZERO) + shift
+            if shift < 0 and cause is Cause.CHURN_TIME:
+                self._leaving.setdefault(terms.currency.code, []).append(-shift)
 
     def _unlisted(self, key: str, stream_id: str, code: str, ours: Decimal) -> Level:
         """The processor says that it has ended, or never was."""

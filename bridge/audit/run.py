@@ -14,7 +14,8 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from bridge.audit import causes
-from bridge.audit.causes import OurDays, Rules, Timeline
+from bridge.audit.causes import Rules, Timeline
+from bridge.audit.daily import OurDays, Settings, compare
 from bridge.audit.evidence import Archive
 from bridge.audit.levels import Levels
 from bridge.audit.loading import (
@@ -49,8 +50,7 @@ from bridge.store import Store
 from bridge.store.audit_spool import Row, Spool, opened_spool
 from bridge.store.daily_sums import day_of
 from bridge.store.schema import EPOCH, MICROSECOND
-from processors.money import major
-from processors.totals import MrrChange, Totals
+from processors.totals import DailyMrr, MrrChange, Totals
 
 T = TypeVar("T")
 MAX_DIFFERENCES = 1000
@@ -110,7 +110,6 @@ class Sums:
     explained: list[Difference] = field(default_factory=list)
     counts: dict[Cause, int] = field(default_factory=dict)
     days: dict[tuple[Measure, date | None, str], list[Decimal]] = field(default_factory=dict)
-    settings: dict[str, dict[Decimal, Cause]] = field(default_factory=dict)
     on_difference: Callable[[Difference], None] = lambda found: None
 
     def add(self, measure: Measure, day: date | None, currency: str, ours: Decimal, theirs: Decimal) -> None:
@@ -147,8 +146,10 @@ def run(
             if request.source.policy.amount_basis is AmountBasis.GROSS:  # the lists state amounts with tax only
                 _revenue(spool, request, request.totals, archive, found, on_row)
             baselines = load_levels(store, spool, request.source, request.livemode)
-            _levels(spool, request, request.totals, archive, found, on_row)
-            _daily(spool, request, request.totals, found, baselines)
+            settings = _levels(spool, request, request.totals, archive, found, on_row)
+            listed = list(request.totals.daily_mrr(request.first, request.last))
+            if listed:
+                _daily(request, listed, found, _our_days(spool, baselines), settings)
     return _report(request, found)
 
 
@@ -313,33 +314,37 @@ def _items(key: str, raw: Iterable[Row], request: Request) -> Iterator[Items]:
 
 def _levels(
     spool: Spool, request: Request, totals: Totals, archive: Archive, found: Sums, on_row: Callable[[], None]
-) -> None:
-    levels = Levels(spool=spool, archive=archive, policy=request.source.policy, shifts=found.settings)
+) -> dict[str, Settings]:
+    """Compares the subscriptions. Returns what other settings would change, by currency."""
+    levels = Levels(spool=spool, archive=archive, policy=request.source.policy)
     for one in levels.compared(totals.subscriptions(), on_row):
         found.add(Measure.MRR, None, one.currency, one.ours, one.theirs)
         if one.difference is not None:
             found.note(one.difference)
+    return levels.settings()
 
 
-def _daily(spool: Spool, request: Request, totals: Totals, found: Sums, baselines: Mapping[str, Decimal]) -> None:
+def _daily(
+    request: Request, listed: Sequence[DailyMrr], found: Sums, ours: OurDays, settings: dict[str, Settings]
+) -> None:
     """The MRR by day that a processor publishes, in one currency, against ours at the end of those days."""
-    theirs = list(totals.daily_mrr(request.first, request.last))
-    if not theirs:
-        return
-    ours = OurDays(changes=_our_changes(spool), baselines=baselines)
-    for one in theirs:
-        code = one.amount.currency.code
-        difference = causes.of_day(one, ours, request.span.day(request.now), found.settings.get(code, {}))
-        found.add(Measure.MRR, one.day, code, ours.at(one.day, code), major(one.amount))
-        if difference is not None:
-            found.note(difference)
+    today, churn_at = request.span.day(request.now), request.source.policy.churn_at
+    for one in compare(listed, ours, today, settings, churn_at):
+        found.add(Measure.MRR, one.day, one.currency, one.ours, one.theirs)
+        if one.difference is not None:
+            found.note(one.difference)
 
 
-def _our_changes(spool: Spool) -> dict[tuple[date, str], Decimal]:
+def _our_days(spool: Spool, baselines: Mapping[str, Decimal]) -> OurDays:
     changes: dict[tuple[date, str], Decimal] = {}
-    for key, raw in spool.moves():
-        line = _timeline(key, raw)
-        listed = [(row.day, row.currency, row.ledger) for row in line.rows]
-        for day, code, amount in [*((date.min, *one) for one in line.opening.items()), *listed]:
-            changes[day, code] = changes.get((day, code), ZERO) + amount
-    return changes
+    ends: dict[tuple[date, str], list[Decimal]] = {}
+    for _, raw in spool.moves():
+        left: dict[frozenset[str], Decimal] = {}  # of each subscription
+        for number, code, _, amount, kind, _, flags in raw:
+            place, change = (date.min if number == OPENING else day_of(number), code), unscaled(amount)
+            changes[place] = changes.get(place, ZERO) + change
+            of = read_flags(flags).subscriptions
+            left[of] = left.get(of, ZERO) + change
+            if kind == "churn" or not left[of]:  # of one among several of a customer it may be a downgrade
+                ends.setdefault(place, []).append(-change)
+    return OurDays(changes=changes, baselines=baselines, ends=ends)

@@ -107,6 +107,8 @@ def settled(path: Path, made: Merchant, **settings: str) -> Audited:
     store, envelope = open_store(chosen.database_url), processors()["stripe"].envelope
     with store.reading() as tx:
         done = tx.execute(text("PRAGMA user_version")).scalar_one()
+    with store.transaction() as tx:  # of a run that was interrupted: the clock stands still, so no lease ends
+        tx.execute(text("UPDATE streams SET leased_by = NULL, leased_until = NULL WHERE leased_until IS NOT NULL"))
     for first in range(done, len(made.buyers), PART):
         webhooks = Merchant(buyers=made.buyers[first : first + PART]).webhooks
         rows = [inbox.encode_row(NewWebhook.of_event("stripe", envelope(one, {}), one, END)) for one in webhooks]
