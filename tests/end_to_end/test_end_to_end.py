@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from bridge.sender import payload
 from processors import processors
-from tests.end_to_end.service import GUNICORN, PATIENCE_SECONDS, SERVE, WORKER, Command, running
+from tests.end_to_end.service import GUNICORN, PATIENCE_SECONDS, SERVE, WORKER, running
 from tests.fake_pulsora import Reply, ScriptedPulsora
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
 
@@ -72,32 +70,37 @@ def arrived(pulsora: ScriptedPulsora, count: int) -> Sequence[Mapping[str, Any]]
     return pulsora.accepted
 
 
-@pytest.mark.parametrize(
-    "commands", [pytest.param([SERVE], id="serve"), pytest.param([GUNICORN, WORKER], id="gunicorn and worker")]
-)
-def test_two_lives_arrive_once_and_in_order_whatever_the_disorder_of_their_webhooks(
-    commands: Sequence[Command], database_url: str, tmp_path: Path
+def test_two_lives_arrive_once_in_order_and_alike_either_way_whatever_the_disorder_of_their_webhooks(
+    sqlite_url: str, postgresql_url: str, tmp_path: Path
 ) -> None:
     webhooks = [
         (name, body) for name in EXPECTED for body in processors()[name].scenarios["lifecycle"].events("ada", START)
     ]
     webhooks += webhooks[::3]
     random.Random(1).shuffle(webhooks)
+    sent = []
 
-    with (
-        ScriptedPulsora(TOKEN) as pulsora,
-        running(commands, tmp_path, database_url, pulsora.endpoint, SETTLE_SECONDS="3") as service,
-    ):  # on a busy machine, too, no two webhooks are a window apart: the order is that of one window
-        responses = [post(service.url, name, body) for name, body in webhooks]
-        events = arrived(pulsora, 14)
+    for commands, database_url in (([SERVE], sqlite_url), ([GUNICORN, WORKER], postgresql_url)):
+        folder = tmp_path / str(len(sent))
+        folder.mkdir()
+        with (
+            ScriptedPulsora(TOKEN) as pulsora,
+            running(commands, folder, database_url, pulsora.endpoint, SETTLE_SECONDS="3") as service,
+        ):  # on a busy machine, too, no two webhooks are a window apart: the order is that of one window
+            responses = [post(service.url, name, body) for name, body in webhooks]
+            events = arrived(pulsora, 14)
 
-    assert {response.status_code for response in responses} == {200}
-    assert rows(events, "stripe") == EXPECTED["stripe"]
-    assert rows(events, "paddle") == EXPECTED["paddle"]
-    assert [problem for event in events for problem in payload.problems(event)] == []
+        assert {response.status_code for response in responses} == {200}
+        assert rows(events, "stripe") == EXPECTED["stripe"]
+        assert rows(events, "paddle") == EXPECTED["paddle"]
+        assert [problem for event in events for problem in payload.problems(event)] == []
+        sent.append(sorted(request.body for request in pulsora.received))
+    assert sent[0] == sent[1]
 
 
-def test_what_pulsora_could_not_take_arrives_when_it_can(sqlite_url: str, tmp_path: Path) -> None:
+def test_what_pulsora_could_not_take_arrives_when_it_can_and_serve_stops_when_it_is_told_to(
+    sqlite_url: str, tmp_path: Path
+) -> None:
     webhooks = processors()["stripe"].scenarios["signup"].events("ada", START)
 
     with ScriptedPulsora(TOKEN) as pulsora, running([SERVE], tmp_path, sqlite_url, pulsora.endpoint) as service:
@@ -105,37 +108,19 @@ def test_what_pulsora_could_not_take_arrives_when_it_can(sqlite_url: str, tmp_pa
         for body in webhooks:
             post(service.url, "stripe", body)
         events = arrived(pulsora, 1)
+        statuses = service.stop()
 
+    assert statuses == [0]
     assert rows(events, "stripe") == [("subscription", "49", "49", "fp_ada")]
     assert len({request.body for request in pulsora.received}) == 1
     assert len(pulsora.received) == 2
 
 
-def test_both_ways_of_running_it_send_the_same_bytes(sqlite_url: str, sqlite_template: Path, tmp_path: Path) -> None:
-    webhooks = [
-        (name, body) for name in EXPECTED for body in processors()[name].scenarios["lifecycle"].events("ada", START)
-    ]
-    sent = []
-
-    for number, commands in enumerate(([SERVE], [GUNICORN, WORKER])):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'bridge.db')}"
-        with ScriptedPulsora(TOKEN) as pulsora, running(commands, folder, url, pulsora.endpoint) as service:
-            for name, body in webhooks:
-                post(service.url, name, body)
-            arrived(pulsora, 14)
-        sent.append(sorted(request.body for request in pulsora.received))
-
-    assert len(sent[0]) == 14
-    assert sent[0] == sent[1]
-
-
-def test_a_worker_that_is_killed_loses_nothing_and_tells_nothing_anew(database_url: str, tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_loses_nothing_and_tells_nothing_anew(postgresql_url: str, tmp_path: Path) -> None:
     webhooks = processors()["stripe"].scenarios["lifecycle"].events("ada", START)
     commands = [GUNICORN, WORKER]
 
-    with ScriptedPulsora(TOKEN) as pulsora, running(commands, tmp_path, database_url, pulsora.endpoint) as service:
+    with ScriptedPulsora(TOKEN) as pulsora, running(commands, tmp_path, postgresql_url, pulsora.endpoint) as service:
         for body in webhooks[:18]:
             post(service.url, "stripe", body)
         arrived(pulsora, 2)
@@ -151,15 +136,15 @@ def test_a_worker_that_is_killed_loses_nothing_and_tells_nothing_anew(database_u
     assert rows(events, "stripe") == EXPECTED["stripe"]
 
 
-def test_what_is_acknowledged_is_worked_off_after_everything_was_killed(database_url: str, tmp_path: Path) -> None:
+def test_what_is_acknowledged_is_worked_off_after_everything_was_killed(sqlite_url: str, tmp_path: Path) -> None:
     webhooks = processors()["paddle"].scenarios["lifecycle"].events("ada", START)
 
     with ScriptedPulsora(TOKEN) as pulsora:
-        with running([SERVE], tmp_path, database_url, pulsora.endpoint, SETTLE_SECONDS="600") as service:
+        with running([SERVE], tmp_path, sqlite_url, pulsora.endpoint, SETTLE_SECONDS="600") as service:
             responses = {post(service.url, "paddle", body).status_code for body in webhooks}
             os.killpg(service.processes[0].pid, signal.SIGKILL)
         before = pulsora.received
-        with running([SERVE], tmp_path, database_url, pulsora.endpoint) as service:
+        with running([SERVE], tmp_path, sqlite_url, pulsora.endpoint) as service:
             post(
                 service.url, "paddle", webhooks[0]
             )  # another webhook of the customer restarts the settle window, now a short one
@@ -168,10 +153,3 @@ def test_what_is_acknowledged_is_worked_off_after_everything_was_killed(database
     assert responses == {200}
     assert before == ()
     assert rows(events, "paddle") == EXPECTED["paddle"]
-
-
-def test_serve_stops_when_it_is_told_to_and_says_so_by_its_status(sqlite_url: str, tmp_path: Path) -> None:
-    with ScriptedPulsora(TOKEN) as pulsora, running([SERVE], tmp_path, sqlite_url, pulsora.endpoint) as service:
-        statuses = service.stop()
-
-    assert statuses == [0]
