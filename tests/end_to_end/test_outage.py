@@ -231,6 +231,8 @@ def test_weeks_of_missed_webhooks_are_caught_up_and_the_alerts_come_and_go(
         recover(bridge)
         bridge.mailbox.wait_for("Resolved: A source is silent", "Resolved: A webhook endpoint is wrong")
 
+    counted = {name: len(missed(bodies, name)) for name in CUSTOMERS}
+    print(f"missed: {counted}; {len(arrived)} revenue events, {bridge.mailbox.titles()}")  # with -s
     found = Counter(map(row_of, arrived))
     ends = [one for one in arrived if one["event_type"] == "churn" and one["customer_subscription_id"] == "sub_gone_1"]
     assert (expected - found, found - expected) == (Counter(), Counter(map(row_of, ends)))
