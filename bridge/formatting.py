@@ -22,17 +22,22 @@ def signed_amount(value: Decimal | None) -> str:
 
 
 def duration(length: timedelta | float) -> str:
-    """A length of time, given in seconds or as a timedelta: `40 s`, `12 min`, `5.0 h`, `3.1 days`. Never negative."""
+    """A length of time, given in seconds or as a timedelta: `40 s`, `12 min`, `5.5 h`, `45 days`. Never negative."""
     seconds = length.total_seconds() if isinstance(length, timedelta) else length
     if seconds < 100:
         return f"{max(seconds, 0):.0f} s"
     if seconds < 100 * 60:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+    return f"{_rounded(seconds / 3600)} h" if seconds < 48 * 3600 else f"{_rounded(seconds / 86400)} days"
+
+
+def _rounded(number: float) -> str:
+    """With one decimal below 10, unless it is 0; else whole."""
+    return f"{number:.1f}".removesuffix(".0") if number < 9.95 else f"{number:.0f}"
 
 
 def relative(at: datetime, now: datetime) -> str:
-    """A time as seen from `now`: `12 min ago`, `in 5.0 h`, `just now`."""
+    """A time as seen from `now`: `12 min ago`, `in 5.5 h`, `just now`."""
     gap = now - at
     if abs(gap) < timedelta(seconds=1):
         return "just now"

@@ -17,7 +17,6 @@ from bridge.sender import amount_rules
 from bridge.store import resend
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
-from bridge.store.queues import AWAITING_OTHERS
 from bridge.store.totals import Total
 
 TOTALS = (
@@ -72,7 +71,7 @@ def _progress(overview: Overview, per_hour: int) -> list[str]:
         waiting = quantity(streams.waiting, "customer")
         lines.append(f"Settling: {waiting} waiting, {streams.due} due, {streams.leased} in progress.")
     if wait := overview.next_wait:
-        lines.append(f"The next wait ends at {timestamp(wait.until)} UTC: {wait.reason or AWAITING_OTHERS}.")
+        lines.append(f"The next wait ends at {timestamp(wait.until)} UTC: {wait.cause}.")
     if overview.overdue_since is not None:
         age, at = duration(now - overview.overdue_since), timestamp(overview.overdue_since)
         lines.append(f"Webhooks have been overdue for {age}, since {at} UTC.")

@@ -240,6 +240,7 @@ def _sending(tx: Connection, waiting: Queues, paused: Sequence[Pause], now: date
         yield Notice(
             grade=Grade.OK,
             text=f"{quantity(waiting.held, 'revenue event')} held for their attribution{until}.",
+            brief=f"{quantity(waiting.held, 'revenue event')} held for their attribution",  # the page has the time
             page="deliveries",
             query={"status": "held"},
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from bridge.formatting import timestamp
+from bridge.ledger.settle_window import AWAITING_CUSTOMER
 from bridge.store import inbox as inbox_rows
 from bridge.store import streams as streams_rows
 from bridge.store.inbox import InboxRow, InboxStatus
@@ -54,7 +56,7 @@ LAST_DELIVERED = (
 FAILED_WEBHOOKS = select(func.count()).where(inbox.c.status == literal("failed"))
 DUE_SINCE = select(func.min(streams.c.due_at)).where(DUE, streams.c.due_at <= bindparam("now"))
 NEXT_WAIT = (
-    select(streams.c.due_at, streams.c.reason)
+    select(streams.c.due_at, streams.c.last_at, streams.c.has_customer, streams.c.reason)
     .where(DUE, streams.c.due_at > bindparam("now"))
     .order_by(streams.c.due_at)
     .limit(1)
@@ -82,6 +84,8 @@ def last_received_at(tx: Connection, source: str) -> datetime | None:
 
 
 AWAITING_OTHERS = "waiting for other webhooks of its customer"
+AWAITING_DATE = "waiting for the date on which it takes effect"
+LONGEST_WINDOW = timedelta(days=1)  # more than any time for which other webhooks of the customer are awaited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +97,18 @@ class Wait:
 
     def __str__(self) -> str:
         """As in `until 2026-01-01 12:00:00 UTC: waiting for the payment of in_1`."""
-        return f"until {timestamp(self.until)} UTC: {self.reason or AWAITING_OTHERS}"
+        return f"until {timestamp(self.until)} UTC: {self.cause}"
+
+    @property
+    def cause(self) -> str:
+        """For what they wait, in words."""
+        return self.reason or AWAITING_OTHERS
 
 
 def next_wait(tx: Connection, now: datetime) -> Wait | None:
     """The customer whose wait ends next; None: nobody waits."""
     row = tx.execute(NEXT_WAIT, {"now": now}).first()
-    return None if row is None else Wait(until=row.due_at, reason=row.reason)
+    return None if row is None else Wait(until=row.due_at, reason=row.reason or _unstated(row))
 
 
 def waits_of(tx: Connection, rows: Iterable[InboxRow]) -> dict[int, Wait]:
@@ -107,10 +116,17 @@ def waits_of(tx: Connection, rows: Iterable[InboxRow]) -> dict[int, Wait]:
     waiting = {row.id: row.stream_id for row in rows if row.status is InboxStatus.WAITING and row.stream_id}
     found = streams_rows.find(tx, waiting.values())
     return {
-        row_id: Wait(until=stream.due_at, reason=stream.reason)
+        row_id: Wait(until=stream.due_at, reason=stream.reason or _unstated(stream))
         for row_id, stream_id in waiting.items()
         if (stream := found.get(stream_id)) is not None and stream.due_at is not None
     }
+
+
+def _unstated(stream: Any) -> str | None:
+    """For what a customer's webhooks wait before the first attempt to settle them."""
+    if not stream.has_customer:
+        return AWAITING_CUSTOMER
+    return AWAITING_DATE if stream.due_at - stream.last_at > LONGEST_WINDOW else None
 
 
 def overdue_since(tx: Connection, now: datetime) -> datetime | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,19 +23,6 @@ from bridge.web.schemas import AttributionSchema
 MAX_HELD = 500
 PERIOD = timedelta(days=90)
 FIELDS = ("visitor_fingerprint", "session_id", *attributions.REFERENCES)
-
-# The places in the ledger's order of preference, in the words of a merchant.
-PLACES: Mapping[str, str] = {
-    "object": "The payment's or subscription's own metadata",
-    "invoice_subscription_metadata": "The subscription's metadata, as copied to the invoice",
-    "checkout_session": "The checkout session",
-    "subscription": "Remembered for the subscription",
-    "customer_metadata": "The customer's metadata",
-    "customer": "Remembered for the customer",
-    "registered": "Registered through POST /attributions, the command line or this page",
-    "none": "Not attributed",
-    "held": "Held: the attribution is waited for",
-}
 
 
 def mount(bp: Blueprint) -> None:
@@ -61,7 +47,6 @@ def attribution() -> Response:
         held=held,
         rejected=rejected,
         places={currency: rows for currency, rows in places.items() if rows},
-        place_names=PLACES,
         first=(today - PERIOD).isoformat(),
         last=today.isoformat(),
         register=url_for(".register_attribution"),

@@ -13,6 +13,19 @@ from bridge.web.admin.session import csrf_token
 
 PAGE_ROWS = 50
 LARGEST_ID = 2**63 - 2
+
+# Where an attribution was found, in the ledger's order of preference and in the words of a merchant.
+PLACES: Mapping[str, str] = {
+    "object": "The payment's or subscription's own metadata",
+    "invoice_subscription_metadata": "The subscription's metadata, as copied to the invoice",
+    "checkout_session": "The checkout session",
+    "subscription": "Remembered for the subscription",
+    "customer_metadata": "The customer's metadata",
+    "customer": "Remembered for the customer",
+    "registered": "Registered by your code, the command line or these pages",
+    "none": "Not attributed",
+    "held": "Held: waiting for the attribution",
+}
 ROW_ID = f"<int(max={LARGEST_ID}):row_id>"
 
 # Endpoint and title, in the order of the navigation. An entry is shown if its page is mounted.
@@ -55,6 +68,7 @@ def render(template: str, **values: object) -> Response:
                 "notice": notice(),
                 "here": here(),
                 "without": without,
+                "place_names": PLACES,
                 **values,
             },
         )

@@ -105,7 +105,7 @@ def test_each_text_names_what_it_is_about() -> None:
         Found(
             cause=Cause.SILENT,
             subject="stripe",
-            text="stripe: no webhook for 29.0 days, since 2026-01-31 12:00:00 UTC. Its limit is 2.0 h.",
+            text="stripe: no webhook for 29 days, since 2026-01-31 12:00:00 UTC. Its limit is 2 h.",
         )
     ]
     assert current(of_stripe(refused=[refused(34)]))[0].text == (

@@ -74,9 +74,9 @@ def test_the_messages_say_what_where_and_how_to_cure_it() -> None:
         ("A source is silent", f"stripe: no webhook\n{cure}\nhttps://hooks.example.com/admin/sources"),
         (
             "Still: A source is silent",
-            f"stripe: no webhook\n{cure}\nFirst seen 24.0 h ago.\nhttps://hooks.example.com/admin/sources",
+            f"stripe: no webhook\n{cure}\nFirst seen 24 h ago.\nhttps://hooks.example.com/admin/sources",
         ),
-        ("Resolved: A source is silent", "It was about: stripe.\nIt lasted 26.0 h, until 2026-03-02 14:00:00 UTC."),
+        ("Resolved: A source is silent", "It was about: stripe.\nIt lasted 26 h, until 2026-03-02 14:00:00 UTC."),
     ]
 
 

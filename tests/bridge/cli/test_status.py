@@ -39,7 +39,7 @@ def test_it_says_until_when_the_next_customer_waits(cli: Command, sqlite_store: 
     assert (
         "Settling: 1 customer waiting, 0 due, 0 in progress.\n"
         "The next wait ends at 2099-03-01 12:00:00 UTC: "
-        "waiting for other webhooks of its customer.\n"
+        "waiting for the date on which it takes effect.\n"
     ) in cli("status").out
 
 
@@ -80,7 +80,7 @@ def test_a_backlog_shows_how_long_it_takes_under_the_budget(cli: Command, sqlite
     ended = cli("status", RATE_LIMIT_PER_HOUR="10")
 
     # 30 at 10 an hour
-    assert "30 revenue events to send. At 10 an hour, sending takes about 3.0 h.\n" in ended.out
+    assert "30 revenue events to send. At 10 an hour, sending takes about 3 h.\n" in ended.out
     assert "The oldest unsent revenue event was created 5 min ago.\n" in ended.out
 
 

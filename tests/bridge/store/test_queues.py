@@ -22,8 +22,9 @@ from tests.bridge.store.builders import (
 )
 
 
-def waits(store: Store, stream_id: str, minutes: int) -> None:
-    update = StreamUpdate(stream_id=stream_id, scope=SCOPE, has_customer=True, at=NOON, due_at=NOON + minutes * MINUTE)
+def waits(store: Store, stream_id: str, minutes: int, *, has_customer: bool = True) -> None:
+    due_at = NOON + minutes * MINUTE
+    update = StreamUpdate(stream_id=stream_id, scope=SCOPE, has_customer=has_customer, at=NOON, due_at=due_at)
     with store.transaction() as tx:
         streams.upsert(tx, [update])
 
@@ -61,6 +62,18 @@ def test_the_next_wait_is_the_one_that_ends_first_in_the_future(store: Store) ->
         assert queues.next_wait(tx, NOON) == Wait(until=NOON + 10 * MINUTE, reason=None)
         assert queues.next_wait(tx, NOON + 10 * MINUTE) == Wait(until=NOON + 20 * MINUTE, reason=None)
         assert queues.next_wait(tx, NOON + HOUR) is None
+
+
+def test_a_wait_has_a_cause_before_the_first_attempt_to_settle(store: Store) -> None:
+    waits(store, ANNA, 20, has_customer=False)
+    waits(store, BERT, 25 * 24 * 60)  # a cancellation that was announced 25 days ahead
+
+    with store.reading() as tx:
+        first, second = queues.next_wait(tx, NOON), queues.next_wait(tx, NOON + HOUR)
+
+    assert first is not None and second is not None
+    assert first.cause == "waiting for a webhook that names its customer"
+    assert second.cause == "waiting for the date on which it takes effect"
 
 
 def test_delivered_events_are_counted_by_the_time_since_their_first_webhook(store: Store) -> None:
