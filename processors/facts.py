@@ -7,17 +7,18 @@ entries of the catalog, which belong to no customer (`Price`, `Coupon`, `Discoun
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from processors.money import Currency, Money
+from processors.values import immutable
 
 Metadata = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Ids:
     """The ids that one fact names together. Each is unique within its source; None: not stated.
 
@@ -57,7 +58,7 @@ class TiersMode(StrEnum):
     VOLUME = "volume"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Tier:
     """One tier. `up_to` None: no limit. Amounts in minor units, exact."""
 
@@ -66,7 +67,7 @@ class Tier:
     flat_amount: Decimal = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Price:
     """A recurring or one-time price. `unit_amount` in minor units, exact (12 places); None: not stated, or tiered.
 
@@ -90,7 +91,7 @@ class Price:
     tax_inclusive: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class PriceOption:
     """A price in a further currency, which no webhook contains. `id`: as `option_id` makes it."""
 
@@ -103,7 +104,7 @@ def option_id(price: Price, currency: Currency) -> str:
     return f"{price.id}:{currency.code}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Product:
     """The name of a product, for `metadata.plan`."""
 
@@ -119,7 +120,7 @@ class Duration(StrEnum):
     FOREVER = "forever"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Coupon:
     """A coupon: a `percent` (25 is a quarter off), or an `amount_off` in minor units by upper-case currency code.
 
@@ -136,7 +137,7 @@ class Coupon:
     applies_to: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class CouponProducts:
     """The products or prices that the coupon `id` is limited to, as stated once; empty: to none.
 
@@ -147,7 +148,7 @@ class CouponProducts:
     applies_to: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Discount:
     """A coupon applied to a subscription or an item. `coupon` None: the payload has only its id, look it up.
 
@@ -161,7 +162,7 @@ class Discount:
     ends_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Item:
     """One recurring item of a subscription. `counts` False: the item is on trial or inactive, its MRR is 0.
 
@@ -177,7 +178,7 @@ class Item:
     tax_by_account: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Line:
     """A recurring line of an invoice or a transaction: the amount billed for one price.
 
@@ -229,7 +230,7 @@ class Membership(StrEnum):
     UNKNOWN = "unknown"  # not in the payload: wait for a link
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Payment:
     """Money that a customer paid: one payment, or (`is_total`) the total paid on one invoice so far.
 
@@ -279,7 +280,7 @@ class RefundKind(StrEnum):
     REVERSAL = "reversal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Refund:
     """Money returned to the customer (REFUND, DISPUTE) or to the merchant again (REVERSAL). `amount` is positive.
 
@@ -325,7 +326,7 @@ class Stage(StrEnum):
     IMPORTED = "imported"  # an existing subscription: a baseline, whatever else is seen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Terms:
     """Everything that a subscription's MRR is computed from, at one time.
 
@@ -342,7 +343,7 @@ class Terms:
     stopped_collecting: bool = False  # Stripe's pause_collection with void or mark_uncollectible
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Period:
     """A billing period."""
 
@@ -350,7 +351,7 @@ class Period:
     ends_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class SubscriptionState:
     """The state of a subscription at one time. `ids.subscription_id` is always set.
 
@@ -391,7 +392,7 @@ class Place(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Attribution:
     """Metadata that may contain an attribution, from an object that is neither payment nor subscription.
 
@@ -407,7 +408,7 @@ class Attribution:
     processor_event_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Link:
     """These ids belong together; nothing else is known.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from processors.payload import NOTHING
+from processors.values import immutable
 
 if TYPE_CHECKING:
     from processors.endpoints import EndpointApi
@@ -40,7 +40,7 @@ class SignatureError(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Event:
     """The envelope of a webhook. `id` is the processor's own, the same on every retry."""
 
@@ -51,7 +51,7 @@ class Event:
     account: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Translation:
     """The meaning of one stored event. Without facts, `reason` says why it is ignored.
 
@@ -78,7 +78,7 @@ class Verify(Protocol):
     ) -> Event: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Option:
     """A setting that a processor declares, by its environment name."""
 
@@ -90,7 +90,7 @@ class Option:
     multiple: bool = False  # several values, separated by commas
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class SignedWebhook:
     """A webhook ready to post, for `simulate`, the demo and the tests."""
 
@@ -98,7 +98,7 @@ class SignedWebhook:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Scenario:
     """A customer lifecycle to simulate: `events(tag, start)` returns bodies in the order in which they happened.
 
@@ -134,16 +134,18 @@ def scenario(
     return Scenario(name=name, summary=f"{steps.__doc__}{note}", events=events)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Simulation:
     """Everything that only `simulate`, the demo and the tests need of a processor.
 
     `as_test_traffic`: a body as the processor would send it in test mode; None: its webhooks do not state the mode.
+    `only_demo_signs`: the configured secret is a public key, which verifies and cannot sign.
     """
 
     scenarios: Mapping[str, Scenario]
     demo_secret: str  # an obviously fake secret that `sign` and `verify` accept
     as_test_traffic: Callable[[bytes], bytes] | None = None
+    only_demo_signs: bool = False
 
 
 class Api(Protocol):
@@ -186,7 +188,7 @@ class ApiError(Exception):
     """The processor's API is unreachable or refused. The message says what to do, and contains no key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Processor:
     """Everything the bridge knows about a processor. A new one fills in this value and nothing else.
 
@@ -232,6 +234,11 @@ class Processor:
     def as_test_traffic(self) -> Callable[[bytes], bytes] | None:
         """Turns a simulated webhook into one of test mode. Imports the simulation."""
         return self._simulation.as_test_traffic
+
+    @property
+    def only_demo_signs(self) -> bool:
+        """Whether the demo secret signs every simulation. Imports the simulation."""
+        return self._simulation.only_demo_signs
 
     def connect_endpoints(self, key: str, options: Mapping[str, str]) -> EndpointApi | None:
         """The API that manages webhook endpoints with this key, or None: they are made by hand."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
+
+from processors.values import immutable
 
 # Digits after the point, where they are not two: the minor units of ISO 4217; tests compare them.
 ZERO_DIGITS = frozenset(
@@ -32,7 +33,7 @@ ZERO_DIGITS = frozenset(
 THREE_DIGITS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Currency:
     """A currency as one processor uses it. `digits`: decimals of its minor unit (USD 2, JPY 0)."""
 
@@ -40,7 +41,7 @@ class Currency:
     digits: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Money:
     """An amount in the currency's minor unit: 4900 USD is 49.00. May be negative."""
 

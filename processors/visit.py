@@ -10,9 +10,9 @@ from __future__ import annotations
 import binascii
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from processors.payload import LONGEST_ID, Json, text
+from processors.values import immutable
 
 REFERENCE = "client_reference_id"
 FINGERPRINT_KEY, SESSION_KEY = "visitor_fingerprint", "session_id"  # the names of the keys by default
@@ -24,7 +24,7 @@ CHECKOUT_PREFIX, CHECKOUT = "cs_", "the id of a checkout session"
 REJECTED = "visit rejected: "  # how the note about such a value begins
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Visit:
     """Both ids of a visit. Half a visit is no visit."""
 

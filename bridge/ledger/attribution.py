@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from bridge.ledger.audit_notes import AuditNotes
@@ -18,6 +17,7 @@ from bridge.ledger.serialization import LazyMapping
 from bridge.ledger.state import Touchpoint
 from processors.facts import Attribution, Fact, Metadata, Payment, Place, Refund, SubscriptionState
 from processors.money import Currency, Money, major
+from processors.values import immutable
 from processors.visit import is_composite, placeholder, read_visit, rejection
 
 SourceKey = tuple[Place, str]  # a source and the id that it is stored for
@@ -29,7 +29,7 @@ VISIT_FOUND = "visit found"  # the note of a webhook with a complete visit
 _LASTING = tuple(f"{place.value}:" for place in (Place.SUBSCRIPTION, Place.CUSTOMER, Place.CUSTOMER_METADATA))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class AttributionContext:
     """Everything known about the origin of this customer's events."""
 

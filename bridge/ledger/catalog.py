@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from bridge.ledger.serialization import decode, encode
 from processors.facts import (
@@ -22,6 +22,7 @@ from processors.facts import (
     option_id,
 )
 from processors.money import Currency
+from processors.values import immutable
 
 CatalogKey = tuple[str, str]  # kind and id
 
@@ -36,7 +37,7 @@ KINDS: Mapping[str, type[CatalogEntry]] = {
 _KIND_OF = {kind: name for name, kind in KINDS.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Catalog:
     """The catalog entries that one settlement may use, by kind and id."""
 

@@ -8,7 +8,7 @@ something is reported, never what: where that cannot be shown for a kind of fact
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bridge.ledger.catalog import Catalog, missing_keys
@@ -32,6 +32,7 @@ from processors.facts import (
     SubscriptionState,
     Terms,
 )
+from processors.values import immutable
 
 MAX_DELAY = timedelta(seconds=60)  # of a webhook after its fact; more shows that others may be late as well
 MAX_AHEAD = timedelta(seconds=60)  # of the processor's clock
@@ -40,7 +41,7 @@ COUNTING = (Status.ACTIVE, Status.PAST_DUE)
 SPECIFIC = (Place.OBJECT.value, Place.INVOICE.value, Place.CHECKOUT.value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Trial:
     """The result of settling on trial: what waits, the ledger before, and what would come out."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from processors.money import Currency
+from processors.values import immutable
 
 
 class EventType(StrEnum):
@@ -23,7 +24,7 @@ class EventType(StrEnum):
     REFUND = "refund"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class PlanDetails:
     """The plan as `metadata` shows it. None: not known."""
 
@@ -36,7 +37,7 @@ class PlanDetails:
 NO_PLAN_DETAILS = PlanDetails()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Draft:
     """A revenue event before its customer and visit are known. Amounts in minor units; `mrr_minor` None: absent.
 
@@ -69,7 +70,7 @@ class Draft:
     reports_baseline: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class RevenueEvent:
     """One event for Pulsora, complete except for the token. Amounts in major units, exact.
 

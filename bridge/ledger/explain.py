@@ -6,7 +6,6 @@ It shows ids, amounts and statuses, but no metadata: other people may be looking
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -32,6 +31,7 @@ from processors.facts import (
     SubscriptionState,
     Terms,
 )
+from processors.values import immutable
 
 _PAYMENT_REASONS: Mapping[Reason, str] = {
     Reason.START: ", the first of subscription {}",
@@ -54,7 +54,7 @@ _REFUNDS: Mapping[RefundKind, str] = {
 _FLAGS: Mapping[str, str] = {"reactivation": "a reactivation", "mrr_estimated": "MRR estimated"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Explanation:
     """The explanation of one webhook, in sentences.
 

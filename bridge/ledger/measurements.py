@@ -6,7 +6,7 @@ A bill measures only the prices on its lines; what earlier bills measured of the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 
@@ -15,13 +15,14 @@ from bridge.ledger.list_prices import list_amount
 from bridge.ledger.references import References, subscription_of
 from processors.facts import Fact, Line, Payment, Price
 from processors.money import Currency
+from processors.values import immutable
 
 MAX_PRICES = 50  # measurements and discounts kept of one subscription: the latest
 
 Scopes = Mapping[str, Mapping[str, bool]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Measurement:
     """One bill's lines for one price, added up: for one full period, or (`line.proration`) for the rest of one.
 
@@ -37,7 +38,7 @@ class Measurement:
 Measurements = Mapping[str, tuple[Measurement, ...]]  # by price, the older first
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Bill:
     """The recurring lines of one invoice or transaction, and the discounts on it, also those that no line shows."""
 

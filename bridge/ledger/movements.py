@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from bridge.ledger.audit_notes import format_amount
@@ -12,12 +12,13 @@ from bridge.ledger.plan_details import plan_details_of
 from bridge.ledger.state import Subscription
 from bridge.ledger.valuation import ValuationRules
 from processors.money import Currency, round_minor
+from processors.values import immutable
 
 CORRECTED = "estimate_corrected"
 IMPORTED = "import"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Movement:
     """One step of a subscription's MRR. `delta` in minor units; `number`: ordinal in the subscription, from 1.
 
@@ -40,7 +41,7 @@ class Movement:
     reports_baseline: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Step:
     """A subscription after one fact, the movements that this fact caused, and a sentence for `explain`."""
 
@@ -49,7 +50,7 @@ class Step:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Cause:
     """The webhook that moves MRR, its time, and its reason. Only churn shows the reason, unless `always_shown`."""
 

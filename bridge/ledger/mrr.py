@@ -7,7 +7,6 @@ discounts without end subtract); otherwise exact conventions (a week is 12/52 mo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from bridge.ledger.catalog import Catalog
@@ -19,12 +18,13 @@ from bridge.ledger.policy import ChurnAt, MrrDiscounts, Policy
 from bridge.ledger.valuation import ValuationContext
 from processors.facts import Item, Line, Status, Terms
 from processors.money import Currency
+from processors.values import immutable
 
 COUNTING = frozenset({Status.ACTIVE, Status.PAST_DUE})
 NOT_YET_COUNTING = frozenset({Status.INCOMPLETE, Status.TRIALING})  # a payment may prove these active
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Mrr:
     """MRR in minor units, exact. `estimated`: it rests on an assumption, since the payloads leave something out."""
 

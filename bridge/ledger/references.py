@@ -6,12 +6,13 @@ The processors' payloads each name only some of these ids; only together do the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from processors.facts import Fact, Ids, Payment
+from processors.values import immutable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class References:
     """Joins between ids. The first join seen for an id is kept.
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from bridge.ledger.settle_window import carries_money
 from bridge.scope import StreamId
 from processors.facts import Fact, Ids
+from processors.values import immutable
 
 StreamLinks = Mapping[str, str]  # id -> stream
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class RoutableWebhook:
     """A webhook with facts, to be assigned to a stream of this `scope`."""
 

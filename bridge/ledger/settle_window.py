@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from bridge.ledger.references import subscription_of, with_facts
 from bridge.ledger.state import State
 from processors.facts import Fact, Payment, Refund, Stage, Status, SubscriptionState
+from processors.values import immutable
 
 MAX_WINDOWS = 4  # a stream that never becomes quiet is settled after this many windows
 MAX_WAIT_WITHOUT_MONEY = timedelta(days=30)  # for the customer of facts that report no money
@@ -29,7 +30,7 @@ AWAITING_QUIET = "waiting until its customer's webhooks have been quiet for SETT
 AWAITING_CUSTOMER = "waiting for a webhook that names its customer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class WaitingWebhook:
     """A webhook that waits in a stream. `since`: when it was received, or joined the stream of its customer."""
 
@@ -41,7 +42,7 @@ class WaitingWebhook:
 Missing = Callable[[Sequence[WaitingWebhook]], str | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class WaitRules:
     """A merchant's settings for waiting: `SETTLE_SECONDS`, `HOLD_HOURS` and `SETTLE_QUIET_SECONDS`.
 
@@ -66,7 +67,7 @@ class WaitRules:
         return max(self.hold, MAX_WINDOWS * self.window)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Readiness:
     """The rows that are to be settled now, and until when the others wait, and for what."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from bridge.ledger.attribution import (
     VISIT_FOUND,
@@ -29,9 +29,10 @@ from bridge.ledger.state import State
 from bridge.ledger.subscriptions import SubscriptionFold, fold_subscriptions
 from bridge.ledger.valuation import ValuationRules
 from processors.facts import Fact, Refund
+from processors.values import immutable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Settlement:
     """The state to store, the events to send, and the held events whose visit is known now (`released`).
 

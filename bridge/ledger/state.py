@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -18,9 +18,10 @@ from bridge.ledger.references import NO_REFERENCES, References
 from bridge.ledger.serialization import LazyMapping, converter, encode
 from processors.facts import Discount, Period, Reason, RefundKind, RefundStatus, Terms
 from processors.money import Currency
+from processors.values import immutable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Touchpoint:
     """Visit, customer and campaign as one metadata object names them. `at`: when; the latest of a source counts."""
 
@@ -32,7 +33,7 @@ class Touchpoint:
     campaign: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Subscription:
     """One subscription.
 
@@ -78,7 +79,7 @@ class Subscription:
         return max(self.valued_at or self.at, self.at)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class RefundRecord:
     """One refund, dispute or reversal of `minor` units at its latest status.
 
@@ -92,7 +93,7 @@ class RefundRecord:
     payment_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Receivable:
     """One amount owed (an invoice, a transaction, or a payment without either), with its payments and refunds.
 
@@ -166,7 +167,7 @@ def _held() -> LazyMapping[Draft]:
     return LazyMapping(Draft)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class State:
     """The ledger of one stream.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from bridge.ledger.catalog import Catalog
@@ -11,9 +11,10 @@ from bridge.ledger.measurements import Bill, Measurements, Scopes, scopes_with_b
 from bridge.ledger.policy import Policy
 from bridge.ledger.state import Subscription
 from processors.facts import Discount, Period
+from processors.values import immutable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class ValuationContext:
     """Everything that a subscription's MRR depends on, apart from its terms.
 
@@ -31,7 +32,7 @@ class ValuationContext:
     customer_discounts: tuple[Discount, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class ValuationRules:
     """The part of the context that is the same for every subscription of a settlement, and the bills of each.
 

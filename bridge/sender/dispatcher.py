@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
@@ -23,6 +22,7 @@ from bridge.sender.retry_policy import is_expected
 from bridge.store import Store, attempts, outbox, pauses, rate_limit
 from bridge.store.outbox import DeliveryStatus
 from bridge.telemetry import Span
+from processors.values import immutable
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ CLOSE_SECONDS = 20.0
 MAX_IN_FLIGHT_PER_THREAD = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class RoundReport:
     """The result of one round. `sent`: sent and recorded, so one of `delivered`, `retried`, `failed` or `paused`.
 

@@ -9,7 +9,6 @@ import re
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -22,6 +21,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bridge.log import HIDDEN, scrub
 from processors.http_client import INVALID_ADDRESS, explain_network_error
+from processors.values import immutable
 
 CONNECT_SECONDS = 5.0  # also for sending the body
 READ_SECONDS = 15.0  # without a byte of the response
@@ -33,7 +33,7 @@ MAX_REASON_LENGTH = 300
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa1-\u1fff\u2010-\u2027\u2030-\ud7ff]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Response:
     """The result of one POST. `status` None: no response. `reason` is for people, contains no secret, may be empty.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bridge.sender.amount_rules import advice, remedy
@@ -11,6 +10,7 @@ from bridge.sender.destinations import Destination
 from bridge.sender.http_client import Response
 from bridge.sender.retry_policy import Verdict, at_earliest, next_attempt, pause_length, probe_delay, verdict
 from bridge.store.outbox import Delivery, DeliveryStatus, Outcome
+from processors.values import immutable
 
 # A refused event is due this much after the end of the pause, so that the next probe is another event: this event may
 # be the only one rejected.
@@ -18,7 +18,7 @@ AFTER_PROBE = timedelta(seconds=30)
 NO_DESTINATION_RETRY = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Attempt:
     """A claimed delivery and where it is sent.
 
@@ -35,7 +35,7 @@ class Attempt:
         return self.destination.origin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class PauseRequest:
     """Send nothing to `target`, a destination's id or an origin, until then. `probing`: then send one event first."""
 
@@ -45,7 +45,7 @@ class PauseRequest:
     probing: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Decision:
     """The consequences of an attempt. `verdict` None: it was not sent. `resumes`: the destination's pause ends."""
 

@@ -6,7 +6,6 @@ import random
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -17,6 +16,7 @@ from bridge.sender import payload
 from bridge.sender.http_client import HttpClient, Response
 from bridge.sender.outcomes import Attempt, Decision, decide, describe, invalid, unclaim
 from bridge.store.attempts import NewAttempt
+from processors.values import immutable
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 MAX_WAIT = timedelta(seconds=10)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Job:
     """An attempt to be made. `closed`: by destination and origin, set by the first thread that finds it refusing."""
 
@@ -39,7 +39,7 @@ class Job:
         return self.claimed_at + timedelta(seconds=time.monotonic() - self.claimed_clock)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Result:
     """An attempt and the decision on it. `response` None: nothing was sent."""
 

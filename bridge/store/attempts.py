@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
@@ -11,11 +10,12 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.schema import attempts
 from bridge.store.statements import execute_many
+from processors.values import immutable
 
 MAX_RESPONSE_LENGTH = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class NewAttempt:
     """An attempt that was made. `status` None: no response. `result`: the delivery's status after it."""
 
@@ -27,7 +27,7 @@ class NewAttempt:
     result: DeliveryStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class StoredAttempt(NewAttempt):
     """An attempt as it is kept."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from bridge.store.schema import EPOCH
+from processors.values import immutable
 
 DAY = timedelta(days=1)
 
@@ -24,7 +24,7 @@ class Movement(StrEnum):
     CHURN = "churn"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class DeliveryColumns:
     """Ids, plan, place of attribution and time of a revenue event, as its body has them. None: the body has none."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from bridge.scope import Scope
 from bridge.store.count_cache import cached
 from bridge.store.schema import RECEIVED, RETRIED, as_microseconds, bodies, compress, decompress, inbox
 from bridge.store.statements import execute_many, literal, padded_chunks, per_dialect
+from processors.values import immutable
 
 if TYPE_CHECKING:
     from processors.interface import Event
@@ -45,7 +45,7 @@ class InboxStatus(StrEnum):
 UNSETTLED = (InboxStatus.RECEIVED, InboxStatus.WAITING, InboxStatus.FAILED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class NewWebhook:
     """A verified webhook to be stored. `body`: the bytes that were signed."""
 
@@ -78,7 +78,7 @@ class NewWebhook:
         return str(Scope(self.source, self.account, self.livemode))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Purged:
     """How many bodies were deleted. `after`: the row to continue after; None: all others are younger."""
 
@@ -86,7 +86,7 @@ class Purged:
     after: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class InboxRow:
     """A stored webhook.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -32,6 +32,7 @@ from bridge.store.statements import (
     per_dialect,
     unindexed,
 )
+from processors.values import immutable
 
 MAX_ERROR_LENGTH = 1000
 LIVE, IMPORTED = 0, 1  # priorities
@@ -51,7 +52,7 @@ class DeliveryStatus(StrEnum):
 UNSENT = (DeliveryStatus.HELD, DeliveryStatus.PENDING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class NewDelivery:
     """A revenue event for the outbox. `body`: its `data` as JSON. `priority`: LIVE is sent before IMPORTED.
 
@@ -77,7 +78,7 @@ class NewDelivery:
     received_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Delivery:
     """A revenue event in the outbox. `next_at`: the earliest time to send it.
 
@@ -116,7 +117,7 @@ class Delivery:
     received_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Outcome:
     """The result of an attempt at a claimed delivery. `next_at`: when it is retried, for PENDING only."""
 
@@ -129,7 +130,7 @@ class Outcome:
     last_error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Backlog:
     """The events still to be sent: how many, and when the oldest was created."""
 

@@ -169,6 +169,11 @@ def find_webhooks(tx: Connection, wanted: WebhookFilter, limit: int, before_id: 
     return [webhooks.from_row(row) for row in tx.execute(query)]
 
 
+def webhook_ids(tx: Connection, wanted: WebhookFilter) -> list[int]:
+    """The ids of all webhooks that pass the filter."""
+    return list(tx.execute(webhook_query(tx, wanted).with_only_columns(inbox.c.id)).scalars())
+
+
 def webhook_query(tx: Connection, wanted: WebhookFilter) -> Select[Any]:
     """The rows that pass the filter."""
     query = webhooks.LIST.order_by(None)

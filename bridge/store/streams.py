@@ -6,7 +6,6 @@ A worker claims due streams under a lease. A stream that is updated while it is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -31,13 +30,14 @@ from bridge.store import subscriptions
 from bridge.store.schema import DUE, PROVISIONAL, Instant, compress, decompress, inbox, states, streams
 from bridge.store.schema import links as link_table
 from bridge.store.statements import InsertInto, execute_many, insert_per_dialect, padded_chunks, per_dialect
+from processors.values import immutable
 
 
 class LeaseLost(Exception):
     """A stream was meanwhile claimed by another worker, settled or merged: nothing of it may be written."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class StreamUpdate:
     """Webhooks were received for a stream, the first `at` that time, so it is to be looked at at `due_at`.
 
@@ -52,7 +52,7 @@ class StreamUpdate:
     last_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class StreamRow:
     """A stream. `first_at`: when its window opened. `due_at` None: nothing waits. `settled_at` None: no state yet."""
 
@@ -69,7 +69,7 @@ class StreamRow:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Claim:
     """A stream under lease. `version`: the number of its updates when it was claimed."""
 
@@ -83,7 +83,7 @@ class Claim:
     leased_until: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class SettledStream:
     """A claimed stream's new state. `due_at`: when it is to be settled again without an update, or None.
 
@@ -96,7 +96,7 @@ class SettledStream:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class StreamCounts:
     """How many streams wait for their time, are due, and are being settled."""
 

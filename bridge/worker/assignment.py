@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 import structlog
@@ -20,13 +20,14 @@ from bridge.store.inbox import InboxRow
 from bridge.store.streams import StreamRow, StreamUpdate
 from bridge.worker.batch import wait_rules
 from processors.interface import Translation
+from processors.values import immutable
 
 log = structlog.get_logger()
 
 NOTHING = Translation()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Translated:
     """A received row with its translation, or the error of translating it."""
 
@@ -35,7 +36,7 @@ class Translated:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Assignment:
     """One ledger's webhooks while they are assigned, in one transaction.
 

@@ -18,7 +18,7 @@ from processors.signatures import Header, check_age, usable, verified_event
 
 HEADER = "Paddle-Signature"
 STATED = Header(name=HEADER, separator=";", stamp="ts", digest="h1")
-WHERE = "Paddle shows it under Developer tools > Notifications, with the destination."
+WHERE = "Paddle shows it under Developer tools > Notifications, with the destination"
 
 
 def sign(body: bytes, secret: str, now: datetime) -> SignedWebhook:

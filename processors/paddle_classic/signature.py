@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 
 FIELD = "p_signature"
 LONGEST_SIGNATURE = 4096
-WHERE = "Paddle shows it under Developer Tools > Public Key."
+WHERE = "Paddle shows it under Developer Tools > Public Key"
 EXTRA = "needs the package cryptography: pip install 'pulsora-bridge[classic]'"
 
 
 def sign(body: bytes, secret: str, now: datetime) -> SignedWebhook:
     """The webhook as Paddle would post it. `secret` is a private key in PEM; only simulation has one."""
-    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-    from cryptography.hazmat.primitives.hashes import SHA1
-
+    try:
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.hashes import SHA1
+    except ImportError:
+        raise ValueError(EXTRA) from None
     key = _private(secret)
     if key is None:
         raise ValueError("only a private key can sign; Paddle keeps the one that belongs to your public key")

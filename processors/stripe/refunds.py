@@ -89,9 +89,16 @@ def _refund(event: Snapshot, found: Json, of_charge: Ids | None) -> Refund | Non
         status=_status(event, found),
         reason=text(found.get("reason")),
         metadata=strings(found.get("metadata")),
-        is_primary=event.type in ("refund.created", "refund.failed") or of_charge is not None,
+        is_primary=_names_step(event) or of_charge is not None,
         processor_event_id=event.id,
     )
+
+
+def _names_step(event: Snapshot) -> bool:
+    """Whether it is the one webhook that reports this step of the refund. Each update has a twin, of the charge."""
+    if event.type == "refund.updated":
+        return "status" in (event.previous or {})
+    return event.type in ("refund.created", "refund.failed")
 
 
 def _refund_ids(found: Json) -> Ids:
