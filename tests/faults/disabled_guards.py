@@ -12,15 +12,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from alembic import op
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import UniqueConstraint, bindparam, update
 
+from bridge.errors import BridgeError
 from bridge.ledger import EMPTY
-from bridge.store import Store, copy, inbox, outbox, schema, streams
+from bridge.ledger.mrr import Mrr
+from bridge.ledger.settle_window import Readiness
+from bridge.ledger.state import Subscription
+from bridge.sender import claiming, pool
+from bridge.sender.dispatcher import Dispatcher
+from bridge.sender.outcomes import Attempt
+from bridge.store import Store, copy, inbox, outbox, rate_limit, schema, streams
 from bridge.store.inbox import NewWebhook
 from bridge.store.statements import insert_per_dialect
+from bridge.worker.batch import StreamBatch
+from processors.money import round_minor
 
 
 def ack_before_commit() -> None:
@@ -105,6 +115,107 @@ def split_copy() -> None:
     _commit_after(copy, "_copy_table", position=1)
 
 
+def ack_despite_error() -> None:
+    """Acknowledges what the database has refused to store."""
+    accept = Store.accept
+
+    def accept_anyway(store: Store, webhook: NewWebhook) -> bool:
+        try:
+            return accept(store, webhook)
+        except BridgeError:
+            return True
+
+    Store.accept = accept_anyway  # type: ignore[method-assign]
+
+
+def order_of_arrival() -> None:
+    """Settles facts in the order in which they arrived."""
+    from bridge.ledger import settlement, subscriptions
+
+    settlement.facts_in_order = (
+        lambda facts: [  # type: ignore[attr-defined]
+            fact for at, fact in enumerate(facts) if fact not in facts[:at]
+        ]
+    )
+    subscriptions.states_in_order = lambda states, present: iter(states)  # type: ignore[attr-defined]
+
+
+def no_window() -> None:
+    """Settles each webhook as soon as it is routed."""
+
+    def all_rows(batch: StreamBatch, now: datetime) -> Readiness:
+        return Readiness(ready=frozenset(row.id for row in batch.rows))
+
+    StreamBatch.readiness = all_rows  # type: ignore[method-assign]
+
+
+def drifting_mrr() -> None:
+    """Reports round(new - old) as a movement, instead of round(new) - round(old)."""
+    from bridge.ledger import movements, subscription_states, subscriptions
+
+    move_to = movements.move_to
+
+    def moved(known: Subscription, mrr: Mrr, cause: movements.Cause) -> movements.Step:
+        step, delta = move_to(known, mrr, cause), round_minor(mrr.exact - known.mrr)
+        return replace(step, movements=tuple(replace(one, delta=delta) for one in step.movements))
+
+    for module in (movements, subscription_states, subscriptions):
+        module.move_to = moved  # type: ignore[attr-defined]
+
+
+def no_stream_version() -> None:
+    """Clears a settled stream's time although webhooks joined it meanwhile."""
+    streams.SAVE = streams.SAVE.values(due_at=bindparam("due", type_=schema.Instant))
+
+
+def bodies_that_change() -> None:
+    """Lets a late attribution rewrite what may have been sent already."""
+    outbox.RELEASE = (
+        update(schema.outbox)
+        .where(schema.outbox.c.scope == bindparam("ledger"), schema.outbox.c.output_key == bindparam("key"))
+        .values(body=bindparam("text"), customer_id=bindparam("whose"), attribution=bindparam("place"))
+    )
+
+
+def numbered_attempts() -> None:
+    """Puts the number of the attempt into the body."""
+    post = pool.SenderPool._post
+
+    def posted(senders: pool.SenderPool, attempt: Attempt) -> Any:
+        body = attempt.delivery.body.replace('"metadata":{', f'"metadata":{{"attempts":{attempt.delivery.attempts},')
+        return post(senders, replace(attempt, delivery=replace(attempt.delivery, body=body)))
+
+    pool.SenderPool._post = posted  # type: ignore[method-assign]
+
+
+def limit_of_each_process() -> None:
+    """Lets each process count its own requests only."""
+    run_round, counters, owners = Dispatcher.run_round, rate_limit._counters, [""]
+
+    def run_own_round(sender: Dispatcher, *args: Any, **more: Any) -> Any:
+        owners[0] = sender._plan.owner
+        return run_round(sender, *args, **more)
+
+    Dispatcher.run_round = run_own_round  # type: ignore[method-assign]
+    rate_limit._counters = lambda origin, *times: counters(f"{origin} {owners[0]}", *times)
+
+
+def limit_by_clock() -> None:
+    """Counts requests by the machine's clock alone, which may be set."""
+    rate_limit._counters = lambda origin, now, uptime: [(origin, now)]
+
+
+def no_heads() -> None:
+    """Sends each delivery as soon as it is ready, whatever its customer's earlier ones do."""
+    values = outbox._values
+    outbox._values = lambda one: (row := values(one)) | {"ready_at": row["next_at"]}
+
+
+def no_sending_lease() -> None:
+    """Claims deliveries without keeping other workers away."""
+    claiming.LEASE = timedelta(0)
+
+
 def _commit_after(module: Any, name: str, connection: Callable[[], Any] | None = None, position: int = 0) -> None:
     """`position`: of the connection among the arguments."""
     original = getattr(module, name)
@@ -141,6 +252,17 @@ PATCHES: tuple[Callable[[], None], ...] = (
     split_settlement,
     split_migration,
     split_copy,
+    ack_despite_error,
+    order_of_arrival,
+    no_window,
+    drifting_mrr,
+    no_stream_version,
+    bodies_that_change,
+    numbered_attempts,
+    limit_of_each_process,
+    limit_by_clock,
+    no_heads,
+    no_sending_lease,
 )
 
 for patch in PATCHES:

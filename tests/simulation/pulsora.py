@@ -28,17 +28,18 @@ MOODS = {
 TIMEOUT_SECONDS = 15.0
 
 
-class InvariantBroken(AssertionError):
-    """An invariant of the design does not hold."""
+class InvariantBroken(BaseException):
+    """An invariant of the design does not hold. The sender's threads, which survive every Exception, pass it on."""
 
 
 @dataclass(kw_only=True)
 class Event:
-    """One revenue event as Pulsora sees it."""
+    """One revenue event as Pulsora sees it. `done_after`: the mishaps until Pulsora said that it is accepted."""
 
     body: bytes
     requests: int = 0
     accepted: bool = False
+    done_after: int | None = None
     rejected: bool = False
 
 
@@ -47,6 +48,7 @@ class VirtualPulsora(HttpClient):
     """The client that the dispatcher posts with, and the server behind it.
 
     `events`: by token and body without the token. `between`: called with token and event while a request is on its way.
+    `mishaps`: how many faults, kills and jumps of the clock there were, each of which may cause a repetition.
     """
 
     clock: Clock
@@ -58,6 +60,7 @@ class VirtualPulsora(HttpClient):
     trace: Callable[[str], None] = field(default=lambda _: None)
     between: Callable[[str, dict[str, Any]], None] = field(default=lambda token, data: None)
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    mishaps: int = 0
 
     def post(self, endpoint: str, token: str, body: bytes) -> Response:
         """One request and its response."""
@@ -70,8 +73,11 @@ class VirtualPulsora(HttpClient):
         found = self.events.setdefault((token, identity(data)), Event(body=body))
         if found.body != body:
             raise InvariantBroken(f"6: sent again in other bytes: {found.body!r}, then {body!r}")
+        if found.done_after == self.mishaps:
+            raise InvariantBroken(f"2: sent again though it was accepted and nothing has failed since: {data}")
         found.requests += 1
         found.accepted |= kind.startswith("accept")
+        found.done_after = self.mishaps if kind == "accept" else found.done_after
         found.rejected |= kind == "400"
         self.counts[kind] += 1
         self.trace(f"  Pulsora: {data['event_type']} {data['amount']} {data['transaction_id']}: {kind}")

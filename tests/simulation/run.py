@@ -2,11 +2,13 @@
 
 python tests/simulation/run.py --seed 4711                the trace of one seed
 python tests/simulation/run.py --seeds 100000 --from 0    many, with the failing ones
+DISABLED_GUARDS=no_heads python tests/simulation/run.py --until-broken    the first that notices it
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -19,6 +21,9 @@ sys.path.insert(0, str(ROOT))
 # A dependency of the tests installs a package of this name, which would be found instead of this folder.
 sys.modules["tests"] = ModuleType("tests")
 sys.modules["tests"].__path__ = [str(ROOT / "tests")]
+
+if os.environ.get("DISABLED_GUARDS"):
+    import tests.faults.disabled_guards  # noqa: F401
 
 from bridge.store import open_store  # noqa: E402
 from tests.simulation.environment import Database  # noqa: E402
@@ -33,6 +38,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="play this one, and print its trace")
     parser.add_argument("--seeds", type=int, default=1000, help="how many")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first of them")
+    parser.add_argument("--until-broken", action="store_true", help="stop at the first that fails")
     parser.add_argument("--seconds", type=float, default=None, help="stop after so many seconds")
     parser.add_argument("--database", help="the URL of an empty PostgreSQL database; default: SQLite in memory")
     options = parser.parse_args()
@@ -42,7 +48,8 @@ def main() -> int:
             played = play(database, options.seed)
             sys.stdout.write("\n".join(played.trace) + f"\n{played.digest}\n")
             return int(played.broken is not None)
-        return many(database, range(options.first, options.first + options.seeds), options.seconds)
+        seeds = range(options.first, options.first + options.seeds)
+        return many(database, seeds, options.seconds, until_broken=options.until_broken)
 
 
 def opened(url: str) -> Database:
@@ -53,11 +60,11 @@ def opened(url: str) -> Database:
     return Database(url)
 
 
-def many(database: Database, seeds: range, seconds: float | None) -> int:
+def many(database: Database, seeds: range, seconds: float | None, *, until_broken: bool = False) -> int:
     """Plays them, and prints each that fails and the sums."""
     begun, sums, failed = time.monotonic(), Counter[str](), 0
     for seed in seeds:
-        if seconds is not None and time.monotonic() - begun > seconds:
+        if (seconds is not None and time.monotonic() - begun > seconds) or (until_broken and failed):
             break
         played = play(database, seed)
         failed += played.broken is not None

@@ -30,7 +30,7 @@ from tests.simulation.environment import BEGIN, FAULTS, Clock, Database, Killed
 from tests.simulation.merchants import SOURCES, SentWebhook
 from tests.simulation.pulsora import InvariantBroken, VirtualPulsora
 
-HOUR = 3600.0
+JUMP = 3700.0
 THREADS = 2
 RETRIES = 2  # of a webhook, until no more faults hit it
 SILENT = 50  # only critical ones, of which there are none
@@ -79,11 +79,12 @@ class World:
     ended: set[str] = field(default_factory=set)
     is_calm: bool = False  # no more faults
     is_nested: bool = False
+    hours: int = 0  # that the clock was put forward
 
     def __post_init__(self) -> None:
         chance = self.chance = random.Random(self.seed)
         self.clock = Clock(begin=BEGIN)
-        self.per_hour = chance.choice((0, 5, 20, 2000))
+        self.per_hour = chance.choice((0, 2, 5, 2000))
         self.settings = merchants.settings(chance.choice(("0", "1", "1")), self.per_hour)
         self.merchants = merchants.some_merchants(chance)
         self.incoming = merchants.schedule(self.merchants, BEGIN, chance)
@@ -102,7 +103,7 @@ class World:
 
     def __enter__(self) -> World:
         self.database.empty()
-        self.database.faults.on_fault = lambda fault: self.note(f"  fault: {fault}")
+        self.database.faults.on_fault = self._on_fault
         self.stack.enter_context(self.clock.installed(self.chance))
         self.stack.callback(structlog.configure, **structlog.get_config())
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(SILENT))
@@ -132,6 +133,10 @@ class World:
         """Adds a line to the trace."""
         self.trace.append(f"{self.clock.now():%Y-%m-%d %H:%M:%S}.{self.clock.now().microsecond // 1000:03} {line}")
 
+    def _on_fault(self, fault: str) -> None:
+        self.pulsora.mishaps += 1
+        self.note(f"  fault: {fault}")
+
     # ---- Processes ---------------------------------------------------------------------------------------------
 
     def _begin_process(self) -> Process:
@@ -156,6 +161,7 @@ class World:
         """kill -9 of a process between two actions."""
         process = self.processes[place]
         self.note(f"{process.owner} is killed")
+        self.pulsora.mishaps += 1
         self.ended.add(process.owner)
         self.processes[place] = self._begin_process()
         checks.acknowledged_is_stored(self)
@@ -214,18 +220,24 @@ class World:
         self.interleave()
 
     def interleave(self) -> None:
-        """At a place where the acting process waits for a network, another one may act."""
+        """At a place where the acting process waits for a network, a webhook may arrive and another process act."""
         faults = self.database.faults
         if self.is_calm or self.is_nested or self.chance.random() > 0.1 or len(self.processes) < 2:
             return
         self.is_nested, armed = True, (faults.fault, faults.countdown)
         faults.disarm()
+        if self.incoming and not self.begins_step(self.incoming[0]):
+            self.receive(self.incoming.pop(0))
         self.chance.choice((self.process_webhooks, self.send))(self.chance.randrange(len(self.processes)))
         self.is_nested = False
         faults.fault, faults.countdown = armed
 
-    def receive(self, sent: SentWebhook) -> bool:
-        """One webhook over the real route; whether it was acknowledged."""
+    def receive(self, sent: SentWebhook) -> None:
+        """One webhook over the real route. If it is not acknowledged, the processor sends it again."""
+        if not self._is_acknowledged(sent):
+            self._insert(replace(sent, at=self.clock.true + self.chance.uniform(0.5, 4)))
+
+    def _is_acknowledged(self, sent: SentWebhook) -> bool:
         processor = processors()[SOURCES[sent.source]]
         signed = processor.sign(sent.body, merchants.SECRETS[SOURCES[sent.source]], self.clock.now())
         if self.attempts[sent.body] < RETRIES:
@@ -252,10 +264,6 @@ class World:
         """Whether it is the first webhook of another step of its lifecycle."""
         return sent.step > self.step_of[sent.source]
 
-    def retry(self, sent: SentWebhook) -> None:
-        """The processor sends it again."""
-        self._insert(replace(sent, at=self.clock.true + self.chance.uniform(0.5, 4)))
-
     def postpone_source(self, sent: SentWebhook, seconds: float) -> None:
         """What is still to come of this source comes so much later, this webhook included."""
         rest = [sent, *(one for one in self.incoming if one.source == sent.source)]
@@ -269,6 +277,14 @@ class World:
 
     def set_clock(self) -> None:
         """The machine's clock is corrected, as by NTP."""
-        offset = self.chance.choice((-2.0, -0.5, 0.0, 0.5, 2.0))
+        self._set_clock(self.hours * JUMP + self.chance.choice((-2.0, -0.5, 0.0, 0.5, 2.0)))
+
+    def set_clock_forward(self) -> None:
+        """The machine's clock is put forward by more than an hour, as when it was wrong since the start."""
+        self.hours += 1
+        self.pulsora.mishaps += 1
+        self._set_clock(self.hours * JUMP)
+
+    def _set_clock(self, offset: float) -> None:
         self.note(f"the clock is set by {offset - self.clock.offset:+} s")
         self.clock.offset = offset
