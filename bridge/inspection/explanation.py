@@ -15,6 +15,7 @@ from bridge.inspection.refold import refold
 from bridge.ledger.audit_notes import format_amount
 from bridge.ledger.explain import Explanation, describe_fact
 from bridge.ledger.state import Subscription, load
+from bridge.monitoring.settlements import customer_of
 from bridge.settings import Settings
 from bridge.store import outbox, streams
 from bridge.store.inbox import InboxRow, InboxStatus
@@ -84,12 +85,12 @@ class WebhookExplanation:
             command = f"pulsora-bridge webhooks replay {row.event_id}"
             retry = f"retried {timestamp(row.retry_at)} UTC" if row.retry_at else f"retry: {command}"
             return f"failed: {row.reason}; {retry}"
-        stream = f", in stream {row.stream_id}" if row.stream_id else ""
+        whose = f", customer {customer_of(row.stream_id) or 'not known yet'}" if row.stream_id else ""
         is_due = self.due_at and row.status is InboxStatus.WAITING
         due = f"; will be settled {timestamp(self.due_at)} UTC" if is_due else ""
         if is_due and self.waits_for:
             due += f", or earlier: {self.waits_for}"
-        return f"{row.status}{stream}{due}"
+        return f"{row.status}{whose}{due}"
 
 
 def explain_webhook(tx: Connection, row: InboxRow, settings: Settings) -> WebhookExplanation:

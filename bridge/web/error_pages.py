@@ -10,6 +10,7 @@ from bridge.web.context import context
 
 TITLES = {400: "Not accepted", 401: "Log in first", 404: "Not found", 405: "Not possible", 503: "Not available"}
 LOCAL = ("127.0.0.1", "::1")
+NO_PAGE = "There is no page at this address. What it showed may have been deleted."
 WITHOUT_TOKEN = "The console is off, because ADMIN_TOKEN is not set. Set it to a long random text and restart."
 
 
@@ -31,7 +32,7 @@ def page(status: int, code: str, message: str) -> Response | None:
         return None
     is_off = status == 404 and context().settings.admin_token is None
     # Whether a console exists is said to the operator on the machine itself, not to everybody.
-    text = WITHOUT_TOKEN if is_off and is_local() else message
+    text = WITHOUT_TOKEN if is_off and is_local() else NO_PAGE if status == 404 else message
     template = render_template(
         "pulsora_bridge/error.html",
         title=TITLES.get(status, "Error"),

@@ -125,7 +125,7 @@ def test_explain_shows_facts_ledger_notes_revenue_events_and_subscriptions(cli: 
     assert lines[0] == "evt_ada_11  customer.subscription.updated  (stripe)"
     assert lines[1].startswith("  created 2026-01-15 12:00:00 UTC, received ")
     assert lines[2:] == [
-        "  settled, in stream stripe||live|cus_ada",
+        "  settled, customer cus_ada",
         "",
         "Facts",
         "  subscription sub_ada_1 changed from active, 1 x Pro at 49.00 USD monthly"
@@ -188,7 +188,7 @@ def test_explain_shows_until_when_a_webhook_waits(cli: Command, sqlite_store: St
 
     ended = cli("explain", "evt_bert_1")
 
-    assert "  waiting, in stream stripe||live|cus_bert; will be settled 2" in ended.out
+    assert "  waiting, customer cus_bert; will be settled 2" in ended.out
     assert "Notes of the ledger\n  none yet\n" in ended.out
 
 

@@ -71,7 +71,8 @@ def test_a_wait_has_a_cause_before_the_first_attempt_to_settle(store: Store) -> 
     with store.reading() as tx:
         first, second = queues.next_wait(tx, NOON), queues.next_wait(tx, NOON + HOUR)
 
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     assert first.cause == "waiting for a webhook that names its customer"
     assert second.cause == "waiting for the date on which it takes effect"
 
