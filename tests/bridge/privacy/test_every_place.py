@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from bridge.scope import StreamId
 from bridge.sender.destinations import Destination
 from bridge.sender.dispatcher import Dispatcher
 from bridge.settings import Settings
-from bridge.store import Store, erasures, exports, outbox, totals
+from bridge.store import Store, erasures, exports, outbox, schema, totals
 from bridge.store.exports import ExportFilter
 from bridge.web import create_app
 from bridge.worker.routing import route
@@ -35,6 +36,7 @@ from tests.settings import ADMIN_TOKEN, PADDLE_SECRET, STRIPE_SECRET, TOKEN, som
 PLANTED = 10_000
 BORN = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
+COMPRESSED, CHUNK = schema.compress(b"")[:2], 64  # how each compressed value begins; bytes at a time
 EVE = "plantedeve"  # in every id of the customer whose form allows it
 SECRETS = {"stripe": STRIPE_SECRET, "paddle": PADDLE_SECRET, "paddle-classic": DEMO_KEY}
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
@@ -96,8 +98,9 @@ class Bridge:
             left += dict.fromkeys(new)
 
     def files(self) -> Mapping[str, bytes]:
-        """The database with its write-ahead log, and the exports."""
+        """The database with its write-ahead log, as it is and what is compressed in it, and the exports."""
         found = {one.name: one.read_bytes() for one in self.folder.iterdir() if one.name.startswith("bridge.db")}
+        found |= {f"{name}, inflated": inflated(data) for name, data in found.items()}
         for read in (exports.movements, exports.revenue, exports.customers):
             found[read.__name__] = "\n".join(map(str, read(self.store, ExportFilter()))).encode()
         return found
@@ -136,7 +139,8 @@ def test_nothing_of_an_erased_customer_is_found_in_any_place(bridge: Bridge) -> 
     stream_id, ids = customer(bridge.store)
     before, searched = bridge.sums(), [EVE.encode(), *(one.encode() for one in ids)]
     assert EVE in bridge.client.get("/admin/customers", headers=BEARER).get_data(as_text=True)
-    assert found_in(bridge.files(), searched).keys() >= {"bridge.db-wal", "movements", "revenue", "customers"}
+    exported = {"movements", "revenue", "customers"}
+    assert found_in(bridge.files(), searched).keys() >= {"bridge.db-wal", "bridge.db-wal, inflated", *exported}
 
     erase_customer(bridge, StreamId.parse(stream_id).key, now)
 
@@ -155,6 +159,22 @@ def test_nothing_of_an_erased_customer_is_found_in_any_place(bridge: Bridge) -> 
     assert found_in({"log": str(of_worker).encode()}, searched) == {}
     personal = [b"@example.org", b"fp_plantedeve", b"sess_plantedeve"]
     assert found_in({"log": str([*logged_before, *logged]).encode()}, personal) == {}
+
+
+def inflated(data: bytes) -> bytes:
+    """Whatever is compressed somewhere in a file, also in its free pages; of what is interrupted, the beginning."""
+    return b"".join(text for start in re.finditer(re.escape(COMPRESSED), data) for text in _texts(data, start.start()))
+
+
+def _texts(data: bytes, start: int) -> Iterator[bytes]:
+    inflating = zlib.decompressobj()
+    try:
+        for place in range(start, len(data), CHUNK):
+            yield inflating.decompress(data[place : place + CHUNK])
+            if inflating.eof:
+                return
+    except zlib.error:
+        return
 
 
 def customer(store: Store) -> tuple[str, list[str]]:
