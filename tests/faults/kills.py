@@ -73,6 +73,7 @@ def kill_rounds(
     seed: int = 1,
     threads: int = 6,
     disabled: str | None = None,
+    patience: float = 20,
 ) -> KillRounds:
     """Kills one part per round, in the given order, under load; then lets everything settle and compares."""
     chance, rounds, started = random.Random(seed), KillRounds(), time.monotonic()
@@ -83,7 +84,7 @@ def kill_rounds(
         with LoadGenerator(ports=(service.port,), threads=threads, pause_seconds=0.01) as clients:
             for part in parts:
                 _round(service, clients, part, chance, rounds)
-        rounds.consistency = check_consistency([clients], database_url, pulsora)
+        rounds.consistency = check_consistency([clients], database_url, pulsora, patience=patience)
         rounds.leaks = service.logs_of(*SECRETS)
     if database_url.startswith("sqlite"):
         rounds.integrity = integrity(Path(database_url.removeprefix("sqlite:///")))

@@ -16,7 +16,7 @@ from tests.faults.consistency import posts_by_payment
 from tests.faults.service import running
 from tests.settings import TOKEN
 
-EVENTS, TIMES = 20, 3
+EVENTS, TIMES = 8, 3
 PAIRS = [
     None,
     "no_inbox_unique+no_ledger_state",

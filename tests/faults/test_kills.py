@@ -16,15 +16,15 @@ from tests.settings import TOKEN
 
 
 def test_what_was_acknowledged_survives_a_kill_of_any_part(sqlite_url: str, tmp_path: Path) -> None:
-    rounds = kill_rounds(tmp_path, sqlite_url, parts=parts_to_kill(14))
+    rounds = kill_rounds(tmp_path, sqlite_url, parts=PARTS)
 
     rounds.assert_consistent()
     assert rounds.consistency is not None
-    assert rounds.consistency.acknowledged > 30
+    assert rounds.consistency.acknowledged > 15
 
 
 def test_what_postgresql_acknowledged_survives_a_kill_of_any_part(postgresql_url: str, tmp_path: Path) -> None:
-    rounds = kill_rounds(tmp_path, postgresql_url, parts=PARTS)
+    rounds = kill_rounds(tmp_path, postgresql_url, parts=PARTS[:4])
 
     rounds.assert_consistent()
 
@@ -35,11 +35,11 @@ def test_a_stop_in_peace_sends_nothing_twice(sqlite_url: str, tmp_path: Path) ->
         running(tmp_path, database_url=sqlite_url, endpoint=pulsora.endpoint) as service,
         LoadGenerator(ports=(service.port,), threads=4, pause_seconds=0.01) as clients,
     ):
-        clients.await_acknowledged(200)
+        clients.await_acknowledged(80)
 
         statuses = service.stop()
         service.restart()
-        clients.await_acknowledged(len(clients.acknowledged) + 50)
+        clients.await_acknowledged(len(clients.acknowledged) + 20)
         clients.__exit__()
 
         assert statuses == [0]
@@ -51,7 +51,7 @@ def test_a_stop_in_peace_sends_nothing_twice(sqlite_url: str, tmp_path: Path) ->
 def test_the_harness_notices_a_bridge_that_acknowledges_before_it_stores(
     sqlite_url: str, tmp_path: Path, disabled: str
 ) -> None:
-    rounds = kill_rounds(tmp_path, sqlite_url, parts=["everything"], disabled=disabled)
+    rounds = kill_rounds(tmp_path, sqlite_url, parts=["everything"], disabled=disabled, patience=3)
 
     with pytest.raises(AssertionError, match="acknowledged events are lost"):
         rounds.assert_consistent()
