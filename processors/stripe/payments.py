@@ -113,10 +113,15 @@ def _payment(event: Snapshot, ids: Ids, minor: Any, released: int | None = None)
             membership=membership,
             reason=Reason.ONE_OFF if membership is Membership.NONE else Reason.UNKNOWN,
             metadata=strings(event.object.get("metadata")),
-            is_primary=event.type == "charge.succeeded",
+            is_primary=_is_primary(event),
             processor_event_id=event.id,
         )
     )
+
+
+def _is_primary(event: Snapshot) -> bool:
+    """Whether it is the one webhook that reports the capture: at once, or later of what was authorised."""
+    return event.type == "charge.captured" or (event.type == "charge.succeeded" and not is_authorised(event.object))
 
 
 def _charge_of(found: Json) -> str | None:

@@ -103,15 +103,16 @@ class MerchantCustomer(ExtendedCustomer):
 
     def _line(self, sold: Subscription, minor: int, period: Period, *, proration: bool = False) -> Body:
         """The line, less the coupon if it comes off this product, with the tax inside what is paid of it."""
-        assert isinstance(sold.plan, Offer)
+        plan = sold.plan
+        assert isinstance(plan, Offer)
         sold = self._reduced(sold)
-        is_reduced = sold.coupon is None or comes_off(sold.coupon, sold.plan)
+        is_reduced = sold.coupon is None or comes_off(sold.coupon, plan)
         line = ExtendedCustomer._line(self, sold, minor, period, proration=proration)
         line = {**line, "currency": self.currency, "discount_amounts": line["discount_amounts"] if is_reduced else []}
-        if not sold.plan.tax:
+        if not plan.tax:
             return line
         paid = minor - sum(one["amount"] for one in line["discount_amounts"])
-        tax = paid - round_minor(Fraction(paid * 100, 100 + sold.plan.tax))
+        tax = paid - round_minor(Fraction(paid * 100, 100 + plan.tax))
         if self.shape is Shape.OLD:
             return {**line, "tax_amounts": [{"amount": tax, "inclusive": True}]}
         return {**line, "taxes": [{"amount": tax, "tax_behavior": "inclusive"}]}

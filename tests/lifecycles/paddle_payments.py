@@ -31,7 +31,7 @@ def half_off(ada: ExtendedCustomer, days: int | None = None, **more: object) -> 
 
 def half_renewed(ada: ExtendedCustomer) -> ExtendedCustomer:
     """Pays the next month with the 50 % discount."""
-    return ada.later(days=30).bill(net(PRO, 4900, discount=2450, rate="1"), discount_id="half")
+    return ada.later(days=30).update_subscription().bill(net(PRO, 4900, discount=2450, rate="1"), discount_id="half")
 
 
 MONEY = (
@@ -150,6 +150,7 @@ MONEY = (
             ada.start()
             .bill(net(PRO, 4900), origin="web")
             .later(days=30)
+            .update_subscription()
             .bill(net(PRO, 4900, rate="1"), credit=2000)
             .later(days=1)
             .refund()

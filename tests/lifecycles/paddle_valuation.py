@@ -126,7 +126,7 @@ SINGLE_ITEMS = (
 def seats_with_odd_tax(ada: ExtendedCustomer) -> ExtendedCustomer:
     """9.99 with 19 % inside is 8.39, and three of it are 25.18, not 3 x 8.39."""
     more = begun(ada, at_19_percent(net(ODD, 839, 160)), plan=ODD).later(days=10).update_subscription(quantity=3)
-    return more.later(days=20).bill(at_19_percent(net(ODD, 2518, 479, quantity=3, rate="1")))
+    return more.later(days=20).update_subscription().bill(at_19_percent(net(ODD, 2518, 479, quantity=3, rate="1")))
 
 
 def at_19_percent(line: Body) -> Body:
@@ -136,7 +136,7 @@ def at_19_percent(line: Body) -> Body:
 def shown_by_the_next_transaction(ada: ExtendedCustomer) -> ExtendedCustomer:
     """The bridge is installed after the start: only the next transaction shows the rate of the tax inside."""
     older = begun(ada, net(BASE, 2000, 400)).forget_history().later(days=10).update_subscription()
-    return older.later(days=20).bill(net(BASE, 2000, 400, rate="1")).later(days=3).cancel()
+    return older.later(days=20).update_subscription().bill(net(BASE, 2000, 400, rate="1")).later(days=3).cancel()
 
 
 def free_month(ada: ExtendedCustomer) -> ExtendedCustomer:

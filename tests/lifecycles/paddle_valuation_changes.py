@@ -84,7 +84,7 @@ def upgrade(ada: ExtendedCustomer, days: float, rate: str, amount: int, tax: int
 def upgrade_next_bill(ada: ExtendedCustomer) -> ExtendedCustomer:
     """The change is billed with the next period only."""
     moved = begun(ada, net(BASE, 2000, 400)).later(days=10).update_subscription(plan=MORE)
-    return moved.later(days=20).bill(net(MORE, 5000, 1000, rate="1"))
+    return moved.later(days=20).update_subscription().bill(net(MORE, 5000, 1000, rate="1"))
 
 
 def upgrade_in_pounds(ada: ExtendedCustomer) -> ExtendedCustomer:

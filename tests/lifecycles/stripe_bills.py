@@ -91,4 +91,4 @@ def discount_id(ada: ExtendedCustomer) -> str:
 
 def touched(ada: ExtendedCustomer) -> ExtendedCustomer:
     """The subscription is updated a day later, and nothing of it changes."""
-    return ada.later(days=1).amend(latest_invoice="in_other")
+    return ada.later(days=1).amend(metadata={**ada.visit, "note": "changed"})

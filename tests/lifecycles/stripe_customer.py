@@ -14,6 +14,7 @@ from processors.stripe.simulation.payloads import Body, Shape
 from tests.lifecycles.stripe_paying_customer import PayingCustomer
 
 UPDATED = "customer.subscription.updated"
+RESUMED = "customer.subscription.resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,15 +185,21 @@ class ExtendedCustomer(PayingCustomer):
         return customer._with_subscription(name, replace(self.subscriptions[name], latest_invoice=invoice_id))
 
     def _with_invoice_named(self, invoice_id: str, name: str | None) -> Self:
-        """If the subscription was changed just now, that webhook names the invoice that follows, as Stripe's does."""
-        last = json.loads(self.webhooks[-1]) if self.webhooks else {}
-        if name is None or (last.get("type"), last.get("created")) != (UPDATED, _unix(self.at)):
-            return self
-        found = last["data"]["object"]
-        if found["id"] == self.subscriptions[name].id:
-            last["data"]["previous_attributes"]["latest_invoice"] = found["latest_invoice"]
+        """If the subscription was changed just now, its webhooks name the invoice that follows, as Stripe's do."""
+        webhooks = list(self.webhooks)
+        for number in reversed(range(len(webhooks) if name is not None else 0)):
+            sent = json.loads(webhooks[number])
+            found = sent["data"]["object"]
+            is_change = sent["type"] in (UPDATED, RESUMED) and sent["created"] == _unix(self.at)
+            if not is_change or found["id"] != self.subscriptions[name or ""].id:
+                break
+            if sent["type"] == UPDATED:
+                sent["data"]["previous_attributes"]["latest_invoice"] = found["latest_invoice"]
             found["latest_invoice"] = invoice_id
-        return replace(self, webhooks=(*self.webhooks[:-1], json.dumps(last).encode()))
+            webhooks[number] = json.dumps(sent).encode()
+            if sent["type"] == UPDATED:
+                break
+        return replace(self, webhooks=tuple(webhooks))
 
     def _invoiced(self, name: str, billing_reason: str, lines: list[Body]) -> Self:
         named = self._with_invoice_named(self._invoice_id(), name)
@@ -224,7 +231,7 @@ class ExtendedCustomer(PayingCustomer):
     ) -> Body:
         """A paid invoice. Without lines: one for what the subscription costs, or for something sold once."""
         sold = self.subscriptions[name] if name else None
-        usual = self._lines_worth(sold, minor) if sold else [self.one_off_line(minor)]
+        usual = self._lines_worth(sold, minor, why) if sold else [self.one_off_line(minor)]
         about: dict[str, Any] = {
             "customer": None if guest else self.customer_id,
             "lines": usual if lines is None else lines,
@@ -251,12 +258,14 @@ class ExtendedCustomer(PayingCustomer):
             shape=self.shape,
         )
 
-    def _lines_worth(self, sold: Subscription, minor: int) -> list[Body]:
-        """The lines of one whole period, less what discounts must have taken off them."""
+    def _lines_worth(self, sold: Subscription, minor: int, why: str) -> list[Body]:
+        """The lines of one whole period, less what is credited for the old terms or what discounts took off them."""
         found = self._lines(sold)
         off = sum(line["amount"] for line in found) - minor
         if off <= 0:
             return found
+        if why == "subscription_update":
+            return [*found, self._line(sold, -off, (self.at, sold.period[1]), proration=True)]
         return [{**found[0], "discount_amounts": [{"amount": off, "discount": f"di_{sold.id}"}]}, *found[1:]]
 
     # ---- Payloads of complex plans and several coupons ----

@@ -129,7 +129,7 @@ class PayingCustomer(Customer):
             currency=self.currency,
             status=status,
         )
-        return self.sent(kind, found)
+        return self.sent(kind, found, {"status": "pending"} if kind == "refund.updated" else None)
 
     def cash_refund(self, minor: int, status: str = "succeeded", *, kind: str = "refund.created") -> Self:
         """Money of the customer's cash balance is sent back: a refund of no payment."""

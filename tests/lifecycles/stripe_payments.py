@@ -311,6 +311,7 @@ MONEY = (
             ada.start(PRO)
             .bill(4900, "subscription_create", name="1")
             .later(days=9)
+            .amend()
             .bill(7500, "subscription_threshold", name="1")
         ),
         "subscription 49.00 +49.00 Pro monthly",

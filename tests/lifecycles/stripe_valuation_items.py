@@ -15,7 +15,8 @@ def usage_beside_tax(ada: ExtendedCustomer) -> ExtendedCustomer:
     """A usage threshold bills 50.00 in mid-period, beside a price with tax inside."""
     begun = ada.start(with_extras(TAXED, (USAGE, 1)))
     begun = bill(begun, "create", line(begun, TAXED, 2400, tax=400)).later(days=8)
-    return touched(bill(begun, "threshold", line(begun, USAGE, 5000, 1000))).later(days=2).cancel()
+    billed = bill(begun.amend(), "threshold", line(begun, USAGE, 5000, 1000))
+    return touched(billed).later(days=2).cancel()
 
 
 def storage_beside_euros(ada: ExtendedCustomer) -> ExtendedCustomer:

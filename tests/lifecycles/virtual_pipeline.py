@@ -17,7 +17,7 @@ from bridge.ledger.routing import RoutableWebhook, route_webhooks
 from bridge.ledger.settle_window import Readiness, WaitingWebhook, WaitRules, readiness
 from bridge.ledger.state import dump, load
 from bridge.scope import StreamId
-from processors.facts import CatalogEntry
+from processors.facts import CatalogEntry, Fact
 from tests.lifecycles.harness import TranslatedWebhook
 
 SCOPE = "stripe||live"
@@ -25,6 +25,15 @@ NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)  # after every event of the lifecycl
 DEFAULT_RULES = WaitRules(window=timedelta(seconds=90), hold=timedelta(hours=1))
 EARLY = WaitRules(window=timedelta(seconds=90), hold=timedelta(hours=1), quiet=timedelta(seconds=2))
 NO_HOLD = WaitRules(window=timedelta(seconds=90), hold=timedelta(0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """One settlement with revenue events: when, the last arrival before it, and its facts."""
+
+    at: datetime
+    last_arrival: datetime
+    facts: tuple[Fact, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,7 +56,7 @@ class Pipeline:
     streams: dict[str, Stream] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     events: list[RevenueEvent] = field(default_factory=list)
-    settlements: list[tuple[datetime, datetime]] = field(default_factory=list)  # when, and its last arrival
+    settlements: list[Settled] = field(default_factory=list)
     missing: Callable[..., str | None] = missing
     count: int = 0
 
@@ -128,7 +137,8 @@ class Pipeline:
         facts = [fact for one in stream.waiting if one.row_id in ready for fact in one.facts]
         settled = settle(load(stream.state), facts, self.policy, Catalog(entries=self.catalog))
         if settled.events:
-            self.settlements.append((at, max(one.since for one in stream.waiting if one.row_id in ready)))
+            last = max(one.since for one in stream.waiting if one.row_id in ready)
+            self.settlements.append(Settled(at=at, last_arrival=last, facts=tuple(facts)))
         stream.waiting = [one for one in stream.waiting if one.row_id not in ready]
         stream.due_at = None
         stream.state = dump(settled.state)
