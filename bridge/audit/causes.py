@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from itertools import combinations, groupby, product
+from itertools import combinations, groupby, pairwise, product
 
 from bridge.audit.records import ZERO, Cause, Coupon, Difference, Evidence, Flags, Items, Measure, Movements, Sent
 from bridge.ledger.policy import ChurnAt
@@ -19,6 +19,7 @@ from processors.money import iso_digits
 
 DAY = timedelta(days=1)
 STARTS = {"new", "reactivation"}
+MAX_AMOUNTS = 8  # of one day, of which every combination is tried
 PAUSES = ("pause", "collection")
 # Factors that others use for weeks and days, each with the ledger's own.
 FACTORS: Mapping[str, tuple[Fraction, Sequence[Fraction]]] = {
@@ -184,15 +185,34 @@ def _time_zone(line: Timeline) -> None:
             run.append(place)
             left += row.gap
             if len(run) > 1 and not left:
-                if _is_on_both_sides(line.rows[one] for one in run):
+                if _are_moved([line.rows[one] for one in run]):
                     line.causes |= dict.fromkeys(run, Cause.TIME_ZONE)
                 run = []
 
 
-def _is_on_both_sides(rows: Iterable[Movements]) -> bool:
-    """Whether each side has movements: what one side alone has was not moved to another day."""
-    found = list(rows)
-    return any(row.ledger for row in found) and any(row.theirs for row in found)
+def _are_moved(rows: Sequence[Movements]) -> bool:
+    """Whether whole movements are on the next or the previous day on the other side.
+
+    Otherwise the gaps cancel by chance: a subscription that begins on one day and ends on the next is worth less
+    there. What one side alone has was not moved to another day either.
+    """
+    left = ZERO
+    for row, after in pairwise(rows):
+        left += row.gap
+        later = _partial_sums(row.amounts) | _partial_sums(after.their_amounts)
+        if left not in later and -left not in _partial_sums(after.amounts) | _partial_sums(row.their_amounts):
+            return False
+    return any(row.ledger for row in rows) and any(row.theirs for row in rows)
+
+
+def _partial_sums(amounts: Sequence[Decimal]) -> set[Decimal]:
+    """The sums of some of the amounts; of many, of the first and the last ones."""
+    sums = {ZERO}
+    if len(amounts) > MAX_AMOUNTS:
+        return {sum(part, ZERO) for cut in range(len(amounts)) for part in (amounts[:cut], amounts[cut:])}
+    for one in amounts:
+        sums |= {each + one for each in sums}
+    return sums
 
 
 def _churn_time(line: Timeline, rules: Rules, evidence: Evidence) -> None:

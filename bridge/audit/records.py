@@ -120,13 +120,18 @@ NO_FLAGS = Flags()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movements:
-    """The movements of one customer or subscription on one day. `ledger`: ours, whether delivered or not."""
+    """The movements of one customer or subscription on one day. `ledger`: ours, whether delivered or not.
+
+    `amounts`, `their_amounts`: of each single movement.
+    """
 
     day: date
     currency: str
     ours: Decimal = ZERO
     ledger: Decimal = ZERO
     theirs: Decimal = ZERO
+    amounts: tuple[Decimal, ...] = ()
+    their_amounts: tuple[Decimal, ...] = ()
     their_kinds: frozenset[str] = frozenset()
     flags: Flags = NO_FLAGS
     unsent: frozenset[Sent] = frozenset()

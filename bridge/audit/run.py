@@ -240,6 +240,8 @@ def _movement(day: date, code: str, listed: Sequence[Row]) -> Movements:
         ours=unscaled(sum(row[3] for row in ours if row[5] == Sent.DELIVERED.value)),
         ledger=unscaled(sum(row[3] for row in ours)),
         theirs=unscaled(sum(row[3] for row in theirs)),
+        amounts=tuple(unscaled(row[3]) for row in ours),
+        their_amounts=tuple(unscaled(row[3]) for row in theirs),
         their_kinds=frozenset(row[4] for row in theirs),
         flags=_flags(ours),
         unsent=frozenset(Sent(row[5]) for row in ours) - {Sent.DELIVERED},

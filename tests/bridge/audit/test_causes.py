@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -26,6 +27,8 @@ def row(
         ours=Decimal(ours),
         ledger=Decimal(ours),
         theirs=Decimal(theirs),
+        amounts=(Decimal(ours),) if ours != "0" else (),
+        their_amounts=(Decimal(theirs),) if theirs != "0" else (),
         their_kinds=frozenset({their_kind}) if their_kind else frozenset(),
         flags=Flags(kinds=frozenset({kind}) if kind else frozenset(), **flags),  # type: ignore[arg-type]
     )
@@ -46,6 +49,23 @@ def test_the_same_amount_on_neighbouring_days_is_the_time_zone() -> None:
     assert causes(row(1, "9"), row(2, "9", "9"), row(3, theirs="9")) == [(1, Cause.TIME_ZONE), (3, Cause.TIME_ZONE)]
     assert causes(row(1, "49"), row(2, theirs="48.99")) == [(1, Cause.UNEXPLAINED), (2, Cause.UNEXPLAINED)]
     assert causes(row(1, "49"), row(3, theirs="49")) == [(1, Cause.UNEXPLAINED), (3, Cause.UNEXPLAINED)]
+
+
+def test_a_subscription_of_two_days_that_is_worth_less_there_is_no_time_zone() -> None:
+    both = (
+        row(1, "30.33", "28", intervals=frozenset({"weekly"})),
+        row(2, "-30.33", "-28", intervals=frozenset({"weekly"})),
+    )  # 7.00 * 4
+
+    assert causes(*both) == [(1, Cause.FACTOR), (2, Cause.FACTOR)]
+
+
+def test_one_of_several_movements_of_a_day_may_be_on_the_next_one() -> None:
+    several = replace(row(1, "58", "49"), amounts=(Decimal(9), Decimal(49)))
+
+    assert causes(several, row(2, theirs="9")) == [(1, Cause.TIME_ZONE), (2, Cause.TIME_ZONE)]
+    many = replace(row(1, "65", "56"), amounts=(Decimal(7),) * 8 + (Decimal(9),))
+    assert causes(many, row(2, theirs="9")) == [(1, Cause.TIME_ZONE), (2, Cause.TIME_ZONE)]
 
 
 def test_a_start_and_its_end_a_day_later_on_one_side_only_are_no_time_zone() -> None:
