@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 import time
-from http.cookiejar import DefaultCookiePolicy
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -17,7 +17,8 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.response import BaseHTTPResponse
 
 from bridge.log import HIDDEN, scrub
 from processors.http_client import INVALID_ADDRESS, explain_network_error
@@ -66,15 +67,13 @@ class HttpClient:
     def post(self, endpoint: str, token: str, body: bytes) -> Response:
         """Posts one body. Raises nothing for errors of network, server or settings."""
         started = time.monotonic()
-        headers = {"X-API-Token": token.encode()}
         try:
-            session = self._session()
-            with session.post(endpoint, data=body, headers=headers, timeout=self._timeout, stream=True) as response:
-                content = _read(response)
+            response = self._session().route(endpoint, token).post(body, self._timeout)
+            content = _read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             return Response(status=None, reason=_explain(error), took_ms=_milliseconds_since(started))
         return Response(
-            status=response.status_code,
+            status=response.status,
             reason=_reason(content, token),
             took_ms=_milliseconds_since(started),
             retry_after=response.headers.get("Retry-After"),
@@ -98,17 +97,19 @@ class HttpClient:
 # ---- The response ----------------------------------------------------------------------------------------------
 
 
-def _read(response: requests.Response) -> bytes:
+def _read(response: BaseHTTPResponse) -> bytes:
     """The beginning of a response's body. The rest is not read, and a truncated body changes no status."""
     content = b""
     try:
-        for piece in response.raw.stream(4096, decode_content=False):
+        for piece in response.stream(4096, decode_content=False):
             content += piece
             if len(content) >= MAX_RESPONSE_BYTES:
-                response.raw.close()  # a kept connection would take the rest for the next response
                 break
     except (urllib3.exceptions.HTTPError, OSError):
-        response.raw.close()
+        pass
+    finally:
+        response.close()  # a kept connection would take the rest for the next response; one without a rest is kept
+        response.release_conn()
     return content
 
 
@@ -149,7 +150,7 @@ def _version() -> str:
 
 
 class _Session(requests.Session):
-    """A session with limits: no redirects, no cookies, no netrc, and a deadline for every response. For one thread.
+    """Routes to endpoints as requests finds them, without netrc, and a deadline for every response. For one thread.
 
     TLS is verified; proxies and CA bundles come from the environment. `read_seconds` limits the wait for each byte of a
     response, `response_seconds` that for the whole.
@@ -162,19 +163,50 @@ class _Session(requests.Session):
         self.headers["Content-Type"] = self.headers["Accept"] = "application/json"
         self.headers["Accept-Encoding"] = "identity"  # no gain for a short response, and no decompression bomb
         self.auth = _unchanged  # without it requests looks for the host in ~/.netrc
-        self._environment: dict[object, Any] = {}
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._routes: dict[tuple[str, str], _Route] = {}
         for scheme in ("https://", "http://"):
             self.mount(scheme, _Adapter(read_seconds, response_seconds))
 
-    def merge_environment_settings(self, url: Any, *settings: Any) -> Any:
-        """Proxies and CA bundle for an address, looked up once: walking the environment costs as much as a POST."""
-        if url not in self._environment:
-            self._environment[url] = super().merge_environment_settings(url, *settings)
-        return self._environment[url]
+    def route(self, endpoint: str, token: str) -> _Route:
+        """The route to an endpoint, found once: requests needs twice as long for that as the whole POST takes."""
+        if (endpoint, token) not in self._routes:
+            self._routes[endpoint, token] = self._find(endpoint, token)
+        return self._routes[endpoint, token]
 
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None. With `allow_redirects=False` requests would still read a redirect's whole body and parse its target."""
+    def _find(self, endpoint: str, token: str) -> _Route:
+        request = self.prepare_request(requests.Request("POST", endpoint, headers={"X-API-Token": token.encode()}))
+        url = request.url or ""
+        adapter = self.get_adapter(url)
+        assert isinstance(adapter, _Adapter)
+        found = self.merge_environment_settings(url, {}, None, None, None)
+        pool = adapter.get_connection_with_tls_context(request, found["verify"], found["proxies"], found["cert"])
+        adapter.cert_verify(pool, url, found["verify"], found["cert"])  # type: ignore[no-untyped-call]
+        headers = {name: text for name, text in request.headers.items() if name != "Content-Length"}
+        return _Route(pool=pool, url=adapter.request_url(request, found["proxies"]), headers=headers)
+
+
+@immutable
+class _Route:
+    """The way to one endpoint: the connections to its host or to a proxy, and what each request says."""
+
+    pool: ConnectionPool
+    url: str
+    headers: Mapping[str, str | bytes]
+
+    def post(self, body: bytes, timeout: tuple[float, float]) -> BaseHTTPResponse:
+        """The response, whose body is not read yet. No redirect is followed, and nothing is sent twice."""
+        return self.pool.urlopen(  # type: ignore[attr-defined,no-any-return]  # every pool has it
+            "POST",
+            self.url,
+            body=body,
+            headers=self.headers,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,  # with a proxy the address is that of the endpoint
+            timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
+            preload_content=False,
+            decode_content=False,
+        )
 
 
 class _Adapter(HTTPAdapter):
