@@ -29,8 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # Otherwise each of some hundred child processes compiles the bridge: half a second of CPU.
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine fails no test
-    hypothesis.settings.load_profile("no deadline")
+    examples = int(os.environ.get("PROPERTY_EXAMPLES", "50"))
+    hypothesis.settings.register_profile("bridge", deadline=None, max_examples=examples)  # a busy machine fails no test
+    hypothesis.settings.load_profile("bridge")
 
 
 @pytest.fixture(params=DIALECTS)

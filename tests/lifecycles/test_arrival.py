@@ -35,7 +35,7 @@ from tests.lifecycles.paddle_classic_lifecycles import CLASSIC_LIFECYCLES
 from tests.lifecycles.virtual_pipeline import DEFAULT_RULES, NO_HOLD, NOON, Pipeline, at_once, with_gaps
 
 RULES = [pytest.param(DEFAULT_RULES, id="defaults"), pytest.param(NO_HOLD, id="HOLD_HOURS=0")]
-FEW = 3  # orders of each lifecycle, the reverse one among them
+FEW = 2  # orders of each lifecycle, one of them the reverse one
 MAX_SPREAD = 85.0  # what arrives within one window belongs together, whatever lies in between
 
 
@@ -52,6 +52,16 @@ def cases() -> dict[str, tuple[Policy, tuple[CatalogEntry, ...], tuple[Translate
             webhooks = paddle_lifecycle.translated(other, processor)
             found[f"{processor.name}: {other.title}"] = (other.policy, (), webhooks)
     return found
+
+
+def some_cases() -> list[str]:
+    """All lifecycles, those of Stripe in one of their shapes: the campaign takes every shape."""
+    left_out = {
+        f"{one.title}-{shape.name}"
+        for number, one in enumerate(stripe_lifecycles.LIFECYCLES)
+        for shape in set(one.shapes) - {one.shapes[number % len(one.shapes)]}
+    }
+    return [title for title in cases() if title not in left_out]
 
 
 def pipeline(title: str, rules: WaitRules = DEFAULT_RULES) -> Pipeline:
@@ -121,19 +131,19 @@ def rules_for(title: str) -> WaitRules:
     return random.Random(title).choice((DEFAULT_RULES, NO_HOLD))
 
 
-@pytest.mark.parametrize("title", cases())
+@pytest.mark.parametrize("title", some_cases())
 def test_within_a_window_neither_order_nor_gaps_change_anything(title: str) -> None:
     orders = few_orders(title)
     check_within_a_window(title, DEFAULT_RULES, orders[::2])
     check_within_a_window(title, NO_HOLD, orders[1::2])
 
 
-@pytest.mark.parametrize("title", cases())
+@pytest.mark.parametrize("title", some_cases())
 def test_in_windows_far_apart_the_sums_are_right(title: str) -> None:
     check_sums(title, rules_for(title), FEW)
 
 
-@pytest.mark.parametrize("title", cases())
+@pytest.mark.parametrize("title", some_cases())
 def test_in_any_order_with_any_gaps_the_ledger_balances(title: str) -> None:
     check_balance(title, rules_for(title), few_orders(title))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from tests.lifecycles.stripe_lifecycle import DEFAULT, Lifecycle
 from tests.lifecycles.stripe_lifecycles import LIFECYCLES
 from tests.lifecycles.virtual_pipeline import Pipeline, at_once
 
-EVERY = 6  # of the lifecycles
+EVERY = int(os.environ.get("STORED_EVERY", "12"))  # of the lifecycles
 A_YEAR_LATER = 366 * 86400.0  # after every event of the lifecycles: facts dated ahead wait until their date
 CASES = [
     pytest.param(one, id=one.title)

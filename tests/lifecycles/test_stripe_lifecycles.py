@@ -42,6 +42,12 @@ CASES = [
     for lifecycle in LIFECYCLES
     for shape in lifecycle.shapes
 ]
+# Where the order or the shape proves nothing new: each lifecycle in one of its shapes.
+ONE_SHAPE = [
+    pytest.param(lifecycle, shape, id=f"{lifecycle.title}-{shape.name}")
+    for number, lifecycle in enumerate(LIFECYCLES)
+    for shape in [lifecycle.shapes[number % len(lifecycle.shapes)]]
+]
 
 
 @cache
@@ -79,7 +85,7 @@ def test_as_it_happens_a_life_yields_its_events_one_after_the_other(lifecycle: L
     assert imbalances(ledger) == []
 
 
-@pytest.mark.parametrize(("lifecycle", "shape"), CASES)
+@pytest.mark.parametrize(("lifecycle", "shape"), CASES if harness.ALL_ORDERS else ONE_SHAPE)
 def test_cut_into_windows_anywhere_a_life_adds_up(lifecycle: Lifecycle, shape: Shape) -> None:
     webhooks = webhooks_of(lifecycle.title, shape)
     whole = fresh(lifecycle).after(webhooks)

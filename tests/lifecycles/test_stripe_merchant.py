@@ -376,4 +376,4 @@ def offer_of(simulated: MerchantCustomer, name: str) -> Offer:
 
 @pytest.mark.timeout(3600)  # a campaign may be long
 def test_the_ledger_keeps_the_books_of_a_random_merchant() -> None:
-    run(Merchant, steps=4000, length=50)
+    run(Merchant, steps=2000, length=50)

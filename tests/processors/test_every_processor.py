@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -30,14 +31,18 @@ def _processor(request: pytest.FixtureRequest) -> Processor:
     return REGISTRY[request.param]
 
 
-def bodies(processor: Processor) -> Iterator[tuple[str, bytes]]:
-    for name, scenario in processor.scenarios.items():
-        for body in scenario.events("tag", NOW):
-            yield name, body
+def bodies(processor: Processor) -> Sequence[tuple[str, bytes]]:
+    return bodies_of(processor.name)
+
+
+@cache
+def bodies_of(name: str) -> Sequence[tuple[str, bytes]]:
+    scenarios = REGISTRY[name].scenarios.items()
+    return [(scenario, body) for scenario, found in scenarios for body in found.events("tag", NOW)]
 
 
 def a_body(processor: Processor) -> bytes:
-    return next(body for _, body in bodies(processor))
+    return bodies(processor)[0][1]
 
 
 def signed(processor: Processor, now: datetime = NOW, body: bytes | None = None) -> SignedWebhook:

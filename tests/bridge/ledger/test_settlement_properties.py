@@ -23,7 +23,7 @@ from tests.bridge.ledger.harness import Ledger, settled
 from tests.bridge.ledger.random_lifecycles import Lifecycle, lifecycles
 
 NET = Policy(amount_basis=AmountBasis.NET_OF_TAX)
-LIFECYCLES = int(os.environ.get("LEDGER_LIFECYCLES", "100"))
+LIFECYCLES = int(os.environ.get("LEDGER_LIFECYCLES", "50"))
 thorough = settings(
     max_examples=LIFECYCLES,
     derandomize="LEDGER_LIFECYCLES" not in os.environ,
