@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from bridge.monitoring.health import Grade, refusal_grade
+from bridge.monitoring.health import REFUSED_WITHIN, UNSIGNED, Grade, refusal_grade
 from bridge.store import refusals, search
 from bridge.store.refusals import RefusalSum
 
@@ -28,11 +28,15 @@ CURES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceHealth:
-    """A source. `last_at`: when its latest webhook arrived; None: none did. `refused`: in the last 24 hours."""
+    """A source. `last_at`: when its latest webhook arrived; None: none did.
+
+    `refused`: in the last 24 hours; `judged`: those of them that say something about the source.
+    """
 
     name: str
     last_at: datetime | None
     refused: Sequence[RefusalSum]
+    judged: Sequence[RefusalSum]
 
     @property
     def refused_count(self) -> int:
@@ -42,16 +46,30 @@ class SourceHealth:
     @property
     def is_failing(self) -> bool:
         """Whether webhooks were refused since the last one was accepted, by the rule of the overview."""
-        return any(refusal_grade(one, self.last_at) is Grade.PROBLEM for one in self.refused)
+        return any(refusal_grade(one, self.last_at) is Grade.PROBLEM for one in self.judged)
 
 
 def source_health(tx: Connection, names: Iterable[str], now: datetime) -> list[SourceHealth]:
     """The configured sources, and those that only refused webhooks name."""
-    refused: dict[str, list[RefusalSum]] = {}
-    for one in refusals.since(tx, now - WINDOW):
-        refused.setdefault(one.source, []).append(one)
-    ordered = dict.fromkeys([*sorted(names), *sorted(refused)])
+    refused = _by_source(refusals.since(tx, now - WINDOW))
+    recent = _by_source(refusals.since(tx, now - REFUSED_WITHIN))
     return [
-        SourceHealth(name=name, last_at=search.last_received_at(tx, name), refused=refused.get(name, ()))
-        for name in ordered
+        SourceHealth(
+            name=name,
+            last_at=search.last_received_at(tx, name),
+            refused=(own := refused.get(name, [])),
+            # Port scanners send a few unsigned requests every hour: a day of them says no more than an hour.
+            judged=[
+                *(one for one in own if one.cause not in UNSIGNED),
+                *(one for one in recent.get(name, ()) if one.cause in UNSIGNED),
+            ],
+        )
+        for name in dict.fromkeys([*sorted(names), *sorted(refused)])
     ]
+
+
+def _by_source(found: Iterable[RefusalSum]) -> dict[str, list[RefusalSum]]:
+    grouped: dict[str, list[RefusalSum]] = {}
+    for one in found:
+        grouped.setdefault(one.source, []).append(one)
+    return grouped

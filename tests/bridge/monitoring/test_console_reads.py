@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from bridge.monitoring.customers import found_customers, latest_customers, read_customer
 from bridge.monitoring.held import held_by_customer
 from bridge.monitoring.settlements import read_page
@@ -103,3 +105,33 @@ def test_a_source_that_only_refuses_fails_and_one_that_receives_again_does_not(s
 
     assert {name: one.is_failing for name, one in found.items()} == {"stripe": False, "paddle": True, "shop": False}
     assert (found["stripe"].last_at, found["paddle"].refused_count) == (NOON, 2)
+
+
+@pytest.mark.parametrize(
+    ("cause", "counts", "is_failing"),
+    [
+        ("signature_mismatch", [2], False),  # fewer than 3
+        ("signature_mismatch", [1, 1, 1], True),
+        ("signature_missing", [19], False),  # anybody's requests
+        ("signature_missing", [20], True),
+        ("signature_missing", [2, 2, 2, 2, 2, 2, 2, 2, 2, 2], False),  # a port scanner, through a day
+    ],
+)
+def test_a_source_fails_by_what_was_refused_since_its_last_webhook(
+    store: Store, cause: str, counts: list[int], is_failing: bool
+) -> None:
+    stored(store, "evt_1")  # received at noon
+    late = NOON + 12 * HOUR
+    refused = [
+        Refusals(source="stripe", cause=cause, hour=refusals.hour_of(at), count=count, last_at=at)
+        for hours, count in enumerate(counts)
+        for at in [late - hours * HOUR]
+    ]
+    with store.transaction() as tx:
+        refusals.add(tx, refused, late)
+
+    with store.reading() as tx:
+        (found,) = source_health(tx, ["stripe"], late)
+
+    assert found.is_failing is is_failing
+    assert found.refused_count == sum(counts)
