@@ -89,6 +89,8 @@ class Sections(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] == "help":
             return "help", _help, args[1:]
+        if args == ["version"]:
+            return "version", _version, []
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             close = get_close_matches(args[0], COMMANDS, 1)
             hint = f"Did you mean {close[0]}?" if close else "List them: pulsora-bridge help"
@@ -116,6 +118,12 @@ def _help(ctx: click.Context, names: tuple[str, ...]) -> None:
     """Shows the help of all commands, or of one."""
     root = ctx.find_root()
     ctx.exit(commands.main([*names, "--help"], prog_name=root.info_name, standalone_mode=False))
+
+
+@click.command("version", add_help_option=False)
+def _version() -> None:
+    """Shows the version, as --version does."""
+    click.echo(f"pulsora-bridge, version {__version__}")
 
 
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})

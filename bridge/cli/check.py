@@ -21,8 +21,8 @@ from bridge.cli.output import (
     fields_of,
     json_option,
     ok,
+    print_findings,
     print_json,
-    print_table,
     problem,
     sentence,
     warning,
@@ -84,8 +84,7 @@ def report(findings: Iterable[Finding], as_json: bool) -> None:
     if as_json:
         print_json([fields_of(one) for one in listed])
         return
-    rows = [(one.grade, one.about, one.text) for one in listed]
-    print_table("Check", ("", "subject", "state"), rows, whole=("", "subject"))
+    print_findings("Check", listed)
 
 
 # ---- Settings --------------------------------------------------------------------------------------------------

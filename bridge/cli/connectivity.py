@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 import requests
 
 from bridge.cli.output import Finding, ok, problem, warning
-from bridge.formatting import duration
+from bridge.formatting import duration, quantity
 from bridge.settings import Settings, Source
 from processors import processors
 from processors.endpoints import EndpointApi, Fault, compare
@@ -80,10 +80,12 @@ def _permissions(about: str, source: Source, api: EndpointApi) -> Iterator[Findi
     processor = processors()[source.processor]
     name = "API key" if processor.api_key is None else processor.api_key.name
     missing = api.missing_permissions()
-    page = f" Create a key with all: {processor.key_page(api.livemode, source.options)}" if processor.key_page else ""
-    for permission, purpose in missing.items():
-        yield problem(about, f"{name} lacks the permission {permission}, for {purpose}.{page}")
-    if not missing:
+    if missing:
+        listed = ", ".join(f"{permission} ({purpose})" for permission, purpose in missing.items())
+        page = processor.key_page
+        cure = f". Create a key with all: {page(api.livemode, source.options)}" if page else ""
+        yield problem(about, f"{name} lacks {quantity(len(missing), 'permission')}: {listed}{cure}")
+    else:
         yield ok(about, f"{name} has every permission that the bridge needs")
     if not api.livemode and not source.forward_test_events:
         yield warning(about, f"{name} is of test mode: its webhooks are test traffic, which Pulsora does not receive")

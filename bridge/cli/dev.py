@@ -21,15 +21,15 @@ from bridge.cli.environment import dotenv_path
 from bridge.sandbox import demo_report
 from bridge.sandbox.fake_pulsora import FakePulsora
 from bridge.server import supervisor
-from bridge.settings import Settings, load
+from bridge.settings import Settings, Source, load
 from bridge.store import open_store
 from bridge.web.admin.one_time_link import make_code
 from processors import processors
+from processors.interface import Processor
 
 TOKEN = "sec_dev_not_a_real_token"  # obviously fake; the fake Pulsora accepts no other
 DATABASE = "sqlite:///bridge-dev.db"  # never the one of the settings: it may be of production
 DEFAULTS = {"PULSORA_SECRET_TOKEN": TOKEN, "SETTLE_SECONDS": "5", "HOLD_HOURS": "0"}  # for short waits
-SIMULATED = ("stripe", "paddle")
 
 
 def serve_for_development() -> int:
@@ -50,8 +50,8 @@ def _announce(settings: Settings) -> None:
 def development_settings(environ: Mapping[str, str], path: Path, endpoint: str) -> Settings:
     """The settings of environment and file, changed so that nothing leaves this machine and nobody else reaches it."""
     stated = {name.removesuffix("_FILE") for name in (*dotenv_values(path), *environ)}
-    secrets_of_demo = {processors()[name].secret.name: processors()[name].demo_secret for name in SIMULATED}
-    added = DEFAULTS if "BRIDGE_CONFIG" in stated else DEFAULTS | secrets_of_demo
+    demos = {one.secret.name: one.demo_secret for one in processors().values() if _can_verify(one)}
+    added = DEFAULTS if "BRIDGE_CONFIG" in stated else DEFAULTS | demos
     missing = {name: value for name, value in added.items() if name not in stated}
     settings = load({**environ, **missing}, dotenv=path)
     sources = {
@@ -78,7 +78,7 @@ def banner(settings: Settings) -> Iterator[str]:
         secret = "for simulated webhooks" if is_demo else "verified with your secret"
         yield f"  {address}  {secret}"
         if is_demo:
-            yield f"    pulsora-bridge simulate {source.processor} upgrade --url {url} --secret {source.secrets[0]}"
+            yield f"    pulsora-bridge simulate {source.processor} upgrade --url {url} {_signing(source)}"
         if source.processor == "stripe":
             yield f"    stripe listen --forward-to {address}"
     if settings.admin_token is not None:
@@ -88,6 +88,18 @@ def banner(settings: Settings) -> Iterator[str]:
     yield f"  {settings.database_url.removeprefix('sqlite:///')}  the database; delete it to start again"
     yield "Revenue events that Pulsora would have received:"
     yield demo_report.HEADER
+
+
+def _can_verify(processor: Processor) -> bool:
+    """Whether its webhooks can be verified here: Paddle Classic's need an extra."""
+    return processor.secret.check(processor.demo_secret) is None
+
+
+def _signing(source: Source) -> str:
+    """The options of `simulate` for the demo secret."""
+    if processors()[source.processor].only_demo_signs:
+        return "--live --yes"
+    return f"--secret {source.secrets[0]}"
 
 
 def _fake_pulsora(port: int, settings: Settings, parent: int) -> None:

@@ -19,11 +19,10 @@ from bridge.settings import Source
 from bridge.store import inbox, search
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
-from bridge.store.search import DeliveryFilter, count_deliveries
+from bridge.store.search import DeliveryFilter, WebhookFilter, count_deliveries
 from processors.placeholders import is_placeholder
 from processors.visit import placeholder, rejected_as
 
-MAX_ROWS = 10_000  # for one --failed
 VISIT = ("visitor_fingerprint", "session_id")
 
 webhooks = inspect.webhooks  # imported from here, so that the group always has the commands of both modules
@@ -40,10 +39,13 @@ def replay(event_ids: tuple[str, ...], failed: bool, as_json: bool) -> None:
     with opened_store(load_settings()) as store, store.transaction() as tx:
         ids = {inspect.webhook_of(tx, event_id).id for event_id in event_ids}
         if failed:
-            ids |= {row.id for row in inbox.listing(tx, InboxStatus.FAILED, limit=MAX_ROWS)}
+            ids |= set(search.webhook_ids(tx, WebhookFilter(status=InboxStatus.FAILED, with_imports=True)))
         count = inbox.replay(tx, ids)
     if as_json:
         print_json({"asked": len(ids), "replayed": count})
+        return
+    if not ids:
+        click.echo("No webhook has failed.")
         return
     purged = "" if count == len(ids) else f" Not possible, because the body was purged: {len(ids) - count:,}."
     click.echo(f"{count:,} of {quantity(len(ids), 'webhook')} will be processed again.{purged}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # rich is imported by what uses it: JSON, help and errors do 
 
 WIDE = 160  # columns of a table if the output is not a terminal
 GAP, MARGIN = 2, 2  # between columns, and before the first
+GRADE_WIDTH = 7
+LEAST_TEXT = 50  # columns to the right of a finding's subject; with less, its text goes below
 LONGEST_WORD = 72  # longer ones are addresses; ids are shorter
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs instead of tables.")
@@ -110,6 +113,23 @@ def print_table(
     for row in cells:
         table.add_row(*row)
     out.print(Padding(table, (0, 0, 1, 2), expand=False))
+
+
+def print_findings(title: str, findings: Sequence[Finding]) -> None:
+    """Prints findings, one paragraph each. An address is never broken, so that it can be copied."""
+    width = console().width
+    subjects = max((len(one.about) for one in findings), default=0)
+    click.secho(title, bold=True)
+    for one in findings:
+        head = f"  {one.grade:<{GRADE_WIDTH}}  {one.about:<{subjects}}  "
+        is_narrow = width - len(head) < LEAST_TEXT
+        begin, rest = ("    ", "    ") if is_narrow else (head, " " * len(head))
+        if is_narrow:
+            click.echo(head.rstrip())
+        wrapped = textwrap.wrap(one.text, width, initial_indent=begin, subsequent_indent=rest,
+                                break_long_words=False, break_on_hyphens=False)  # fmt: skip
+        click.echo("\n".join(wrapped))
+    click.echo()
 
 
 def _least_width(column: str, cells: Sequence[Text], is_whole: bool) -> int:

@@ -79,4 +79,4 @@ def _bodies(count: int) -> str:
 
 
 def _megabytes(size: int) -> str:
-    return f"{size / MEGABYTE:,.1f} MB"
+    return f"{size / MEGABYTE:,.1f} MB" if size >= MEGABYTE / 10 else f"{size / 1024:,.0f} kB"

@@ -1,9 +1,9 @@
-"""Sending deliveries after all: `deliveries retry` for failed ones, `deliveries send` for those kept back."""
+"""Sending deliveries after all: `deliveries retry` for failed ones, `deliveries send` for those held or kept back."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -19,9 +19,8 @@ from bridge.formatting import amount, quantity, signed_amount
 from bridge.sender.amount_rules import Rewritten, rewritten
 from bridge.sender.forwarding import is_forwarded, kept_back
 from bridge.settings import Settings, Source
-from bridge.store import leases, outbox, resend
+from bridge.store import Store, interventions, leases, outbox, resend
 from bridge.store.outbox import Delivery, DeliveryStatus
-from bridge.store.resend import Forwarded
 
 # A lease that is taken once and never expires: the question was asked.
 ASKED = "asked whether to send what DRY_RUN kept back"
@@ -41,7 +40,7 @@ FOREVER = timedelta(days=36500)
 )
 @json_option
 def retry(ids: tuple[int, ...], failed: bool, rewrite: bool, as_json: bool) -> None:
-    """Resend failed deliveries, by the ids that `deliveries list` shows.
+    """Resend failed deliveries, or pending ones before their next attempt, by the ids that `deliveries list` shows.
 
     A resend has the same bytes, so that Pulsora can recognise it. With --rewrite, those that Pulsora has rejected, and
     so does not have, get the amount that the present settings give.
@@ -55,21 +54,27 @@ def retry(ids: tuple[int, ...], failed: bool, rewrite: bool, as_json: bool) -> N
         requested = set(listed if failed else ids or changed)
         changes = {row_id: (new.body, new.amount) for row_id, new in changed.items() if row_id in requested}
         resend.rewrite(tx, changes)
-        count = outbox.retry(tx, requested, datetime.now(UTC))
         found = [one for row_id in sorted(set(ids) - listed.keys()) if (one := outbox.find(tx, row_id))]
+        count = interventions.send_now(tx, requested, datetime.now(UTC)).total
         unknown = sorted(set(ids) - listed.keys() - {one.id for one in found})
-    others = _not_failed(Counter(one.status for one in found))
     if as_json:
         print_json({"asked": len(requested), "retried": count, "rewritten": len(changes)})
     else:
         renewed = f" With another amount: {len(changes):,}." if rewrite else ""
-        click.echo(f"{count:,} of {quantity(len(requested), 'revenue event')} will be sent again.{renewed}{others}")
+        others = _unchanged(one.status for one in found)
+        click.echo(f"{count:,} of {quantity(len(requested), 'revenue event')} will be sent now.{renewed}{others}")
     if unknown:
         raise BridgeError(f"no delivery has the id {', '.join(map(str, unknown))}. See: pulsora-bridge deliveries list")
+    if ids and count < len(requested):
+        raise click.exceptions.Exit(1)
 
 
-def _not_failed(others: Mapping[DeliveryStatus, int]) -> str:
-    return "".join(f" Not failed but {status.value}: {count:,}." for status, count in sorted(others.items()))
+def _unchanged(statuses: Iterable[DeliveryStatus]) -> str:
+    """The deliveries that are not sent again, and how to release a held one."""
+    counts = Counter(one for one in statuses if one is not DeliveryStatus.PENDING)
+    listed = ", ".join(f"{count:,} {status.value}" for status, count in sorted(counts.items()))
+    release = " To release held ones: pulsora-bridge deliveries send --held" if DeliveryStatus.HELD in counts else ""
+    return f" Not sent: {listed}.{release}" if listed else ""
 
 
 def _rewritten(failed: Iterable[Delivery], settings: Settings) -> Iterator[Rewritten]:
@@ -84,32 +89,57 @@ def _rewritten(failed: Iterable[Delivery], settings: Settings) -> Iterator[Rewri
 
 
 @deliveries.command("send")
-@click.option("--not-forwarded", is_flag=True, required=True, help="Those that DRY_RUN kept back.")
+@click.option("--not-forwarded", is_flag=True, help="Those that DRY_RUN kept back.")
+@click.option("--held", is_flag=True, help="Those that are held for their attribution; they are sent without it.")
 @click.option("--source", help="Only this source.")
 @yes_option
 @json_option
-def send(not_forwarded: bool, source: str | None, yes: bool, as_json: bool) -> None:
-    """Send the revenue events that DRY_RUN kept back, each customer's in order.
+def send(not_forwarded: bool, held: bool, source: str | None, yes: bool, as_json: bool) -> None:
+    """Send the revenue events that DRY_RUN kept back, or release held ones, each customer's in order.
 
-    Test traffic stays back unless FORWARD_TEST_EVENTS is set. What is unattributed is treated as UNATTRIBUTED says.
+    Test traffic stays back unless FORWARD_TEST_EVENTS is set. Of those that DRY_RUN kept back, what is unattributed is
+    treated as UNATTRIBUTED says.
     """
+    if held is not_forwarded:
+        raise UsageError("give --not-forwarded or --held")
     settings = load_settings()
     sources = settings.sources if source is None else {source: source_named(settings.sources, source)}
+    with opened_store(settings) as store:
+        statuses = _release(store, sources, yes=yes) if held else _forward(store, sources, yes=yes)
+    if as_json:
+        print_json({"asked": len(statuses), **Counter(one.value for one in sorted(statuses))})
+        return
+    count = quantity(len(statuses), "held revenue event" if held else "revenue event")
+    click.echo(f"{count} will be sent." if held else f"{count} that had not been forwarded will be sent.")
+
+
+def _forward(store: Store, sources: Mapping[str, Source], *, yes: bool) -> list[DeliveryStatus]:
+    """Sends what DRY_RUN kept back. Returns the new statuses."""
     _require_forwarding(sources)
     now = datetime.now(UTC)
-    with opened_store(settings) as store:
-        with store.reading() as tx:
-            chosen = kept_back(tx, sources, now)
-        if chosen:
-            summary = f"{quantity(len(chosen), 'revenue event')} will be sent to Pulsora ({_sums(chosen)})."
-            confirm(summary, yes=yes)
-        with store.transaction() as tx:
-            count = resend.forward(tx, chosen, now)
-    if as_json:
-        statuses = [one.status.value for one in chosen]
-        print_json({"asked": len(chosen), **{name: statuses.count(name) for name in sorted(set(statuses))}})
-        return
-    click.echo(f"{quantity(count, 'revenue event')} that had not been forwarded will be sent.")
+    with store.reading() as tx:
+        chosen = kept_back(tx, sources, now)
+    if chosen:
+        sums = _sums(one.delivery for one in chosen)
+        confirm(f"{quantity(len(chosen), 'revenue event')} will be sent to Pulsora ({sums}).", yes=yes)
+    with store.transaction() as tx:
+        resend.forward(tx, chosen, now)
+    return [one.status for one in chosen]
+
+
+def _release(store: Store, sources: Mapping[str, Source], *, yes: bool) -> list[DeliveryStatus]:
+    """Sends what is held for its attribution. Returns the new statuses."""
+    with store.reading() as tx:
+        held = [one for name in sources for one in resend.every(tx, DeliveryStatus.HELD, name)]
+    if held:
+        confirm(
+            f"{quantity(len(held), 'held revenue event')} will be sent to Pulsora without attribution ({_sums(held)}). "
+            "This cannot be undone.",
+            yes=yes,
+        )
+    with store.transaction() as tx:
+        count = interventions.release_held(tx, [one.id for one in held], datetime.now(UTC))
+    return [DeliveryStatus.PENDING] * count
 
 
 def offer_kept_back(settings: Settings, *, may_ask: bool) -> None:
@@ -123,7 +153,8 @@ def offer_kept_back(settings: Settings, *, may_ask: bool) -> None:
             may_ask = may_ask and bool(chosen) and is_interactive() and _is_first_question(tx, now)
         if not chosen:
             return
-        found = f"{quantity(len(chosen), 'revenue event')} kept back by DRY_RUN ({_sums(chosen)})"
+        sums = _sums(one.delivery for one in chosen)
+        found = f"{quantity(len(chosen), 'revenue event')} kept back by DRY_RUN ({sums})"
         if may_ask and ask(f"{found}. Send to Pulsora now?"):
             with store.transaction() as tx:
                 resend.forward(tx, chosen, now)
@@ -150,13 +181,13 @@ def _require_forwarding(sources: Mapping[str, Source]) -> None:
         raise UsageError("DRY_RUN is set, so nothing is sent to Pulsora. Remove it and restart the bridge first")
 
 
-def _sums(chosen: Sequence[Forwarded]) -> str:
+def _sums(chosen: Iterable[Delivery]) -> str:
     """Amount and MRR by currency: `188.07 USD, MRR +49.00 USD`."""
     paid: dict[str, Decimal] = defaultdict(Decimal)
     mrr: dict[str, Decimal] = defaultdict(Decimal)
     for one in chosen:
-        paid[one.delivery.currency] += one.delivery.amount
-        mrr[one.delivery.currency] += one.delivery.mrr_impact or Decimal(0)
+        paid[one.currency] += one.amount
+        mrr[one.currency] += one.mrr_impact or Decimal(0)
     return ", ".join(
         f"{amount(paid[currency])} {currency}, MRR {signed_amount(mrr[currency])} {currency}"
         for currency in sorted(paid)

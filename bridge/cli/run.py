@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 import click
-import structlog
 from rich.progress import TaskID
 
 from bridge.cli.environment import load_settings
@@ -17,7 +16,6 @@ from bridge.errors import BridgeError, UsageError
 from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
 from bridge.server import banner, supervisor
 from bridge.settings import Settings
-from bridge.settings.model import LogFormat
 from bridge.store import Store, open_store
 from bridge.store.copy import copy_store
 
@@ -41,7 +39,7 @@ def serve(dev: bool, host: str | None, port: int | None) -> None:
     settings = replace(settings, bind=_bind(settings.bind, host, port))
     _migrate(settings)
     offer_kept_back(settings, may_ask=True)
-    raise click.exceptions.Exit(supervisor.serve(settings, partial(_announce, settings)))
+    raise click.exceptions.Exit(supervisor.serve(settings, partial(banner.announce, settings)))
 
 
 @click.command(short_help="Run a worker, for web processes that you run separately.")
@@ -63,14 +61,6 @@ def _bind(configured: str, host: str | None, port: int | None) -> str:
     old_host, _, old_port = ("127.0.0.1:8000" if configured.startswith("unix:") else configured).rpartition(":")
     chosen = old_host if host is None else f"[{host}]" if ":" in host and not host.startswith("[") else host
     return f"{chosen}:{old_port if port is None else port}"
-
-
-def _announce(settings: Settings) -> None:
-    """States version, addresses, database and destinations on stderr, next to the log: as lines, or as one event."""
-    if settings.log_format == LogFormat.JSON:
-        structlog.get_logger().info("serving", **banner.facts(settings))
-        return
-    click.echo("\n".join(banner.lines(settings)), err=True)
 
 
 def _migrate(settings: Settings) -> None:

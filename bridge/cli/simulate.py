@@ -119,6 +119,8 @@ def _configured_secret(processor: Processor, source: str | None) -> str:
     found = partial(os.environ, dotenv_path(), source or processor.name)
     if found is None or found.processor.name != processor.name:
         raise UsageError(f"--source: {source} is no {processor.title} source of BRIDGE_CONFIG")
+    if processor.only_demo_signs:
+        return processor.demo_secret
     if not found.secrets:
         raise UsageError(
             f"--secret: {processor.secret.name} is not set; give the secret that the bridge expects, or @FILE"
@@ -157,7 +159,7 @@ def _send(processor: Processor, bodies: Sequence[bytes], route: str, secret: str
                 signed = processor.sign(body, secret, now)
                 event = processor.verify(signed.body, signed.headers, [secret], now, TOLERANCE)
             except (ValueError, SignatureError) as error:
-                raise UsageError(f"--secret: cannot sign for {processor.title}: {error}") from error
+                raise UsageError(f"cannot sign for {processor.title}: {error}") from error
             try:
                 response = session.post(route, data=signed.body, headers=dict(signed.headers), timeout=TIMEOUT_SECONDS)
             except requests.RequestException as error:
@@ -185,4 +187,4 @@ def _result(response: Response) -> str:
         return "not JSON. Is this URL the bridge's?"
     if response.status_code == 200:
         return "duplicate" if body.get("duplicate") else "stored"
-    return str(body.get("message", ""))
+    return str(body.get("message", "no message. Is this URL the bridge's?"))

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from bridge import __version__
+import structlog
+
+from bridge import __version__, log
 from bridge.settings import Settings, Source
+from bridge.settings.model import LogFormat
+
+
+def announce(settings: Settings) -> None:
+    """States version, addresses, database and destinations on stderr, next to the log: as lines, or as one event."""
+    if settings.log_format == LogFormat.JSON:
+        log.configure(settings.log_format, settings.log_level)
+        structlog.get_logger().info("serving", **facts(settings))
+        return
+    sys.stderr.write("".join(f"{line}\n" for line in lines(settings)))
 
 
 def lines(settings: Settings) -> Iterator[str]:

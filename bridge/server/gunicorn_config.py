@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.errors import SettingsError
+from bridge.server import banner
 from bridge.settings import Settings, load
 
 GRACEFUL_SECONDS = 20
@@ -54,10 +55,11 @@ def options_from_environment() -> dict[str, Any]:
     gunicorn would print a traceback for any other exception in its configuration file.
     """
     try:
-        return gunicorn_options(load(os.environ, dotenv=Path(".env")))
+        settings = load(os.environ, dotenv=Path(".env"))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from None
+    return {**gunicorn_options(settings), "when_ready": lambda _: banner.announce(settings)}
 
 
 def web_application(settings: Settings, bind: str) -> Any:

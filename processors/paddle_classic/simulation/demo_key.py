@@ -28,5 +28,4 @@ H+iyg8vyjxGgiHkF/POCdp0jqCZCUFBihgT/AowBAoGARaJJxJj4JL9vnfoChEif
 P3vJ4LzIGreR3NJKD5oi5NYWsGuYwjlYTCBWOxOWqZ+BD9Ffphtt2+vu5fqJlg4/
 fHs2Dy2G9i0dkoZtZrgfrkDGqWYj1YKHap3pOFgHRuJh2GisPy2vL/Przm9spbCu
 0f0rIOb3iPpRbz5mPGVOHg8=
------END PRIVATE KEY-----
-"""
+-----END PRIVATE KEY-----"""

@@ -71,4 +71,4 @@ STEPS: Mapping[str, Steps] = {
 
 SCENARIOS: Mapping[str, Scenario] = {name: scenario(name, Customer.begin, steps) for name, steps in STEPS.items()}
 
-simulation = Simulation(scenarios=SCENARIOS, demo_secret=DEMO_KEY)
+simulation = Simulation(scenarios=SCENARIOS, demo_secret=DEMO_KEY, only_demo_signs=True)

@@ -240,14 +240,17 @@ def test_a_key_and_an_endpoint_as_they_should_be(cli: Command, httpserver: HTTPS
 
 
 def test_missing_permissions_and_a_wrong_endpoint_are_named(cli: Command, httpserver: HTTPServer) -> None:
-    fake = FakeStripe(permissions=STRIPE_PERMISSIONS - {"rak_coupon_read"})
+    fake = FakeStripe(permissions=STRIPE_PERMISSIONS - {"rak_coupon_read", "rak_event_read"})
     base = fake.serve(httpserver)
 
     ended = cli("check", "--json", STRIPE_API_KEY=STRIPE_KEY, STRIPE_API_BASE=base, PUBLIC_URL=base)
 
     problems = [text for grade, text in found(ended, "source stripe") if grade == "problem"]
     assert ended.status == 1
-    assert problems[0].startswith("STRIPE_API_KEY lacks the permission rak_coupon_read, for discounts that lower MRR. ")
+    assert problems[0].startswith(
+        "STRIPE_API_KEY lacks 2 permissions: rak_coupon_read (discounts that lower MRR), rak_event_read (reconcile). "
+        "Create a key with all: https://dashboard.stripe.com/"
+    )
     assert problems[1] == (
         f"no endpoint has the URL {base}/webhooks/stripe. Run: pulsora-bridge setup stripe --create"
     )  # fmt: skip

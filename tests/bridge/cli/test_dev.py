@@ -32,8 +32,10 @@ def test_without_settings_simulated_webhooks_are_accepted(tmp_path: Path) -> Non
     settings = development_settings({}, tmp_path / ".env", FAKE)
 
     assert {name: source.secrets for name, source in settings.sources.items()} == {
-        name: (processors()[name].demo_secret,) for name in ("stripe", "paddle")
+        name: (processor.demo_secret,) for name, processor in processors().items()
     }
+    classic = "pulsora-bridge simulate paddle-classic upgrade --url http://127.0.0.1:8000 --live --yes"
+    assert f"    {classic}" in banner(settings)
     assert settings.bind == "127.0.0.1:8000"
     assert settings.admin_token
 

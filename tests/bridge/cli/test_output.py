@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.cli.output import print_table
+from bridge.cli.output import print_findings, print_table, problem
 
 COLUMNS = ("id", "created (UTC)", "source", "type", "amount", "MRR", "key", "status", "attempts", "response, next step")
 ROW = (
@@ -56,3 +56,17 @@ def test_a_narrow_terminal_gets_a_block_per_row(
 
     assert "  amount               -12345.60 EUR\n" in out
     assert "  key                  movement:sub_1QabcdefghijklmnopqrstuvWX:4\n" in out
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_the_address_in_a_finding_can_be_copied(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = f"https://dashboard.stripe.com/apikeys/create?permissions={'rak_coupon_read' * 9}"
+    monkeypatch.setenv("COLUMNS", str(width))
+
+    print_findings("Check", [problem("source stripe", f"STRIPE_API_KEY lacks one. Create a key: {address}")])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.strip() for line in lines].count(address) == 1
+    assert all(len(line) <= width for line in lines if address not in line)

@@ -38,7 +38,7 @@ def test_younger_bodies_than_the_worker_would_delete_are_deleted_only_after_a_ye
 
     assert refused.status == 2
     assert refused.err == (
-        "10 bodies (0.0 MB) will be deleted. Their webhooks can never be replayed. Add --yes to confirm\n"
+        "10 bodies (4 kB) will be deleted. Their webhooks can never be replayed. Add --yes to confirm\n"
     )
     assert kept.status == 0
 

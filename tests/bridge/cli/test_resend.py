@@ -56,8 +56,42 @@ def test_failed_deliveries_are_sent_once_more(cli: Command, sqlite_store: Store)
 
     by_id = cli("deliveries", "retry", str(first), str(second))
 
-    assert by_id.out == "1 of 2 revenue events will be sent again. Not failed but pending: 1.\n"
+    assert (by_id.status, by_id.out) == (0, "2 of 2 revenue events will be sent now.\n")
     assert delivery_statuses(sqlite_store) == ["pending", "pending"]
+
+
+def test_what_cannot_be_sent_again_is_named_and_fails(cli: Command, sqlite_store: Store) -> None:
+    delivered, held = added(
+        sqlite_store,
+        a_delivery("payment:pi_1"),
+        a_delivery("payment:pi_2", status=DeliveryStatus.HELD, hold_until=datetime.now(UTC) + timedelta(hours=1)),
+    )
+    with sqlite_store.transaction() as tx:
+        outbox.record(tx, [an_outcome(delivered, DeliveryStatus.DELIVERED)])
+
+    ended = cli("deliveries", "retry", str(delivered), str(held))
+
+    assert (ended.status, ended.out) == (
+        1,
+        "0 of 2 revenue events will be sent now. Not sent: 1 delivered, 1 held. "
+        "To release held ones: pulsora-bridge deliveries send --held\n",
+    )
+    assert delivery_statuses(sqlite_store) == ["held", "delivered"]
+
+
+def test_a_pending_delivery_does_not_wait_for_its_next_attempt(cli: Command, sqlite_store: Store) -> None:
+    (row_id,) = added(sqlite_store, a_delivery("payment:pi_1"))
+    later = datetime.now(UTC) + timedelta(hours=6)
+    with sqlite_store.transaction() as tx:
+        outbox.record(tx, [an_outcome(row_id, DeliveryStatus.PENDING, next_at=later)])
+
+    cli("deliveries", "retry", str(row_id))
+
+    with sqlite_store.reading() as tx:
+        found = outbox.find(tx, row_id)
+    assert found is not None
+    assert found.next_at is not None
+    assert found.next_at <= datetime.now(UTC)
 
 
 def test_an_id_that_no_delivery_has_is_an_error(cli: Command, sqlite_store: Store) -> None:
@@ -68,7 +102,7 @@ def test_an_id_that_no_delivery_has_is_an_error(cli: Command, sqlite_store: Stor
     ended = cli("deliveries", "retry", str(row_id), "9999")
 
     assert ended.status == 1
-    assert ended.out == "1 of 2 revenue events will be sent again.\n"
+    assert ended.out == "1 of 2 revenue events will be sent now.\n"
     assert "no delivery has the id 9999. See: pulsora-bridge deliveries list" in ended.err
     assert delivery_statuses(sqlite_store) == ["pending"]
 
@@ -133,8 +167,8 @@ def test_what_a_strict_pulsora_rejected_is_cured_by_the_setting_that_is_named(
     ended = cli("deliveries", "retry", "--rewrite", **POSITIVE)
     deliver(sqlite_store, strict)
 
-    assert unchanged.out == "0 of 0 revenue events will be sent again. With another amount: 0.\n"
-    assert ended.out == "2 of 2 revenue events will be sent again. With another amount: 2.\n"
+    assert unchanged.out == "0 of 0 revenue events will be sent now. With another amount: 0.\n"
+    assert ended.out == "2 of 2 revenue events will be sent now. With another amount: 2.\n"
     assert set(delivery_statuses(sqlite_store)) == {"delivered"}
     # Two customers, whose events are sent at once.
     assert sorted((one["event_type"], one["amount"]) for one in strict.accepted) == [
@@ -144,6 +178,25 @@ def test_what_a_strict_pulsora_rejected_is_cured_by_the_setting_that_is_named(
 
 
 # ---- Send ------------------------------------------------------------------------------------------------------
+
+
+def test_held_deliveries_are_released_without_attribution_after_a_question(cli: Command, sqlite_store: Store) -> None:
+    hold_until = datetime.now(UTC) + timedelta(hours=1)
+    added(sqlite_store, a_delivery("payment:pi_1", status=DeliveryStatus.HELD, hold_until=hold_until))
+
+    asked, done = cli("deliveries", "send", "--held"), cli("deliveries", "send", "--held", "--yes")
+
+    assert asked.status == 2
+    assert "1 held revenue event will be sent to Pulsora without attribution (" in asked.err
+    assert done.out == "1 held revenue event will be sent.\n"
+    assert delivery_statuses(sqlite_store) == ["pending"]
+    assert cli("deliveries", "send", "--held", "--json").json == {"asked": 0}
+
+
+def test_sending_asks_which_ones(cli: Command) -> None:
+    ended = cli("deliveries", "send")
+
+    assert (ended.status, ended.err) == (2, "give --not-forwarded or --held\n")
 
 
 def after_a_dry_run(store: Store, url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import re
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -213,6 +214,8 @@ def test_without_the_package_that_reads_keys_the_extra_is_named(monkeypatch: pyt
 
     problem = secret_problem(PUBLIC)
     error = refused()
+    with pytest.raises(ValueError, match=re.escape("pip install 'pulsora-bridge[classic]'")):
+        sign(b"alert_id=1", PRIVATE, NOW)
 
     assert problem == "needs the package cryptography: pip install 'pulsora-bridge[classic]'"
     assert "pulsora-bridge[classic]" in error.detail
