@@ -16,7 +16,7 @@ from bridge.worker import loop
 
 SECONDS = 0.2
 
-loop.SCHEDULE_SECONDS = SECONDS
+loop.SCHEDULE_SECONDS = loop.AUDIT_LOOK_SECONDS = SECONDS
 worker_watch.SECONDS = SECONDS
 if "FREE_BYTES_FILE" in os.environ:
     free = Path(os.environ["FREE_BYTES_FILE"])

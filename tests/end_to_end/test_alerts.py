@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,6 +20,7 @@ from pathlib import Path
 
 import pytest
 import requests
+import yaml
 from pytest_httpserver import HTTPServer
 from sqlalchemy import insert, select, update
 from werkzeug import Request, Response
@@ -36,7 +40,9 @@ from tests.settings import STRIPE_SECRET, TOKEN
 
 QUICK = str(Path(__file__).with_name("quick_looks.py"))
 WEB = ("-c", f"import runpy; runpy.run_path({QUICK!r}); from gunicorn.app.wsgiapp import run; run()")
-GUNICORN = (*WEB, "-c", str(Path(__file__).resolve().parents[2] / "config" / "gunicorn.conf.py"), "bridge:create_app()")
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+GUNICORN = (*WEB, "-c", str(CONFIG / "gunicorn.conf.py"), "bridge:create_app()")
+RULES = CONFIG / "prometheus-alerts.yaml"
 WORKER = (QUICK, "worker")
 PUBLIC = "https://hooks.example.com"
 ROUTE = f"{PUBLIC}/webhooks/stripe"
@@ -116,8 +122,8 @@ def post(scene: Scene, body: bytes, secret: str = STRIPE_SECRET) -> int:
     return requests.post(url, data=signed.body, headers=dict(signed.headers), timeout=10).status_code
 
 
-def pay(scene: Scene, tag: str) -> None:
-    for body in processors()["stripe"].scenarios["one-off"].events(tag, datetime.now(UTC)):
+def pay(scene: Scene, tag: str, at: datetime | None = None) -> None:
+    for body in processors()["stripe"].scenarios["one-off"].events(tag, at or datetime.now(UTC)):
         assert post(scene, body) == 200
 
 
@@ -187,11 +193,15 @@ def fail_webhooks(scene: Scene) -> None:
 
 
 def differ(scene: Scene) -> None:
-    """The last audit has a row that nothing explains."""
-    today = datetime.now(UTC).date()
+    """A payment an hour ago that the processor's lists lack; the last audit was two days ago, and AUDIT_HOURS is 24."""
+    pay(scene, "unlisted", datetime.now(UTC) - HOUR)
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not scene.pulsora.accepted and time.monotonic() < until:
+        time.sleep(0.05)
+    at = datetime.now(UTC) - 2 * DAY
     result = AuditResult(
-        source="stripe", livemode=True, at=datetime.now(UTC), first=today, last=today, against="api", time_zone="UTC",
-        compared=1200, differing=3, unexplained=3, counts={"unexplained": 3}, days=[],
+        source="stripe", livemode=True, at=at, first=at.date(), last=at.date(), against="api", time_zone="UTC",
+        compared=0, differing=0, unexplained=0, counts={}, days=[],
     )  # fmt: skip
     with scene.store.transaction() as tx:
         audits.add(tx, result, [])
@@ -222,11 +232,11 @@ PROVOKED = {
     Cause.SILENT: fall_silent,
     Cause.REFUSED: refuse,
     Cause.ENDPOINT: disable_endpoint,
+    Cause.AUDIT: differ,
     Cause.REJECTED: reject,
     Cause.PAUSED: refuse_token,
     Cause.FAILED: fail_webhooks,
     Cause.OVERDUE: delay,
-    Cause.AUDIT: differ,
     Cause.DISK: fill_disk,
     Cause.RECONCILE: lose_list,
     Cause.WORKER: kill_worker,
@@ -246,6 +256,16 @@ def test_each_cause_is_reported_once_with_its_cure_and_cleared(scene: Scene) -> 
     assert all(f"{PUBLIC}/admin/" in message for message in received.values())
     assert sorted(scene.mailbox.titles()) == sorted(expected)  # each once, whatever the number of looks
     assert {*PROVOKED, *BY_THE_SAME} == set(Cause)
+    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"][0]["rules"]
+    found = requests.get(f"{scene.service.url}/metrics", timeout=10).text
+    shown = {f"{name} > 0" for name in re.findall(r"^([^#\s]+) \S+$", found, re.MULTILINE)}
+    assert {rule["expr"] for rule in rules} - shown == {'up{job="pulsora-bridge"} == 0'}  # Prometheus' own metric
+
+    remind(scene, Cause.DISK)
+    scene.mailbox.wait_for("Still: The disk of the database is nearly full")
+    tested = run_command(scene.service, "alerts", "test")
+    assert tested.returncode == 0, tested
+    scene.mailbox.wait_for("Test message")
 
     scene.free.write_text(str(ENOUGH))
     for number in range(5):  # 4 of some 30 webhooks of this hour were refused, less than a fifth
@@ -255,6 +275,21 @@ def test_each_cause_is_reported_once_with_its_cure_and_cleared(scene: Scene) -> 
     scene.mailbox.wait_for(*(f"Resolved: {title}" for title in cleared))
     assert SECRET_PATH not in scene.service.logged()
     assert SECRET_PATH.encode() not in json.dumps(scene.mailbox.messages).encode()
+
+
+def remind(scene: Scene, cause: Cause) -> None:
+    """A day has passed since the message."""
+    states = schema.alerts
+    with scene.store.transaction() as tx:
+        earlier = datetime.now(UTC) - DAY - HOUR
+        tx.execute(update(states).where(states.c.cause == cause.value).values(sent_at=earlier))
+
+
+def run_command(service: Service, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bridge.cli", *words], cwd=service.folder, env=service.environ, capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
 
 
 def clear(scene: Scene) -> None:
