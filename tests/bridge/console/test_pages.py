@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.bridge.console import conftest
 from tests.bridge.console.conftest import Console, signed_in
 
 WIDTHS = (1400, 420)
@@ -19,6 +20,7 @@ PAGES = [
 ]  # fmt: skip
 SERIOUS = ("serious", "critical")
 COLOURS = ("color-contrast", "link-in-text-block")
+LAYOUT = ("scrollable-region-focusable", "target-size", "link-name", "button-name")  # what a width can hide or squeeze
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +67,11 @@ def test_a_page_fits_every_screen_and_is_accessible(screen: Console, path: str) 
     for width in WIDTHS:
         show(page, width)
         assert overflow(page) <= 0, width
-        assert violations(page) == [], width
-        show(page, width, "dark")
-        assert overflow(page) <= 0, width
-        assert violations(page, COLOURS) == [], width  # no other rule depends on the colours
+    assert violations(page) == []  # on the narrow screen, where the menu takes most room
+    show(page, width, "dark")
+    assert violations(page, COLOURS) == []  # no other rule depends on the colours
+    show(page, WIDTHS[0])
+    assert violations(page, LAYOUT) == []
     assert screen.problems == []
 
 
@@ -80,7 +83,7 @@ def test_each_page_has_a_title_of_its_own(screen: Console) -> None:
     assert len(set(titles)) == len(titles)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", conftest.WIDTHS)
 def test_the_keyboard_reaches_every_action(screen: Console, width: int) -> None:
     show(screen.page, width)
     for path in ("webhooks", "deliveries?status=failed", "attribution", "webhooks/1", "deliveries/bulk/release"):
