@@ -255,7 +255,7 @@ def _silence(source: SourceSeen, now: datetime) -> str:
 def _of_queues(seen: Observed) -> Iterator[Found]:
     for pause in seen.pauses:
         if pause.probing or seen.now - pause.since > PAUSED_AFTER:
-            text = f"{pause.destination}, since {timestamp(pause.since)} UTC: {pause.reason}"
+            text = f"{pause.address}, since {timestamp(pause.since)} UTC: {pause.reason}"
             yield Found(cause=Cause.PAUSED, subject=pause.destination, text=text)
     if seen.worker_gone_since is not None:
         return  # everything waits then, for a reason that has an alert

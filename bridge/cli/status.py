@@ -89,7 +89,7 @@ def _progress(overview: Overview, per_hour: int) -> list[str]:
 def _problems(overview: Overview) -> list[str]:
     """Conditions that need an operator, with the command that shows them."""
     lines = [
-        sentence(f"PAUSED until {timestamp(one.until)} UTC: {one.destination}: {one.reason}") for one in overview.pauses
+        sentence(f"PAUSED until {timestamp(one.until)} UTC: {one.address}: {one.reason}") for one in overview.pauses
     ]
     if held := _total(overview.outbox, DeliveryStatus.HELD):
         first = overview.queues.first_hold_until

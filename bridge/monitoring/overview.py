@@ -91,7 +91,7 @@ def _problems(seen: Overview) -> Iterator[str]:
     elif not is_worker_alive(seen.worker_seen_at, seen.now):
         yield f"No worker has been running for {duration(seen.now - seen.worker_seen_at)}. {start_one}"
     for pause in seen.pauses:
-        yield f"Sending to {pause.destination} is paused until {timestamp(pause.until)} UTC: {pause.reason}"
+        yield f"Sending to {pause.address} is paused until {timestamp(pause.until)} UTC: {pause.reason}"
     if count := _total(seen.outbox, DeliveryStatus.FAILED):
         yield f"Failed deliveries: {count:,}. Review the reasons and retry them."
     if count := _total(seen.inbox, InboxStatus.FAILED):

@@ -21,6 +21,11 @@ class Pause:
     reason: str
     probing: bool
 
+    @property
+    def address(self) -> str:
+        """The destination for people: without the part that tells two tokens apart, and the usual port."""
+        return self.destination.partition("#")[0].removesuffix(":443")
+
 
 def _pause(insert_into: InsertInto) -> Insert:
     insert = insert_into(pauses)

@@ -120,7 +120,7 @@ def test_pauses_and_failed_deliveries_are_reported_in_sentences(cli: Command, sq
 
     output = cli("status").out
 
-    assert "PAUSED until 2030-01-01 00:00:00 UTC: https://pulsora.co:443#1a2b: 401: Invalid API token.\n" in output
+    assert "PAUSED until 2030-01-01 00:00:00 UTC: https://pulsora.co: 401: Invalid API token.\n" in output
     assert "FAILED deliveries: 1. pulsora-bridge deliveries list --status failed\n" in output
 
 
