@@ -94,7 +94,8 @@ class Dispatcher:
         """
         self._clock = (now, time.monotonic())
         self._uptime = uptime
-        self._results += self._pool.results(0, 0)
+        arrived = self._pool.results(0, 0)
+        self._results += arrived
         with self._store.transaction() as tx:
             # Recorded first: a finished delivery makes the next of its customer the head of the stream, which is then
             # claimed in the same transaction. Only heads are claimed, so that order holds over all workers.
@@ -102,9 +103,12 @@ class Dispatcher:
             claimed = claim(tx, self._plan, now, self._free_capacity(), self._closed_targets(), uptime)
         recorded = self._take_recorded()
         self._submit(claimed.attempts, now)
-        self._results += self._pool.results(self._results_to_wait_for(len(claimed.attempts)), ROUND_SECONDS)
-        recorded += self._record_rest()
-        self._adapt_capacity(recorded)
+        has_more = len(claimed.attempts) >= self._capacity // 2
+        responses = self._pool.results(self._results_to_wait_for(len(claimed.attempts), has_more), ROUND_SECONDS)
+        self._results += responses
+        if not has_more:  # else the next round, which follows at once, records them in the transaction of its claim
+            recorded += self._record_rest()
+        self._adapt_capacity(arrived + responses)
         return _report(claimed, recorded, self._in_flight.total())
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
@@ -166,19 +170,21 @@ class Dispatcher:
         return [name for name, event in self._closed.items() if event.is_set()]
 
     def _free_capacity(self) -> dict[str, int]:
-        return {origin: max(0, self._capacity - self._in_flight[origin]) for origin in self._plan.origins()}
+        done = Counter(result.attempt.origin for result in self._results)
+        busy = self._in_flight - done
+        return {origin: max(0, self._capacity - busy[origin]) for origin in self._plan.origins()}
 
-    def _results_to_wait_for(self, claimed: int) -> int:
+    def _results_to_wait_for(self, claimed: int, has_more: bool) -> int:
         """As many as were claimed, or half of those in flight when there is probably more to claim.
 
         Never all in flight: one of them may be waiting for a server that does not respond.
         """
         in_flight = self._in_flight.total()
-        return min(in_flight, max(1, claimed)) if claimed < self._capacity // 2 else in_flight // 2
+        return in_flight // 2 if has_more else min(in_flight, max(1, claimed))
 
-    def _adapt_capacity(self, recorded: Sequence[Result]) -> None:
+    def _adapt_capacity(self, arrived: Sequence[Result]) -> None:
         """Claims ahead what is sent in a second: enough to keep every thread busy, not so much that it waits long."""
-        sent = sum(result.response is not None for result in recorded)
+        sent = sum(result.response is not None for result in arrived)
         if not sent and not self._in_flight.total():
             return
         per_second = sent / max(time.monotonic() - self._clock[1], 0.001)
@@ -230,21 +236,24 @@ def _trace(result: Result) -> None:
 
 def _log(result: Result) -> None:
     delivery, outcome, response = result.attempt.delivery, result.decision.outcome, result.response
-    bound = log.bind(
-        source=delivery.source, type=delivery.event_type, event_ids=list(delivery.event_ids),
-        stream=delivery.stream_id, delivery_id=delivery.id,
-    )  # fmt: skip
+    facts: dict[str, object] = {
+        "source": delivery.source,
+        "type": delivery.event_type,
+        "event_ids": list(delivery.event_ids),
+        "stream": delivery.stream_id,
+        "delivery_id": delivery.id,
+    }
     if result.decision.resumes:
         log.info("resumed", destination=result.attempt.destination.id)
     if response:
-        bound = bound.bind(attempt=outcome.attempts, took_ms=response.took_ms)
+        facts |= {"attempt": outcome.attempts, "took_ms": response.took_ms}
     if outcome.status is DeliveryStatus.FAILED:
-        bound.error("delivery_failed", reason=outcome.last_error)
+        log.error("delivery_failed", **facts, reason=outcome.last_error)
     elif response and outcome.status is DeliveryStatus.DELIVERED:
-        bound.info("delivered") if is_expected(response.status) else bound.warning(
-            "delivered", reason=describe(response)
-        )
+        if is_expected(response.status):
+            log.info("delivered", **facts)
+        else:
+            log.warning("delivered", **facts, reason=describe(response))
     elif response and not result.decision.pause:
-        bound.warning(
-            "not_delivered", reason=outcome.last_error, next_at=outcome.next_at and outcome.next_at.isoformat()
-        )
+        next_at = outcome.next_at and outcome.next_at.isoformat()
+        log.warning("not_delivered", **facts, reason=outcome.last_error, next_at=next_at)
