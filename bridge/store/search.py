@@ -180,7 +180,7 @@ def webhook_query(tx: Connection, wanted: WebhookFilter) -> Select[Any]:
     for column, value in _webhook_facets(wanted):
         if value is not None:
             query = query.where(column == value)
-    if not wanted.with_imports and wanted.type != IMPORT_TYPE:
+    if not wanted.with_imports and wanted.type != IMPORT_TYPE and wanted.text is None:
         query = query.where(unindexed(inbox.c.type) != IMPORT_TYPE)
     query = query.where(*_within_ids(tx, inbox, inbox.c.received_at, wanted.first, wanted.last))
     if wanted.since_id is not None:

@@ -77,6 +77,16 @@ def test_imported_subscriptions_hide_no_webhook_unless_asked_for(stocked: Store)
     assert found(stocked, type="bridge.import") == ["import_1"]
 
 
+def test_a_search_finds_an_imported_subscription_as_the_rows_of_an_audit_link_to_it(stocked: Store) -> None:
+    with stocked.transaction() as tx:
+        imported = inbox.find(tx, "import_1", "stripe")
+        assert imported is not None
+        streams.link(tx, SCOPE, {"sub_old": BERT})
+        inbox.assign(tx, [(imported.id, BERT)])
+
+    assert found(stocked, text="sub_old") == ["import_1"]
+
+
 def test_a_period_includes_its_first_and_last_day(store: Store) -> None:
     for number in range(5):  # 1 to 5 March
         store.accept(a_webhook(f"evt_{number + 1}", received_at=NOON + timedelta(days=number)))
