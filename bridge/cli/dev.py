@@ -29,7 +29,8 @@ from processors.interface import Processor
 
 TOKEN = "sec_dev_not_a_real_token"  # obviously fake; the fake Pulsora accepts no other
 DATABASE = "sqlite:///bridge-dev.db"  # never the one of the settings: it may be of production
-DEFAULTS = {"PULSORA_SECRET_TOKEN": TOKEN, "SETTLE_SECONDS": "5", "HOLD_HOURS": "0"}  # for short waits
+# Short waits, and no line of the log between the revenue events.
+DEFAULTS = {"PULSORA_SECRET_TOKEN": TOKEN, "SETTLE_SECONDS": "5", "HOLD_HOURS": "0", "LOG_LEVEL": "warning"}
 
 
 def serve_for_development() -> int:

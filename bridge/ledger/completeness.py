@@ -59,7 +59,7 @@ def missing(state: State, arrived: Sequence[tuple[Fact, datetime]], policy: Poli
     """The fact that is still missing, in words; None: everything is there. `arrived`: each fact and when it arrived."""
     late = next((fact for fact, at in arrived if not -MAX_AHEAD <= at - fact.at <= MAX_DELAY), None)
     if late is not None:
-        return f"{late.processor_event_id} arrived late, so others may be late as well"
+        return f"webhooks that may be as late as {late.processor_event_id}"
     facts = [fact for fact, _ in arrived]
     if keys := _missing_coupons(state, facts, catalog):
         return "a coupon: " + ", ".join(keys)

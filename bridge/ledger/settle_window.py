@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 from bridge.ledger.references import subscription_of, with_facts
 from bridge.ledger.state import State
+from bridge.ledger.wait_reasons import AWAITING_CUSTOMER, AWAITING_FIRST_PAYMENT, AWAITING_QUIET
 from processors.facts import Fact, Payment, Refund, Stage, Status, SubscriptionState
 from processors.values import immutable
 
@@ -25,9 +26,6 @@ MAX_WAIT_WITHOUT_MONEY = timedelta(days=30)  # for the customer of facts that re
 MAX_WAIT_AFTER_TRIAL = timedelta(hours=2)
 MAX_WAIT_AFTER_START = timedelta(minutes=10)
 MAX_EARLY_PAYMENT = timedelta(minutes=10)  # a start's payment may be dated this long before the start
-AWAITING_FIRST_PAYMENT = "the subscription has started: waiting for its first payment"
-AWAITING_QUIET = "waiting until its customer's webhooks have been quiet for SETTLE_SECONDS"
-AWAITING_CUSTOMER = "waiting for a webhook that names its customer"
 
 
 @immutable
