@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -124,9 +125,13 @@ class PaddleMerchant:
 @dataclass(frozen=True, kw_only=True)
 class Audited:
     store: Store
-    source: Source
+    settings: Settings
     fake: FakePaddle
     merchant: PaddleMerchant
+
+    @property
+    def source(self) -> Source:
+        return self.settings.sources["paddle"]
 
     @property
     def points(self) -> list[dict[str, Any]]:
@@ -176,7 +181,7 @@ def audited(sqlite_store: Store, sqlite_url: str, httpserver: HTTPServer) -> Aud
     api = {"PADDLE_API_KEY": PADDLE_KEY, "PADDLE_API_BASE": fake.serve(httpserver)}
     settings = some_settings(sqlite_url, UNATTRIBUTED="send", **api)
     settle(sqlite_store, settings, made.webhooks)
-    return Audited(store=sqlite_store, source=settings.sources["paddle"], fake=fake, merchant=made)
+    return Audited(store=sqlite_store, settings=settings, fake=fake, merchant=made)
 
 
 def settle(store: Store, settings: Settings, webhooks: list[bytes]) -> None:
@@ -276,3 +281,20 @@ def test_mrr_by_day_in_a_foreign_balance_currency_is_converted(audited: Audited)
     audited.fake.metrics["/metrics/monthly-recurring-revenue"]["currency_code"] = "EUR"
 
     assert set(audited.report().counts) == {Cause.CURRENCY}
+
+
+def test_a_subscription_that_moved_to_another_customer_is_one_row(audited: Audited) -> None:
+    moved = next(one for one in audited.fake.lists["/subscriptions"] if one["id"] == "sub_coupon_1")
+    moved["customer_id"], moved["updated_at"] = "ctm_other", f"{END - DAY:%FT%TZ}"
+    event = {
+        "event_id": "evt_moved", "event_type": "subscription.updated", "occurred_at": moved["updated_at"],
+        "data": moved,
+    }  # fmt: skip
+    settle(audited.store, audited.settings, [json.dumps(event).encode()])
+
+    assert audited.report().differences == ()
+    audited.set_level("coupon", 4900)
+    [found] = audited.report().differences
+    assert (found.key, found.customer_id, found.ours, found.theirs) == (
+        moved["id"], "ctm_other", Decimal("49.00"), Decimal("36.75")
+    )  # fmt: skip
