@@ -16,15 +16,15 @@ LARGEST_ID = 2**63 - 2
 
 # Where an attribution was found, in the ledger's order of preference and in the words of a merchant.
 PLACES: Mapping[str, str] = {
-    "object": "The payment's or subscription's own metadata",
-    "invoice_subscription_metadata": "The subscription's metadata, as copied to the invoice",
-    "checkout_session": "The checkout session",
+    "object": "Metadata of the payment or subscription",
+    "invoice_subscription_metadata": "Subscription metadata on the invoice",
+    "checkout_session": "Checkout session",
     "subscription": "Remembered for the subscription",
-    "customer_metadata": "The customer's metadata",
+    "customer_metadata": "Metadata of the customer",
     "customer": "Remembered for the customer",
-    "registered": "Registered by your code, the command line or these pages",
+    "registered": "Registered by your code or by hand",
     "none": "Not attributed",
-    "held": "Held: waiting for the attribution",
+    "held": "Held, not known yet",
 }
 ROW_ID = f"<int(max={LARGEST_ID}):row_id>"
 
