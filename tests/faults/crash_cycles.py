@@ -1,4 +1,4 @@
-"""What the crash points interrupt: a cycle from webhook to Pulsora, an upgrade of the schema, a copy of the database.
+"""What the crash points interrupt: a cycle from webhook to Pulsora, an upgrade, a copy, an erasure, a purge.
 
 Each has a `prepare` that makes the files, a `run` that is interrupted, and a `resume` that does what the next start
 does, after a check that what the interruption left is a prefix of what was acknowledged.
@@ -21,17 +21,20 @@ from flask import Flask
 from sqlalchemy import select
 
 from bridge.errors import UsageError
+from bridge.privacy.erasing import erase, plan
 from bridge.sender import payload
 from bridge.sender.destinations import Destination
 from bridge.sender.dispatcher import Dispatcher
 from bridge.sender.http_client import HttpClient, Response
 from bridge.settings import Settings
-from bridge.store import Store, migrations, open_store
+from bridge.store import Store, erasures, migrations, open_store
+from bridge.store import inbox as inbox_rows
 from bridge.store.copy import copy_store
 from bridge.store.schema import bodies, decompress, inbox, outbox
 from bridge.web import create_app
 from bridge.worker.routing import route
 from bridge.worker.settling import settle_due
+from bridge.worker.translation import translate
 from processors import processors
 from processors.stripe.simulation.customer import PRO, TEAM, Customer
 from tests.settings import STRIPE_SECRET, TOKEN, some_settings
@@ -45,6 +48,8 @@ WEBHOOKS = (
 )
 ENDPOINT = "https://pulsora.invalid/api/ingest"
 COPY = "copy-of-bridge.db"
+ERASED, OTHER = "cus_bob", "cus_ada"
+PURGED_AT_ONCE = 3
 
 Outcome = dict[str, list[str]]
 
@@ -222,6 +227,74 @@ def _resumed_copy(folder: Path, journal: Journal) -> Outcome:
     return found
 
 
+# ---- Erasure and purge ----------------------------------------------------------------------------------------------
+
+
+def _delivered(folder: Path) -> None:
+    _migrated(folder)
+    journal = Journal(folder / "journal", lambda: None)
+    _pipeline(folder, journal)
+
+
+def _erase(folder: Path, journal: Journal) -> None:
+    store = _store(folder)
+    now = datetime.now(UTC) + LATER[0]
+    wanted = plan(store, ERASED, None, now)
+    assert wanted is not None, "the customer is not there"
+    erase(store, wanted, lambda row: translate(row, _settings()), now)
+    journal.add("erased", "")
+    store.close()
+
+
+def _resumed_erasure(folder: Path, journal: Journal) -> Outcome:
+    _assert_whole(folder / "bridge.db")
+    store = _store(folder)
+    with store.reading() as tx:
+        is_erased, bodies_before = bool(erasures.receipts(tx)), _stored(store)
+    assert is_erased or not journal.lines("erased"), "the erasure was reported as done and is gone"
+    assert is_erased == (not any(ERASED in body for body in bodies_before)), "a part of the customer is erased"
+    if not is_erased:
+        _erase(folder, journal)
+    store.compact()
+    assert not _files_naming(folder, ERASED), f"{ERASED} is still in {_files_naming(folder, ERASED)}"
+    with store.reading() as tx:
+        amounts = tx.execute(select(outbox.c.event_type, outbox.c.amount, outbox.c.status).order_by(outbox.c.id))
+        found = {"amounts": [str(tuple(row)) for row in amounts]}
+    found["others"] = [body for body in _stored(store) if OTHER in body]
+    store.close()
+    return found
+
+
+def _files_naming(folder: Path, text: str) -> list[str]:
+    files = [path for path in folder.glob("bridge.db*") if not path.name.endswith(".synced")]
+    return [path.name for path in files if text.encode() in path.read_bytes()]
+
+
+def _purge(folder: Path, journal: Journal) -> None:
+    store, before, after = _store(folder), datetime.now(UTC) + timedelta(days=1), 0
+    while True:
+        with store.transaction() as tx:
+            purged = inbox_rows.purge(tx, before, PURGED_AT_ONCE, after)
+        if purged.after is None:
+            break
+        after = purged.after
+    store.compact()
+    journal.add("purged", "")
+    store.close()
+
+
+def _resumed_purge(folder: Path, journal: Journal) -> Outcome:
+    _assert_whole(folder / "bridge.db")
+    store = _store(folder)
+    left = _stored(store)
+    assert left == [body.decode() for body in WEBHOOKS][len(WEBHOOKS) - len(left) :], "not the oldest are purged"
+    assert not (left and journal.lines("purged")), "the purge was reported as done and bodies are there"
+    _purge(folder, journal)
+    found = _outcome(store)
+    store.close()
+    return found
+
+
 # ---- The database ---------------------------------------------------------------------------------------------------
 
 
@@ -268,4 +341,6 @@ CYCLES = (
     Cycle(name="pipeline", prepare=_migrated, run=_pipeline, resume=_resumed_pipeline),
     Cycle(name="upgrade", prepare=_backlog, run=_upgrade, resume=_resumed_upgrade),
     Cycle(name="copy", prepare=_upgraded_backlog, run=_copy, resume=_resumed_copy),
+    Cycle(name="erasure", prepare=_delivered, run=_erase, resume=_resumed_erasure),
+    Cycle(name="purge", prepare=_delivered, run=_purge, resume=_resumed_purge),
 )

@@ -216,6 +216,28 @@ def no_sending_lease() -> None:
     claiming.LEASE = timedelta(0)
 
 
+def split_erasure() -> None:
+    """Commits after the rows of each stream are erased."""
+    from bridge.privacy import erasing
+
+    _commit_after(erasing, "erase_stream")
+
+
+def split_purge() -> None:
+    """Deletes the bodies of a batch newest first, each in a transaction of its own."""
+    purge = inbox.purge
+
+    def one_by_one(tx: Any, before: datetime, limit: int, after: int = 0) -> Any:
+        rows = tx.execute(inbox.NEXT_BY_AGE, {"after": after, "limit": limit}).all()
+        for row in reversed(rows):
+            tx.exec_driver_sql("DELETE FROM bodies WHERE inbox_id = ?", (row.id,))
+            tx.exec_driver_sql("COMMIT")
+            tx.exec_driver_sql("BEGIN IMMEDIATE")
+        return purge(tx, before, limit, rows[-1].id if rows else after)
+
+    inbox.purge = one_by_one
+
+
 def _commit_after(module: Any, name: str, connection: Callable[[], Any] | None = None, position: int = 0) -> None:
     """`position`: of the connection among the arguments."""
     original = getattr(module, name)
@@ -263,6 +285,8 @@ PATCHES: tuple[Callable[[], None], ...] = (
     limit_by_clock,
     no_heads,
     no_sending_lease,
+    split_erasure,
+    split_purge,
 )
 
 for patch in PATCHES:
