@@ -77,7 +77,7 @@ PAGES = (
     "admin/deliveries",
     "admin/deliveries?status=failed",
 )
-COMMANDS = (["status"], ["check"], ["events", "list"], ["deliveries", "list"])
+COMMANDS = (["status"], ["events", "list"], ["deliveries", "list"])
 DRIVER = """
 import json, sys
 from bridge.cli import main
@@ -203,9 +203,10 @@ def visit_everything(service: Service, visible: VisibleOutput, rows: Sequence[in
         assert visible.response(path, response).status_code == 200
     each = [[*command, row.event_id] for row in rows for command in (["events", "show"], ["explain"])]
     commands = [command + more for command in [*COMMANDS, *each] for more in ([], ["--json"])]
+    commands.append(["check"])  # once: it waits for the API that cannot be reached
     output = service.run(DRIVER, json.dumps(commands))
     visible.texts["commands"] = output
-    assert output.count("ended with 0") >= len(commands) - 2  # `check` reports warnings
+    assert output.count("ended with 0") == len(commands) - 1  # `check` reports the APIs
 
 
 def settle_and_send(service: Service, pulsora: ScriptedPulsora, url: str) -> Sequence[inbox.InboxRow]:
