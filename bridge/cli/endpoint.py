@@ -131,12 +131,18 @@ def connected(source: Partial, *, test: bool) -> EndpointApi:
             raise UsageError(f"{option.name}: {wrong}. Example: {option.name}={option.example}")
     api = processor.connect_endpoints(key, source.values)
     assert api is not None
-    if api.livemode is test:
-        other = "of live mode: leave out --test, or use a key of test mode" if test else (
-            "of test mode: its webhooks are test traffic. Use a live key, or add --test"
-        )  # fmt: skip
-        raise UsageError(f"{name}: is {other}")
+    if wrong := mode_problem(api, test=test):
+        raise UsageError(f"{name}: {wrong}")
     return api
+
+
+def mode_problem(api: EndpointApi, *, test: bool) -> str | None:
+    """The difference between the mode of a key and --test."""
+    if api.livemode is not test:
+        return None
+    if test:
+        return "is of live mode: leave out --test, or use a key of test mode"
+    return "is of test mode: its webhooks are test traffic. Use a live key, or add --test"
 
 
 def ensure(api: EndpointApi, url: str, events: tuple[str, ...]) -> Ensured:

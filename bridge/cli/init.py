@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -67,7 +68,7 @@ def _gather(source: Partial, given: dict[str, str | None], *, test: bool) -> Non
     if processor.key_page is not None and not (given[key_name] or values.get(key_name)):
         click.echo(f"Create an API key, and copy it here: {processor.key_page(not test, values)}", err=True)
     checks: dict[str, tuple[str, str, Callable[[str], str | None]]] = {
-        key_name: (f"{processor.title} API key", "--api-key", processor.api_key.check),
+        key_name: (f"{processor.title} API key", "--api-key", partial(_key_problem, source, test)),
         "PULSORA_SECRET_TOKEN": ("Pulsora secret token", "--pulsora-token", _check_of("PULSORA_SECRET_TOKEN")),
         "PUBLIC_URL": (f"Public URL of the bridge, such as {endpoint.EXAMPLE_URL}", "--url", _check_of("PUBLIC_URL")),
     }
@@ -97,9 +98,20 @@ def _ask(
         wrong = check(answer.strip())
         if wrong is None:
             return answer.strip()
-        if value is not None:
+        if not is_interactive():
             raise UsageError(f"{option}: {wrong}")
-        click.echo(f"  {wrong}", err=True)
+        click.echo(f"  {wrong if value is None else f'{label}: {wrong}'}", err=True)
+        value = None
+
+
+def _key_problem(source: Partial, test: bool, key: str) -> str | None:
+    """Why the wizard cannot use this API key: its form, or its mode."""
+    processor = source.processor
+    assert processor.api_key is not None
+    if wrong := processor.api_key.check(key):
+        return wrong
+    api = processor.connect_endpoints(key, source.values)
+    return None if api is None else endpoint.mode_problem(api, test=test)
 
 
 def _check_of(name: str) -> Callable[[str], str | None]:

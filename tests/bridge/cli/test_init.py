@@ -135,9 +135,23 @@ def test_a_key_of_test_mode_has_to_be_meant(bare: Command, httpserver: HTTPServe
     meant = init(bare, base, "--test", key=STRIPE_TEST_KEY)
 
     assert refused.status == 2
-    assert refused.err.startswith("STRIPE_API_KEY: is of test mode")
+    assert refused.err.startswith("--api-key: is of test mode")
     assert meant.status == 0, meant.out + meant.err
     assert [one["livemode"] for one in fake.endpoints] == [False]
+
+
+def test_a_wrong_key_is_asked_for_again_before_anything_is_stored(
+    bare: Command, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([STRIPE_KEY, "none"])  # the key, the service file
+    monkeypatch.setattr("bridge.cli.init.is_interactive", lambda: True)
+    monkeypatch.setattr("click.prompt", lambda *_, **__: next(answers))
+
+    ended = init(bare, FakeStripe().serve(httpserver), key=STRIPE_TEST_KEY)
+
+    assert ended.status == 0, ended.err
+    assert "Stripe API key: is of test mode: its webhooks are test traffic." in ended.err
+    assert settings_in()["STRIPE_API_KEY"] == STRIPE_KEY
 
 
 def test_paddle_end_to_end_and_again_after_a_lost_response(bare: Command, httpserver: HTTPServer) -> None:
