@@ -57,7 +57,8 @@ def import_subscriptions(source: str | None, send: bool | None, test: bool, as_j
         if send is None:
             send = bool(plan.unreported) and ask(_question(plan, chosen))
         imported = _store(store, chosen, plan, send=send, livemode=not test)
-    _show(imported, plan, chosen, send=send, as_json=as_json)
+    arguments = (["--source", chosen.name] if len(settings.sources) > 1 else []) + (["--test"] if test else [])
+    _show(imported, plan, chosen, " ".join([*arguments, "--send"]), send=send, as_json=as_json)
 
 
 def _listed(api: Api) -> list[SubscriptionState]:
@@ -98,22 +99,24 @@ def _store(store: Store, source: Source, plan: ImportPlan, *, send: bool, livemo
         for one in bar.track((*plan.listed, *(plan.of_ledger if send else ())), description="stored"):
             reports = send and one.unreported is not None
             reporting = imports.encode(source, one.reporting, livemode=livemode, now=now, keeps_time=one.keeps_time)
-            if not reports and _is_stored(store, reporting.event_id, source.name):
-                continue  # an earlier import, which a worker has not settled yet, reports it
             silent = imports.encode(source, one.state, livemode=livemode, now=now)
+            earlier = _stored(store, source.name, (reporting.event_id, silent.event_id))  # perhaps not settled yet
+            if not reports and reporting.event_id in earlier:
+                continue  # an earlier import reports it
             is_stored = store.accept(reporting if reports else silent)
-            new += is_stored and one.is_new
+            new += is_stored and one.is_new and not earlier
             if is_stored and reports:
                 sent.append(one)
     return Imported(listed=len(plan.listed), new=new, sent=tuple(sent))
 
 
-def _is_stored(store: Store, event_id: str, source: str) -> bool:
+def _stored(store: Store, source: str, event_ids: Iterable[str]) -> set[str]:
     with store.reading() as tx:
-        return inbox.find(tx, event_id, source) is not None
+        return {one for one in event_ids if inbox.find(tx, one, source) is not None}
 
 
-def _show(imported: Imported, plan: ImportPlan, source: Source, *, send: bool, as_json: bool) -> None:
+def _show(imported: Imported, plan: ImportPlan, source: Source, arguments: str, *, send: bool, as_json: bool) -> None:
+    """Prints the result. `arguments`: those of the import that sends what is left."""
     left = () if send else plan.unreported
     if as_json:
         fields = {"listed": imported.listed, "new": imported.new, "mrr": _mrr(plan.listed)}
@@ -130,7 +133,7 @@ def _show(imported: Imported, plan: ImportPlan, source: Source, *, send: bool, a
         click.echo("Pulsora has received the MRR of all of them, or will when a worker has processed it.")
     elif left:
         text = _text(_unreported(left))
-        click.echo(f"Pulsora never received {text} of it. To send it: pulsora-bridge import --send")
+        click.echo(f"Pulsora never received {text} of it. To send it: pulsora-bridge import {arguments}")
 
 
 def _mrr(planned: Iterable[Planned]) -> Sums:

@@ -17,7 +17,7 @@ from tests.settings import some_settings
 
 KEY = "rk_live_fake_key_of_the_tests"
 STRIPE = "https://api.stripe.com/v1"
-SEND_LATER = "Pulsora never received 148.00 USD of it. To send it: pulsora-bridge import --send\n"
+SEND_LATER = "Pulsora never received 148.00 USD of it. To send it: pulsora-bridge import --source stripe --send\n"
 
 
 @pytest.fixture(name="stripe")
@@ -117,12 +117,31 @@ def test_what_an_import_stored_before_a_worker_has_seen_it_is_not_stored_again(
 ) -> None:
     has(stripe, running("ada", 4900))
 
-    for option in ("--send", "--no-send", "--send"):
-        cli("import", "--source", "stripe", option, STRIPE_API_KEY=KEY)
+    ended = [
+        cli("import", "--source", "stripe", option, STRIPE_API_KEY=KEY) for option in ("--send", "--no-send", "--send")
+    ]
     work(sqlite_store, some_settings(sqlite_url))
+
+    assert [one.out.partition(".")[0] for one in ended] == [
+        "1 subscription read from stripe, 1 of them new",
+        "1 subscription read from stripe, none of them new",
+        "1 subscription read from stripe, none of them new",
+    ]
 
     assert len(statuses(sqlite_store)) == 1
     assert sent(sqlite_store) == [("subscription", "0.00", "49.00")]
+
+
+def test_what_a_silent_import_stored_is_not_new_before_a_worker_has_seen_it(
+    cli: Command, stripe: responses.RequestsMock
+) -> None:
+    has(stripe, running("ada", 4900))
+    cli("import", "--source", "stripe", "--no-send", STRIPE_API_KEY=KEY)
+
+    ended = cli("import", "--source", "stripe", "--send", STRIPE_API_KEY=KEY)
+
+    assert ended.out.startswith("1 subscription read from stripe, none of them new.")
+    assert "1 baseline with an MRR of 49.00 USD will be sent" in ended.out
 
 
 def test_a_baseline_that_has_ended_meanwhile_is_sent_too_since_its_churn_was(
