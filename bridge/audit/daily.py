@@ -4,30 +4,47 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
-from bridge.audit.causes import DETAILS
-from bridge.audit.records import ZERO, Cause, Difference, Measure
+from bridge.audit.causes import DETAILS, PER_MONTH, STARTS
+from bridge.audit.records import ZERO, Cause, Coupon, Difference, Flags, Measure
 from bridge.ledger.policy import ChurnAt
-from processors.money import major
+from processors.money import iso_digits, major, round_minor
 from processors.totals import DailyMrr
 
 DAY = timedelta(days=1)
 MAX_SUMS = 2000  # of the amounts that are tried for one day
 
 
+@dataclass(slots=True)
+class Changes:
+    """The changes of MRR as they are read, added up by day and currency. `ends`: those that ended a subscription."""
+
+    by_day: dict[tuple[date, str], Decimal] = field(default_factory=dict)
+    ends: dict[tuple[date, str], list[Decimal]] = field(default_factory=dict)
+
+    def add(self, day: date, currency: str, change: Decimal, *, is_end: bool) -> None:
+        """Adds one change."""
+        self.by_day[day, currency] = self.by_day.get((day, currency), ZERO) + change
+        if is_end:
+            self.ends.setdefault((day, currency), []).append(-change)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OurDays:
     """Our MRR by day: what each day changed, and `baselines`, the MRR from before the bridge, by currency.
 
-    `ends`: what each subscription that ended had been worth, by day and currency.
+    `ends`: what each subscription that ended had been worth, by day and currency. `undiscounted`: the same as if no
+    discount lowered MRR, without baselines; None: none does.
     """
 
     changes: Mapping[tuple[date, str], Decimal]
     baselines: Mapping[str, Decimal] = field(default_factory=dict)
     ends: Mapping[tuple[date, str], Sequence[Decimal]] = field(default_factory=dict)
+    undiscounted: OurDays | None = None
 
     def at(self, day: date, currency: str) -> Decimal:
         """The MRR at the end of a day."""
@@ -44,12 +61,15 @@ class OurDays:
 class Settings:
     """The changes of the present level of a currency under other settings.
 
-    `sums`: by how much another setting changes it, with its cause; `leaving`: the MRR of each subscription that is
-    scheduled to end, and counts until then.
+    `sums`: by how much another setting changes it, with its cause; `discounts`: by how much discounts lower it;
+    `leaving`: the MRR of each subscription that is scheduled to end, and counts until then, `leaving_undiscounted`:
+    the same without discounts.
     """
 
     sums: Mapping[Decimal, Cause] = field(default_factory=dict)
+    discounts: Decimal = ZERO
     leaving: Sequence[Decimal] = ()
+    leaving_undiscounted: Sequence[Decimal] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,19 +89,49 @@ def compare(
     """Each day of the processor's figures, which are in one currency."""
     days = sorted(listed, key=lambda one: one.day)
     code = next((one.amount.currency.code for one in days), "")
-    chosen = settings.get(code, Settings())
     levels = {one.day: (ours.at(one.day, code), major(one.amount)) for one in days}
-    is_late = {day: day >= today - DAY for day in levels}
-    gaps = {day: mine - theirs for day, (mine, theirs) in levels.items() if not is_late[day]}
-    requested = _between_request_and_end(gaps, ours, code, chosen.leaving, churn_at)
-    for day, (mine, theirs) in levels.items():
-        cause = Cause.FRESHNESS if is_late[day] else chosen.sums.get(theirs - mine, Cause.UNEXPLAINED)
-        if cause is Cause.UNEXPLAINED and day in requested:
-            cause = Cause.CHURN_TIME
-        if mine != theirs and ours.others(day, code):
+    theirs = {day: amount for day, (_, amount) in levels.items() if day < today - DAY}
+    known = _explained(theirs, ours, code, settings.get(code, Settings()), churn_at)
+    for day, (mine, amount) in levels.items():
+        cause = Cause.FRESHNESS if day not in theirs else known.get(day, Cause.UNEXPLAINED)
+        if mine != amount and ours.others(day, code):
             cause = Cause.CURRENCY
-        difference = None if mine == theirs else _difference(day, code, mine, theirs, cause)
-        yield Compared(day=day, currency=code, ours=mine, theirs=theirs, difference=difference)
+        difference = None if mine == amount else _difference(day, code, mine, amount, cause)
+        yield Compared(day=day, currency=code, ours=mine, theirs=amount, difference=difference)
+
+
+def _explained(
+    theirs: Mapping[date, Decimal], ours: OurDays, code: str, settings: Settings, churn_at: ChurnAt
+) -> dict[date, Cause]:
+    """The cause of each day that another setting explains: of the present sums, of the ends, of discounts with them."""
+    gaps = {day: ours.at(day, code) - amount for day, amount in theirs.items()}
+    found: dict[date, Cause] = {}
+    if ours.undiscounted is not None:
+        full = _anchored(ours, ours.undiscounted, code, settings.discounts)
+        full_gaps = {day: full.at(day, code) - amount for day, amount in theirs.items()}
+        requested = _between_request_and_end(full_gaps, full, code, settings.leaving_undiscounted, churn_at)
+        found |= {day: Cause.DISCOUNT for day, gap in full_gaps.items() if not gap or day in requested}
+    found |= dict.fromkeys(_between_request_and_end(gaps, ours, code, settings.leaving, churn_at), Cause.CHURN_TIME)
+    return found | {day: settings.sums[-gap] for day, gap in gaps.items() if -gap in settings.sums}
+
+
+def _anchored(ours: OurDays, undiscounted: OurDays, code: str, discounts: Decimal) -> OurDays:
+    """The undiscounted days, so that their last level is the present one without discounts."""
+    level = ours.at(date.max, code) + discounts
+    return replace(undiscounted, baselines={code: level - undiscounted.at(date.max, code)})
+
+
+def undiscounted(change: Decimal, currency: str, flags: Flags, coupons: Mapping[str, Coupon]) -> Decimal:
+    """A change of MRR as it would be without its coupon, to the minor unit."""
+    exact, digits = Fraction(change), iso_digits(currency)
+    period = next((PER_MONTH[one] for one in flags.intervals if one in PER_MONTH), Fraction(1))
+    for coupon in (coupons[one] for one in flags.coupons if one in coupons):
+        off = Fraction(coupon.amounts.get(currency, ZERO)) * period
+        if coupon.share < 1:
+            exact /= 1 - Fraction(coupon.share)
+        if flags.kinds & (STARTS | {"churn"}):
+            exact += off if change > 0 else -off
+    return Decimal(round_minor(exact * 10**digits)).scaleb(-digits)
 
 
 def _difference(day: date, code: str, ours: Decimal, theirs: Decimal, cause: Cause) -> Difference:

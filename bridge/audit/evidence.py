@@ -11,11 +11,13 @@ from sqlalchemy import Connection
 
 from bridge.audit.records import NOTHING_KNOWN, Coupon, Evidence
 from bridge.ledger.catalog import load_entry
+from bridge.ledger.policy import MrrDiscounts, Policy
 from bridge.ledger.state import State, load
 from bridge.scope import Scope, StreamId
 from bridge.store import Store, audits, streams
 from bridge.store.inbox import UNSETTLED
 from processors.facts import Coupon as StoredCoupon
+from processors.facts import Duration
 from processors.money import iso_digits
 
 UNSETTLED_STATUSES = frozenset(one.value for one in UNSETTLED)
@@ -40,6 +42,17 @@ class Archive:
     def of_refs(self, wanted: Sequence[Sequence[str]]) -> list[Evidence]:
         """About whatever has one of these ids, for each list of them: its webhooks only."""
         return self._of(wanted, with_terms=False)
+
+    def coupons(self, policy: Policy) -> Mapping[str, Coupon]:
+        """The coupons that lower MRR under these rules, by id and by name."""
+        counting = {
+            MrrDiscounts.FOREVER: {Duration.FOREVER},
+            MrrDiscounts.RECURRING: {Duration.FOREVER, Duration.REPEATING},
+            MrrDiscounts.NONE: set[Duration](),
+        }[policy.mrr_discounts]
+        with self.store.reading() as tx:
+            found = coupons(tx, str(self.scope))
+        return {name: one for name, one in found.items() if one.duration in counting}
 
     def stream_of(self, tx: Connection, refs: Sequence[str]) -> str | None:
         """The stream of an id; None: no stored webhook has it."""
@@ -97,6 +110,7 @@ def coupons(tx: Connection, scope: str) -> dict[str, Coupon]:
         entry = load_entry("coupon", body)
         if isinstance(entry, StoredCoupon):
             coupon = Coupon(
+                duration=entry.duration,
                 share=Decimal(0) if entry.percent is None else entry.percent / 100,
                 amounts={code: Decimal(minor).scaleb(-iso_digits(code)) for code, minor in entry.amount_off.items()},
             )

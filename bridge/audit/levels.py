@@ -41,8 +41,8 @@ class Levels:
     spool: Spool
     archive: Archive
     policy: Policy
-    _sums: dict[tuple[str, Cause], Decimal] = field(default_factory=dict, init=False)
-    _leaving: dict[str, list[Decimal]] = field(default_factory=dict, init=False)
+    _sums: dict[tuple[str, Cause, MrrDiscounts], Decimal] = field(default_factory=dict, init=False)
+    _leaving: dict[str, list[tuple[Decimal, Decimal]]] = field(default_factory=dict, init=False)
     _known: dict[CatalogKey, CatalogEntry] = field(default_factory=dict, init=False)
 
     def compared(self, states: Iterable[SubscriptionState], count: Callable[[], None]) -> Iterator[Level]:
@@ -57,14 +57,16 @@ class Levels:
 
     def settings(self) -> dict[str, Settings]:
         """By currency what other settings would change, once everything was compared."""
-        codes = {code for code, _ in self._sums} | set(self._leaving)
-        return {
-            code: Settings(
-                sums={shift: cause for (each, cause), shift in self._sums.items() if each == code and shift},
-                leaving=self._leaving.get(code, ()),
-            )
-            for code in codes
-        }
+        return {code: self._settings(code) for code in {code for code, *_ in self._sums} | set(self._leaving)}
+
+    def _settings(self, code: str) -> Settings:
+        leaving = self._leaving.get(code, ())
+        return Settings(
+            sums={shift: cause for (each, cause, _), shift in self._sums.items() if each == code and shift},
+            discounts=self._sums.get((code, Cause.DISCOUNT, MrrDiscounts.NONE), ZERO),
+            leaving=[mrr for mrr, _ in leaving],
+            leaving_undiscounted=[undiscounted for _, undiscounted in leaving],
+        )
 
     def _listed(self, state: SubscriptionState, entries: Catalog) -> Iterator[Level]:
         key = state.ids.subscription_id or ""
@@ -85,14 +87,13 @@ class Levels:
         terms = state.now
         if not terms.discounts and terms.cancels_at is None and not any(item.discounts for item in terms.items):
             return
-        present = _mrr(valued(state, self.policy, entries))
+        code, present = terms.currency.code, _mrr(valued(state, self.policy, entries))
         for cause, policy in alternatives(self.policy):
-            key = (terms.currency.code, cause)
-            shift = _mrr(valued(state, policy, entries)) - present
-            if shift:
-                self._sums[key] = self._sums.get(key, ZERO) + shift
+            key, shift = (code, cause, policy.mrr_discounts), _mrr(valued(state, policy, entries)) - present
+            self._sums[key] = self._sums.get(key, ZERO) + shift
             if shift < 0 and cause is Cause.CHURN_TIME:
-                self._leaving.setdefault(terms.currency.code, []).append(-shift)
+                undiscounted = replace(self.policy, mrr_discounts=MrrDiscounts.NONE)
+                self._leaving.setdefault(code, []).append((present, _mrr(valued(state, undiscounted, entries))))
 
     def _unlisted(self, key: str, stream_id: str, code: str, ours: Decimal) -> Level:
         """The processor says that it has ended, or never was."""

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from processors.facts import Duration
 from processors.money import iso_digits
 
 ZERO = Decimal()
@@ -162,8 +163,9 @@ class Items:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coupon:
-    """The discount of a coupon: a share, or an amount by currency in major units."""
+    """The discount of a coupon: a share, or an amount by currency in major units. `duration`: how long, if stated."""
 
+    duration: Duration | None = None
     share: Decimal = ZERO
     amounts: Mapping[str, Decimal] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from bridge.audit import causes
 from bridge.audit.causes import Rules, Timeline
-from bridge.audit.daily import OurDays, Settings, compare
+from bridge.audit.daily import Changes, OurDays, Settings, compare, undiscounted
 from bridge.audit.evidence import Archive
 from bridge.audit.levels import Levels
 from bridge.audit.loading import (
@@ -33,6 +33,7 @@ from bridge.audit.records import (
     NO_FLAGS,
     ZERO,
     Cause,
+    Coupon,
     DayTotal,
     Difference,
     Flags,
@@ -149,7 +150,13 @@ def run(
             settings = _levels(spool, request, request.totals, archive, found, on_row)
             listed = list(request.totals.daily_mrr(request.first, request.last))
             if listed:
-                _daily(request, listed, found, _our_days(spool, baselines), settings)
+                _daily(
+                    request,
+                    listed,
+                    found,
+                    _our_days(spool, baselines, archive.coupons(request.source.policy)),
+                    settings,
+                )
     return _report(request, found)
 
 
@@ -337,16 +344,16 @@ def _daily(
             found.note(one.difference)
 
 
-def _our_days(spool: Spool, baselines: Mapping[str, Decimal]) -> OurDays:
-    changes: dict[tuple[date, str], Decimal] = {}
-    ends: dict[tuple[date, str], list[Decimal]] = {}
+def _our_days(spool: Spool, baselines: Mapping[str, Decimal], coupons: Mapping[str, Coupon]) -> OurDays:
+    """Our MRR by day. `coupons`: those that lower it."""
+    own, full = Changes(), Changes()
     for _, raw in spool.moves():
         left: dict[frozenset[str], Decimal] = {}  # of each subscription
-        for number, code, _, amount, kind, _, flags in raw:
-            place, change = (date.min if number == OPENING else day_of(number), code), unscaled(amount)
-            changes[place] = changes.get(place, ZERO) + change
-            of = read_flags(flags).subscriptions
-            left[of] = left.get(of, ZERO) + change
-            if kind == "churn" or not left[of]:  # of one among several of a customer it may be a downgrade
-                ends.setdefault(place, []).append(-change)
-    return OurDays(changes=changes, baselines=baselines, ends=ends)
+        for number, code, _, amount, kind, _, text in raw:
+            day, change, flags = date.min if number == OPENING else day_of(number), unscaled(amount), read_flags(text)
+            left[flags.subscriptions] = left.get(flags.subscriptions, ZERO) + change
+            is_end = kind == "churn" or not left[flags.subscriptions]  # of one among several: a customer's downgrade
+            own.add(day, code, change, is_end=is_end)
+            full.add(day, code, undiscounted(change, code, flags, coupons), is_end=is_end)
+    without = OurDays(changes=full.by_day, ends=full.ends) if coupons else None
+    return OurDays(changes=own.by_day, baselines=baselines, ends=own.ends, undiscounted=without)

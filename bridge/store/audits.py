@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
 from bridge.store.daily_sums import day_of, number_of
 from bridge.store.schema import audit_rows, audits, catalog, decompress, inbox, outbox, states, subscriptions
@@ -98,8 +98,11 @@ LEVELS = (
         subscriptions.c.stream_id, subscriptions.c.subscription_id, subscriptions.c.currency, subscriptions.c.mrr,
         subscriptions.c.baseline,
     )
-    .where(subscriptions.c.stream_id > bindparam("after"), subscriptions.c.source == bindparam("source"))
-    .where(subscriptions.c.livemode == bindparam("livemode"))
+    .where(
+        tuple_(subscriptions.c.stream_id, subscriptions.c.subscription_id)
+        > tuple_(bindparam("stream_id"), bindparam("key"))
+    )
+    .where(subscriptions.c.source == bindparam("source"), subscriptions.c.livemode == bindparam("livemode"))
     .order_by(subscriptions.c.stream_id, subscriptions.c.subscription_id)
     .limit(CHUNK)
 )  # fmt: skip
@@ -205,15 +208,14 @@ def revenue_events(store: Readable, scope: str, until: datetime) -> Iterator[Any
 
 def levels(store: Readable, source: str, livemode: bool) -> Iterator[Any]:
     """The present MRR of every subscription of a source."""
-    asked = {"after": "", "source": source, "livemode": livemode}
+    asked = {"stream_id": "", "key": "", "source": source, "livemode": livemode}
     while True:
         with store.reading() as tx:
             rows = tx.execute(LEVELS, asked).all()
-        whole = rows if len(rows) < CHUNK else [row for row in rows if row.stream_id != rows[-1].stream_id] or rows
-        yield from whole
+        yield from rows
         if len(rows) < CHUNK:
             return
-        asked["after"] = whole[-1].stream_id
+        asked |= {"stream_id": rows[-1].stream_id, "key": rows[-1].subscription_id}
 
 
 def level_of(tx: Connection, stream_id: str, subscription_id: str) -> tuple[str, Decimal] | None:

@@ -165,6 +165,7 @@ def test_the_lists_of_the_api_agree_with_the_ledger_of_a_whole_year(audited: Aud
 
     report = audited.by_api(lists)
 
+    print(f"{report.compared:,} rows compared, {report.differing} differ")
     assert (report.differences, report.differing) == ((), 0)
     payments = {one["payment_intent"] for one in lists["/v1/charges"]}
     assert report.compared >= len(payments) + len(lists["/v1/refunds"]) + len(lists["/v1/subscriptions"])
@@ -179,6 +180,7 @@ def test_both_exports_agree_with_the_ledger_of_a_whole_year(audited: Audited) ->
     report = audited.by_sigma(sigma_csv([replace(one, kind=getattr(one, kinds)) for one in moved]))
     of_page = audited.by_csv(customer_csv(moved))
 
+    print(f"{report.compared:,} rows compared, {report.differing} differ")
     assert (report.differences, report.differing) == ((), 0)
     assert sum(one.ours for one in report.days) * 100 == sum(one.minor for one in moved)
     assert set(of_page.counts) <= {Cause.BUCKET}
@@ -306,6 +308,7 @@ def test_every_injected_difference_of_an_export_gets_its_cause_and_nothing_else_
     made_at = {"exported_at": FRESH_UNTIL - DAY + lag, "on_difference": found.append}
     report = copied.by_csv(written, **made_at) if format_ == "csv" else copied.by_sigma(written, **made_at)
 
+    print(f"{len(expected):,} injected, {report.compared:,} rows compared, {len(found):,} differ: {report.counts}")
     assert causes_of(found) == {key: {cause} for key, cause in expected.items()}
     assert report.unexplained == sum(cause is Cause.UNEXPLAINED for cause in expected.values())
     assert set(report.counts) == set(expected.values()) == set(Cause) - (set() if of_customers else {Cause.BUCKET})
@@ -351,6 +354,7 @@ def test_every_injected_difference_of_the_api_gets_its_cause_and_nothing_else_di
 
     report = copied.by_api(lists, on_difference=found.append)
 
+    print(f"{len(expected):,} injected, {report.compared:,} rows compared, {len(found):,} differ: {report.counts}")
     assert causes_of(found) == {key: {cause} for key, cause in expected.items()}
     assert report.unexplained == sum(cause is Cause.UNEXPLAINED for cause in expected.values())
     # Days and buckets are those of an export; an API has no lag.

@@ -107,13 +107,15 @@ class PaddleMerchant:
         active = {key: one for key, one in found["/subscriptions"].items() if one["status"] != "canceled"}
         return {path: list(things.values()) for path, things in (found | {"/subscriptions": active}).items()}
 
-    def metric(self, *, churn_at_request: bool = False) -> dict[str, Any]:
+    def metric(self, *, churn_at_request: bool = False, undiscounted: bool = False) -> dict[str, Any]:
         """Paddle's MRR at the end of each day."""
+        off = [(one.subscriptions["1"].started_at.date(), 1225) for one in self.customers if one.tag == "coupon"]
         early = self.requested if churn_at_request else []
         days = [BEGIN.date() + timedelta(days=number) for number in range((END - BEGIN).days)]
         amounts = [
             sum(minor for day, minor in self.moved.items() if day <= one)
             - sum(minor for asked, ends, minor in early if asked <= one < ends)
+            + sum(minor for day, minor in off if undiscounted and day <= one)
             for one in days
         ]
         points = [
@@ -262,6 +264,19 @@ def test_days_between_the_request_and_the_end_of_a_cancellation_are_the_churn_ti
     for one in report.differences:
         by_cause[one.cause].add(one.day)
     assert by_cause == {Cause.CHURN_TIME: (passed | running) - {wrong}, Cause.UNEXPLAINED: {wrong}}
+
+
+def test_days_with_undiscounted_prices_and_cancellations_at_their_request_are_the_discount(audited: Audited) -> None:
+    audited.fake.metrics[METRIC] = audited.merchant.metric(churn_at_request=True, undiscounted=True)
+    began, wrong = BEGIN.date() + 20 * DAY, BEGIN.date() + 25 * DAY  # of the subscription with 25 % off
+    audited.points[25]["amount"] += "0"
+    [(asked, *_), _] = audited.merchant.requested
+
+    found = {one.day: one.cause for one in audited.report().differences}
+
+    before = {asked + number * DAY: Cause.CHURN_TIME for number in range((began - asked).days)}
+    since = {began + number * DAY: Cause.DISCOUNT for number in range((LAST - began).days + 1)}
+    assert found == before | since | {wrong: Cause.UNEXPLAINED}
 
 
 def test_the_last_two_days_of_paddles_figures_may_be_late(audited: Audited) -> None:

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from bridge.audit.daily import OurDays, Settings, compare
-from bridge.audit.records import ZERO, Cause
+from bridge.audit.daily import OurDays, Settings, compare, undiscounted
+from bridge.audit.records import ZERO, Cause, Coupon, Flags
 from bridge.ledger.policy import ChurnAt
 from processors.money import Money
 from processors.totals import DailyMrr
@@ -65,3 +65,27 @@ def test_ours_at_the_request_and_theirs_at_the_end() -> None:
     )
     assert causes({1: ["49"]}, [1000, 1001, 1000, 951], ChurnAt.REQUEST) == {1: ODD, 2: CHURN}
     assert causes({1: ["49"]}, [1000, 902, 951], ChurnAt.REQUEST) == {1: ODD}  # less than ours
+
+
+QUARTER_OFF, TEN_OFF = Coupon(share=Decimal("0.25")), Coupon(amounts={"USD": Decimal(10)})
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "coupon", "interval", "expected"),
+    [
+        ("36.75", "new", QUARTER_OFF, "monthly", "49"),
+        ("-36.75", "churn", QUARTER_OFF, "monthly", "-49"),
+        ("7.50", "upgrade", QUARTER_OFF, "monthly", "10"),
+        ("39", "new", TEN_OFF, "monthly", "49"),
+        ("10", "upgrade", TEN_OFF, "monthly", "10"),  # the amount off stays
+        ("-39", "churn", TEN_OFF, "monthly", "-49"),
+        ("40", "new", TEN_OFF, "annual", "40.83"),  # 490 - 10 a year: 480 / 12; 490 / 12
+        ("39", "new", None, "monthly", "39"),
+    ],
+)
+def test_a_change_without_its_coupon(
+    change: str, kind: str, coupon: Coupon | None, interval: str, expected: str
+) -> None:
+    flags = Flags(kinds=frozenset({kind}), coupons=frozenset({"C"}), intervals=frozenset({interval}))
+
+    assert undiscounted(Decimal(change), "USD", flags, {"C": coupon} if coupon else {}) == Decimal(expected)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
-from bridge.store import Store, audits
-from tests.bridge.store.builders import NOON, a_differing_row, an_audit
+from sqlalchemy import insert
+
+from bridge.store import Store, audits, schema
+from tests.bridge.store.builders import ANNA, BERT, NOON, a_differing_row, an_audit
 
 
 def test_a_result_is_read_as_it_was_kept(store: Store) -> None:
@@ -51,3 +54,20 @@ def test_the_ids_of_an_erased_customer_are_replaced(store: Store) -> None:
         audits.rename_keys(tx, {"in_1": "erased_1", "cus_1": "erased_2"})
 
         assert [row.key for row in audits.rows_of(tx, kept)] == ["erased_1", "in_2"]
+
+
+def test_the_levels_of_a_customer_with_thousands_of_subscriptions_are_all_read(store: Store) -> None:
+    names = [f"sub_{number:04}" for number in range(2001)]  # read in parts of 2000
+    row = {
+        "source": "stripe",
+        "livemode": True,
+        "currency": "USD",
+        "plan": "Pro",
+        "mrr": Decimal(9),
+        "changed_at": NOON,
+    }
+    with store.transaction() as tx:
+        tx.execute(insert(schema.subscriptions), [{**row, "stream_id": ANNA, "subscription_id": one} for one in names])
+        tx.execute(insert(schema.subscriptions), {**row, "stream_id": BERT, "subscription_id": "sub_b"})
+
+    assert [one.subscription_id for one in audits.levels(store, "stripe", True)] == [*names, "sub_b"]
