@@ -106,6 +106,8 @@ def scrub(text: str) -> str:
 def _clean(key: object, value: object) -> object:
     if str(key).lower() in SECRET_FIELDS:
         return HIDDEN
+    if type(value) is str:  # most are
+        return _clean_text(value)
     if isinstance(value, PLAIN):
         return value
     if isinstance(value, bytes):
@@ -114,5 +116,9 @@ def _clean(key: object, value: object) -> object:
         return {str(name): _clean(name, one) for name, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean("", one) for one in value]
-    text = scrub(str(value))
-    return text if text.isprintable() else CONTROL.sub("?", text)
+    return _clean_text(str(value))
+
+
+def _clean_text(text: str) -> str:
+    scrubbed = scrub(text)
+    return scrubbed if scrubbed.isprintable() else CONTROL.sub("?", scrubbed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _SCOPE = re.compile(r"(?P<source>[^|]*)\|(?P<account>.*)\|(?P<mode>live|test)", re.DOTALL)
 # An account never contains "|live|" or "|test|"; a customer id may contain anything.
@@ -24,6 +25,7 @@ class Scope:
     livemode: bool
 
     @classmethod
+    @lru_cache(maxsize=256)
     def parse(cls, text: str) -> Scope:
         """Reads a stored scope. Raises `ValueError`."""
         found = _SCOPE.fullmatch(text)

@@ -107,9 +107,14 @@ def _is_lazy_mapping(kind: Any) -> bool:
 converter = _make_converter()
 
 
+# `json.dumps` makes an encoder for each call that names its separators.
+_encoder = json.JSONEncoder(separators=(",", ":"))
+_sorting_encoder = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+
+
 def encode(value: Any, *, sort_keys: bool = False) -> str:
     """A value as JSON text."""
-    return json.dumps(converter.unstructure(value), separators=(",", ":"), sort_keys=sort_keys)
+    return (_sorting_encoder if sort_keys else _encoder).encode(converter.unstructure(value))
 
 
 def decode(text: str, kind: type[Value]) -> Value:

@@ -160,12 +160,14 @@ def _text(value: object) -> str:
     """JSON text of a value, keys sorted. A value that JSON does not have is written as Python prints it."""
     if type(value) is str:  # most are
         return _quoted(value)
+    if isinstance(value, Decimal):
+        return _number_text(value)
     if isinstance(value, Mapping):
         entries = {str(key): entry for key, entry in value.items()}
         return "{" + ",".join([f"{_quoted(key)}:{_text(entries[key])}" for key in sorted(entries)]) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(_text(entry) for entry in value) + "]"
-    if isinstance(value, Decimal | float):
+    if isinstance(value, float):
         return _number_text(Decimal(str(value)))
     if value is None or isinstance(value, str | int):
         return json.dumps(value)

@@ -94,6 +94,8 @@ def _text(value: object) -> str | None:
     # PostgreSQL's text holds neither NUL nor unpaired surrogates, which JSON can express.
     if not isinstance(value, str):
         return None
+    if value.isascii() and "\x00" not in value:  # most are
+        return value
     return value.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
 
 

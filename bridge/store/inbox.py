@@ -335,16 +335,12 @@ def oldest_failed(tx: Connection) -> datetime | None:
 def from_row(row: Row[*tuple[object, ...]]) -> InboxRow:
     """A row of the columns of `LIST`."""
     values = dict(row._mapping)
-    notes = tuple(json.loads(values["notes"] or "[]"))
-    return InboxRow(
-        **values
-        | {
-            "status": InboxStatus(values["status"]),
-            "reason": values["reason"] or "; ".join(notes) or None,
-            "notes": notes,
-            "body": None if values["body"] is None else decompress(values["body"]),
-        }
-    )
+    notes = tuple(json.loads(values["notes"])) if values["notes"] else ()
+    values["status"] = InboxStatus(values["status"])
+    values["reason"] = values["reason"] or "; ".join(notes) or None
+    values["notes"] = notes
+    values["body"] = None if values["body"] is None else decompress(values["body"])
+    return InboxRow(**values)
 
 
 # ---- Change the status -----------------------------------------------------------------------------------------

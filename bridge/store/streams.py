@@ -248,7 +248,14 @@ LOCK = per_dialect(
 # SKIP LOCKED: two workers that claim at once get different rows, and neither waits for the other's transaction. It
 # protects the claim only; the lease written in the same transaction protects the settling, which takes longer.
 ARE_DUE = (
-    select(streams, states.c.state)
+    select(
+        streams.c.stream_id,
+        streams.c.scope,
+        streams.c.version,
+        streams.c.first_at,
+        streams.c.has_customer,
+        states.c.state,
+    )
     .outerjoin(states, states.c.stream_id == streams.c.stream_id)
     .where(DUE, streams.c.due_at <= bindparam("due_by"), UNLEASED)
     .limit(bindparam("limit"))
