@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +21,7 @@ from bridge.audit.records import Cause, Measure, Report
 from bridge.audit.run import Request, run
 from bridge.ledger.state import dump, load
 from bridge.settings import Settings, Source
-from bridge.store import Store, inbox
+from bridge.store import Store, inbox, open_store
 from bridge.store.inbox import NewWebhook
 from bridge.store.schema import compress, decompress
 from bridge.worker.routing import route
@@ -173,17 +176,31 @@ class Audited:
             assert tx.execute(change, {"status": status, "id": key}).rowcount
 
 
-@pytest.fixture
-def audited(sqlite_store: Store, sqlite_url: str, httpserver: HTTPServer) -> Audited:
+@pytest.fixture(scope="module")
+def settled(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PaddleMerchant]:
+    """A database that has settled a merchant's webhooks, for each test to copy."""
+    path = Path(shutil.copy(sqlite_template, tmp_path_factory.mktemp("settled") / "bridge.db"))
     made = PaddleMerchant()
     for number in range(8):
         made.add(f"p{number}", random.Random(number))
     made.add_special()
+    settings = some_settings(f"sqlite:///{path}", UNATTRIBUTED="send")
+    store = open_store(settings.database_url)
+    settle(store, settings, made.webhooks)
+    store.close()
+    return path, made
+
+
+@pytest.fixture
+def audited(settled: tuple[Path, PaddleMerchant], tmp_path: Path, httpserver: HTTPServer) -> Iterator[Audited]:
+    path, made = settled
     fake = FakePaddle(lists=made.lists(), metrics={METRIC: made.metric()})
     api = {"PADDLE_API_KEY": PADDLE_KEY, "PADDLE_API_BASE": fake.serve(httpserver)}
-    settings = some_settings(sqlite_url, UNATTRIBUTED="send", **api)
-    settle(sqlite_store, settings, made.webhooks)
-    return Audited(store=sqlite_store, settings=settings, fake=fake, merchant=made)
+    url = f"sqlite:///{shutil.copy(path, tmp_path / 'bridge.db')}"
+    settings = some_settings(url, UNATTRIBUTED="send", **api)
+    store = open_store(url)
+    yield Audited(store=store, settings=settings, fake=fake, merchant=made)
+    store.close()
 
 
 def settle(store: Store, settings: Settings, webhooks: list[bytes]) -> None:
