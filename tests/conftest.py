@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -26,12 +27,19 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the scan for secrets."""
     config.pluginmanager.register(secrets_scan)
+    gc.disable()  # until the tests are collected: ten thousand of them, which stay until the end
     # Otherwise each of some hundred child processes compiles the bridge: half a second of CPU.
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     examples = int(os.environ.get("PROPERTY_EXAMPLES", "50"))
     hypothesis.settings.register_profile("bridge", deadline=None, max_examples=examples)  # a busy machine fails no test
     hypothesis.settings.load_profile("bridge")
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was collected out of all later searches for garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(params=DIALECTS)

@@ -7,6 +7,8 @@ python crowd.py migrate URL NAME THREADS COUNT   migrates once in each thread
 python crowd.py hold URL NAME THREADS COUNT      COUNT transactions that hold the write lock for 20 ms, without pause
 python crowd.py race URL NAME THREADS COUNT      COUNT rounds a thread of settling and sending five customers
 python crowd.py fork URL NAME THREADS COUNT      uses the store, forks, and uses it in both
+
+NAME may be several names with commas: then each has a process of its own, forked before the store is opened.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def accept(store: Store, name: str, count: int) -> None:
     for number in range(count):
         event_id = f"evt_{name}_{number}"
         store.accept(_arrival(event_id))
-        print(event_id, flush=True)
+        say(event_id)
 
 
 def work(store: Store, name: str, count: int) -> None:
@@ -46,18 +48,18 @@ def work(store: Store, name: str, count: int) -> None:
             leases.heartbeat(tx, name, NOON)
         with store.reading() as tx:
             inbox.counts(tx)
-    print(name, flush=True)
+    say(name)
 
 
 def reserve(store: Store, name: str, count: int) -> None:
     for number in range(count):
         with store.transaction() as tx:
-            print(rate_limit.reserve(tx, "pulsora", NOON + number * timedelta(seconds=1), 3, 50), flush=True)
+            say(rate_limit.reserve(tx, "pulsora", NOON + number * timedelta(seconds=1), 3, 50))
 
 
 def migrate(store: Store, name: str, count: int) -> None:
     store.migrate()
-    print(store.schema_fits(), flush=True)
+    say(store.schema_fits())
 
 
 def hold(store: Store, name: str, count: int) -> None:
@@ -65,7 +67,7 @@ def hold(store: Store, name: str, count: int) -> None:
         with store.transaction() as tx:
             leases.heartbeat(tx, name, NOON)
             if number == 0:
-                print("holding", flush=True)
+                say("holding")
             time.sleep(0.02)
 
 
@@ -87,7 +89,7 @@ def race(store: Store, name: str, count: int) -> None:
         with store.transaction() as tx:
             outbox.record(tx, [_outcome(delivery.id) for delivery in sent])
         for delivery in sent:
-            print(delivery.id, flush=True)
+            say(delivery.id)
 
 
 def _touch(customer: str, now: datetime) -> StreamUpdate:
@@ -126,7 +128,7 @@ def fork(store: Store, name: str, count: int) -> None:
     os.waitpid(child, 0)
     store.accept(_arrival("evt_parent_again"))
     with store.reading() as tx:
-        print(sorted(row.event_id for row in inbox.listing(tx)), leases.heartbeats(tx) == {"child": NOON}, flush=True)
+        say(f"{sorted(row.event_id for row in inbox.listing(tx))} {leases.heartbeats(tx) == {'child': NOON}}")
 
 
 def _arrival(event_id: str) -> NewWebhook:
@@ -153,15 +155,30 @@ DEEDS: Mapping[str, Callable[[Store, str, int], None]] = {
 }
 
 
-def main(deed: str, url: str, name: str, threads: str, count: str) -> None:
+def say(found: object) -> None:
+    """One line in one piece: several processes may write to one pipe."""
+    sys.stdout.write(f"{found}\n")
+    sys.stdout.flush()
+
+
+def main(deed: str, url: str, names: str, threads: str, count: str) -> None:
+    if "," not in names:  # no child, so that a kill reaches it
+        return crowd(deed, url, names, int(threads), int(count))
+    children = []
+    for name in names.split(","):
+        child = os.fork()
+        if child == 0:
+            return crowd(deed, url, name, int(threads), int(count))
+        children.append(child)
+    sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0 for child in children))
+
+
+def crowd(deed: str, url: str, name: str, threads: int, count: int) -> None:
     store = open_store(url)
-    crowd = [
-        threading.Thread(target=DEEDS[deed], args=(store, f"{name}.{thread}", int(count)))
-        for thread in range(int(threads))
-    ]
-    for thread in crowd:
+    some = [threading.Thread(target=DEEDS[deed], args=(store, f"{name}.{thread}", count)) for thread in range(threads)]
+    for thread in some:
         thread.start()
-    for thread in crowd:
+    for thread in some:
         thread.join()
     store.close()
 

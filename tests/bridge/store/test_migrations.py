@@ -60,9 +60,7 @@ def test_before_the_first_migration_the_operator_is_told_what_to_run(empty_url: 
 
 
 def test_two_processes_may_migrate_at_once(empty_url: str) -> None:
-    processes = [started("migrate", empty_url, threads=2) for _ in range(2)]
-
-    answers = [line for process in processes for line in ended(process)]
+    answers = ended(started("migrate", empty_url, "p0,p1", threads=2))
 
     assert answers == ["True"] * 4
 

@@ -24,6 +24,12 @@ AN_HOUR_LATER = 3700.0
 ADA = "stripe||live|cus_ada"
 
 
+@pytest.fixture
+def store(sqlite_store: Store) -> Store:
+    """One kind: the ledger decides here. tests/lifecycles/test_arrival_stored.py compares both."""
+    return sqlite_store
+
+
 def signup() -> tuple[bytes, ...]:
     return Customer.begin("ada", BORN).subscribe().webhooks
 
