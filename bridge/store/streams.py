@@ -339,7 +339,7 @@ def claim_due(
     In a backlog some of those that became due last are claimed too: a sale must not wait for an import, or for what
     an outage has left. `due_by`: only those that were due by then; without it, those that are due now.
     """
-    rows: list[Row[Any]] = []
+    rows: list[Row[*tuple[Any, ...]]] = []
     for statement, count in ((NEXT, limit - limit // LATEST_SHARE), (LATEST, limit // LATEST_SHARE)):
         found = tx.execute(statement, {"now": now, "due_by": due_by or now, "limit": count}).all() if count else []
         for chunk in padded_chunks(row.stream_id for row in found):
