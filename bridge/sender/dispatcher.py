@@ -96,6 +96,8 @@ class Dispatcher:
         self._uptime = uptime
         arrived = self._pool.results(0, 0)
         self._results += arrived
+        if self._is_idle(now):
+            return _report(Claimed(), [], 0)
         with self._store.transaction() as tx:
             # Recorded first: a finished delivery makes the next of its customer the head of the stream, which is then
             # claimed in the same transaction. Only heads are claimed, so that order holds over all workers.
@@ -110,6 +112,13 @@ class Dispatcher:
             recorded += self._record_rest()
         self._adapt_capacity(arrived + responses)
         return _report(claimed, recorded, self._in_flight.total())
+
+    def _is_idle(self, now: datetime) -> bool:
+        """Whether nothing is on its way and nothing is ready: one statement, without a lock."""
+        if self._results or self._in_flight.total():
+            return False
+        with self._store.reading() as tx:
+            return not outbox.is_any_ready(tx, now)
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Stops sending, waits for responses, and records them. What has no response by then is sent again."""

@@ -316,6 +316,9 @@ NEXT = (
     .with_hint(outbox, "INDEXED BY ix_outbox_next", "sqlite")
     .with_for_update(skip_locked=True)
 )
+ANY_READY = select(outbox.c.id).where(READY, outbox.c.ready_at <= bindparam("now")).limit(1).with_hint(
+    outbox, "INDEXED BY ix_outbox_next", "sqlite"
+)  # fmt: skip
 LEASE = per_dialect(
     lambda among: (
         update(outbox)
@@ -348,6 +351,11 @@ LOCK = per_dialect(
         select(outbox.c.id, outbox.c.stream_id).where(among(outbox.c.id, "ids")).order_by(outbox.c.id).with_for_update()
     )
 )
+
+
+def is_any_ready(tx: Connection, now: datetime) -> bool:
+    """Whether there is anything to claim, pauses and limits aside."""
+    return tx.execute(ANY_READY, {"now": now}).first() is not None
 
 
 def claim(

@@ -75,6 +75,8 @@ def settle_due(store: Store, settings: Settings, owner: str, now: datetime, enri
 def _claim(store: Store, owner: str, now: datetime) -> tuple[list[Claim], datetime]:
     """Claims the due streams. With the instant until which all received webhooks are routed."""
     with store.reading() as tx:
+        if not streams.is_any_due(tx, now):  # as a rule: one statement
+            return [], now
         # After an outage all streams are overdue while their webhooks are still being routed. Only those are settled
         # whose window closed before the first unrouted webhook was received: all their webhooks have been routed.
         due_by = inbox.routed_until(tx, now)

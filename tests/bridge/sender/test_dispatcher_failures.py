@@ -172,6 +172,9 @@ class FailingStore:
             raise RuntimeError("the disk is full")
         return self._store.transaction()
 
+    def reading(self) -> Any:
+        return self._store.reading()
+
 
 class FaultyClient(HttpClient):
     """A client with a bug."""
