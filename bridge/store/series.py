@@ -25,7 +25,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from bridge.store.daily_sums import Days, Period, day_of, number_of, unsummed
+from bridge.store.daily_sums import DAY, Days, Period, day_of, number_of, unsummed
 from bridge.store.delivery_columns import Movement
 from bridge.store.schema import MOVES, OPEN, daily_sums, outbox, summed_days
 from bridge.store.statements import literal
@@ -110,24 +110,40 @@ def _read(tx: Connection, selection: Selection, by: Period, groups: Sequence[str
     """
     days = Days(livemode=selection.livemode, currency=selection.currency, first=selection.first, last=selection.last)
     gaps = unsummed(tx, days)
-    found: list[Row[Any]] = [] if gaps == [days] else list(tx.execute(_of_summed(selection, by, groups)))
+    found: list[Row[Any]] = [] if gaps == [days] else list(tx.execute(_of_summed(selection, by, groups, gaps)))
     for gap in gaps:
         found += tx.execute(_of_outbox(replace(selection, first=gap.first, last=gap.last), groups))
     return found
 
 
-def _of_summed(selection: Selection, by: Period, groups: Sequence[str]) -> Select[Any]:
+def _of_summed(selection: Selection, by: Period, groups: Sequence[str], gaps: Sequence[Days]) -> Select[Any]:
     key = [daily_sums.c[name] for name in groups]
-    query = select(
-        func.min(daily_sums.c.day).label("day"),
-        *key,
-        func.sum(daily_sums.c.amount_sum).label("amount"),
-        func.sum(daily_sums.c.amount_count).label("amount_count"),
-        func.sum(daily_sums.c.mrr_sum).label("mrr"),
-        func.sum(daily_sums.c.count).label("n"),
-    ).select_from(OF_DAYS)
-    query = _selected(query, selection, daily_sums).group_by(PERIODS[by], *key)
-    return query.where(daily_sums.c.movement > "") if MOVEMENT in groups else query
+    first, last = summed_between(selection.first, selection.last, gaps)
+    is_whole = not any(first <= gap.first <= last for gap in gaps)  # then no row's day must be looked up
+    sums = daily_sums.c
+    # What a list does not need is not added: a year has thousands of rows.
+    wanted = (
+        (null().label("amount"), null().label("amount_count"), func.sum(sums.mrr_sum).label("mrr"))
+        if MOVEMENT in groups
+        else (
+            func.sum(sums.amount_sum).label("amount"),
+            func.sum(sums.amount_count).label("amount_count"),
+            null().label("mrr"),
+        )
+    )
+    query = select(func.min(sums.day).label("day"), *key, *wanted, func.sum(sums.count).label("n"))
+    query = query.select_from(daily_sums if is_whole else OF_DAYS).group_by(PERIODS[by], *key)
+    query = _selected(query, replace(selection, first=first, last=last), daily_sums)
+    return query.where(sums.movement > "" if MOVEMENT in groups else sums.amount_count > 0)
+
+
+def summed_between(first: date, last: date, gaps: Sequence[Days]) -> tuple[date, date]:
+    """The first and the last day with sums, of days with such gaps."""
+    if gaps and gaps[0].first == first:
+        first = gaps[0].last + DAY
+    if gaps and gaps[-1].last == last:
+        last = gaps[-1].first - DAY
+    return first, last
 
 
 def _of_outbox(selection: Selection, groups: Sequence[str]) -> Select[Any]:
