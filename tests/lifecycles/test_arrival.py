@@ -6,9 +6,9 @@ Beyond a window the types may differ, as somebody who sees only a part cannot kn
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 
 import pytest
 
@@ -17,9 +17,11 @@ from bridge.ledger.catalog import key_of
 from bridge.ledger.policy import AmountBasis, MovementAmount
 from bridge.ledger.settle_window import WaitRules
 from processors.facts import CatalogEntry
+from processors.interface import Processor
 from processors.paddle import processor as paddle
 from processors.paddle_classic import processor as classic
 from processors.stripe import processor as stripe
+from processors.stripe.simulation.payloads import Shape
 from tests.lifecycles import harness, paddle_lifecycle, paddle_lifecycles, stripe_lifecycles
 from tests.lifecycles.harness import (
     Ledger,
@@ -32,6 +34,7 @@ from tests.lifecycles.harness import (
     split_into_windows,
 )
 from tests.lifecycles.paddle_classic_lifecycles import CLASSIC_LIFECYCLES
+from tests.lifecycles.stripe_lifecycle import Lifecycle
 from tests.lifecycles.virtual_pipeline import DEFAULT_RULES, NO_HOLD, NOON, Pipeline, at_once, with_gaps
 
 RULES = [pytest.param(DEFAULT_RULES, id="defaults"), pytest.param(NO_HOLD, id="HOLD_HOURS=0")]
@@ -39,19 +42,44 @@ FEW = 2  # orders of each lifecycle, one of them the reverse one
 MAX_SPREAD = 85.0  # what arrives within one window belongs together, whatever lies in between
 
 
+Case = tuple[Policy, tuple[CatalogEntry, ...], tuple[TranslatedWebhook, ...]]
+
+
+class Cases(Mapping[str, Case]):
+    """Lifecycles by title, each translated when it is first used: not while tests are collected."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Case]]) -> None:
+        self._makers = {title: cache(maker) for title, maker in makers.items()}
+
+    def __getitem__(self, title: str) -> Case:
+        return self._makers[title]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
 @cache
-def cases() -> dict[str, tuple[Policy, tuple[CatalogEntry, ...], tuple[TranslatedWebhook, ...]]]:
+def cases() -> Cases:
     """All lifecycles of all tables, by title."""
-    found = {}
+    found: dict[str, Callable[[], Case]] = {}
     for one in stripe_lifecycles.LIFECYCLES:
         for shape in one.shapes:
-            webhooks = harness.translated(one.webhooks(shape), stripe)
-            found[f"{one.title}-{shape.name}"] = (one.policy, one.api_catalog, webhooks)
+            found[f"{one.title}-{shape.name}"] = partial(of_stripe, one, shape)
     for processor, lifecycles in ((paddle, paddle_lifecycles.LIFECYCLES), (classic, CLASSIC_LIFECYCLES)):
         for other in lifecycles:
-            webhooks = paddle_lifecycle.translated(other, processor)
-            found[f"{processor.name}: {other.title}"] = (other.policy, (), webhooks)
-    return found
+            found[f"{processor.name}: {other.title}"] = partial(of_paddle, other, processor)
+    return Cases(found)
+
+
+def of_stripe(one: Lifecycle, shape: Shape) -> Case:
+    return one.policy, one.api_catalog, harness.translated(one.webhooks(shape), stripe)
+
+
+def of_paddle(one: paddle_lifecycle.Lifecycle, processor: Processor) -> Case:
+    return one.policy, (), paddle_lifecycle.translated(one, processor)
 
 
 def some_cases() -> list[str]:
