@@ -24,6 +24,9 @@ ACQUIRE = insert_per_dialect(
         where=or_(leases.c.owner == new.excluded.owner, leases.c.until <= bindparam("now", type_=Instant)),
     )
 )
+HELD_ELSEWHERE = select(leases.c.owner).where(
+    leases.c.name == bindparam("which"), leases.c.owner != bindparam("asking"), leases.c.until > bindparam("now")
+)
 RELEASE = delete(leases).where(leases.c.name == bindparam("which"))
 RELEASE_ALL = delete(leases).where(leases.c.owner == bindparam("whose"))
 HEARTBEAT = insert_per_dialect(
@@ -40,6 +43,11 @@ def acquire(tx: Connection, name: str, owner: str, now: datetime, until: datetim
     """Takes or extends a lease. False: another owner has it and it has not expired."""
     row = {"name": name, "owner": owner, "until": until, "now": now}
     return execute_many(tx, ACQUIRE[tx.dialect.name], [row]) == 1
+
+
+def is_held_elsewhere(tx: Connection, name: str, owner: str, now: datetime) -> bool:
+    """Whether another owner has the lease. Asked before `acquire`, which waits for a transaction that extends it."""
+    return tx.execute(HELD_ELSEWHERE, {"which": name, "asking": owner, "now": now}).first() is not None
 
 
 def release(tx: Connection, name: str) -> None:

@@ -32,7 +32,7 @@ NO_FACTS = "remembered for later: it names no customer"
 def route(store: Store, settings: Settings, owner: str, now: datetime, apis: Mapping[str, Api] | None = None) -> int:
     """Routes one batch of received webhooks; returns how many. Thin events are completed by `apis`."""
     with store.reading() as tx:
-        if not inbox.unrouted(tx, 1, now):
+        if not inbox.unrouted(tx, 1, now) or leases.is_held_elsewhere(tx, ROUTER, owner, now):
             return 0
     # One worker at a time routes, under a lease. Two at once would read the same links, and could assign one customer's
     # webhooks to two streams that neither knows of.

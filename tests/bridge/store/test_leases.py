@@ -37,6 +37,18 @@ def test_a_lease_that_is_given_up_is_free(store: Store) -> None:
     assert acquired(store, "b", NOON) is True
 
 
+def test_whether_another_has_a_lease_is_read_without_waiting_for_its_transaction(store: Store) -> None:
+    acquired(store, "a", NOON)
+    answers = []
+    with store.transaction() as extending:
+        leases.acquire(extending, "router", "a", NOON, NOON + 2 * MINUTE)
+        for owner, now in (("b", NOON), ("a", NOON), ("b", NOON + MINUTE)):
+            with store.reading() as tx:
+                answers.append(leases.is_held_elsewhere(tx, "router", owner, now))
+
+    assert answers == [True, False, False]
+
+
 def test_workers_that_beat_are_known_for_a_day(store: Store) -> None:
     with store.transaction() as tx:
         leases.heartbeat(tx, "a", NOON)

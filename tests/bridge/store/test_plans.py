@@ -97,6 +97,7 @@ ALL_DAY: dict[str, Question] = {
     "subscriptions": lambda tx: subscriptions.save(tx, [a_subscription_row()]),
     "subscriptions of a stream": lambda tx: subscriptions.of_stream(tx, ANNA),
     "acquire": lambda tx: leases.acquire(tx, "router", "w", NOON, NOON + HOUR),
+    "held elsewhere": lambda tx: leases.is_held_elsewhere(tx, "router", "w", NOON),
 }
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from bridge.internal_events import attributions
-from bridge.store import Store, inbox, open_store, streams
+from bridge.store import Store, inbox, leases, open_store, streams
 from bridge.store.inbox import InboxStatus
 from bridge.worker import assignment
+from bridge.worker.routing import LEASE, ROUTER, route
 from bridge.worker.settling import settle_due
 from processors.stripe.simulation.customer import Customer
 from tests.bridge.worker.virtual_worker import NOON, VirtualWorker, after, kind, only, without
@@ -365,5 +366,21 @@ def test_a_stream_that_the_router_has_read_cannot_be_settled_by_another_worker(
     assert settled[0] == 0
     assert worker.rows() == ["subscription 49.00 +49.00"]
     assert {row.stream_id for row in worker.streams()} == {ADA}
+    store.close()
+    other.close()
+
+
+def test_a_worker_does_not_wait_for_the_one_that_routes(postgresql_url: str) -> None:
+    store, other = open_store(postgresql_url), open_store(postgresql_url)
+    worker = VirtualWorker(store)
+    worker.receive(signup(), NOON)
+    with store.transaction() as tx:
+        leases.acquire(tx, ROUTER, "first", NOON, NOON + LEASE)
+
+    with store.transaction() as tx:
+        leases.acquire(tx, ROUTER, "first", NOON, NOON + LEASE)  # its row is locked until the end of the transaction
+        routed = route(other, worker.settings, "second", NOON)
+
+    assert routed == 0
     store.close()
     other.close()
