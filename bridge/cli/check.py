@@ -13,7 +13,7 @@ import click
 
 from bridge.alerts.causes import MIN_FREE_BYTES
 from bridge.cli.alerts import check_alerts
-from bridge.cli.connectivity import check_endpoints, check_processors, check_public_url
+from bridge.cli.connectivity import check_endpoints, check_processors, check_web
 from bridge.cli.environment import dotenv_path, load_settings
 from bridge.cli.output import (
     Finding,
@@ -73,7 +73,7 @@ def findings_of(settings: Settings) -> list[Finding]:
         *_installation(),
         *_database(settings),
         *check_processors(settings),
-        *check_public_url(settings.public_url),
+        *check_web(settings),
         *check_endpoints(settings),
     ]
 

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import requests
 
+from bridge.cli.environment import local_address
 from bridge.cli.output import Finding, ok, problem, warning
 from bridge.formatting import duration, quantity
 from bridge.settings import Settings, Source
@@ -108,10 +109,31 @@ def _endpoint_at_processor(about: str, source: Source, api: EndpointApi, public:
         yield ok(about, f"the endpoint {route} is enabled and has all needed events")
 
 
-def check_public_url(public: str | None) -> Iterator[Finding]:
-    """Asks the bridge's own /readyz the way a processor reaches it."""
-    if public is None:
-        return
+def check_web(settings: Settings) -> Iterator[Finding]:
+    """Asks the bridge's own /readyz: the way a processor reaches it, or on this machine without PUBLIC_URL."""
+    if settings.public_url is not None:
+        yield from _public_url(settings.public_url)
+    elif not settings.bind.startswith("unix:"):
+        yield _local_web(f"http://{local_address(settings.bind)}")
+
+
+def _local_web(url: str) -> Finding:
+    session = requests.Session()
+    session.trust_env = False  # no proxy of the environment
+    try:
+        response = session.get(f"{url}/readyz", timeout=TIMEOUT_SECONDS, allow_redirects=False)
+    except requests.RequestException:
+        away = "Set PUBLIC_URL if it runs elsewhere, or start it: pulsora-bridge serve"
+        return warning("web", f"no web process responds at {url}, so no webhook arrives. {away}")
+    if response.status_code == 200:
+        return ok("web", f"{url} is ready; set PUBLIC_URL to check the way from the processor, too")
+    status = f"{url}/readyz responds {response.status_code}"
+    if response.status_code == 503:
+        return problem("web", f"{status}. The log of the web process says why")
+    return warning("web", f"{status}: another program may listen there. Correct BIND or set PUBLIC_URL")
+
+
+def _public_url(public: str) -> Iterator[Finding]:
     try:
         response = requests.get(f"{public}/readyz", timeout=TIMEOUT_SECONDS, allow_redirects=False)
     except requests.RequestException as error:

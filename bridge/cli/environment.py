@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,11 @@ def dotenv_path() -> Path:
     context = click.get_current_context(silent=True)
     given = None if context is None else context.find_root().params.get("env_file")
     return DOTENV if given is None else Path(given)
+
+
+def local_address(bind: str) -> str:
+    """Where a client on this machine reaches a server that listens at `bind`."""
+    return re.sub(r"^(0\.0\.0\.0|\[::\]):", "127.0.0.1:", bind)  # every address; a client needs one of them
 
 
 def load_settings() -> Settings:

@@ -23,7 +23,8 @@ from processors import processors
 from processors.interface import ApiError, Processor
 
 CREATABLE = [name for name, one in processors().items() if one.endpoints is not None]
-UNTIL_STARTED = ("worker", "public URL", "database")  # subjects of `check` that can only be right once the bridge runs
+# Subjects of `check` that can only be right once the bridge runs.
+UNTIL_STARTED = ("worker", "web", "public URL", "database")
 POLL_SECONDS = 1.0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from bridge.cli.confirmation import confirm, yes_option
-from bridge.cli.environment import dotenv_path
+from bridge.cli.environment import dotenv_path, local_address
 from bridge.cli.output import fields_of, json_option, print_json, print_table
 from bridge.errors import BridgeError, UsageError
 from bridge.formatting import quantity
@@ -32,7 +31,6 @@ TIMEOUT_SECONDS = 10
 STARTED_AGO = timedelta(days=120)  # longer than any scenario, so that all of it is in the past
 TOLERANCE = timedelta(minutes=5)
 DEFAULT_BIND = "127.0.0.1:8000"
-EVERY_ADDRESS = re.compile(r"^(0\.0\.0\.0|\[::\]):")  # a server's; a client needs one of them
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -111,7 +109,7 @@ def _own_address(processor: Processor) -> str:
     bind = DEFAULT_BIND if settings is None else settings.values.get("BIND", DEFAULT_BIND)
     if bind.startswith("unix:"):
         raise UsageError("--url: BIND is a Unix socket; give the address of the proxy in front of it")
-    return f"http://{re.sub(EVERY_ADDRESS, '127.0.0.1:', bind)}"
+    return f"http://{local_address(bind)}"
 
 
 def _configured_secret(processor: Processor, source: str | None) -> str:

@@ -32,12 +32,13 @@ def found(ended: Ended, about: str) -> list[tuple[str, str]]:
     return [(one["grade"], one["text"]) for one in ended.json if one["about"] == about]
 
 
-def test_a_bridge_that_stands_has_no_problem(cli: Command, sqlite_store: Store) -> None:
+def test_a_bridge_that_stands_has_no_problem(cli: Command, sqlite_store: Store, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/readyz").respond_with_data("")
     with sqlite_store.transaction() as tx:
         leases.heartbeat(tx, "worker", datetime.now(UTC))
 
     with FakePulsora(TOKEN) as ingest:
-        ended = cli("check", "--json", PULSORA_ENDPOINT=ingest.endpoint)
+        ended = cli("check", "--json", PULSORA_ENDPOINT=ingest.endpoint, BIND=f"127.0.0.1:{httpserver.port}")
 
     assert ended.status == 0
     assert {one["grade"] for one in ended.json} == {"ok"}
@@ -271,6 +272,38 @@ def test_the_public_url_is_asked_for_readiness(cli: Command, httpserver: HTTPSer
     ended = cli("check", "--json", PUBLIC_URL=httpserver.url_for("/"))
 
     assert [one for one, _ in found(ended, "public URL")] == [grade]
+    assert found(ended, "web") == []
+
+
+@pytest.mark.parametrize(
+    ("status", "finding"),
+    [
+        (200, ("ok", "{url} is ready; set PUBLIC_URL to check the way from the processor, too")),
+        (503, ("problem", "{url}/readyz responds 503. The log of the web process says why")),
+        (
+            404,
+            ("warning", "{url}/readyz responds 404: another program may listen there. Correct BIND or set PUBLIC_URL"),
+        ),
+        (
+            None,
+            (
+                "warning",
+                "no web process responds at {url}, so no webhook arrives. Set PUBLIC_URL if it runs elsewhere, "
+                "or start it: pulsora-bridge serve",
+            ),
+        ),
+    ],
+)
+def test_without_a_public_url_the_web_process_of_this_machine_is_asked(
+    cli: Command, httpserver: HTTPServer, status: int | None, finding: tuple[str, str]
+) -> None:
+    httpserver.expect_request("/readyz").respond_with_data("", status=status or 200)
+    port = httpserver.port if status else 1  # nothing listens there
+
+    ended = cli("check", "--json", BIND=f"0.0.0.0:{port}")
+
+    grade, text = finding
+    assert found(ended, "web") == [(grade, text.format(url=f"http://127.0.0.1:{port}"))]
 
 
 @pytest.mark.parametrize(
