@@ -9,12 +9,12 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from importlib import import_module
 
 import click
 
 from bridge import __version__
 from bridge.errors import BridgeError, SettingsError, UsageError
+from bridge.importing import import_at_once
 
 # Sections of the help, and the module and name of each command. A module is imported when its command is used, so that
 # `serve` starts without the imports of all others.
@@ -106,7 +106,7 @@ class Sections(click.Group):
 
 def _imported(place: str) -> click.Command:
     module, _, name = place.partition(".")
-    command = getattr(import_module(f"bridge.cli.{module}"), name)
+    command = getattr(import_at_once(f"bridge.cli.{module}"), name)
     assert isinstance(command, click.Command)
     return command
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
-from rich.progress import TaskID
 
 from bridge.cli.environment import load_settings
 from bridge.cli.output import json_option, print_json, progress
@@ -17,7 +17,9 @@ from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
 from bridge.server import banner, supervisor
 from bridge.settings import Settings
 from bridge.store import Store, open_store
-from bridge.store.copy import copy_store
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 @click.command()
@@ -104,6 +106,8 @@ def _require_stopped(store: Store) -> None:
 
 
 def _copied(store: Store, target: str) -> dict[str, int]:
+    from bridge.store.copy import copy_store  # which serve does not need
+
     other = open_store(target)
     other.migrate()
     try:

@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from errno import EADDRINUSE
 from functools import partial
-from importlib import import_module
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from bridge.errors import UsageError
+from bridge.importing import import_at_once
 from bridge.server.cpu_affinity import pin_to_one_cpu
 from bridge.server.gunicorn_config import BACKLOG, GRACEFUL_SECONDS, web_application
 
@@ -46,7 +46,7 @@ def serve(settings: Settings, announce: Callable[[], None], extra: Mapping[str, 
     """
     listener = listen(settings.bind)
     announce()
-    targets: dict[str, Target] = {"web": partial(_web, listener), "worker": _worker}
+    targets: dict[str, Target] = {"web": partial(_web, listener), **worker_targets(settings.worker_processes)}
     return Supervisor({**targets, **(extra or {})}, settings).run()
 
 
@@ -135,8 +135,9 @@ class Child:
             self.process, self.started_at = start(self), now
 
 
-def run_worker(settings: Settings) -> None:
-    """Runs a worker in this process until a stop signal; a second one stops at once."""
+def run_worker(settings: Settings, cpu: int | None = None) -> None:
+    """Runs a worker in this process until a stop signal; a second one stops at once. `cpu`: where; None: on any."""
+    import_at_once("bridge.worker.loop")
     from bridge.worker.loop import run
 
     stop = threading.Event()
@@ -148,21 +149,26 @@ def run_worker(settings: Settings) -> None:
 
     for number in STOP_SIGNALS:
         signal.signal(number, request_stop)
-    pin_to_one_cpu(os.getpid())
+    pin_to_one_cpu(os.getpid() if cpu is None else cpu)
     run(settings, stop)
 
 
-def _worker(settings: Settings, parent: int) -> None:
+def worker_targets(count: int) -> dict[str, Target]:
+    """The worker processes, each on another CPU while there are enough."""
+    return {"worker" if number == 0 else f"worker {number + 1}": partial(_worker, number) for number in range(count)}
+
+
+def _worker(cpu: int, settings: Settings, parent: int) -> None:
     from bridge import log
 
     log.configure(settings.log_format, settings.log_level)
     _stop_with(parent)
-    run_worker(settings)
+    run_worker(settings, cpu)
 
 
 def _web(listener: socket.socket | None, settings: Settings, parent: int) -> None:
     _stop_with(parent)
-    import_module("bridge.web")  # before gunicorn forks: a killed worker is back at once, and memory is shared
+    import_at_once("bridge.web")  # before gunicorn forks: a killed worker is back at once, and memory is shared
     bind = f"fd://{listener.detach()}" if listener is not None else settings.bind
     web_application(settings, bind).run()
 
