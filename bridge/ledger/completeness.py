@@ -20,6 +20,7 @@ from bridge.ledger.settlement import Settlement, settle
 from bridge.ledger.state import Receivable, State, Subscription
 from processors.facts import (
     Discount,
+    Duration,
     Fact,
     Link,
     Payment,
@@ -43,10 +44,11 @@ SPECIFIC = (Place.OBJECT.value, Place.INVOICE.value, Place.CHECKOUT.value)
 
 @immutable
 class Trial:
-    """The result of settling on trial: what waits, the ledger before, and what would come out."""
+    """The result of settling on trial: what waits, the ledger before, the catalog, and what would come out."""
 
     facts: Sequence[Fact]
     before: State
+    catalog: Catalog
     settlement: Settlement
 
     @property
@@ -63,7 +65,7 @@ def missing(state: State, arrived: Sequence[tuple[Fact, datetime]], policy: Poli
     facts = [fact for fact, _ in arrived]
     if keys := _missing_coupons(state, facts, catalog):
         return "a coupon: " + ", ".join(keys)
-    trial = Trial(facts=facts, before=state, settlement=settle(state, facts, policy, catalog))
+    trial = Trial(facts=facts, before=state, catalog=catalog, settlement=settle(state, facts, policy, catalog))
     if not (trial.settlement.events or trial.settlement.released):
         return "something to report"
     return next((found for check in CHECKS for found in check(trial)), None)
@@ -251,7 +253,10 @@ def _pays_start(trial: Trial, subscription_id: str) -> bool:
 
 
 def _bills_nothing(trial: Trial, subscription_id: str) -> bool:
-    """Whether no payment is due for its start: its first invoice is one of 0, or it is back and names no new one."""
+    """Whether no payment is due for its start: its first invoice is one of 0, or it is back and names no new one.
+
+    One that was active for nothing, by a discount, is back as well when that ends.
+    """
     if any(_is_due_nothing(one, own) for one, own in _owed_by(trial, subscription_id)):
         return True
     before = trial.before.subscriptions.get(subscription_id)
@@ -261,7 +266,7 @@ def _bills_nothing(trial: Trial, subscription_id: str) -> bool:
     known = [trial.before.receivables.get(invoice or "") for invoice in named]
     return (
         before is not None
-        and before.has_counted
+        and (before.has_counted or (before.terms is not None and before.terms.status in COUNTING))
         and all(one is not None and one.is_invoice for one in known)
         # A return is reported by several webhooks; the one with the terms before it names the cause.
         and any(state.before is not None and state.now.status in COUNTING for state in own_states)
@@ -288,21 +293,28 @@ def _changes(trial: Trial) -> Iterator[str]:
 
     Stripe names the latest invoice in each change: if that one is known (`_announced`), there is no new one.
     """
-    unclear = {fact.ids.subscription_id for fact in trial.facts if _may_change_otherwise(fact)}
+    unclear = {fact.ids.subscription_id for fact in trial.facts if _may_change_otherwise(fact, trial.catalog)}
     for event in trial.settlement.events:
         is_change = event.event_type in (EventType.UPGRADE, EventType.DOWNGRADE)
         if is_change and _is_alone(event) and event.subscription_id in unclear:
             yield f"a payment of the change of {event.subscription_id}"
 
 
-def _may_change_otherwise(fact: Fact) -> bool:
+def _may_change_otherwise(fact: Fact, catalog: Catalog) -> bool:
     """Whether the MRR may change by a new invoice, or by the end of a discount, which several webhooks may report."""
     if not isinstance(fact, SubscriptionState) or fact.stage is not Stage.CHANGED:
         return False
     before, now = _discounts(fact.before or fact.now), _discounts(fact.now)
     is_unknown = fact.before is None and bool(now)
-    has_ended = any(one.ends_at is not None and one.ends_at <= fact.at for one in before)
-    return fact.ids.invoice_id is None or is_unknown or has_ended or not _ids_of(before) <= _ids_of(now)
+    full = [catalog.full_discount(one) for one in before]
+    has_ended = any(one.ends_at is not None and one.ends_at <= fact.at for one in full)
+    removed = [one for one in full if (one.id or one.coupon_id) not in _ids_of(now)]
+    return fact.ids.invoice_id is None or is_unknown or has_ended or any(_may_end(one) for one in removed)
+
+
+def _may_end(discount: Discount) -> bool:
+    """Whether the discount may have an end of its own. One that is given for ever has none."""
+    return discount.coupon is None or discount.coupon.duration is not Duration.FOREVER
 
 
 def _discounts(terms: Terms) -> list[Discount]:
