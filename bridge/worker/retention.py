@@ -13,8 +13,8 @@ from bridge.store import Store, attempts, inbox
 log = structlog.get_logger()
 
 INTERVAL = timedelta(minutes=10)
-INTERVAL_WITH_BACKLOG = timedelta(seconds=5)
-BATCH = 500  # small, because SQLite's write lock is held for one batch, and webhooks wait for it
+INTERVAL_WITH_BACKLOG = timedelta(seconds=1)
+BATCH = 100  # small, because SQLite's write lock is held for one batch, and webhooks wait for it
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 

@@ -31,8 +31,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import psycopg
-from load import BARE, SECRET, WARM, LoadResult, memory, post, postgres, requests, running_server
+from load import SECRET, WARM, post, postgres, requests, running_server
 from table import Row
+from wrk import Run, prepared, row, wrk
 
 DJANGO = {
     "settings.py": """
@@ -171,24 +172,23 @@ CHARGES = "SELECT count(*) FROM stripe.charges"
 class Load:
     """The load for each of them."""
 
-    events: int
-    connections: int
+    seconds: int
     web: int
 
-    def posted(
-        self, command: Sequence[str], folder: Path, path: str, kind: str, environ: Mapping[str, str]
-    ) -> tuple[LoadResult, str]:
-        """The result for events of this type, and the server's memory."""
-        with running_server(command, folder, program=(), WEB_WORKERS=str(self.web), **environ) as port:
-            if not post(port, requests(WARM, "warm", path=path, kind=kind), self.connections).count:
+    def posted(self, command: Sequence[str], folder: Path, path: str, kind: str, environ: Mapping[str, str]) -> Run:
+        """A run with events of this type."""
+        with (
+            prepared(path, kind) as file,
+            running_server(command, folder, program=(), WEB_WORKERS=str(self.web), **environ) as port,
+        ):
+            if not post(port, requests(WARM, "warm", path=path, kind=kind)).count:
                 raise SystemExit("it responds to every webhook with an error")
-            found = post(port, requests(self.events, "evt", path=path, kind=kind), self.connections)
-            return found, f"{max(memory(port).values()):.0f} MB per process"
+            return wrk(port, file, self.seconds)
 
 
-def measure(folder: Path, events: int, connections: int, web: int) -> list[Row]:
+def measure(folder: Path, seconds: int, web: int) -> list[Row]:
     """Measures those that can be installed here; the reason for the others is written to stderr."""
-    load = Load(events=events, connections=connections, web=web)
+    load = Load(seconds=seconds, web=web)
     return [*_try("dj-stripe", _djstripe, folder, load), *_try("stripe-sync-engine", _sync, folder, load)]
 
 
@@ -205,11 +205,11 @@ def _djstripe(folder: Path, load: Load) -> list[Row]:
     python = _djstripe_installed(folder)
     version = _run(python, "-c", "import importlib.metadata as m; print(m.version('dj-stripe'))", folder=folder)
     name = f"dj-stripe {version.strip()} on SQLite"
-    whole, sizes = _posted_to_django(folder, python, load, UNHANDLED, EVENTS)
-    queued, size = _posted_to_django(folder, python, load, CHARGE, TRIGGERS, CALLBACK="callback.later")
+    whole = _posted_to_django(folder, python, load, UNHANDLED, EVENTS)
+    queued = _posted_to_django(folder, python, load, CHARGE, TRIGGERS, CALLBACK="callback.later")
     return [
-        whole.row(f"{name}: trigger and Event", BARE, f"{UNHANDLED}, for which it has no handler; {sizes}"),
-        queued.row(f"{name}: trigger only", BARE, f"{CHARGE}, with an event callback that does nothing; {size}"),
+        row(f"{name}: trigger and Event", [whole], note=f"{UNHANDLED}, for which it has no handler"),
+        row(f"{name}: trigger only", [queued], note=f"{CHARGE}, with an event callback that does nothing"),
     ]
 
 
@@ -222,9 +222,7 @@ def _djstripe_installed(folder: Path) -> str:
     return python
 
 
-def _posted_to_django(
-    folder: Path, python: str, load: Load, kind: str, count: str, **environ: str
-) -> tuple[LoadResult, str]:
+def _posted_to_django(folder: Path, python: str, load: Load, kind: str, count: str, **environ: str) -> Run:
     database, endpoint = folder / f"{kind}.db", str(uuid4())
     environ = {
         "DJANGO_SETTINGS_MODULE": "settings",
@@ -235,10 +233,10 @@ def _posted_to_django(
     }
     _run(python, "prepare.py", folder=folder, environ={**environ, "SECRET": SECRET, "ENDPOINT": endpoint})
     command = (python, "-m", "gunicorn", "wsgi:application")
-    found, sizes = load.posted(command, folder, f"/stripe/webhook/{endpoint}/", kind, environ)
+    found = load.posted(command, folder, f"/stripe/webhook/{endpoint}/", kind, environ)
     with closing(sqlite3.connect(database)) as connection:
         _check(found, connection.execute(count).fetchone()[0])
-    return found, sizes
+    return found
 
 
 def _sync(folder: Path, load: Load) -> list[Row]:
@@ -248,11 +246,11 @@ def _sync(folder: Path, load: Load) -> list[Row]:
         version = _sync_installed(folder)
         environ = {"DATABASE": url, "SECRET": SECRET, "STRIPE_KEY": KEY}
         _run("node", "prepare.js", folder=folder, environ=environ)
-        found, sizes = load.posted(("node", "server.js"), folder, "/webhooks", CHARGE, environ)
+        found = load.posted(("node", "server.js"), folder, "/webhooks", CHARGE, environ)
         with psycopg.connect(url) as connection:
             _check(found, connection.execute(CHARGES).fetchone()[0])  # type: ignore[index]  # a count is one row
         name = f"@supabase/stripe-sync-engine {version} on PostgreSQL"
-        return [found.row(name, BARE, f"library behind Node's HTTP server, charge upserted, no event kept; {sizes}")]
+        return [row(name, [found], note="library behind Node's HTTP server, charge upserted, no event kept")]
 
 
 def _sync_installed(folder: Path) -> str:
@@ -265,9 +263,9 @@ def _sync_installed(folder: Path) -> str:
     return str(json.loads(package.read_text())["version"])
 
 
-def _check(found: LoadResult, stored: int) -> None:
-    """The warm-up counts too, and a webhook answered with an error may have been stored."""
-    assert found.count <= stored - WARM <= found.count + found.errors, f"{stored} stored, {found.count} acknowledged"
+def _check(found: Run, stored: int) -> None:
+    """The warm-up counts too, and the last webhooks may have been stored without a response."""
+    assert found.count <= stored - WARM, f"{stored} stored, {found.count} acknowledged"
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="install and measure other software too")
     options = parser.parse_args()
     accepted = bench_accept.with_peers if options.peers else bench_accept.measure
-    rows = accepted(options.events, connections=32, web=2)
+    rows = accepted(rounds=5, seconds=8, web=2)
     rows += bench_pipeline.measure(options.events)
     rows += bench_history.measure(options.stored, waiting=10_000, events=options.events // 2)
     sys.stdout.write(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors, ")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One result. `baseline`: the name of the row to compare with. Latencies in milliseconds."""
+    """One result. `baseline`: the name of the row to compare with, if `ratio` is not given. Latencies in ms."""
 
     name: str
     rate: float | None = None
@@ -17,6 +17,7 @@ class Row:
     p99: float | None = None
     errors: int | None = None
     baseline: str | None = None
+    ratio: str | None = None
     note: str = ""
 
 
@@ -26,7 +27,7 @@ def print_table(rows: Sequence[Row]) -> None:
     lines = ["| measurement | per second | p50 ms | p99 ms | errors | ratio | |", "|---|---:|---:|---:|---:|---:|---|"]
     for row in rows:
         base = rates.get(row.baseline or "")
-        ratio = f"{row.rate / base:.2f}" if base and row.rate else ""
+        ratio = row.ratio or (f"{row.rate / base:.2f}" if base and row.rate else "")
         numbers = (_number(row.rate, 0), _number(row.p50, 1), _number(row.p99, 1), _number(row.errors, 0), ratio)
         lines.append(f"| {row.name} | {' | '.join(numbers)} | {row.note} |")
     sys.stdout.write("\n".join(lines) + "\n")
