@@ -82,6 +82,8 @@ def test_a_body_that_is_not_readable_is_not_shown(body: bytes) -> None:
     assert masked(body) == UNREADABLE
 
 
-@pytest.mark.parametrize("path", sorted(Path("tests/fixtures").rglob("*.json")), ids=str)
-def test_no_e_mail_address_of_a_sample_is_shown(path: Path) -> None:
-    assert "@" not in masked(path.read_bytes())
+def test_no_e_mail_address_of_a_sample_is_shown() -> None:
+    samples = sorted(Path("tests/fixtures").rglob("*.json"))
+
+    assert len(samples) > 100
+    assert [str(path) for path in samples if "@" in masked(path.read_bytes())] == []
