@@ -128,17 +128,37 @@ def test_importing_visit_metadata_imports_neither_flask_nor_a_database() -> None
     assert {"flask", "sqlalchemy", "requests", "stripe"}.isdisjoint(json.loads(done.stdout))
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
-def test_the_lines_for_node_in_the_documentation_make_the_same_metadata() -> None:
+# By the language of the lines: how to run a program, and one that prints the metadata of each session in SESSIONS.
+PROGRAMS = {
+    "js": (
+        ["node", "-e"],
+        """const made = (fingerprint, sessionId) => { LINES return visit; };
+        console.log(JSON.stringify(JSON.parse('SESSIONS').map((one) => made("fp_1", one))));""",
+    ),
+    "php": (
+        ["php", "-r"],
+        """function made($fingerprint, $session) { LINES return (object) $visit; }
+        echo json_encode(array_map(fn($one) => made("fp_1", $one), json_decode('SESSIONS')));""",
+    ),
+    "ruby": (
+        ["ruby", "-rjson", "-e"],
+        """def made(fingerprint, session) LINES; visit end
+        puts JSON.generate(JSON.parse('SESSIONS').map { |one| made("fp_1", one) })""",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", PROGRAMS)
+def test_the_lines_in_the_documentation_make_the_same_metadata(language: str) -> None:
+    command, program = PROGRAMS[language]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
     page = (Path(__file__).parents[2] / "docs" / "attribution.md").read_text(encoding="utf-8")
-    lines = re.search(r"```js\n(const usable.*?)```", page, re.DOTALL)
+    lines = re.search(rf"```{language}\n(\S*\s?usable.*?)```", page, re.DOTALL)
     assert lines is not None
     sessions = ["ses_1", None, "", "  ", "undefined", "NULL", "None", "[object Object]", "cs_test_a1B2"]
-    program = f"""
-const made = (fingerprint, sessionId) => {{ {lines[1]} return visit; }};
-console.log(JSON.stringify({json.dumps(sessions)}.map((one) => made("fp_1", one))));
-"""
+    program = program.replace("LINES", lines[1]).replace("SESSIONS", json.dumps(sessions))
 
-    done = subprocess.run(["node", "-e", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([*command, program], capture_output=True, text=True, check=True)
 
     assert json.loads(done.stdout) == [visit_metadata("fp_1", session) for session in sessions]
