@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import click
 from bridge.cli import endpoint, env_file, service_files
 from bridge.cli.check import findings_of, report
 from bridge.cli.confirmation import is_interactive
-from bridge.cli.environment import dotenv_path, load_settings
+from bridge.cli.environment import DOTENV, dotenv_path, load_settings
 from bridge.cli.output import Grade
 from bridge.errors import BridgeError, UsageError
 from bridge.settings import SERVICE_SETTINGS, SOURCE_SETTINGS, Partial, Settings
@@ -77,6 +78,8 @@ def _gather(source: Partial, given: dict[str, str | None], *, test: bool) -> Non
         name: _ask(label, given[name] or values.get(name), option, check)
         for name, (label, option, check) in checks.items()
     }
+    if source.config is None and not values.get("ADMIN_TOKEN"):
+        found["ADMIN_TOKEN"] = secrets.token_hex(24)
     new = {name: value for name, value in found.items() if values.get(name) != value}
     if new:
         env_file.merge(dotenv_path(), new)
@@ -181,7 +184,8 @@ def _finish(settings: Settings, name: str, wait_minutes: int | None) -> None:
     has_problem = any(one.grade is Grade.PROBLEM for one in findings)
     started = [one for one in findings if one.about == "worker"]
     if not started:
-        click.echo(f"Start the bridge: pulsora-bridge --env-file {dotenv_path()} serve")
+        option = "" if dotenv_path() == DOTENV else f"--env-file {dotenv_path()} "
+        click.echo(f"Start the bridge, from this folder in another terminal: pulsora-bridge {option}serve")
     if wait_minutes is not None:
         _wait(settings, name, wait_minutes)
     if has_problem:

@@ -22,7 +22,7 @@ from tests.fake_processors import (
     FakePaddle,
     FakeStripe,
 )
-from tests.settings import TOKEN
+from tests.settings import ADMIN_TOKEN, TOKEN
 
 PUBLIC = "https://127.0.0.1:9"
 EVENTS = list(processors()["stripe"].event_types)
@@ -53,7 +53,9 @@ def test_from_nothing_to_a_checked_bridge(bare: Command, httpserver: HTTPServer)
     ended = init(bare, fake.serve(httpserver))
 
     assert ended.status == 0, ended.out + ended.err
-    assert settings_in() == {
+    stored = settings_in()
+    assert len(stored.pop("ADMIN_TOKEN")) == 48
+    assert stored == {
         "STRIPE_API_KEY": STRIPE_KEY,
         "PULSORA_SECRET_TOKEN": TOKEN,
         "PUBLIC_URL": PUBLIC,
@@ -173,7 +175,7 @@ def test_another_file_of_settings_keeps_its_other_lines(bare: Command, httpserve
         ended = bare(
             "--env-file", "live.env", "init", "--processor", "stripe", "--url", PUBLIC, "--no-wait",
             STRIPE_API_BASE=fake.serve(httpserver), STRIPE_API_KEY=STRIPE_KEY, PULSORA_SECRET_TOKEN=TOKEN,
-            PULSORA_ENDPOINT=ingest.endpoint,
+            PULSORA_ENDPOINT=ingest.endpoint, ADMIN_TOKEN=ADMIN_TOKEN,
         )  # fmt: skip
 
     assert ended.status == 0, ended.out + ended.err
