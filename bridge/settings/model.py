@@ -182,6 +182,9 @@ class Settings:
     )
     web_workers: int = setting("WEB_WORKERS", whole(1, 64), 2, "web processes, each pinned to one CPU")
     web_threads: int = setting("WEB_THREADS", whole(1, 1024), 64, "threads of each web process")
+    worker_processes: int = setting(
+        "WORKER_PROCESSES", whole(1, 64), 1, "processes of `serve` that settle and send, each pinned to one CPU"
+    )
 
 
 def _of_policy(name: str, help_text: str, example: str | None = None) -> Setting:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bridge.errors import UsageError
-from bridge.server.supervisor import Child, listen
+from bridge.server.supervisor import Child, listen, worker_targets
 from tests.faults.clients import charge, signed
 from tests.faults.service import Service, running
 
@@ -24,6 +24,10 @@ UNREACHABLE = "http://127.0.0.1:9/unreachable"
 def service(sqlite_url: str, tmp_path: Path) -> Iterator[Service]:
     with running(tmp_path, database_url=sqlite_url, endpoint=UNREACHABLE) as service:
         yield service
+
+
+def test_serve_runs_as_many_workers_as_configured() -> None:
+    assert (list(worker_targets(1)), list(worker_targets(3))) == (["worker"], ["worker", "worker 2", "worker 3"])
 
 
 # ---- Restarts ------------------------------------------------------------------------------------------------
