@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import requests
 
-from bridge.cli.environment import local_address
+from bridge.cli.environment import api_key_setting, local_address
 from bridge.cli.output import Finding, ok, problem, warning
 from bridge.formatting import duration, quantity
 from bridge.settings import Settings, Source
@@ -79,7 +79,7 @@ def check_processors(settings: Settings) -> Iterator[Finding]:
 
 def _permissions(about: str, source: Source, api: EndpointApi) -> Iterator[Finding]:
     processor = processors()[source.processor]
-    name = "API key" if processor.api_key is None else processor.api_key.name
+    name = api_key_setting(source)
     missing = api.missing_permissions()
     if missing:
         listed = ", ".join(f"{permission} ({purpose})" for permission, purpose in missing.items())

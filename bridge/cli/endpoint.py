@@ -121,14 +121,14 @@ def connected(source: Partial, *, test: bool) -> EndpointApi:
     processor = source.processor
     if processor.endpoints is None or processor.api_key is None:
         raise UsageError(f"{processor.title} has no API for this: pulsora-bridge setup {source.name} shows the steps")
-    name, key = processor.api_key.name, source.api_key
+    name, key = source.spelled(processor.api_key), source.api_key
     if key is None:
         page = f". Create one: {processor.key_page(not test, source.values)}" if processor.key_page else ""
         raise UsageError(f"{name}: is not set{page}")
     for option in (processor.api_key, *processor.options):
         value = source.values.get(option.name)
         if value is not None and (wrong := option.check(value)):
-            raise UsageError(f"{option.name}: {wrong}. Example: {option.name}={option.example}")
+            raise UsageError(f"{source.spelled(option)}: {wrong}. Example: {option.example}")
     api = processor.connect_endpoints(key, source.values)
     assert api is not None
     if wrong := mode_problem(api, test=test):

@@ -81,6 +81,14 @@ def api_of(source: Source) -> Api:
     api = connect(source)
     if api is None:
         processor = processors()[source.processor]
-        setting = f": set {processor.api_key.name} to a read-only key" if processor.api_key else ""
+        setting = f": set {api_key_setting(source)} to a read-only key" if processor.api_key else ""
         raise UsageError(f"source {source.name} has no API key to read {processor.title}{setting}")
     return api
+
+
+def api_key_setting(source: Source) -> str:
+    """The name of a source's API key where it is stated: in the environment, or in its table of BRIDGE_CONFIG."""
+    option = processors()[source.processor].api_key
+    if option is None:
+        return "API key"
+    return option.name if source.name == source.processor else f"[sources.{source.name}] api_key"

@@ -21,6 +21,7 @@ from bridge.cli.output import fields_of, json_option, print_json, print_table
 from bridge.errors import BridgeError, UsageError
 from bridge.formatting import quantity
 from bridge.settings import partial
+from bridge.settings.sources import CONFIG
 from processors import processors
 from processors.interface import Processor, SignatureError
 
@@ -120,8 +121,9 @@ def _configured_secret(processor: Processor, source: str | None) -> str:
     if processor.only_demo_signs:
         return processor.demo_secret
     if not found.secrets:
+        named = ", or --source to name a source of BRIDGE_CONFIG" if CONFIG in found.values else ""
         raise UsageError(
-            f"--secret: {processor.secret.name} is not set; give the secret that the bridge expects, or @FILE"
+            f"--secret: {processor.secret.name} is not set; give the secret that the bridge expects, or @FILE{named}"
         )
     return found.secrets[0]
 

@@ -70,6 +70,12 @@ class Partial:
         """The API key that is set."""
         return None if self.processor.api_key is None else self.values.get(self.processor.api_key.name)
 
+    def spelled(self, option: Option) -> str:
+        """The name of a setting where it is stated: in the environment, or in the source's table."""
+        if self.config is None:
+            return option.name
+        return f"[sources.{self.name}] {_toml_key(option.name, self.processor)}"
+
 
 def partial(environ: Mapping[str, str], dotenv: Path | None, name: str) -> Partial | None:
     """The settings of a source so far: a table of BRIDGE_CONFIG, or a processor's settings in the environment.

@@ -162,6 +162,17 @@ def test_a_key_of_the_other_mode_is_refused(bare: Command, httpserver: HTTPServe
     assert (test.status, live.status) == (2, 2)
 
 
+def test_the_key_of_a_source_of_the_file_is_named_as_it_is_written_there(bare: Command, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('[sources.shop]\nprocessor = "stripe"\n', encoding="utf-8")
+
+    ended = bare(
+        "setup", "shop", "--create", "--url", "https://hooks.example.com", BRIDGE_CONFIG=str(tmp_path / "own.toml")
+    )
+
+    assert ended.status == 2
+    assert ended.err.startswith("[sources.shop] api_key: is not set. Create one: https://dashboard.stripe.com/apikeys/")
+
+
 def test_a_missing_permission_is_named(bare: Command, httpserver: HTTPServer) -> None:
     fake = FakeStripe(permissions=STRIPE_PERMISSIONS - {"rak_webhook_write"})
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +18,7 @@ from processors.stripe.simulation.customer import Customer
 from processors.stripe.simulation.payloads import listed
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import BORN, work
-from tests.settings import some_settings
+from tests.settings import STRIPE_SECRET, some_settings
 
 KEY = "rk_live_fake_key_of_the_tests"
 STRIPE = "https://api.stripe.com/v1"
@@ -44,6 +45,16 @@ def test_without_a_key_there_is_nothing_to_ask_with(cli: Command, command: tuple
 
     assert ended.status == 2
     assert ended.err == "source stripe has no API key to read Stripe: set STRIPE_API_KEY to a read-only key\n"
+
+
+def test_the_key_that_a_source_of_the_file_lacks_is_named_as_it_is_written_there(cli: Command, tmp_path: Path) -> None:
+    table = f'[sources.shop]\nprocessor = "stripe"\nwebhook_secret = "{STRIPE_SECRET}"\n'
+    (tmp_path / "own.toml").write_text(table, encoding="utf-8")
+
+    ended = cli("import", "--no-send", "--source", "shop", BRIDGE_CONFIG=str(tmp_path / "own.toml"))
+
+    assert ended.status == 2
+    assert ended.err == "source shop has no API key to read Stripe: set [sources.shop] api_key to a read-only key\n"
 
 
 def test_what_never_arrived_is_stored_as_if_it_had(
