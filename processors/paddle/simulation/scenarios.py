@@ -119,7 +119,9 @@ STEPS: Mapping[str, Steps] = {
 
 SCENARIOS: Mapping[str, Scenario] = {
     **{name: scenario(name, Customer.begin, steps) for name, steps in STEPS.items()},
-    "no-visit": scenario("no-visit", partial(Customer.begin, visit={}), signup, " Without a visit in the metadata: held."),
+    "no-visit": scenario(
+        "no-visit", partial(Customer.begin, visit={}), signup, " Without a visit in the metadata: held."
+    ),
     "eur": scenario("eur", partial(Customer.begin, currency="EUR"), euro),
     "jpy": scenario("jpy", partial(Customer.begin, currency="JPY"), yen),
 }

@@ -110,7 +110,9 @@ STEPS: Mapping[str, Steps] = {
 
 SCENARIOS: Mapping[str, Scenario] = {
     **{name: scenario(name, Customer.begin, steps) for name, steps in STEPS.items()},
-    "no-visit": scenario("no-visit", partial(Customer.begin, visit={}), signup, " Without a visit in the metadata: held."),
+    "no-visit": scenario(
+        "no-visit", partial(Customer.begin, visit={}), signup, " Without a visit in the metadata: held."
+    ),
     "eur": scenario("eur", partial(Customer.begin, currency="eur"), renewal, " In EUR."),
     "jpy": scenario("jpy", partial(Customer.begin, currency="jpy"), yen),
     "legacy": scenario("legacy", partial(Customer.begin, shape=Shape.OLD), lifecycle, " In the shape of 2020 to 2024."),
