@@ -313,7 +313,7 @@ def _may_change_otherwise(fact: Fact, catalog: Catalog) -> bool:
 
 
 def _may_end(discount: Discount) -> bool:
-    """Whether the discount may end by itself. One that is given for ever does not."""
+    """Whether the discount may end without an action of the merchant. One that is given for ever does not."""
     return discount.coupon is None or discount.coupon.duration is not Duration.FOREVER
 
 

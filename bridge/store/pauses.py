@@ -23,7 +23,7 @@ class Pause:
 
     @property
     def address(self) -> str:
-        """The destination for people: without the part that tells two tokens apart, and the usual port."""
+        """The destination for people: without the part that distinguishes two tokens, and the usual port."""
         return self.destination.partition("#")[0].removesuffix(":443")
 
 

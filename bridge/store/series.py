@@ -121,7 +121,7 @@ def _of_summed(selection: Selection, by: Period, groups: Sequence[str], gaps: Se
     first, last = summed_between(selection.first, selection.last, gaps)
     is_whole = not any(first <= gap.first <= last for gap in gaps)  # then no row's day must be looked up
     sums = daily_sums.c
-    # What a list does not need is not added: a year has thousands of rows.
+    # Columns that a list omits are not selected: a year has thousands of rows.
     wanted = (
         (null().label("amount"), null().label("amount_count"), func.sum(sums.mrr_sum).label("mrr"))
         if MOVEMENT in groups
