@@ -6,7 +6,7 @@ import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +21,6 @@ SOURCES = {"north": "stripe", "south": "stripe", "east": "paddle"}
 SECRETS = {"stripe": "whsec_fake_secret_of_the_simulation", "paddle": "pdl_ntfset_fake_secret_of_the_simulation"}
 STEP_SECONDS = 90.0  # webhooks further apart belong to different steps
 MAX_SPREAD = 50.0  # of one step's webhooks: with a few repetitions after 503 they still share a window
-AHEAD = timedelta(minutes=4)
 # Lifecycles whose events depend on when a product's name arrives, as tests/lifecycles/test_early_settling.py says.
 EXCEPTIONS = ("each of them twice", "whose name is known from an event of its own")
 
@@ -135,9 +134,3 @@ def steps(merchant: Merchant) -> list[list[Sent]]:
             grouped.append([])
         grouped[-1].append(one)
     return grouped
-
-
-def is_dated_ahead(one: SentWebhook, begin: datetime) -> bool:
-    """Whether it states something of the future, which waits for its date."""
-    arrival = begin + timedelta(seconds=one.at)
-    return one.translated is not None and any(fact.at > arrival + AHEAD for fact in one.translated.facts)

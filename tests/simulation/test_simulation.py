@@ -7,6 +7,7 @@ import pytest
 from bridge.store import open_store
 from tests.simulation.environment import Database
 from tests.simulation.play import play
+from tests.simulation.world import World
 
 
 @pytest.fixture(scope="module", name="database")
@@ -28,3 +29,12 @@ def test_the_invariants_hold_with_faults_and_crashes(database: Database, seed: i
 
 def test_a_seed_always_plays_the_same(database: Database) -> None:
     assert play(database, 2).digest == play(database, 2).digest
+
+
+def test_no_webhook_arrives_before_its_lifecycle_has_begun(database: Database) -> None:
+    with World(database=database, seed=18) as world:
+        for _ in range(100):
+            world.interleave()
+
+        assert len(world.processes) == 2  # otherwise nothing is ever interleaved
+        assert world.acknowledged == {}  # the first webhook comes after 90 s

@@ -94,7 +94,7 @@ class World:
             merchant.source: {one.body: one.translated for one in self.incoming if one.source == merchant.source}
             for merchant in self.merchants
         }
-        self.step_of = {merchant.source: 0 for merchant in self.merchants}
+        self.step_of = {merchant.source: -1 for merchant in self.merchants}
         self.attempts: Counter[bytes] = Counter()
         self.has_one_machine = chance.random() < 0.7  # else the claims of a killed worker have to expire
         self.fault_rate = chance.choice((0.0, 0.02, 0.1, 0.3))
