@@ -17,7 +17,12 @@ from datetime import UTC, datetime, timedelta
 
 from bridge.ledger.references import subscription_of, with_facts
 from bridge.ledger.state import State
-from bridge.ledger.wait_reasons import AWAITING_CUSTOMER, AWAITING_FIRST_PAYMENT, AWAITING_QUIET
+from bridge.ledger.wait_reasons import (
+    AWAITING_CUSTOMER,
+    AWAITING_DATE,
+    AWAITING_FIRST_PAYMENT,
+    AWAITING_QUIET,
+)
 from processors.facts import Fact, Payment, Refund, Stage, Status, SubscriptionState
 from processors.values import immutable
 
@@ -30,11 +35,15 @@ MAX_EARLY_PAYMENT = timedelta(minutes=10)  # a start's payment may be dated this
 
 @immutable
 class WaitingWebhook:
-    """A webhook that waits in a stream. `since`: when it was received, or joined the stream of its customer."""
+    """A webhook that waits in a stream. `since`: when it was received, or joined the stream of its customer.
+
+    `effective_at`: the first of its dates when all its facts are dated ahead, which `facts` then leaves out.
+    """
 
     row_id: int
     since: datetime
     facts: tuple[Fact, ...]
+    effective_at: datetime | None = None
 
 
 Missing = Callable[[Sequence[WaitingWebhook]], str | None]
@@ -123,14 +132,20 @@ def readiness(
 
 def _readiness_without_customer(waiting: Sequence[WaitingWebhook], rules: WaitRules, now: datetime) -> Readiness:
     """Each payment and refund waits from its own arrival: what is linked to it later neither delays nor hastens it."""
-    money = {one.row_id: one.since + rules.wait_for_customer for one in waiting if carries_money(one.facts)}
-    others = {one.row_id: one.since + MAX_WAIT_WITHOUT_MONEY for one in waiting if one.row_id not in money}
+    # Whether what is dated ahead is money is known on its date. Till then it is not taken for what may wait for weeks.
+    ahead = {one.row_id: one.effective_at for one in waiting if one.effective_at is not None}
+    present = [one for one in waiting if one.row_id not in ahead]
+    money = {one.row_id: one.since + rules.wait_for_customer for one in present if carries_money(one.facts)}
+    others = {one.row_id: one.since + MAX_WAIT_WITHOUT_MONEY for one in present if one.row_id not in money}
     due_money = {row_id for row_id, due_at in money.items() if due_at <= now}
     # Facts without money belong to the money that waits with them: it is settled with it, and may join its ids.
     due_others = {row_id for row_id, due_at in others.items() if due_money or due_at <= now}
     ready = frozenset(due_money | due_others)
-    next_at = min((due_at for row_id, due_at in (money | others).items() if row_id not in ready), default=None)
-    return Readiness(ready=ready, next_at=next_at, reason=None if next_at is None else AWAITING_CUSTOMER)
+    left = {row_id: due_at for row_id, due_at in (money | others | ahead).items() if row_id not in ready}
+    if not left:
+        return Readiness(ready=ready)
+    first = min(left, key=left.__getitem__)
+    return Readiness(ready=ready, next_at=left[first], reason=AWAITING_DATE if first in ahead else AWAITING_CUSTOMER)
 
 
 def _windows(state: State, waiting: Sequence[WaitingWebhook], rules: WaitRules) -> list[_Window]:

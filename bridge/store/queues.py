@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select
 
 from bridge.formatting import timestamp
-from bridge.ledger.wait_reasons import AWAITING_CUSTOMER, AWAITING_OTHERS
+from bridge.ledger.wait_reasons import AWAITING_CUSTOMER, AWAITING_DATE, AWAITING_OTHERS
 from bridge.store import inbox as inbox_rows
 from bridge.store import streams as streams_rows
 from bridge.store.inbox import InboxRow, InboxStatus
@@ -83,7 +83,6 @@ def last_received_at(tx: Connection, source: str) -> datetime | None:
     return max((at for at in found if at is not None), default=None)
 
 
-AWAITING_DATE = "waiting for the date on which it takes effect"
 LONGEST_WINDOW = timedelta(days=1)  # more than any time for which other webhooks of the customer are awaited
 
 

@@ -56,13 +56,15 @@ class StreamBatch:
 
     def readiness(self, now: datetime) -> Readiness:
         """Which rows are to be settled, when all webhooks received until `now` are routed."""
-        waiting = [
-            WaitingWebhook(row_id=row.id, since=row.waiting_since or row.received_at, facts=self.facts[row.id])
-            for row in self.rows
-            if row.id in self.facts
-        ]
+        waiting = [self._waiting(row) for row in self.rows if row.id in self.facts]
         rules = wait_rules(self.source)
         return readiness(self.state, waiting, rules, now, has_customer=self.claim.has_customer, missing=self._missing)
+
+    def _waiting(self, row: InboxRow) -> WaitingWebhook:
+        facts = self.facts[row.id]
+        effective_at = None if facts else self.future.get(row.id)
+        since = row.waiting_since or row.received_at
+        return WaitingWebhook(row_id=row.id, since=since, facts=facts, effective_at=effective_at)
 
     def _missing(self, webhooks: Sequence[WaitingWebhook]) -> str | None:
         if self.unreadable is not None or self.failed:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from bridge.ledger import EMPTY
 from bridge.ledger.settle_window import (
     AWAITING_CUSTOMER,
+    AWAITING_DATE,
     AWAITING_FIRST_PAYMENT,
     AWAITING_QUIET,
     Readiness,
@@ -103,6 +104,19 @@ def test_money_without_a_customer_waits_four_windows_even_without_a_hold() -> No
 
     assert ready((0, PAYMENT), now=359, rules=no_hold, has_customer=False).next_at == after(360)
     assert ready((0, PAYMENT), now=360, rules=no_hold, has_customer=False).ready == {1}
+
+
+def test_facts_dated_ahead_without_a_customer_wait_for_their_date() -> None:
+    ahead = WaitingWebhook(row_id=1, since=NOON, facts=(), effective_at=after(7200))
+    payment = WaitingWebhook(row_id=2, since=after(10), facts=(PAYMENT,))
+
+    alone = readiness(EMPTY, [ahead], RULES, after(3600), has_customer=False)
+    early = readiness(EMPTY, [ahead, payment], RULES, after(3600), has_customer=False)
+    late = readiness(EMPTY, [ahead, payment], RULES, after(3610), has_customer=False)
+
+    assert alone == Readiness(ready=frozenset(), next_at=after(7200), reason=AWAITING_DATE)
+    assert early == Readiness(ready=frozenset(), next_at=after(3610), reason=AWAITING_CUSTOMER)
+    assert late == Readiness(ready=frozenset({2}), next_at=after(7200), reason=AWAITING_DATE)
 
 
 def test_facts_without_money_and_customer_wait_for_thirty_days() -> None:
