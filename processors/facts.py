@@ -356,6 +356,7 @@ class SubscriptionState:
     """The state of a subscription at one time. `ids.subscription_id` is always set.
 
     `before`: its terms before this change, when the event states them (Stripe's `previous_attributes`), else None.
+    `previous_invoice_id`: its latest invoice before this change, when the event states that it is another one now.
     `changed_at`: the processor's own time of the change (Paddle's `updated_at`), which orders states of equal `at`.
     `ended_reason`: the processor's word for why it ended or paused.
     `reports_baseline`: MRR of it that was imported, or counted before it was first seen, is to be reported now.
@@ -366,6 +367,7 @@ class SubscriptionState:
     ids: Ids
     now: Terms
     before: Terms | None = None
+    previous_invoice_id: str | None = None
     stage: Stage = Stage.CHANGED
     changed_at: datetime | None = None
     started_at: datetime | None = None

@@ -243,6 +243,17 @@ def _announced(state: SubscriptionState, trial: Trial) -> Iterator[str]:
     invoice = state.ids.invoice_id
     if invoice is not None and invoice not in trial.after.receivables:
         yield f"the outcome of {invoice}, which {subscription_id} names"
+    yield from _invoice_before(state, trial)
+
+
+def _invoice_before(state: SubscriptionState, trial: Trial) -> Iterator[str]:
+    """The payment of the invoice that a change replaces as the latest, so that it is reported with the plan before.
+
+    An invoice that was named before may be older than the bridge: it is not awaited.
+    """
+    invoice = state.previous_invoice_id
+    if invoice is not None and invoice not in {**trial.before.references.subscription_of, **trial.after.receivables}:
+        yield f"the outcome of {invoice}, the invoice before the change of {state.ids.subscription_id}"
 
 
 def _pays_start(trial: Trial, subscription_id: str) -> bool:

@@ -60,6 +60,7 @@ def subscription_state(
         ),
         now=terms,
         before=None if previous is None else _before(found, previous),
+        previous_invoice_id=ident((previous or {}).get("latest_invoice")),
         stage=stage,
         started_at=instant(first(found, "start_date", "start", "created")),
         trial_ends_at=instant(found.get("trial_end")),

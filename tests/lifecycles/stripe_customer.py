@@ -191,7 +191,8 @@ class ExtendedCustomer(PayingCustomer):
             sent = json.loads(webhooks[number])
             found = sent["data"]["object"]
             is_change = sent["type"] in (UPDATED, RESUMED) and sent["created"] == _unix(self.at)
-            if not is_change or found["id"] != self.subscriptions[name or ""].id:
+            is_own = found["id"] == self.subscriptions[name or ""].id
+            if not (is_change and is_own) or found["latest_invoice"] == invoice_id:
                 break
             if sent["type"] == UPDATED:
                 sent["data"]["previous_attributes"]["latest_invoice"] = found["latest_invoice"]

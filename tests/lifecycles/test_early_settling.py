@@ -10,7 +10,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import ClassVar
@@ -30,7 +30,9 @@ from processors.stripe.simulation import customer as stripe
 from processors.stripe.simulation.payloads import Shape
 from tests.lifecycles import harness
 from tests.lifecycles.harness import TranslatedWebhook, translated, windows_in_real_time
+from tests.lifecycles.merchant_customer import MerchantCustomer
 from tests.lifecycles.merchant_frame import run
+from tests.lifecycles.merchant_offers import METER, OFFERS
 from tests.lifecycles.ordinary import UNUSUAL, is_bare, is_ordinary
 from tests.lifecycles.stripe_merchant import Customer
 from tests.lifecycles.test_arrival import cases
@@ -40,10 +42,11 @@ from tests.lifecycles.virtual_pipeline import DEFAULT_RULES, EARLY, Pipeline, Se
 Arrivals = list[tuple[datetime, TranslatedWebhook]]
 EVERY = 5  # of the lifecycles; the campaign takes all
 TIMES = int(os.environ.get("EARLY_ORDERS", "12"))  # random orders of each lifecycle, in the campaign
-ORDERS_OF_A_RULE = 2
+ORDERS_OF_A_RULE = 4
 AT_ONCE = timedelta(seconds=3)
 SEND = Policy(unattributed=Unattributed.SEND)
 VISIT = "buys something whose visit only the session names"
+USAGE = "pays for usage, and moves to Pro ten seconds later, by an invoice of 0"
 Check = Callable[[completeness.Trial], Iterator[str]]
 EXCEPTIONS = (
     # Duplicates with event ids of their own, which no processor sends: the one that arrives first names the cause.
@@ -58,7 +61,8 @@ TITLES = [title for title in cases() if not any(part in title for part in EXCEPT
 
 def case(title: str) -> tuple[Policy, tuple[CatalogEntry, ...], Sequence[TranslatedWebhook]]:
     """A lifecycle of the tables, or the one of this module."""
-    return (SEND, (), visit_by_checkout()) if title == VISIT else cases()[title]
+    own = {VISIT: visit_by_checkout, USAGE: usage_before_a_change}
+    return (SEND, (), own[title]()) if title in own else cases()[title]
 
 
 def played(title: str, rules: WaitRules, arrivals: Arrivals) -> Pipeline:
@@ -137,6 +141,16 @@ def visit_by_checkout() -> tuple[TranslatedWebhook, ...]:
     return translated(ada.buy(2900).webhooks, processors()["stripe"])
 
 
+def usage_before_a_change() -> tuple[TranslatedWebhook, ...]:
+    """A bill of usage, and a change that names it as the invoice before, at an endpoint without charges."""
+    pro, team = (replace(OFFERS[plan], extras=((METER, 1),)) for plan in ("Pro", "Team"))
+    ada = MerchantCustomer.begin("ada", datetime(2026, 1, 1, tzinfo=UTC), Shape.OLD)
+    ada = ada.subscribe(team, 1, name="1").later(days=10).reach_threshold(20_000, name="1")
+    ada = ada.later(seconds=10).change(pro, 1, name="1", billed=True)
+    ada = ada.only("customer.subscription.created", "customer.subscription.updated", "invoice.paid")
+    return translated(ada.webhooks, processors()["stripe"])
+
+
 # By what is taken to be there always: the rules without it, and a lifecycle that is then wrong in one of a few orders.
 RULES: dict[str, tuple[dict[str, object], str]] = {
     "the invoice of a payment, or that it has none": (
@@ -165,6 +179,7 @@ RULES: dict[str, tuple[dict[str, object], str]] = {
         "paddle: pays half for a month: MRR is what is paid without it",
     ),
     "the payment of a refund": (without_check(completeness._refunds), "gets everything back the next day-CLOVER"),
+    "the bill before a change": ({"_invoice_before": nothing}, USAGE),
     "the visit": (without_check(completeness._visits), VISIT),
 }
 
