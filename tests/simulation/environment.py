@@ -76,6 +76,7 @@ class StoreFaults:
     """Fails, or kills, at a later statement or commit: `fault` is one of FAULTS, after `countdown` statements.
 
     A lost commit is one that succeeds while its caller sees an error, as when a connection breaks.
+    PostgreSQL stores a webhook without a transaction: it is stored before any of these faults of the commit.
     """
 
     countdown: int = 0
