@@ -183,11 +183,16 @@ def _subscriptions(trial: Trial) -> Iterator[str]:
         subscription_id = state.ids.subscription_id or ""
         if state.stage is Stage.IMPORTED:
             yield f"nothing that cannot wait: {subscription_id} was imported"
-        if not any(one.is_primary for one in states if one.ids.subscription_id == subscription_id):
-            yield f"the webhook for the end of {subscription_id}"
+        # Of the two webhooks for a pause, a return or an end, the primary one names the cause.
+        if not any(one.is_primary and one.now == state.now for one in _of(states, subscription_id)):
+            yield f"the other webhook for the change of {subscription_id}"
         if not _pays_change(trial, state):
             yield from _continuity(state, states, trial.before.subscriptions.get(subscription_id))
         yield from _announced(state, trial)
+
+
+def _of(states: Iterable[SubscriptionState], subscription_id: str | None) -> list[SubscriptionState]:
+    return [one for one in states if one.ids.subscription_id == subscription_id]
 
 
 def _pays_change(trial: Trial, state: SubscriptionState) -> bool:
@@ -211,7 +216,8 @@ def _continuity(
     state: SubscriptionState, states: Sequence[SubscriptionState], known: Subscription | None
 ) -> Iterator[str]:
     """An earlier change, between the known terms and this one, that has not arrived."""
-    own = [one for one in states if one.ids.subscription_id == state.ids.subscription_id and one is not state]
+    same = _of(states, state.ids.subscription_id)
+    own = [one for one in same if one is not state]
     is_known = known is not None and known.terms is not None
     if state.stage is Stage.CREATED:
         if is_known:
@@ -220,10 +226,25 @@ def _continuity(
     earlier = [one.now for one in own] + ([known.terms] if known is not None and known.terms is not None else [])
     if not is_known and not any(one.stage is Stage.CREATED for one in own):
         yield f"the creation of {state.ids.subscription_id}"
-    elif (state.before is not None and state.before not in earlier) or (
-        state.before is None and not any(_differ_in_status_only(state, terms) for terms in earlier)
+    elif (
+        state.before not in earlier or _is_left_too_often(state.before, same, known)
+        if state.before is not None
+        else not any(_differ_in_status_only(state, terms) for terms in earlier)
     ):
         yield f"the change of {state.ids.subscription_id} before this one"
+
+
+def _is_left_too_often(terms: Terms, states: Iterable[SubscriptionState], known: Subscription | None) -> bool:
+    """Whether more changes begin with these terms than lead to them: the change back to them has not arrived.
+
+    A pause followed by an upgrade seconds later: both begin with the terms of before the pause.
+    """
+    changes = [one for one in states if one.before != one.now]
+    leaving = sum(one.before == terms for one in changes)
+    leading = [one for one in changes if one.now == terms]
+    stated = sum(one.before is not None or one.stage is Stage.CREATED for one in leading)
+    is_known = known is not None and known.terms == terms
+    return leaving > (stated or bool(leading)) + is_known
 
 
 def _differ_in_status_only(state: SubscriptionState, terms: object) -> bool:
@@ -271,10 +292,8 @@ def _bills_nothing(trial: Trial, subscription_id: str) -> bool:
     if any(_is_due_nothing(one, own) for one, own in _owed_by(trial, subscription_id)):
         return True
     before = trial.before.subscriptions.get(subscription_id)
-    states = [fact for fact in trial.facts if isinstance(fact, SubscriptionState)]
-    own_states = [state for state in states if state.ids.subscription_id == subscription_id]
-    named = {state.ids.invoice_id for state in own_states}
-    known = [trial.before.receivables.get(invoice or "") for invoice in named]
+    own_states = _of((fact for fact in trial.facts if isinstance(fact, SubscriptionState)), subscription_id)
+    known = [trial.before.receivables.get(state.ids.invoice_id or "") for state in own_states]
     return (
         before is not None
         and (before.has_counted or (before.terms is not None and before.terms.status in COUNTING))

@@ -22,7 +22,8 @@ IMPORTED = "import"
 class Movement:
     """One step of a subscription's MRR. `delta` in minor units; `number`: ordinal in the subscription, from 1.
 
-    `reports_baseline`: it reports MRR that had counted before, and changes none.
+    `reports_baseline`: it reports MRR that had counted before, and changes none. `invoice_id`: the latest invoice that
+    the state named, None where it names none.
     """
 
     subscription_id: str
@@ -39,6 +40,7 @@ class Movement:
     previous_plan: str | None = None
     estimated: bool = False
     reports_baseline: bool = False
+    invoice_id: str | None = None
 
 
 @immutable
@@ -56,6 +58,7 @@ class Cause:
 
     at: datetime
     event_id: str
+    invoice_id: str | None = None
     reason: str | None = None
     always_shown: bool = False
 
@@ -100,6 +103,7 @@ def move_to(known: Subscription, mrr: Mrr, cause: Cause) -> Step:
         reactivation=is_start and known.has_counted,
         reason=cause.reason if kind is EventType.CHURN or cause.always_shown else None,
         estimated=mrr.estimated or (kind is EventType.CHURN and known.estimated),
+        invoice_id=cause.invoice_id,
     )
     after = replace(
         known,

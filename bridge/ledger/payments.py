@@ -170,9 +170,17 @@ def _may_pay_for(delta: PaymentDelta, movement: Movement) -> bool:
     if not delta.is_first or delta.is_correction or delta.receivable.subscription_id != movement.subscription_id:
         return False
     if movement.event_type is EventType.SUBSCRIPTION:
-        is_near = abs(delta.at - movement.at) <= PAID_WITHIN
-        return delta.receivable.reason in _PAYS_START and (is_near or not movement.reactivation)
+        return delta.receivable.reason in _PAYS_START and (not movement.reactivation or _pays_return(delta, movement))
     return delta.receivable.reason is Reason.CHANGE and movement.event_type in _CHANGES
+
+
+def _pays_return(delta: PaymentDelta, movement: Movement) -> bool:
+    """Whether it is the invoice that the returning subscription names, or one near it in time where none is named.
+
+    Another invoice of the same hour, of an add-on or of a change that follows, does not pay for the return.
+    """
+    is_near = abs(delta.at - movement.at) <= PAID_WITHIN
+    return is_near and movement.invoice_id in (None, delta.receivable.id)
 
 
 def _distance(delta: PaymentDelta, movement: Movement) -> tuple[int, timedelta, int, str]:

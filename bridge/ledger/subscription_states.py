@@ -75,7 +75,13 @@ def _advance(known: Subscription, state: SubscriptionState, rules: ValuationRule
     corrects_estimate = known.terms is None and known.start_count > 0  # a payment started it, at an estimated MRR
     is_correction = corrects_estimate and state.now.status is not Status.ENDED
     reason = CORRECTED if is_correction else _churn_reason(state, rules.policy)
-    cause = Cause(at=state.at, event_id=state.processor_event_id, reason=reason, always_shown=corrects_estimate)
+    cause = Cause(
+        at=state.at,
+        event_id=state.processor_event_id,
+        invoice_id=state.ids.invoice_id,
+        reason=reason,
+        always_shown=corrects_estimate,
+    )
     context = rules.context(max(state.at, known.valued_at or state.at), known, state.periods)
     mrr = mrr_of(state.now, context, proven_active=_is_proven_active(known, moment(state)))
     if state.estimated and mrr.exact:

@@ -268,6 +268,22 @@ SUBSCRIPTIONS = (
         "subscription 49.00 +49.00 Pro monthly reactivation",
         shapes=(Shape.CLOVER,),
     ),
+    lifecycle(
+        "pauses, comes back without an invoice, and is billed for usage ten seconds later",
+        lambda ada: (
+            signed_up(ada)
+            .later(days=5)
+            .become("paused")
+            .later(days=6)
+            .become("active")
+            .later(seconds=10)
+            .bill(700, "subscription_threshold", name="1")
+        ),
+        "subscription 49.00 +49.00 Pro monthly",
+        "churn            0 -49.00 Pro monthly paused",
+        "subscription     0 +49.00 Pro monthly reactivation",
+        "renewal       7.00 0 Pro monthly",
+    ),
     # ---- Ends ----
     lifecycle(
         "cancels at once",

@@ -46,7 +46,7 @@ ORDERS_OF_A_RULE = 4
 AT_ONCE = timedelta(seconds=3)
 SEND = Policy(unattributed=Unattributed.SEND)
 VISIT = "buys something whose visit only the session names"
-USAGE = "pays for usage, and moves to Pro ten seconds later, by an invoice of 0"
+USAGE = "pays for usage ten seconds before a move to Pro that costs nothing"
 Check = Callable[[completeness.Trial], Iterator[str]]
 EXCEPTIONS = (
     # Duplicates with event ids of their own, which no processor sends: the one that arrives first names the cause.
