@@ -28,8 +28,8 @@ _SUFFIXED = re.compile(
 
 # Where ids are in the JSON form of facts and states, by the name of the field.
 _IDS = frozenset(
-    "customer_id subscription_id invoice_id payment_id charge_id checkout_id key transaction_id reverses"
-    " processor_event_id discount_ids reported_as adopted applied_event_ids".split()
+    "customer_id subscription_id invoice_id previous_invoice_id payment_id charge_id checkout_id key transaction_id"
+    " reverses processor_event_id discount_ids reported_as adopted applied_event_ids".split()
 )
 # Mappings and lists of which the keys, or the `id` of each entry, are ids.
 _BY_ID = frozenset(
