@@ -218,23 +218,24 @@ def _continuity(
     """An earlier change, between the known terms and this one, that has not arrived."""
     same = _of(states, state.ids.subscription_id)
     own = [one for one in same if one is not state]
-    is_known = known is not None and known.terms is not None
+    known_terms = None if known is None else known.terms
     if state.stage is Stage.CREATED:
-        if is_known:
+        if known_terms is not None:
             yield f"nothing that cannot wait: {state.ids.subscription_id} was created before"
         return
-    earlier = [one.now for one in own] + ([known.terms] if known is not None and known.terms is not None else [])
-    if not is_known and not any(one.stage is Stage.CREATED for one in own):
+    if known_terms is None and not any(one.stage is Stage.CREATED for one in own):
         yield f"the creation of {state.ids.subscription_id}"
-    elif (
-        state.before not in earlier or _is_left_too_often(state.before, same, known)
-        if state.before is not None
-        else not any(_differ_in_status_only(state, terms) for terms in earlier)
-    ):
+        return
+    earlier = [one.now for one in own] + ([] if known_terms is None else [known_terms])
+    if state.before is None:
+        follows = any(_differ_in_status_only(state, terms) for terms in earlier)
+    else:
+        follows = state.before in earlier and not _is_left_too_often(state.before, same, known_terms)
+    if not follows:
         yield f"the change of {state.ids.subscription_id} before this one"
 
 
-def _is_left_too_often(terms: Terms, states: Iterable[SubscriptionState], known: Subscription | None) -> bool:
+def _is_left_too_often(terms: Terms, states: Iterable[SubscriptionState], known_terms: Terms | None) -> bool:
     """Whether more changes begin with these terms than lead to them: the change back to them has not arrived.
 
     A pause followed by an upgrade seconds later: both begin with the terms of before the pause.
@@ -243,8 +244,7 @@ def _is_left_too_often(terms: Terms, states: Iterable[SubscriptionState], known:
     leaving = sum(one.before == terms for one in changes)
     leading = [one for one in changes if one.now == terms]
     stated = sum(one.before is not None or one.stage is Stage.CREATED for one in leading)
-    is_known = known is not None and known.terms == terms
-    return leaving > (stated or bool(leading)) + is_known
+    return leaving > (stated or bool(leading)) + (known_terms == terms)
 
 
 def _differ_in_status_only(state: SubscriptionState, terms: object) -> bool:

@@ -236,6 +236,35 @@ def test_a_subscription_that_is_back_without_a_new_invoice_lacks_no_payment() ->
     assert lacks([replace(back, before=None)], known) == "the first payment of sub_ada_1"
 
 
+def test_two_changes_that_begin_with_the_same_terms_lack_the_way_back_between_them() -> None:
+    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
+    assert isinstance(change, SubscriptionState)
+    assert change.before is not None
+    paused = replace(change.before, status=Status.PAUSED)
+    pause = replace(change, at=change.at - timedelta(seconds=20), now=paused, processor_event_id="evt_pause")
+    back = replace(
+        change, at=change.at - timedelta(seconds=10), before=paused, now=change.before, processor_event_id="evt_back"
+    )
+    known = settled(signup())
+
+    assert lacks([change, pause], known) == "the change of sub_ada_1 before this one"
+    assert lacks([change, pause, back], known) is None
+
+
+def test_a_return_without_the_terms_before_it_lacks_the_webhook_that_has_them_whatever_else_changes() -> None:
+    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
+    assert isinstance(change, SubscriptionState)
+    assert change.before is not None
+    paused = replace(change.before, status=Status.PAUSED)
+    at = change.at - timedelta(seconds=10)
+    known = settle(settled(signup()), [replace(change, at=change.at - timedelta(days=1), now=paused)], Policy()).state
+    back = replace(change, at=at, before=paused, now=change.before, processor_event_id="evt_back")
+    resumed = replace(back, before=None, is_primary=False, processor_event_id="evt_resumed")
+
+    assert lacks([resumed, change], known) == "the other webhook for the change of sub_ada_1"
+    assert lacks([resumed, back, change], known) is None
+
+
 def test_a_first_payment_lacks_its_checkout_if_only_the_subscription_names_the_visit() -> None:
     facts: list[Fact] = [
         replace(fact, subscription_metadata={}) if isinstance(fact, Payment) else fact
