@@ -36,6 +36,7 @@ BATCH = 100
 # nothing (LeaseLost).
 LEASE = timedelta(minutes=2)
 RETRY_AFTER = timedelta(hours=1)
+REPETITIONS = 3  # a repetition can come before the other transaction goes on, and wait for it once more
 
 Enrich = Callable[[Sequence[StreamBatch]], None]
 Postponed = tuple[Claim, datetime, str]  # until when, and why
@@ -57,11 +58,7 @@ def settle_due(store: Store, settings: Settings, owner: str, now: datetime, enri
         _settle(batch)
     results = _results(ready, now)
     try:
-        try:
-            _write(store, ready, results, postponed, now)
-        except Deadlock as error:  # nothing was written, and the other transaction is free to commit
-            log.info("settling_repeated", reason=str(error))
-            _write(store, ready, results, postponed, now)
+        _repeat(lambda: _write(store, ready, results, postponed, now))
     except LeaseLost:  # another worker took over one of them: nothing was written, and the others are released at once
         with store.transaction() as tx:
             for claim in claims:
@@ -70,6 +67,16 @@ def settle_due(store: Store, settings: Settings, owner: str, now: datetime, enri
         log_settled(ready)
         trace_settled(ready, now)
     return len(claims)
+
+
+def _repeat(write: Callable[[], None]) -> None:
+    for _ in range(REPETITIONS):
+        try:
+            write()
+            return
+        except Deadlock as error:  # nothing was written, and the other transaction is free to commit
+            log.info("settling_repeated", reason=str(error))
+    write()
 
 
 def _claim(store: Store, owner: str, now: datetime) -> tuple[list[Claim], datetime]:

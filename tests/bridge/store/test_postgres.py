@@ -7,7 +7,9 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 from threading import Barrier, Event
 
 import pytest
@@ -39,7 +41,7 @@ def test_a_locked_table_is_told_in_time_and_forgotten_afterwards(store: Store) -
     assert store.accept(a_webhook()) is True
 
 
-def test_of_two_that_drop_the_sums_of_two_days_in_opposite_order_one_is_undone_and_can_be_repeated(
+def test_of_two_that_drop_the_sums_of_two_days_in_opposite_order_one_is_undone_and_repeated(
     store: Store,
 ) -> None:
     with store.transaction() as tx:
@@ -47,24 +49,21 @@ def test_of_two_that_drop_the_sums_of_two_days_in_opposite_order_one_is_undone_a
     assert Summing(store=store).run(NOON) == 5
     both_began = Barrier(2)
 
-    def add(first: int, second: int) -> bool:
-        try:
-            with store.transaction() as tx:
-                outbox.add(tx, [_days_ago(first, f"{first} before {second}")])
-                both_began.wait(10)
-                outbox.add(tx, [_days_ago(second, f"{second} after {first}")])
-        except Deadlock:
-            with store.transaction() as tx:
-                outbox.add(
-                    tx, [_days_ago(first, f"{first} before {second}"), _days_ago(second, f"{second} after {first}")]
-                )
-            return False
-        return True
+    def add(first: int, second: int) -> int:
+        deliveries = [_days_ago(first, f"{first} before {second}"), _days_ago(second, f"{second} after {first}")]
+        for undone in count():
+            with suppress(Deadlock), store.transaction() as tx:
+                outbox.add(tx, deliveries[:1])
+                if not undone:
+                    both_began.wait(10)
+                outbox.add(tx, deliveries[1:])
+                return undone
+        raise AssertionError("never written")
 
     with ThreadPoolExecutor(2) as writers:
-        at_once = list(writers.map(add, (5, 6), (6, 5)))
+        undone = list(writers.map(add, (5, 6), (6, 5)))
 
-    assert sorted(at_once) == [False, True]
+    assert 1 <= sum(undone) <= 5  # a repetition can come before the other one goes on, and meet it again
     with store.reading() as tx:
         assert tx.execute(text("SELECT count(*) FROM outbox")).scalar() == 6
         assert tx.execute(text("SELECT count(*) FROM summed_days")).scalar() == 3  # 5, less the two days
