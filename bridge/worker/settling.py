@@ -36,7 +36,7 @@ BATCH = 100
 # nothing (LeaseLost).
 LEASE = timedelta(minutes=2)
 RETRY_AFTER = timedelta(hours=1)
-REPETITIONS = 3  # a repetition can come before the other transaction goes on, and wait for it once more
+REPETITIONS = 3  # a repetition can begin before the other transaction continues, and wait for it once more
 
 Enrich = Callable[[Sequence[StreamBatch]], None]
 Postponed = tuple[Claim, datetime, str]  # until when, and why
