@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Update, bindparam, case, select, update
 
 from bridge.store import outbox as deliveries
+from bridge.store.outbox.heads import lock_heads
 from bridge.store.schema import HEAD, outbox
 from bridge.store.statements import literal, padded_chunks, per_dialect
 
@@ -68,6 +69,6 @@ def _update(tx: Connection, statement: Mapping[str, Update], ids: Iterable[int],
     changed = 0
     for chunk in padded_chunks(ids):
         streams = tx.execute(HEADS_BEFORE[tx.dialect.name], {"ids": chunk}).scalars().all()
-        deliveries.lock_heads(tx, streams)
+        lock_heads(tx, streams)
         changed += tx.execute(statement[tx.dialect.name], {"ids": chunk, "now": now}).rowcount
     return changed

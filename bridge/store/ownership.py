@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from bridge.store import outbox as deliveries
 from bridge.store.outbox import NewDelivery
+from bridge.store.outbox.heads import DEMOTE, HEADS, lock_heads, promote_next
 from bridge.store.schema import outbox
 from bridge.store.statements import padded_chunks, per_dialect
 
@@ -39,14 +39,14 @@ def owned_elsewhere(tx: Connection, wanted: Sequence[NewDelivery]) -> list[tuple
 
 def move(tx: Connection, old_id: str, new_id: str) -> None:
     """Moves the revenue events of a stream to another one. One head per stream remains."""
-    deliveries.lock_heads(tx, (old_id, new_id))
+    lock_heads(tx, (old_id, new_id))
     heads = _heads(tx, (old_id, new_id))
     for chunk in padded_chunks(sorted(heads)[1:]):  # the older one stays the head
-        tx.execute(deliveries.DEMOTE[tx.dialect.name], {"ids": chunk})
+        tx.execute(DEMOTE[tx.dialect.name], {"ids": chunk})
     tx.execute(MOVE, {"old": old_id, "new": new_id})
-    deliveries.promote_next(tx, (new_id,))
+    promote_next(tx, (new_id,))
 
 
 def _heads(tx: Connection, stream_ids: Iterable[str]) -> list[int]:
-    statement = deliveries.HEADS[tx.dialect.name]
+    statement = HEADS[tx.dialect.name]
     return [row.id for chunk in padded_chunks(stream_ids) for row in tx.execute(statement, {"stream_ids": chunk})]

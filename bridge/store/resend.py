@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
-from bridge.store.outbox import Delivery, DeliveryStatus, listing, lock_heads, requeue_before
+from bridge.store.outbox import Delivery, DeliveryStatus, listing
+from bridge.store.outbox.heads import lock_heads, requeue_before
 from bridge.store.schema import outbox
 from bridge.store.statements import execute_many, literal, unindexed
 

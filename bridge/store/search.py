@@ -16,11 +16,11 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, Table, bindpar
 
 from bridge.scope import StreamId
 from bridge.store import inbox as webhooks
-from bridge.store import outbox as deliveries
 from bridge.store import streams
 from bridge.store.daily_sums import number_of
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
+from bridge.store.outbox import reading as deliveries
 from bridge.store.schema import inbox, links, outbox, subscriptions
 from bridge.store.statements import padded_chunks, unindexed
 

@@ -26,8 +26,9 @@ from bridge.ledger.state import Subscription
 from bridge.sender import claiming, pool
 from bridge.sender.dispatcher import Dispatcher
 from bridge.sender.outcomes import Attempt
-from bridge.store import Store, copy, inbox, outbox, rate_limit, schema, streams
+from bridge.store import Store, copy, inbox, rate_limit, schema, streams
 from bridge.store.inbox import NewWebhook
+from bridge.store.outbox import adding
 from bridge.store.statements import insert_per_dialect
 from bridge.worker.batch import StreamBatch
 from processors.money import round_minor
@@ -96,7 +97,7 @@ def no_ledger_state() -> None:
 
 def no_outbox_unique() -> None:
     """Allows several revenue events with one output key."""
-    outbox.ADD = insert_per_dialect(lambda insert_into: insert_into(schema.outbox))
+    adding.ADD = insert_per_dialect(lambda insert_into: insert_into(schema.outbox))
     _allow_twice("outbox")
 
 
@@ -170,7 +171,7 @@ def no_stream_version() -> None:
 
 def bodies_that_change() -> None:
     """Lets a late attribution rewrite what may have been sent already."""
-    outbox.RELEASE = (
+    adding.RELEASE = (
         update(schema.outbox)
         .where(schema.outbox.c.scope == bindparam("ledger"), schema.outbox.c.output_key == bindparam("key"))
         .values(body=bindparam("text"), customer_id=bindparam("whose"), attribution=bindparam("place"))
@@ -207,8 +208,8 @@ def limit_by_clock() -> None:
 
 def no_heads() -> None:
     """Sends each delivery as soon as it is ready, whatever its customer's earlier ones do."""
-    values = outbox._values
-    outbox._values = lambda one: (row := values(one)) | {"ready_at": row["next_at"]}
+    values = adding._values
+    adding._values = lambda one: (row := values(one)) | {"ready_at": row["next_at"]}
 
 
 def no_sending_lease() -> None:

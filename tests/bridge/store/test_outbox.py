@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from bridge.store import Store, outbox
 from bridge.store.outbox import DeliveryStatus
+from bridge.store.outbox.heads import HEADS
 from tests.bridge.store.builders import (
     ANNA,
     BERT,
@@ -279,9 +280,7 @@ def test_of_every_stream_the_first_open_event_is_its_only_head(sqlite_store: Sto
         for stream in range(3):
             rows = outbox.of_stream(tx, f"{prefix}{stream}")
             waiting = [row.id for row in rows if row.status in (HELD, PENDING)]
-            present = [
-                row.id for row in tx.execute(outbox.HEADS[tx.dialect.name], {"stream_ids": [f"{prefix}{stream}"]})
-            ]
+            present = [row.id for row in tx.execute(HEADS[tx.dialect.name], {"stream_ids": [f"{prefix}{stream}"]})]
             assert present == waiting[:1]
 
 

@@ -24,6 +24,7 @@ from bridge.store import (
 )
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
+from bridge.store.outbox.adding import HASTEN
 from bridge.store.streams import Claim, SettledStream
 from tests.bridge.store.builders import (
     ANNA,
@@ -76,7 +77,7 @@ ALL_DAY: dict[str, Question] = {
     "postpone": lambda tx: _lost(lambda: streams.postpone(tx, CLAIM, NOON, "later")),
     "stream counts": lambda tx: streams.counts(tx, NOON),
     "add": lambda tx: outbox.add(tx, [a_delivery("k1"), a_delivery("k2", stream_id=BERT)]),
-    "add, imported": lambda tx: tx.execute(outbox.HASTEN[tx.dialect.name], {"ids": [1, 2]}),
+    "add, imported": lambda tx: tx.execute(HASTEN[tx.dialect.name], {"ids": [1, 2]}),
     "release": lambda tx: outbox.release(tx, SCOPE, {"k1": "{}"}),
     "claim": lambda tx: outbox.claim(tx, NOON, 50, "w", NOON + HOUR, ["second"]),
     "is_any_ready": lambda tx: outbox.is_any_ready(tx, NOON),
