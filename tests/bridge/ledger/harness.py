@@ -9,6 +9,7 @@ from bridge.ledger import EMPTY, Policy, RevenueEvent, Settlement, State, settle
 from bridge.ledger.catalog import EMPTY_CATALOG, Catalog, key_of
 from bridge.ledger.state import dump, load
 from processors.facts import CatalogEntry, Fact
+from processors.money import round_minor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +52,12 @@ def rows(events: Iterable[RevenueEvent]) -> list[str]:
 
 def _signed(event: RevenueEvent) -> str:
     return "-" if event.mrr_impact is None else f"{event.mrr_impact:+}" if event.mrr_impact else "0"
+
+
+def balance(ledger: Ledger, subscription_id: str = "sub_1") -> tuple[int, int]:
+    """The reported MRR including the baseline, and the true MRR, both in minor units."""
+    known = ledger.state.subscriptions[subscription_id]
+    reported = sum(
+        int((event.mrr_impact or 0) * 100) for event in ledger.events if event.subscription_id == subscription_id
+    )
+    return known.baseline + reported, round_minor(known.mrr)
