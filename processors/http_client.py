@@ -180,6 +180,22 @@ class JsonApi:
         return self._refusal(path, problem, response.status_code, wait, missing)
 
 
+def missing_permissions(probe: Callable[[str], None], reads: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """The permissions that a key lacks, by the API's name for each, else ours, with the purpose of each.
+
+    `reads`: the paths that are read, with permission and purpose. `probe` requests a path and raises `Refusal`.
+    """
+    missing = {}
+    for path, (permission, purpose) in reads.items():
+        try:
+            probe(path)
+        except Refusal as refused:
+            if refused.status != 403:
+                raise
+            missing[refused.missing or permission] = purpose
+    return missing
+
+
 def segment(value: str) -> str:
     """An id as one segment of a path, with everything else escaped."""
     return quote(value, safe="")

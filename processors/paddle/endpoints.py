@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from processors.endpoints import Endpoint, at_url
-from processors.http_client import Refusal
+from processors.http_client import Refusal, missing_permissions
 from processors.interface import ApiError
 from processors.paddle.api import SANDBOX, PaddleApi, base_url, host_of
 from processors.paddle.connection import CREATES_ENDPOINT, READS
@@ -67,15 +67,7 @@ class PaddleEndpoints:
 
     def missing_permissions(self) -> dict[str, str]:
         """The permissions that the key lacks, by Paddle's name."""
-        missing = {}
-        for path, (permission, purpose) in READS.items():
-            try:
-                self.api.probe(path)
-            except Refusal as refused:
-                if refused.status != 403:
-                    raise
-                missing[permission] = purpose
-        return missing
+        return missing_permissions(self.api.probe, READS)
 
     def _endpoint(self, found: Json) -> Endpoint:
         names = [text(one.get("name"), 255) for one in rows(found, "subscribed_events")]

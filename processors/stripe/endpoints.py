@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from processors.endpoints import Endpoint
-from processors.http_client import Refusal
+from processors.http_client import Refusal, missing_permissions
 from processors.interface import ApiError
 from processors.payload import Json, table, text
 from processors.stripe.api import BASE_URL, VERSION, StripeApi
@@ -70,15 +70,7 @@ class StripeEndpoints:
 
     def missing_permissions(self) -> dict[str, str]:
         """The permissions that the key lacks, by Stripe's name."""
-        missing = {}
-        for path, (permission, purpose) in READS.items():
-            try:
-                self.api.probe(path)
-            except Refusal as refused:
-                if refused.status != 403:
-                    raise
-                missing[refused.missing or permission] = purpose
-        return missing
+        return missing_permissions(self.api.probe, READS)
 
     def _create(self, url: str, events: Sequence[str], key: str) -> Endpoint:
         form = {

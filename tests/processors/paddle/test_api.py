@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -14,16 +12,10 @@ from werkzeug import Response
 from processors.paddle.api import LIVE, SANDBOX, PaddleApi, PaddleApiError, host_of
 from processors.paddle.simulation import payloads
 from processors.paddle.simulation.customer import PRO
+from tests.processors.api_requests import Waits, asked
 from tests.processors.paddle.translating import AT, a_subscription
 
 KEY = "pdl_sdbx_apikey_not_a_real_key"
-
-
-class Waits(list[float]):
-    """Records the requested waits without waiting."""
-
-    def __call__(self, seconds: float) -> None:
-        self.append(seconds)
 
 
 @pytest.fixture(name="waits")
@@ -34,11 +26,6 @@ def _waits() -> Waits:
 @pytest.fixture(name="api")
 def _api(httpserver: HTTPServer, waits: Waits) -> PaddleApi:
     return PaddleApi(KEY, httpserver.url_for(""), timeout=(1.0, 1.0), wait=waits)
-
-
-def asked(httpserver: HTTPServer) -> Iterator[tuple[str, dict[str, list[str]]]]:
-    for request, _ in httpserver.log:
-        yield request.path, parse_qs(request.query_string.decode())
 
 
 def responds(httpserver: HTTPServer, path: str, *found: Any) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -15,17 +13,11 @@ from werkzeug import Request, Response
 
 from processors.stripe.api import StripeApi, StripeApiError
 from processors.stripe.simulation.payloads import item, listed, price, subscription
+from tests.processors.api_requests import Waits, asked
 from tests.processors.stripe.translating import AT
 
 KEY = "rk_test_not_a_real_key"
 MONTH = (AT, AT.replace(month=12))
-
-
-class Waits(list[float]):
-    """Records the requested waits without waiting."""
-
-    def __call__(self, seconds: float) -> None:
-        self.append(seconds)
 
 
 @pytest.fixture(name="waits")
@@ -36,11 +28,6 @@ def _waits() -> Waits:
 @pytest.fixture(name="api")
 def _api(httpserver: HTTPServer, waits: Waits) -> StripeApi:
     return StripeApi(KEY, httpserver.url_for(""), timeout=(1.0, 1.0), wait=waits)
-
-
-def asked(httpserver: HTTPServer) -> Iterator[tuple[str, dict[str, list[str]]]]:
-    for request, _ in httpserver.log:
-        yield request.path, parse_qs(request.query_string.decode())
 
 
 def responds(httpserver: HTTPServer, path: str, *found: Any) -> None:
