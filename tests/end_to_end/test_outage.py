@@ -28,8 +28,6 @@ from bridge.store.inbox import NewWebhook
 from bridge.store.outbox import listing
 from bridge.store.reconciliations import Run
 from bridge.store.refusals import hour_of
-from bridge.worker.routing import route
-from bridge.worker.settling import settle_due
 from processors import processors
 from processors.payload import Json
 from tests.end_to_end.service import PATIENCE_SECONDS, Service, running
@@ -37,6 +35,7 @@ from tests.end_to_end.test_alerts import QUICK, Mailbox
 from tests.fake_processors import PADDLE_KEY, STRIPE_KEY, FakePaddle, FakeStripe
 from tests.fake_pulsora import ScriptedPulsora
 from tests.settings import STRIPE_SECRET, TOKEN, some_settings
+from tests.working import settle_all
 
 PUBLIC = "https://hooks.example.com"
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -89,10 +88,7 @@ def accept(store: Store, settings: Settings, name: str, bodies: Sequence[bytes])
 
 
 def work(store: Store, settings: Settings) -> None:
-    while route(store, settings, "earlier", NOW):
-        pass
-    while settle_due(store, settings, "earlier", NOW):
-        pass
+    settle_all(store, settings, NOW, "earlier")
     with store.transaction() as tx:
         leases.release_all(tx, "earlier")  # as a worker that stops does: the next one need not wait for the router's
 

@@ -27,8 +27,6 @@ from bridge.ledger.policy import MovementsBy, MrrDiscounts
 from bridge.settings import Settings, Source
 from bridge.store import Store, inbox, open_store
 from bridge.store.inbox import NewWebhook
-from bridge.worker.routing import route
-from bridge.worker.settling import settle_due
 from processors import processors
 from processors.stripe import exports
 from processors.stripe.account import Account
@@ -36,6 +34,7 @@ from processors.stripe.totals import StripeTotals
 from tests.audit_injections import OF_API, OF_CUSTOMERS, OF_EXPORTS, Export, Lists, inject
 from tests.audit_merchant import Merchant, Moved, as_text, customer_csv, merchant, sigma_csv
 from tests.settings import some_settings
+from tests.working import settle_all
 
 CUSTOMERS = int(os.environ.get("AUDIT_CUSTOMERS", "40"))
 BEGIN, END = datetime(2025, 11, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
@@ -114,10 +113,7 @@ def settled(path: Path, made: Merchant, **settings: str) -> Audited:
         rows = [inbox.encode_row(NewWebhook.of_event("stripe", envelope(one, {}), one, END)) for one in webhooks]
         with store.transaction() as tx:
             inbox.insert_new(tx, rows)
-        while route(store, chosen, "worker", NOW):
-            pass
-        while settle_due(store, chosen, "worker", NOW):
-            pass
+        settle_all(store, chosen, NOW)
         with store.transaction() as tx:
             tx.execute(text("UPDATE outbox SET status = 'delivered'"))
             tx.execute(text(f"PRAGMA user_version = {first + PART}"))

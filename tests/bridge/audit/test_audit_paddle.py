@@ -24,13 +24,12 @@ from bridge.settings import Settings, Source
 from bridge.store import Store, inbox, open_store
 from bridge.store.inbox import NewWebhook
 from bridge.store.schema import compress, decompress
-from bridge.worker.routing import route
-from bridge.worker.settling import settle_due
 from processors import processors
 from processors.paddle.simulation.customer import PRO, STARTER, TEAM, Customer
 from processors.paddle.simulation.payloads import Plan
 from tests.fake_processors import PADDLE_KEY, FakePaddle
 from tests.settings import some_settings
+from tests.working import settle_all
 
 BEGIN, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 LAST, NOW = END.date() - timedelta(days=1), END + timedelta(days=5)
@@ -208,10 +207,7 @@ def settle(store: Store, settings: Settings, webhooks: list[bytes]) -> None:
     rows = [inbox.encode_row(NewWebhook.of_event("paddle", envelope(one, options), one, END)) for one in webhooks]
     with store.transaction() as tx:
         inbox.insert_new(tx, rows)
-    while route(store, settings, "worker", NOW):
-        pass
-    while settle_due(store, settings, "worker", NOW):
-        pass
+    settle_all(store, settings, NOW)
     with store.transaction() as tx:
         tx.execute(text("UPDATE outbox SET status = 'delivered'"))
 

@@ -13,14 +13,13 @@ from sqlalchemy import text
 from bridge.settings import Settings
 from bridge.store import Store, audits, outbox
 from bridge.store.inbox import NewWebhook
-from bridge.worker.routing import route
-from bridge.worker.settling import settle_due
 from processors import processors
 from processors.stripe.simulation.customer import PRO, Customer
 from tests.audit_merchant import api_lists
 from tests.bridge.cli.conftest import Command, Ended
 from tests.fake_processors import STRIPE_KEY, STRIPE_PERMISSIONS, FakeStripe
 from tests.settings import some_settings
+from tests.working import settle_all
 
 CHANGES = "Customer ID,Date,Change type,MRR change,Currency\ncus_1,2026-03-01,New,49.00,usd\n"
 
@@ -166,10 +165,7 @@ class Bridge:
 
     def work(self) -> None:
         """Processes everything, as a worker does two days later, and delivers it."""
-        while route(self.store, self.settings, "worker", NOW + TWO_DAYS):
-            pass
-        while settle_due(self.store, self.settings, "worker", NOW + TWO_DAYS):
-            pass
+        settle_all(self.store, self.settings, NOW + TWO_DAYS)
         with self.store.transaction() as tx:
             tx.execute(text("UPDATE outbox SET status = 'delivered'"))
 

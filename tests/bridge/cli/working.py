@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 from bridge.settings import Settings
 from bridge.store import Store
 from bridge.store.inbox import NewWebhook
-from bridge.worker.routing import route
-from bridge.worker.settling import settle_due
 from processors import processors
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET
+from tests.working import settle_all
 
 BORN = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SECRETS = {"stripe": STRIPE_SECRET, "paddle": PADDLE_SECRET}
@@ -36,7 +35,4 @@ def arrive(store: Store, name: str, scenario: str, tag: str = "ada", part: slice
 def work(store: Store, settings: Settings) -> None:
     """Runs everything a worker has to do now, except sending."""
     now = datetime.now(UTC)
-    while route(store, settings, "worker", now):
-        pass
-    while settle_due(store, settings, "worker", now):
-        pass
+    settle_all(store, settings, now)

@@ -26,14 +26,13 @@ from bridge.store.inbox import NewWebhook
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.series import Selection
 from bridge.web.admin.revenue import attribution_shares
-from bridge.worker.routing import route
-from bridge.worker.settling import settle_due
 from bridge.worker.summing import Summing
 from processors.facts import SubscriptionState
 from processors.stripe.account import of_subscription
 from processors.stripe.simulation.customer import PRO, PRO_YEARLY, STARTER, TEAM, Customer
 from tests.bridge.store.builders import a_delivery, a_subscription_row, added
 from tests.settings import some_settings
+from tests.working import settle_all
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 WORKED_AT = datetime(2027, 3, 1, tzinfo=UTC)
@@ -105,10 +104,7 @@ def random_merchant(store: Store, settings: Settings, seed: int) -> None:
                 )
             )
     for _ in range(3):
-        while route(store, settings, "worker", WORKED_AT):
-            pass
-        while settle_due(store, settings, "worker", WORKED_AT):
-            pass
+        settle_all(store, settings, WORKED_AT)
 
 
 def bodies_of(store: Store) -> list[dict[str, Any]]:

@@ -25,13 +25,12 @@ from bridge.settings import Settings
 from bridge.store import Store, erasures, exports, outbox, schema, totals
 from bridge.store.exports import ExportFilter
 from bridge.web import create_app
-from bridge.worker.routing import route
-from bridge.worker.settling import settle_due
 from bridge.worker.translation import translate
 from processors import processors
 from processors.paddle_classic.simulation.demo_key import DEMO_KEY
 from tests.processors.paddle_classic.test_signature import PUBLIC
 from tests.settings import ADMIN_TOKEN, PADDLE_SECRET, STRIPE_SECRET, TOKEN, some_settings
+from tests.working import settle_all
 
 PLANTED = 10_000
 BORN = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -66,10 +65,7 @@ class Bridge:
 
     def work(self, at: datetime) -> int:
         """Routes, settles and sends everything. Returns how many revenue events arrived at Pulsora."""
-        while route(self.store, self.settings, "worker", at):
-            pass
-        while settle_due(self.store, self.settings, "worker", at):
-            pass
+        settle_all(self.store, self.settings, at)
         with FakePulsora(TOKEN) as pulsora:
             routes = {self.name: Destination(endpoint=pulsora.endpoint, token=TOKEN)}
             drain = Dispatcher(self.store, routes, owner="worker", threads=1)

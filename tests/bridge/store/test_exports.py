@@ -14,13 +14,12 @@ from sqlalchemy import Connection, event
 from bridge.store import Store, exports, inbox, subscriptions, totals
 from bridge.store.exports import ExportFilter, Record
 from bridge.store.inbox import NewWebhook
-from bridge.worker.routing import route
-from bridge.worker.settling import settle_due
 from processors import processors
 from tests.audit_merchant import Merchant, merchant
 from tests.bridge.store.builders import a_delivery, a_subscription_row, added, touched
 from tests.bridge.store.builders import a_touch as a_touch_of
 from tests.settings import some_settings
+from tests.working import settle_all
 
 BEGIN, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
 LATER = END + timedelta(days=90)
@@ -35,10 +34,7 @@ def settled(store: Store, seed: int) -> Merchant:
     with store.transaction() as tx:
         webhooks = [NewWebhook.of_event("stripe", envelope(one, {}), one, END) for one in made.webhooks]
         inbox.insert_new(tx, [inbox.encode_row(one) for one in webhooks])
-    while route(store, settings, "worker", LATER):
-        pass
-    while settle_due(store, settings, "worker", LATER):
-        pass
+    settle_all(store, settings, LATER)
     return made
 
 

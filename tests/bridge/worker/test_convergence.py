@@ -13,8 +13,6 @@ from bridge.settings import Settings
 from bridge.store import Store, inbox, leases, outbox, streams
 from bridge.worker import convergence
 from bridge.worker.convergence import GRACE, INTERVAL, RETRY_AFTER, Convergence, is_silent
-from bridge.worker.routing import route
-from bridge.worker.settling import settle_due
 from processors.facts import Interval, Period, Status, SubscriptionState
 from processors.interface import ApiError
 from processors.stripe.simulation.customer import PRO, Customer
@@ -22,6 +20,7 @@ from tests.bridge.ledger.harness import settled
 from tests.bridge.worker.test_enrichment import FakeApi, receive
 from tests.builders import NOON, a_created, a_price, a_subscription, after, an_ended, an_item, terms
 from tests.settings import some_settings
+from tests.working import settle_all
 
 BORN = datetime.fromisoformat("2026-01-05T12:00:00+00:00")
 LATER = BORN + timedelta(days=60)  # the month that was paid ended on 5 February
@@ -47,19 +46,12 @@ def settings(sqlite_url: str) -> Settings:
     return some_settings(sqlite_url)
 
 
-def settle(store: Store, settings: Settings, now: datetime) -> None:
-    while route(store, settings, "worker", now):
-        pass
-    while settle_due(store, settings, "worker", now):
-        pass
-
-
 def signed_up(store: Store, settings: Settings, *tags: str, account: str | None = None) -> None:
     """Customers who pay for a month, of whom nothing is heard afterwards."""
     for tag in tags:
         for body in Customer.begin(tag, BORN).subscribe(PRO).webhooks:
             receive(store, body, account)
-    settle(store, settings, LATER)
+    settle_all(store, settings, LATER)
 
 
 def state_of(tag: str, status: Status = Status.ENDED, at: datetime = BORN + 20 * DAY) -> SubscriptionState:
@@ -81,7 +73,7 @@ def test_one_that_ended_while_the_bridge_was_down_ends_here_too(sqlite_store: St
     signed_up(sqlite_store, settings, "ada")
 
     compare(sqlite_store, CurrentApi(states={"sub_ada_1": state_of("ada")})).run(LATER)
-    settle(sqlite_store, settings, LATER)
+    settle_all(sqlite_store, settings, LATER)
 
     assert sent(sqlite_store)[1:] == [("churn", "-49.00", BORN + 20 * DAY)]
 
@@ -93,7 +85,7 @@ def test_one_that_goes_on_is_asked_for_once_a_period(sqlite_store: Store, settin
     for days in range(30):
         now = LATER + days * DAY
         compare(sqlite_store, api).run(now)
-        settle(sqlite_store, settings, now)
+        settle_all(sqlite_store, settings, now)
 
     assert api.asked == ["sub_ada_1"]
     assert [kind for kind, _, _ in sent(sqlite_store)] == ["subscription"]
@@ -119,7 +111,7 @@ def test_every_subscription_is_looked_at_whatever_the_size_of_a_page(
 
     for _ in range(4):
         comparison.run(LATER)
-        settle(sqlite_store, settings, LATER)
+        settle_all(sqlite_store, settings, LATER)
 
     assert sorted(api.asked) == [f"sub_{tag}_1" for tag in tags]
     assert [mrr for kind, mrr, _ in sent(sqlite_store) if kind == "churn"] == ["-49.00"] * 5
@@ -203,7 +195,7 @@ def test_one_of_a_connected_account_is_asked_for_on_its_behalf(sqlite_store: Sto
     api = CurrentApi(states={"sub_ada_1": state_of("ada")})
 
     compare(sqlite_store, api).run(LATER)
-    settle(sqlite_store, settings, LATER)
+    settle_all(sqlite_store, settings, LATER)
 
     assert api.accounts == ["acct_1"]
     with sqlite_store.reading() as tx:
@@ -216,7 +208,7 @@ def test_one_that_the_api_does_not_know_stays_as_it_is(sqlite_store: Store, sett
     signed_up(sqlite_store, settings, "ada")
 
     compare(sqlite_store, CurrentApi()).run(LATER)
-    settle(sqlite_store, settings, LATER)
+    settle_all(sqlite_store, settings, LATER)
 
     assert [kind for kind, _, _ in sent(sqlite_store)] == ["subscription"]
 

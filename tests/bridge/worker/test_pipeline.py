@@ -26,6 +26,7 @@ from processors.paddle.simulation import customer as paddle
 from processors.stripe.account import of_subscription
 from processors.stripe.simulation.customer import Customer
 from tests.settings import some_settings
+from tests.working import settle_all
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,10 +61,7 @@ def receive_paddle(store: Store, bodies: Iterable[bytes], *, at: datetime) -> No
 
 def work(store: Store, settings: Settings, at: datetime = NOW) -> None:
     """Does everything a worker would do at that time, except sending."""
-    while route(store, settings, "worker", at):
-        pass
-    while settle_due(store, settings, "worker", at):
-        pass
+    settle_all(store, settings, at)
 
 
 def deliveries_in(store: Store) -> list[Delivery]:
