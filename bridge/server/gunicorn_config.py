@@ -35,6 +35,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "timeout": 60,
         "graceful_timeout": GRACEFUL_SECONDS,
         "post_fork": post_fork,
+        "post_worker_init": _connect,
         "keepalive": 5,
         "limit_request_line": 4094,
         "limit_request_fields": 64,
@@ -47,6 +48,15 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "proc_name": "pulsora-bridge",
         "control_socket_disable": True,
     }
+
+
+def _connect(worker: Any) -> None:
+    """Called by gunicorn in each web process, before it serves. An application may also be another one than ours."""
+    from bridge.web.context import KEY
+
+    ours = getattr(worker.wsgi, "extensions", {}).get(KEY)
+    if ours is not None:
+        ours.store.connect()
 
 
 def options_from_environment() -> dict[str, Any]:

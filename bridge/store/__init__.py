@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +18,7 @@ from weakref import WeakSet
 from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
-from bridge.errors import UsageError
+from bridge.errors import StoreUnavailable, UsageError
 from bridge.store import inbox, migrations
 from bridge.store.group_commit import GroupCommitter
 from bridge.store.inbox import NewWebhook
@@ -77,6 +77,11 @@ class Store:
         Raises `StoreUnavailable` within four seconds when it could not be stored.
         """
         return self._current().committer.put(inbox.encode_row(webhook), ACCEPT_SECONDS)
+
+    def connect(self) -> None:
+        """Opens the connection that stores webhooks, for which the first ones would wait. Without a database they do."""
+        with suppress(StoreUnavailable), self._current().backend.writing(0.0):
+            pass
 
     def transaction(self) -> AbstractContextManager[Connection]:
         """A write transaction. On SQLite it excludes all other writers, so keep it short. Raises `StoreUnavailable`."""

@@ -12,11 +12,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from bridge.server.gunicorn_config import gunicorn_options
+from bridge.web import create_app
+from bridge.web.context import KEY
 from tests.faults.clients import charge, signed
 from tests.faults.service import free_port
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN, some_settings
@@ -98,6 +102,29 @@ def test_the_configuration_imports_no_application_before_the_fork() -> None:
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert not {"flask", "sqlalchemy", "stripe", "requests", "bridge.web"} & set(ran.stdout.split())
+
+
+def test_a_web_process_opens_the_database_before_it_serves(sqlite_template: Path, tmp_path: Path) -> None:
+    shutil.copy(sqlite_template, tmp_path / "bridge.db")
+    settings = some_settings(f"sqlite:///{tmp_path / 'bridge.db'}")
+    app = create_app(settings)
+    store = app.extensions[KEY].store
+
+    gunicorn_options(settings)["post_worker_init"](SimpleNamespace(wsgi=app))
+
+    assert store._opened.backend._engine.pool.checkedin() == 1
+    store.close()
+
+
+def test_a_web_process_serves_without_a_database_and_with_any_application(tmp_path: Path) -> None:
+    settings = some_settings(f"sqlite:///{tmp_path / 'missing.db'}")
+    started = gunicorn_options(settings)["post_worker_init"]
+
+    applications: list[object] = [create_app(settings), Flask("another"), lambda environ, start_response: []]
+    for application in applications:
+        started(SimpleNamespace(wsgi=application))
+
+    assert not (tmp_path / "missing.db").exists()
 
 
 # ---- Over sockets ----------------------------------------------------------------------------------------------
