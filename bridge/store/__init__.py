@@ -79,7 +79,7 @@ class Store:
         return self._current().committer.put(inbox.encode_row(webhook), ACCEPT_SECONDS)
 
     def connect(self) -> None:
-        """Opens the connection that stores webhooks, for which the first ones would wait. Without a database they do."""
+        """Opens the connection that stores webhooks: the first ones would wait for it. Without a database they do."""
         with suppress(StoreUnavailable), self._current().backend.writing(0.0):
             pass
 
