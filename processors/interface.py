@@ -88,6 +88,7 @@ class Option:
     check: Callable[[str], str | None] = lambda value: None  # the problem with a value, or None
     secret: bool = False
     multiple: bool = False  # several values, separated by commas
+    of_machine: bool = False  # of this machine, not of an account: the sources of a TOML file inherit it
 
 
 @immutable

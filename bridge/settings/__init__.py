@@ -195,8 +195,9 @@ def _short_keys(processor: Processor) -> dict[str, str]:
 
 
 def _shared(values: Mapping[str, str], processor: Processor) -> dict[str, str]:
-    """The settings a named source inherits from the environment: policy and destination, no processor's secrets."""
-    names = [*(one.name for one in SOURCE_SETTINGS), *_rule_names(processor)]
+    """The settings a named source inherits from the environment: all but those of one account of the processor."""
+    of_machine = [option.name for option in processor.options if option.of_machine]
+    names = [*(one.name for one in SOURCE_SETTINGS), *_rule_names(processor), *of_machine]
     return {name: values[name] for name in names if name in values}
 
 

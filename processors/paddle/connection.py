@@ -14,6 +14,7 @@ API_BASE = Option(
     help="Address of Paddle's API, if requests go through a proxy of yours or to a fake.",
     example="https://api.paddle.com",
     check=api_base_problem,
+    of_machine=True,
 )
 # The paths that the bridge reads, the permission for each, and its purpose. Paddle names no permission in a refusal.
 READS: Mapping[str, tuple[str, str]] = {

@@ -15,6 +15,7 @@ API_BASE = Option(
     help="Address of Stripe's API, if requests go through a proxy of yours or to a fake.",
     example="https://api.stripe.com",
     check=api_base_problem,
+    of_machine=True,
 )
 # The paths that the bridge reads, the permission that Stripe names when it refuses each, and its purpose.
 # Prices are part of the permission for plans.

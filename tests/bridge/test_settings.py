@@ -282,6 +282,7 @@ def test_a_database_in_memory_is_refused_because_two_processes_share_it() -> Non
 
 BOTH = {**GOOD, "PADDLE_WEBHOOK_SECRET": PADDLE_SECRET}
 SHOP = f'[sources.shop]\nprocessor = "stripe"\nwebhook_secret = "{STRIPE_SECRET}"\n'
+ACADEMY = f'[sources.academy]\nprocessor = "paddle"\nwebhook_secret = "{PADDLE_SECRET}"\n'
 
 
 def test_a_rule_with_a_processors_prefix_wins_over_the_plain_name() -> None:
@@ -314,6 +315,29 @@ def test_a_named_source_inherits_the_rule_of_its_processor(tmp_path: Path) -> No
     settings = load({**GOOD, "BRIDGE_CONFIG": config, "STRIPE_CHURN_AT": "request", "CHURN_AT": "end"})
 
     assert settings.sources["shop"].policy.churn_at is ChurnAt.REQUEST
+
+
+def test_a_named_source_inherits_the_address_of_its_processors_api_and_no_key(tmp_path: Path) -> None:
+    config = a_config(tmp_path, f'{SHOP}\n{ACADEMY}paddle_api_base = "https://own.example.com"\n')
+    proxies = {"STRIPE_API_BASE": "https://stripe.example.com", "PADDLE_API_BASE": "https://paddle.example.com"}
+
+    sources = load(
+        {**BOTH, **proxies, "STRIPE_API_KEY": "rk_live_x", "PADDLE_ENVIRONMENT": "sandbox", "BRIDGE_CONFIG": config}
+    ).sources
+
+    assert (sources["shop"].options, sources["shop"].api_key) == (
+        {"STRIPE_API_BASE": "https://stripe.example.com"},
+        None,
+    )
+    assert sources["academy"].options == {"PADDLE_API_BASE": "https://own.example.com"}
+
+
+def test_an_inherited_address_that_is_wrong_is_reported_once_under_its_plain_name(tmp_path: Path) -> None:
+    config = a_config(tmp_path, SHOP)
+
+    assert problems(STRIPE_API_BASE="http://proxy.example.com", BRIDGE_CONFIG=config) == (
+        "STRIPE_API_BASE: would send the API key unencrypted: use https. Example: STRIPE_API_BASE=https://api.stripe.com",
+    )
 
 
 def test_the_table_of_a_named_source_wins_over_both_names(tmp_path: Path) -> None:
