@@ -42,7 +42,7 @@ def test_after_the_log_out_pages_ask_for_the_token(console: Console) -> None:
 def test_a_settlement_opens_and_leads_to_its_webhooks(console: Console) -> None:
     console.open("webhooks?q=cus_walkin0")
 
-    console.page.click("main summary")
+    console.page.click("table summary")
     console.page.click("main details[open] li a >> nth=0")
 
     assert "Ledger" in console.text()

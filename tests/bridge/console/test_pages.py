@@ -75,6 +75,27 @@ def test_a_page_fits_every_screen_and_is_accessible(screen: Console, path: str) 
     assert screen.problems == []
 
 
+def test_a_narrow_screen_shows_the_list_and_its_filter_on_request(screen: Console) -> None:
+    show(screen.page, 1400)
+    page = screen.open("deliveries?status=failed&from=2026-01-01")
+    facets = page.locator("select[name=status], input[name=from]")
+
+    assert (
+        facets.evaluate_all("found => found.filter(one => one.checkVisibility({contentVisibilityAuto: true})).length")
+        == 2
+    )
+    assert not page.is_visible(".facets summary")
+    show(page, 420)
+    assert page.locator("form.bar").first.bounding_box()["height"] < 100
+    assert page.inner_text(".facets summary") == "Filter: failed, from 2026-01-01"
+
+    page.click(".facets summary")
+
+    assert page.locator("select[name=status]").bounding_box()["height"] > 20
+    assert overflow(page) <= 0
+    assert violations(page) == []
+
+
 def test_each_page_has_a_title_of_its_own(screen: Console) -> None:
     titles = [
         screen.open(path).title() for path in ("", "mrr", "webhooks", "deliveries", "attribution", "sources", "audit")
@@ -122,7 +143,7 @@ def test_without_javascript_every_page_can_be_read(browser: Any, shared_server: 
     page = context.new_page()
     page.goto(f"{shared_server}/admin/webhooks")
 
-    page.click("main summary >> nth=0")
+    page.click("table summary >> nth=0")
 
-    assert page.locator("main details[open] li a").count() > 1
+    assert page.locator("table details[open] li a").count() > 1
     context.close()
