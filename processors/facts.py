@@ -7,19 +7,17 @@ entries of the catalog, which belong to no customer (`Price`, `Coupon`, `Discoun
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from processors.money import Currency, Money
-from processors.values import immutable
+from processors.values import Value, field
 
 Metadata = Mapping[str, str]
 
 
-@immutable
-class Ids:
+class Ids(Value):
     """The ids that one fact names together. Each is unique within its source; None: not stated.
 
     `guest` is True only when the object itself states that it has no customer (Stripe: `customer` present and null).
@@ -58,8 +56,7 @@ class TiersMode(StrEnum):
     VOLUME = "volume"
 
 
-@immutable
-class Tier:
+class Tier(Value):
     """One tier. `up_to` None: no limit. Amounts in minor units, exact."""
 
     up_to: int | None
@@ -67,8 +64,7 @@ class Tier:
     flat_amount: Decimal = Decimal(0)
 
 
-@immutable
-class Price:
+class Price(Value):
     """A recurring or one-time price. `unit_amount` in minor units, exact (12 places); None: not stated, or tiered.
 
     `interval` None: one-time. `tiered` with empty `tiers`: tiers exist, but the payload omits them.
@@ -91,8 +87,7 @@ class Price:
     tax_inclusive: bool = False
 
 
-@immutable
-class PriceOption:
+class PriceOption(Value):
     """A price in a further currency, which no webhook contains. `id`: as `option_id` makes it."""
 
     id: str
@@ -104,8 +99,7 @@ def option_id(price: Price, currency: Currency) -> str:
     return f"{price.id}:{currency.code}"
 
 
-@immutable
-class Product:
+class Product(Value):
     """The name of a product, for `metadata.plan`."""
 
     id: str
@@ -120,8 +114,7 @@ class Duration(StrEnum):
     FOREVER = "forever"
 
 
-@immutable
-class Coupon:
+class Coupon(Value):
     """A coupon: a `percent` (25 is a quarter off), or an `amount_off` in minor units by upper-case currency code.
 
     `duration` None: not stated. `name`: shown in `metadata.coupon`; None: the id is shown.
@@ -137,8 +130,7 @@ class Coupon:
     applies_to: tuple[str, ...] | None = None
 
 
-@immutable
-class CouponProducts:
+class CouponProducts(Value):
     """The products or prices that the coupon `id` is limited to, as stated once; empty: to none.
 
     Stored apart from the coupon, so that a later webhook, which leaves this out, does not replace it.
@@ -148,8 +140,7 @@ class CouponProducts:
     applies_to: tuple[str, ...]
 
 
-@immutable
-class Discount:
+class Discount(Value):
     """A coupon applied to a subscription or an item. `coupon` None: the payload has only its id, look it up.
 
     `id` and `coupon_id` may each be None, not both. `ends_at` is exclusive; None: not stated.
@@ -162,8 +153,7 @@ class Discount:
     ends_at: datetime | None = None
 
 
-@immutable
-class Item:
+class Item(Value):
     """One recurring item of a subscription. `counts` False: the item is on trial or inactive, its MRR is 0.
 
     `tax_inside`: the percentage of tax that its amount contains by the tax rates that are in force; None: none is
@@ -178,8 +168,7 @@ class Item:
     tax_by_account: bool = False
 
 
-@immutable
-class Line:
+class Line(Value):
     """A recurring line of an invoice or a transaction: the amount billed for one price.
 
     `amount` is for one billing period of the price, in minor units, before discounts; `discount` is subtracted.
@@ -230,8 +219,7 @@ class Membership(StrEnum):
     UNKNOWN = "unknown"  # not in the payload: wait for a link
 
 
-@immutable
-class Payment:
+class Payment(Value):
     """Money that a customer paid: one payment, or (`is_total`) the total paid on one invoice so far.
 
     `key` identifies the payment (payment intent, else charge; transaction), or the invoice for a total: a key counts
@@ -280,8 +268,7 @@ class RefundKind(StrEnum):
     REVERSAL = "reversal"
 
 
-@immutable
-class Refund:
+class Refund(Value):
     """Money returned to the customer (REFUND, DISPUTE) or to the merchant again (REVERSAL). `amount` is positive.
 
     `key`: re_…, adj_…, `dp_…:withdrawn`, `dp_…:reinstated`. `transaction_id` is shown in Pulsora (re_…, dp_…, adj_…).
@@ -326,8 +313,7 @@ class Stage(StrEnum):
     IMPORTED = "imported"  # an existing subscription: a baseline, whatever else is seen
 
 
-@immutable
-class Terms:
+class Terms(Value):
     """Everything that a subscription's MRR is computed from, at one time.
 
     `fixed_term`: `cancels_at` was agreed at the start, so that nobody has asked to cancel.
@@ -343,16 +329,14 @@ class Terms:
     stopped_collecting: bool = False  # Stripe's pause_collection with void or mark_uncollectible
 
 
-@immutable
-class Period:
+class Period(Value):
     """A billing period."""
 
     starts_at: datetime
     ends_at: datetime
 
 
-@immutable
-class SubscriptionState:
+class SubscriptionState(Value):
     """The state of a subscription at one time. `ids.subscription_id` is always set.
 
     `before`: its terms before this change, when the event states them (Stripe's `previous_attributes`), else None.
@@ -394,8 +378,7 @@ class Place(StrEnum):
     NONE = "none"
 
 
-@immutable
-class Attribution:
+class Attribution(Value):
     """Metadata that may contain an attribution, from an object that is neither payment nor subscription.
 
     OBJECT, INVOICE: from an invoice that is not paid yet: its own metadata, and the subscription's as stored on it.
@@ -410,8 +393,7 @@ class Attribution:
     processor_event_id: str = ""
 
 
-@immutable
-class Link:
+class Link(Value):
     """These ids belong together; nothing else is known.
 
     `customer_discount`: a discount on the customer in `ids`, which applies to each subscription without its own.

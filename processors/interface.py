@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from processors.payload import NOTHING
-from processors.values import immutable
+from processors.values import Value
 
 if TYPE_CHECKING:
     from processors.endpoints import EndpointApi
@@ -40,8 +40,7 @@ class SignatureError(Exception):
         self.detail = detail
 
 
-@immutable
-class Event:
+class Event(Value):
     """The envelope of a webhook. `id` is the processor's own, the same on every retry."""
 
     id: str
@@ -51,8 +50,7 @@ class Event:
     account: str | None = None
 
 
-@immutable
-class Translation:
+class Translation(Value):
     """The meaning of one stored event. Without facts, `reason` says why it is ignored.
 
     `fetch`: the event only points at its object (Stripe's thin events); the API path to read it from.
@@ -78,8 +76,7 @@ class Verify(Protocol):
     ) -> Event: ...
 
 
-@immutable
-class Option:
+class Option(Value):
     """A setting that a processor declares, by its environment name."""
 
     name: str
@@ -91,16 +88,14 @@ class Option:
     of_machine: bool = False  # of this machine, not of an account: the sources of a TOML file inherit it
 
 
-@immutable
-class SignedWebhook:
+class SignedWebhook(Value):
     """A webhook ready to post, for `simulate`, the demo and the tests."""
 
     body: bytes
     headers: Mapping[str, str]
 
 
-@immutable
-class Scenario:
+class Scenario(Value):
     """A customer lifecycle to simulate: `events(tag, start)` returns bodies in the order in which they happened.
 
     `tag` makes the ids of one run unique; `start` is the time of the first event, later ones are dated after it.
@@ -135,8 +130,7 @@ def scenario(
     return Scenario(name=name, summary=f"{steps.__doc__}{note}", events=events)
 
 
-@immutable
-class Simulation:
+class Simulation(Value):
     """Everything that only `simulate`, the demo and the tests need of a processor.
 
     `as_test_traffic`: a body as the processor would send it in test mode; None: its webhooks do not state the mode.
@@ -189,8 +183,7 @@ class ApiError(Exception):
     """The processor's API is unreachable or refused. The message says what to do, and contains no key."""
 
 
-@immutable
-class Processor:
+class Processor(Value):
     """Everything the bridge knows about a processor. A new one fills in this value and nothing else.
 
     `verify`, `envelope` and `translate` are pure. `envelope(body, options)` reads id, type, date, account and livemode

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
-from processors.values import immutable
+from processors.values import Value
 
 # Digits after the point, where they are not two: the minor units of ISO 4217; tests compare them.
 ZERO_DIGITS = frozenset(
@@ -33,16 +33,31 @@ ZERO_DIGITS = frozenset(
 THREE_DIGITS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 
-@immutable
 class Currency:
-    """A currency as one processor uses it. `digits`: decimals of its minor unit (USD 2, JPY 0)."""
+    """A currency as one processor uses it. `digits`: decimals of its minor unit (USD 2, JPY 0).
 
-    code: str
-    digits: int
+    Not a `Value`, which would be stored as an object: a currency is stored as one text, such as "USD:2".
+    """
+
+    __slots__ = ("code", "digits")
+
+    def __init__(self, *, code: str, digits: int) -> None:
+        self.code: Final = code
+        self.digits: Final = digits
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Currency):
+            return NotImplemented
+        return self is other or (self.code == other.code and self.digits == other.digits)
+
+    def __hash__(self) -> int:
+        return hash((self.code, self.digits))
+
+    def __repr__(self) -> str:
+        return f"Currency(code={self.code!r}, digits={self.digits!r})"
 
 
-@immutable
-class Money:
+class Money(Value):
     """An amount in the currency's minor unit: 4900 USD is 49.00. May be negative."""
 
     minor: int

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from processors.interface import Event, SignatureError, SignatureProblem
 from processors.payload import Unreadable
+from processors.values import replace
 
 LONGEST_HEADER = 8192
 UNIX_SECONDS = re.compile(r"[0-9]{1,12}")

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TypeVar, dataclass_transform
+from collections.abc import Iterable
+from typing import Any, dataclass_transform
 
-Record = TypeVar("Record")
+from msgspec import Struct, StructMeta, field
+from msgspec.structs import replace
+
+__all__ = ["Value", "field", "names_of", "replace"]
+
+
+class _KeywordOnly(StructMeta):
+    """Makes every value take its fields by name: msgspec's option holds for the class alone that states it."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> type:
+        return super().__new__(cls, name, bases, namespace, **{"kw_only": True, **options})
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
-def immutable(cls: type[Record]) -> type[Record]:
-    """A dataclass with slots and keyword arguments only, whose fields are never assigned to: mypy refuses that.
+class Value(Struct, frozen=True, omit_defaults=True, metaclass=_KeywordOnly):
+    """A record that is compared by its fields, which have names and are never assigned to.
 
-    `frozen=True` would refuse it at run time too, and there creating a value takes three times as long: a settlement
-    creates about fifty.
+    A settlement creates about fifty and changes ten. A dataclass takes five times as long for the one, and ten times
+    as long for the other, as this does.
     """
-    return dataclass(slots=True, kw_only=True, unsafe_hash=True)(cls)
+
+
+def names_of(record: Any) -> Iterable[str]:
+    """The names of the fields of a value or a dataclass, or of the class of one."""
+    fields: Iterable[str] = (
+        record.__struct_fields__ if hasattr(record, "__struct_fields__") else record.__dataclass_fields__
+    )
+    return fields

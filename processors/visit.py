@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
 
 from processors.payload import LONGEST_ID, Json, text
-from processors.values import immutable
+from processors.values import Value
 
 REFERENCE = "client_reference_id"
 FINGERPRINT_KEY, SESSION_KEY = "visitor_fingerprint", "session_id"  # the names of the keys by default
@@ -24,8 +24,7 @@ CHECKOUT_PREFIX, CHECKOUT = "cs_", "the id of a checkout session"
 REJECTED = "visit rejected: "  # how the note about such a value begins
 
 
-@immutable
-class Visit:
+class Visit(Value):
     """Both ids of a visit. Half a visit is no visit."""
 
     fingerprint: str

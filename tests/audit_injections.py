@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from bridge.audit.records import Cause
 from bridge.ledger.state import dump, load
 from bridge.store.schema import compress, decompress
+from processors import values
 from tests.audit_merchant import WEEKLY, Buyer, Moved, monthly, revalued
 
 Place = TypeVar("Place")
@@ -363,8 +364,8 @@ def guessed_level(api: Lists, one: Buyer) -> str | None:
     stored = text("SELECT state FROM states WHERE stream_id = :stream")
     state = load(decompress(api.tx.execute(stored, {"stream": stream_of(one)}).scalar_one()).decode())
     key = one.moved[0].subscription
-    known = {**state.subscriptions, key: replace(state.subscriptions[key], estimated=True)}
-    changed = compress(dump(replace(state, subscriptions=known)).encode())
+    known = {**state.subscriptions, key: values.replace(state.subscriptions[key], estimated=True)}
+    changed = compress(dump(values.replace(state, subscriptions=known)).encode())
     written = text("UPDATE states SET state = :state WHERE stream_id = :stream")
     api.tx.execute(written, {"state": changed, "stream": stream_of(one)})
     return api.set_level(one, one.mrr["1"] * 8 // 7)

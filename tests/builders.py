@@ -7,7 +7,6 @@ One customer, `cus_1`, pays 49.00 USD a month for `Pro` by subscription `sub_1`;
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -37,6 +36,7 @@ from processors.facts import (
     Terms,
 )
 from processors.money import Currency, Money
+from processors.values import replace
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 USD = Currency(code="USD", digits=2)

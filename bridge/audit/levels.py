@@ -18,6 +18,7 @@ from bridge.ledger.policy import ChurnAt, MrrDiscounts
 from bridge.ledger.state import Subscription
 from bridge.store import catalog
 from bridge.store.audit_spool import Spool
+from processors import values
 from processors.facts import CatalogEntry, Status, SubscriptionState, Terms
 from processors.money import Money, major
 
@@ -141,7 +142,7 @@ class Levels:
 
 def valued(state: SubscriptionState, policy: Policy, entries: Catalog) -> Subscription:
     """The subscription as the ledger would value it, from this state alone."""
-    settled = settle(EMPTY, [replace(state, processor_event_id="audit")], policy, entries)
+    settled = settle(EMPTY, [values.replace(state, processor_event_id="audit")], policy, entries)
     return settled.state.subscriptions[state.ids.subscription_id or ""]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.audit.records import Cause, Difference, Measure
@@ -18,6 +18,7 @@ from processors import processors
 from processors.facts import Ids, Stage, Status, SubscriptionState
 from processors.interface import Api
 from processors.totals import Totals
+from processors.values import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

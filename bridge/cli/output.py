@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from processors.values import names_of
+
 if TYPE_CHECKING:  # rich is imported by what uses it: JSON, help and errors do without
     from rich.console import Console
     from rich.progress import Progress
@@ -193,8 +195,8 @@ def print_json(value: object) -> None:
 
 
 def fields_of(value: Any) -> Mapping[str, object]:
-    """A dataclass's fields without `body`, which holds personal data."""
-    return {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "body"}
+    """A record's fields without `body`, which holds personal data."""
+    return {name: getattr(value, name) for name in names_of(value) if name != "body"}
 
 
 def _plain(value: object) -> object:

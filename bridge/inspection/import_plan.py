@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sqlalchemy import Connection
@@ -19,6 +19,7 @@ from bridge.store import streams, subscriptions
 from bridge.worker.batch import load_catalog
 from processors.facts import Ids, Stage, SubscriptionState
 from processors.money import Money, major
+from processors.values import replace
 
 Sums = Mapping[str, Decimal]  # by currency, in major units
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.ledger.catalog import KINDS, key_of
 from bridge.ledger.pseudonyms import Pseudonyms
-from bridge.ledger.serialization import converter
+from bridge.ledger.serialization import structure, unstructure
 from processors.facts import Attribution, CatalogEntry, Fact, Link, Payment, Refund, SubscriptionState
 from processors.interface import Translation
 
@@ -21,7 +21,7 @@ def encode(translation: Translation, pseudonyms: Pseudonyms) -> bytes:
     facts = [Link(at=one.at, ids=one.ids, processor_event_id=one.processor_event_id) if isinstance(one, Attribution)
              else one for one in translation.facts]  # fmt: skip
     content = {
-        "facts": [[type(one).__name__, pseudonyms.of_values(converter.unstructure(one))] for one in facts],
+        "facts": [[type(one).__name__, pseudonyms.of_values(unstructure(one))] for one in facts],
         "catalog": [_entry(one, pseudonyms) for one in translation.catalog],
         "reason": translation.reason,
     }
@@ -31,14 +31,14 @@ def encode(translation: Translation, pseudonyms: Pseudonyms) -> bytes:
 def _entry(entry: CatalogEntry, pseudonyms: Pseudonyms) -> Sequence[Any]:
     kind = (key_of(entry) or ("", ""))[0]
     name = "discount" if kind == "discount" else ""
-    return [kind, pseudonyms.of_values(converter.unstructure(entry), name)]
+    return [kind, pseudonyms.of_values(unstructure(entry), name)]
 
 
 def decode(body: bytes) -> Translation:
     """The facts that `encode` stored."""
     content = json.loads(body)["erased_customer"]
     return Translation(
-        facts=tuple(converter.structure(value, FACTS[name]) for name, value in content["facts"]),
-        catalog=tuple(converter.structure(value, KINDS[kind]) for kind, value in content["catalog"] if kind),
+        facts=tuple(structure(value, FACTS[name]) for name, value in content["facts"]),
+        catalog=tuple(structure(value, KINDS[kind]) for kind, value in content["catalog"] if kind),
         reason=content["reason"],
     )

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
-from cattrs.preconf.json import make_converter
+from msgspec import NODEFAULT
+from msgspec.structs import FieldInfo, fields
 
+from bridge.ledger.serialization import structure
 from bridge.settings import Source
 from bridge.store.inbox import NewWebhook
 from processors.facts import SubscriptionState
 from processors.interface import Event, Translation
+from processors.money import Currency
+from processors.values import Value, replace
 
 TYPE = "bridge.import"
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
-
-_json = make_converter(omit_if_default=True)
-_json.register_unstructure_hook(Decimal, str)
-_json.register_structure_hook(Decimal, lambda value, _: Decimal(value))
 
 
 def encode(
@@ -39,9 +41,29 @@ def encode(
 
 def decode(body: bytes, event_id: str) -> Translation:
     """The fact that `encode` stored."""
-    return Translation(facts=(replace(_json.loads(body, SubscriptionState), processor_event_id=event_id),))
+    return Translation(facts=(replace(structure(json.loads(body), SubscriptionState), processor_event_id=event_id),))
 
 
 def dump(state: SubscriptionState) -> bytes:
     """A state as a webhook's body."""
-    return str(_json.dumps(state, sort_keys=True)).encode()
+    return json.dumps(_plain(state), sort_keys=True).encode()
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON values. The ids of imports depend on it: it must stay as it is, however states are stored."""
+    if isinstance(value, Value):
+        pairs = [(one, getattr(value, one.name)) for one in fields(value)]
+        return {one.name: _plain(found) for one, found in pairs if found != _default(one)}
+    if isinstance(value, Currency):
+        return {"code": value.code, "digits": value.digits}
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def _default(one: FieldInfo) -> Any:
+    return one.default if one.default_factory is NODEFAULT else one.default_factory()

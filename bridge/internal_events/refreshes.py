@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from bridge.internal_events import imports
 from bridge.store.inbox import NewWebhook
 from processors.facts import Stage, SubscriptionState
 from processors.interface import Event, Translation
+from processors.values import replace
 
 TYPE = "bridge.refresh"
 

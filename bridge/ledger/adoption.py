@@ -7,13 +7,13 @@ also reports the difference if both have reported the same money.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from fractions import Fraction
 
 from bridge.ledger.attribution import merged_touchpoint
 from bridge.ledger.receivables import merged_receivable
 from bridge.ledger.references import References
 from bridge.ledger.state import State, Subscription
+from processors.values import replace
 
 
 def unite(state: State, adopted: State) -> State:

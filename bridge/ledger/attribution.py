@@ -17,7 +17,7 @@ from bridge.ledger.serialization import LazyMapping
 from bridge.ledger.state import Touchpoint
 from processors.facts import Attribution, Fact, Metadata, Payment, Place, Refund, SubscriptionState
 from processors.money import Currency, Money, major
-from processors.values import immutable
+from processors.values import Value
 from processors.visit import is_composite, placeholder, read_visit, rejection
 
 SourceKey = tuple[Place, str]  # a source and the id that it is stored for
@@ -29,8 +29,7 @@ VISIT_FOUND = "visit found"  # the note of a webhook with a complete visit
 _LASTING = tuple(f"{place.value}:" for place in (Place.SUBSCRIPTION, Place.CUSTOMER, Place.CUSTOMER_METADATA))
 
 
-@immutable
-class AttributionContext:
+class AttributionContext(Value):
     """Everything known about the origin of this customer's events."""
 
     touchpoints: LazyMapping[Touchpoint]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, replace
 
 from bridge.ledger.serialization import decode, encode
 from processors.facts import (
@@ -22,7 +21,7 @@ from processors.facts import (
     option_id,
 )
 from processors.money import Currency
-from processors.values import immutable
+from processors.values import Value, field, replace
 
 CatalogKey = tuple[str, str]  # kind and id
 
@@ -37,8 +36,7 @@ KINDS: Mapping[str, type[CatalogEntry]] = {
 _KIND_OF = {kind: name for name, kind in KINDS.items()}
 
 
-@immutable
-class Catalog:
+class Catalog(Value):
     """The catalog entries that one settlement may use, by kind and id."""
 
     entries: Mapping[CatalogKey, CatalogEntry] = field(default_factory=dict)
@@ -103,7 +101,7 @@ def key_of(entry: CatalogEntry) -> CatalogKey | None:
 
 def dump_entry(entry: CatalogEntry) -> str:
     """A catalog entry as JSON text."""
-    return encode(entry, sort_keys=True)
+    return encode(entry)
 
 
 def load_entry(kind: str, text: str) -> CatalogEntry:

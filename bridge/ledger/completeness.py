@@ -8,7 +8,6 @@ something is reported, never what: where that cannot be shown for a kind of fact
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bridge.ledger.catalog import Catalog, missing_keys
@@ -33,7 +32,7 @@ from processors.facts import (
     SubscriptionState,
     Terms,
 )
-from processors.values import immutable
+from processors.values import Value, replace
 
 MAX_DELAY = timedelta(seconds=60)  # of a webhook after its fact; more shows that others may be late as well
 MAX_AHEAD = timedelta(seconds=60)  # of the processor's clock
@@ -42,8 +41,7 @@ COUNTING = (Status.ACTIVE, Status.PAST_DUE)
 SPECIFIC = (Place.OBJECT.value, Place.INVOICE.value, Place.CHECKOUT.value)
 
 
-@immutable
-class Trial:
+class Trial(Value):
     """The result of settling on trial: what waits, the ledger before, the catalog, and what would come out."""
 
     facts: Sequence[Fact]

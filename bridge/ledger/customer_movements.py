@@ -7,12 +7,13 @@ downgrade, and churn the end of the last. Only the event types differ: every amo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bridge.ledger.audit_notes import AuditNotes
 from bridge.ledger.events import Draft, EventType
 from bridge.ledger.movements import movement_type
 from bridge.ledger.state import Subscription
+from processors.values import replace
 
 Bucket = tuple[str | None, str]  # a customer and a currency: currencies are never added up
 

@@ -8,7 +8,6 @@ subscription has no discounts, the customer-level discount, if any, applies to i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from math import ceil, floor
@@ -19,14 +18,13 @@ from bridge.ledger.policy import MrrDiscounts
 from bridge.ledger.valuation import ValuationContext
 from processors.facts import Coupon, Discount, Duration, Fact, Line, Link, Price, Terms
 from processors.money import Currency
-from processors.values import immutable
+from processors.values import Value, replace
 
 ROUNDING = Fraction(1, 2)  # of a line's discount, in minor units
 MAX_CUSTOMER_DISCOUNTS = 20  # a customer has one at a time; the latest are kept
 
 
-@immutable
-class Part:
+class Part(Value):
     """One item's amount per month in minor units, with and without the tax inside.
 
     A discount comes off the amount with tax, so an amount off counts without its share of the tax.

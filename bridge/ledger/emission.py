@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from bridge.ledger.audit_notes import AuditNotes, format_amount
@@ -16,6 +15,7 @@ from bridge.ledger.references import receivable_of_payment
 from bridge.ledger.state import Subscription
 from bridge.ledger.subscriptions import SubscriptionFold
 from processors.facts import Fact, Link, Payment, Reason, Status
+from processors.values import replace
 
 
 def draft_events(deltas: Sequence[PaymentDelta], receivables: Receivables, fold: SubscriptionFold) -> list[Draft]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from processors.money import Currency
-from processors.values import immutable
+from processors.values import Value, field
 
 
 class EventType(StrEnum):
@@ -24,8 +23,7 @@ class EventType(StrEnum):
     REFUND = "refund"
 
 
-@immutable
-class PlanDetails:
+class PlanDetails(Value):
     """The plan as `metadata` shows it. None: not known."""
 
     plan: str | None = None
@@ -37,8 +35,7 @@ class PlanDetails:
 NO_PLAN_DETAILS = PlanDetails()
 
 
-@immutable
-class Draft:
+class Draft(Value):
     """A revenue event before its customer and visit are known. Amounts in minor units; `mrr_minor` None: absent.
 
     `object_ids`: the ids whose own metadata is searched first for the visit. `event_ids`: the processor's event ids
@@ -70,8 +67,7 @@ class Draft:
     reports_baseline: bool = False
 
 
-@immutable
-class RevenueEvent:
+class RevenueEvent(Value):
     """One event for Pulsora, complete except for the token. Amounts in major units, exact.
 
     `output_key` is derived from the economic fact and unique within a ledger, so the same fact never yields a second

@@ -31,7 +31,7 @@ from processors.facts import (
     SubscriptionState,
     Terms,
 )
-from processors.values import immutable
+from processors.values import Value
 
 _PAYMENT_REASONS: Mapping[Reason, str] = {
     Reason.START: ", the first of subscription {}",
@@ -54,8 +54,7 @@ _REFUNDS: Mapping[RefundKind, str] = {
 _FLAGS: Mapping[str, str] = {"reactivation": "a reactivation", "mrr_estimated": "MRR estimated"}
 
 
-@immutable
-class Explanation:
+class Explanation(Value):
     """The explanation of one webhook, in sentences.
 
     `notes`: the effect of its facts. `settled_with`: the other facts of the same settlement. `ledger_before`,

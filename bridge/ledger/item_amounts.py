@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from math import ceil, floor
@@ -14,7 +13,7 @@ from bridge.ledger.tax_inside import HALF, billed_rate, other_measurements, rate
 from bridge.ledger.valuation import ValuationContext
 from processors.facts import Interval, Item, Line, Period, Price
 from processors.money import Currency
-from processors.values import immutable
+from processors.values import Value, replace
 
 BILLED_WITHIN = timedelta(hours=1)  # a state's invoice follows it within this time
 SECOND = timedelta(seconds=1)
@@ -23,8 +22,7 @@ DAYS: Mapping[Interval, int] = {Interval.DAY: 1, Interval.WEEK: 7}
 SHARE_DECIMALS = 5  # of a stated share of a period, at least
 
 
-@immutable
-class PeriodAmount:
+class PeriodAmount(Value):
     """One period's amount of an item, in minor units before discounts, with and without the tax inside."""
 
     gross: Fraction
@@ -117,8 +115,7 @@ def _rate_of_rest(one: Measurement, price: Price, currency: Currency) -> Fractio
     return rate or Fraction(0)
 
 
-@immutable
-class _Share:
+class _Share(Value):
     """The share of a period that a line charges, how far it may be off, and whether the period is certain."""
 
     of_period: Fraction

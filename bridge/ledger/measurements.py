@@ -6,7 +6,6 @@ A bill measures only the prices on its lines; what earlier bills measured of the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 
@@ -15,15 +14,14 @@ from bridge.ledger.list_prices import list_amount
 from bridge.ledger.references import References, subscription_of
 from processors.facts import Fact, Line, Payment, Price
 from processors.money import Currency
-from processors.values import immutable
+from processors.values import Value, replace
 
 MAX_PRICES = 50  # measurements and discounts kept of one subscription: the latest
 
 Scopes = Mapping[str, Mapping[str, bool]]
 
 
-@immutable
-class Measurement:
+class Measurement(Value):
     """One bill's lines for one price, added up: for one full period, or (`line.proration`) for the rest of one.
 
     `listed`: the list amount of the price for the line's quantity in `currency`; None: not known.
@@ -38,8 +36,7 @@ class Measurement:
 Measurements = Mapping[str, tuple[Measurement, ...]]  # by price, the older first
 
 
-@immutable
-class Bill:
+class Bill(Value):
     """The recurring lines of one invoice or transaction, and the discounts on it, also those that no line shows."""
 
     at: datetime

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from bridge.ledger.audit_notes import format_amount
@@ -12,14 +11,13 @@ from bridge.ledger.plan_details import plan_details_of
 from bridge.ledger.state import Subscription
 from bridge.ledger.valuation import ValuationRules
 from processors.money import Currency, round_minor
-from processors.values import immutable
+from processors.values import Value, replace
 
 CORRECTED = "estimate_corrected"
 IMPORTED = "import"
 
 
-@immutable
-class Movement:
+class Movement(Value):
     """One step of a subscription's MRR. `delta` in minor units; `number`: ordinal in the subscription, from 1.
 
     `reports_baseline`: it reports MRR that had counted before, and changes none. `invoice_id`: the latest invoice that
@@ -43,8 +41,7 @@ class Movement:
     invoice_id: str | None = None
 
 
-@immutable
-class Step:
+class Step(Value):
     """A subscription after one fact, the movements that this fact caused, and a sentence for `explain`."""
 
     subscription: Subscription
@@ -52,8 +49,7 @@ class Step:
     note: str = ""
 
 
-@immutable
-class Cause:
+class Cause(Value):
     """The webhook that moves MRR, its time, and its reason. Only churn shows the reason, unless `always_shown`."""
 
     at: datetime

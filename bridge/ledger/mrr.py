@@ -18,14 +18,13 @@ from bridge.ledger.policy import ChurnAt, MrrDiscounts, Policy
 from bridge.ledger.valuation import ValuationContext
 from processors.facts import Item, Line, Status, Terms
 from processors.money import Currency
-from processors.values import immutable
+from processors.values import Value
 
 COUNTING = frozenset({Status.ACTIVE, Status.PAST_DUE})
 NOT_YET_COUNTING = frozenset({Status.INCOMPLETE, Status.TRIALING})  # a payment may prove these active
 
 
-@immutable
-class Mrr:
+class Mrr(Value):
     """MRR in minor units, exact. `estimated`: it rests on an assumption, since the payloads leave something out."""
 
     exact: Fraction

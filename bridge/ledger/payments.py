@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
@@ -15,7 +14,7 @@ from bridge.ledger.references import receivable_of, receivable_of_payment
 from bridge.ledger.state import Receivable
 from processors.facts import Fact, Payment, Reason, Refund
 from processors.money import round_minor
-from processors.values import immutable
+from processors.values import Value, replace
 
 # A reactivation is paired with a payment within this time, else reported alone. A first start is paired with its first
 # payment however late: nothing else can have paid for it.
@@ -26,8 +25,7 @@ _PAYS_START: Mapping[Reason, int] = {Reason.START: 0, Reason.CYCLE: 1, Reason.UN
 _CHANGES = frozenset({EventType.UPGRADE, EventType.DOWNGRADE})
 
 
-@immutable
-class PaymentDelta:
+class PaymentDelta(Value):
     """The money of one receivable that is not reported yet: `minor` after `AMOUNT_BASIS`.
 
     `receivable`: after it is reported. `minor` is negative if more was reported than was paid, because payments

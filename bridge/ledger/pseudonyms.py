@@ -101,7 +101,7 @@ class Pseudonyms:
         """The JSON form of a fact, a catalog entry or a state with pseudonyms; metadata and visits are left out."""
         if isinstance(value, dict):
             return self._of_table(value, name)
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             return [self.of_values(one, name) for one in value]
         is_id = isinstance(value, str) and (name in _IDS or name in _JOINS)
         return self.of_compound(value) if is_id else value

@@ -7,7 +7,7 @@ belong, are moved when a later fact says better, and are matched by time and amo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import combinations
 
@@ -23,6 +23,7 @@ from bridge.ledger.serialization import LazyMapping
 from bridge.ledger.state import Receivable
 from processors.facts import Discount, Fact, Membership, Payment, Reason
 from processors.money import Currency
+from processors.values import replace
 
 # A payment that cannot name its invoice paid the one of the same customer, currency and amount within this time:
 # processors send the webhooks of both within seconds.

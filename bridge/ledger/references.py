@@ -6,14 +6,12 @@ The processors' payloads each name only some of these ids; only together do the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 
 from processors.facts import Fact, Ids, Payment
-from processors.values import immutable
+from processors.values import Value, field
 
 
-@immutable
-class References:
+class References(Value):
     """Joins between ids. The first join seen for an id is kept.
 
     `matched`: invoices of payments that name none, inferred from time and amount; a stated invoice takes precedence.

@@ -6,7 +6,7 @@ Each changes the amount given back on its receivable; the event reports the diff
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from bridge.ledger.audit_notes import AuditNotes, format_amount
@@ -18,6 +18,7 @@ from bridge.ledger.references import References, payment_of, receivable_of, subs
 from bridge.ledger.state import Receivable, RefundRecord
 from bridge.ledger.subscriptions import SubscriptionFold
 from processors.facts import Refund, RefundKind, RefundStatus
+from processors.values import replace
 
 # A refund only advances: one that has failed does not succeed any more, whatever arrives late.
 _PROGRESS: Mapping[RefundStatus, int] = {RefundStatus.PENDING: 0, RefundStatus.SUCCEEDED: 1, RefundStatus.FAILED: 2}

@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 from bridge.ledger.settle_window import carries_money
 from bridge.scope import StreamId
 from processors.facts import Fact, Ids
-from processors.values import immutable
+from processors.values import Value
 
 StreamLinks = Mapping[str, str]  # id -> stream
 
 
-@immutable
-class RoutableWebhook:
+class RoutableWebhook(Value):
     """A webhook with facts, to be assigned to a stream of this `scope`."""
 
     row_id: int

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin
 
-from cattrs import Converter
-from cattrs.preconf.json import make_converter
+import msgspec
 
 from processors.money import Currency
 
@@ -33,7 +31,7 @@ class LazyMapping(Mapping[str, Value], Generic[Value]):
     def __getitem__(self, key: str) -> Value:
         entry = self._entries[key]
         if type(entry) is dict:
-            entry = self._entries[key] = converter.structure(entry, self._type)
+            entry = self._entries[key] = structure(entry, self._type)
         return cast(Value, entry)
 
     def __iter__(self) -> Iterator[str]:
@@ -74,24 +72,55 @@ class LazyMapping(Mapping[str, Value], Generic[Value]):
             return self
         return LazyMapping(self._type, dict(list(self._entries.items())[-count:]))
 
-    def encoded(self) -> Encoded:
-        """Every entry as JSON values."""
-        return {
-            key: entry if type(entry) is dict else converter.unstructure(entry) for key, entry in self._entries.items()
-        }
+
+# ---- To and from JSON ------------------------------------------------------------------------------------------
 
 
-def _make_converter() -> Converter:
-    made = make_converter(omit_if_default=True, detailed_validation=False)
-    for exact in (Fraction, Decimal):
-        made.register_unstructure_hook(exact, str)
-        made.register_structure_hook(exact, lambda value, kind: kind(value))
-    made.register_unstructure_hook(Currency, lambda currency: f"{currency.code}:{currency.digits}")
-    made.register_structure_hook(Currency, lambda value, _: _currency(value))
-    made.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)  # metadata: JSON values
-    made.register_unstructure_hook_func(_is_lazy_mapping, LazyMapping.encoded)
-    made.register_structure_hook_func(_is_lazy_mapping, lambda value, kind: LazyMapping(get_args(kind)[0], value))
-    return made
+def encode(value: Any) -> str:
+    """A value as JSON text, without the fields that have their defaults."""
+    try:
+        return _ENCODER.encode(value).decode()
+    except UnicodeEncodeError:  # half of a surrogate pair in a payload, which msgspec cannot write
+        return json.dumps(unstructure(value), separators=(",", ":"))
+
+
+def decode(text: str, kind: type[Value]) -> Value:
+    """The value of this type from JSON text."""
+    return structure(json.loads(text), kind)
+
+
+def unstructure(value: Any) -> Any:
+    """A value as JSON values."""
+    return msgspec.to_builtins(value, enc_hook=_plain)
+
+
+def structure(value: Any, kind: type[Value]) -> Value:
+    """The value of this type from JSON values."""
+    return msgspec.convert(value, kind, dec_hook=_typed)
+
+
+def _plain(value: Any) -> Any:
+    """JSON values for the types that msgspec does not know."""
+    if isinstance(value, Currency):
+        return f"{value.code}:{value.digits}"
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, LazyMapping):
+        return value._entries
+    raise NotImplementedError(f"{type(value).__name__} has no stored form")
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    """The values of types that msgspec does not know, from JSON values."""
+    if kind is Currency:
+        return Currency(**value) if isinstance(value, dict) else _currency(value)  # an object: in an import
+    if kind is Fraction:
+        return Fraction(value)
+    if get_origin(kind) is LazyMapping:
+        return LazyMapping(get_args(kind)[0], value)
+    if kind is object:  # metadata: JSON values
+        return value
+    raise NotImplementedError(f"{kind} has no stored form")
 
 
 @lru_cache(maxsize=256)
@@ -100,23 +129,4 @@ def _currency(text: str) -> Currency:
     return Currency(code=code, digits=int(digits))
 
 
-def _is_lazy_mapping(kind: Any) -> bool:
-    return kind is LazyMapping or get_origin(kind) is LazyMapping
-
-
-converter = _make_converter()
-
-
-# `json.dumps` makes an encoder for each call that names its separators.
-_encoder = json.JSONEncoder(separators=(",", ":"))
-_sorting_encoder = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
-
-
-def encode(value: Any, *, sort_keys: bool = False) -> str:
-    """A value as JSON text."""
-    return (_sorting_encoder if sort_keys else _encoder).encode(converter.unstructure(value))
-
-
-def decode(text: str, kind: type[Value]) -> Value:
-    """The value of this type from JSON text."""
-    return converter.structure(json.loads(text), kind)
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)

@@ -24,7 +24,7 @@ from bridge.ledger.wait_reasons import (
     AWAITING_QUIET,
 )
 from processors.facts import Fact, Payment, Refund, Stage, Status, SubscriptionState
-from processors.values import immutable
+from processors.values import Value
 
 MAX_WINDOWS = 4  # a stream that never becomes quiet is settled after this many windows
 MAX_WAIT_WITHOUT_MONEY = timedelta(days=30)  # for the customer of facts that report no money
@@ -33,8 +33,7 @@ MAX_WAIT_AFTER_START = timedelta(minutes=10)
 MAX_EARLY_PAYMENT = timedelta(minutes=10)  # a start's payment may be dated this long before the start
 
 
-@immutable
-class WaitingWebhook:
+class WaitingWebhook(Value):
     """A webhook that waits in a stream. `since`: when it was received, or joined the stream of its customer.
 
     `effective_at`: the first of its dates when all its facts are dated ahead, which `facts` then leaves out.
@@ -49,8 +48,7 @@ class WaitingWebhook:
 Missing = Callable[[Sequence[WaitingWebhook]], str | None]
 
 
-@immutable
-class WaitRules:
+class WaitRules(Value):
     """A merchant's settings for waiting: `SETTLE_SECONDS`, `HOLD_HOURS` and `SETTLE_QUIET_SECONDS`.
 
     `quiet`: what is complete is settled so long after the last webhook; None: it waits for the window all the same.
@@ -74,8 +72,7 @@ class WaitRules:
         return max(self.hold, MAX_WINDOWS * self.window)
 
 
-@immutable
-class Readiness:
+class Readiness(Value):
     """The rows that are to be settled now, and until when the others wait, and for what."""
 
     ready: frozenset[int]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
 
 from bridge.ledger.attribution import (
     VISIT_FOUND,
@@ -29,11 +28,10 @@ from bridge.ledger.state import State
 from bridge.ledger.subscriptions import SubscriptionFold, fold_subscriptions
 from bridge.ledger.valuation import ValuationRules
 from processors.facts import Fact, Refund
-from processors.values import immutable
+from processors.values import Value, field, replace
 
 
-@immutable
-class Settlement:
+class Settlement(Value):
     """The state to store, the events to send, and the held events whose visit is known now (`released`).
 
     `notes`: the effect of each fact, or why it had none, by the processor's event id.

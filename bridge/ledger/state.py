@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -15,14 +14,13 @@ from typing import Any
 from bridge.ledger.events import NO_PLAN_DETAILS, Draft, PlanDetails
 from bridge.ledger.measurements import Measurements, Scopes
 from bridge.ledger.references import NO_REFERENCES, References
-from bridge.ledger.serialization import LazyMapping, converter, encode
+from bridge.ledger.serialization import LazyMapping, encode, structure
 from processors.facts import Discount, Period, Reason, RefundKind, RefundStatus, Terms
 from processors.money import Currency
-from processors.values import immutable
+from processors.values import Value, field, replace
 
 
-@immutable
-class Touchpoint:
+class Touchpoint(Value):
     """Visit, customer and campaign as one metadata object names them. `at`: when; the latest of a source counts."""
 
     at: datetime
@@ -33,8 +31,7 @@ class Touchpoint:
     campaign: str | None = None
 
 
-@immutable
-class Subscription:
+class Subscription(Value):
     """One subscription.
 
     MRR in minor units per month, exact in `mrr` and rounded in `reported_mrr`, so that always
@@ -79,8 +76,7 @@ class Subscription:
         return max(self.valued_at or self.at, self.at)
 
 
-@immutable
-class RefundRecord:
+class RefundRecord(Value):
     """One refund, dispute or reversal of `minor` units at its latest status.
 
     `counted_minor`: the part that counts as given back: 0 unless it succeeded, negative for a reversal.
@@ -93,8 +89,7 @@ class RefundRecord:
     payment_id: str | None = None
 
 
-@immutable
-class Receivable:
+class Receivable(Value):
     """One amount owed (an invoice, a transaction, or a payment without either), with its payments and refunds.
 
     Gross minor units, except the reported amounts, which follow `AMOUNT_BASIS`; always
@@ -155,20 +150,7 @@ class Receivable:
         return self.reported_as[0] if self.reported_as else self.id
 
 
-def _receivables() -> LazyMapping[Receivable]:
-    return LazyMapping(Receivable)
-
-
-def _touchpoints() -> LazyMapping[Touchpoint]:
-    return LazyMapping(Touchpoint)
-
-
-def _held() -> LazyMapping[Draft]:
-    return LazyMapping(Draft)
-
-
-@immutable
-class State:
+class State(Value):
     """The ledger of one stream.
 
     `touchpoints`: by "place:id". `unmatched`: since when a payment without an invoice, or an invoice with more paid
@@ -180,11 +162,11 @@ class State:
 
     customer_id: str | None = None
     references: References = NO_REFERENCES
-    touchpoints: LazyMapping[Touchpoint] = field(default_factory=_touchpoints)
+    touchpoints: LazyMapping[Touchpoint] = LazyMapping(Touchpoint)
     subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
-    receivables: LazyMapping[Receivable] = field(default_factory=_receivables)
+    receivables: LazyMapping[Receivable] = LazyMapping(Receivable)
     unmatched: Mapping[str, datetime] = field(default_factory=dict)
-    held: LazyMapping[Draft] = field(default_factory=_held)
+    held: LazyMapping[Draft] = LazyMapping(Draft)
     adopted: tuple[str, ...] = ()
     customer_discounts: tuple[Discount, ...] = ()
     customer_discounts_at: datetime | None = None
@@ -215,7 +197,7 @@ def load(text: str | None) -> State:
         raise ValueError(f"ledger state of layout {stored.get('version')!r}; this program reads {_VERSION}")
     for subscription in stored["state"].get("subscriptions", {}).values():
         _read_billed_lines(subscription)
-    return converter.structure(stored["state"], State)
+    return structure(stored["state"], State)
 
 
 def _read_billed_lines(subscription: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from bridge.ledger.events import NO_PLAN_DETAILS
@@ -23,6 +22,7 @@ from bridge.ledger.state import Subscription
 from bridge.ledger.valuation import ValuationContext, ValuationRules
 from processors.facts import Stage, Status, SubscriptionState, Terms
 from processors.money import Currency, round_minor
+from processors.values import replace
 
 ONLY_AFTER_ACTIVE = frozenset({Status.UNPAID, Status.PAUSED})  # so it has counted before
 NEVER_STARTED = "incomplete_expired"  # the one reason of an end without a start, as Stripe names it

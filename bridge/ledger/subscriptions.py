@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bridge.ledger.audit_notes import AuditNotes, format_amount
@@ -31,6 +31,7 @@ from bridge.ledger.subscription_states import apply_state
 from bridge.ledger.valuation import ValuationRules
 from processors.facts import Fact, Line, Link, Reason, Status, SubscriptionState
 from processors.money import round_minor
+from processors.values import replace
 
 MAX_EARLY_BILLING = timedelta(days=1)  # the end of a trial may be billed this early
 MAX_LATE_FIRST_PAYMENT = timedelta(days=1)  # the first payment follows the first state within this time

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from datetime import datetime
 
 from bridge.ledger.catalog import Catalog
@@ -11,11 +10,10 @@ from bridge.ledger.measurements import Bill, Measurements, Scopes, scopes_with_b
 from bridge.ledger.policy import Policy
 from bridge.ledger.state import Subscription
 from processors.facts import Discount, Period
-from processors.values import immutable
+from processors.values import Value, field
 
 
-@immutable
-class ValuationContext:
+class ValuationContext(Value):
     """Everything that a subscription's MRR depends on, apart from its terms.
 
     `measured`: what bills charged, by price; used if a price leaves something out. `scopes`: the products that a
@@ -32,8 +30,7 @@ class ValuationContext:
     customer_discounts: tuple[Discount, ...] = ()
 
 
-@immutable
-class ValuationRules:
+class ValuationRules(Value):
     """The part of the context that is the same for every subscription of a settlement, and the bills of each.
 
     `measured`: what the bills of a subscription measure, by subscription.

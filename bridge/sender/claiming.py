@@ -18,7 +18,7 @@ from bridge.sender.outcomes import Attempt, no_destination, unclaim
 from bridge.sender.retry_policy import probe_delay
 from bridge.store import leases, outbox, pauses, rate_limit
 from bridge.store.pauses import Pause
-from processors.values import immutable
+from processors.values import Value
 
 # Longer than a claimed event can take: it is sent within 10 s or unclaimed, and a POST with all its time-outs takes
 # less than a minute. A shorter lease would let another worker send the same event while this one waits.
@@ -26,8 +26,7 @@ LEASE = timedelta(minutes=3)
 RESERVED_FOR_LIVE = 5  # one in five requests of an hour
 
 
-@immutable
-class ClaimPlan:
+class ClaimPlan(Value):
     """Where events go, the owner of the claims, and the most requests an hour to an origin (0: no limit)."""
 
     destinations: Destinations
@@ -44,8 +43,7 @@ class ClaimPlan:
         return self.per_hour - self.per_hour // RESERVED_FOR_LIVE
 
 
-@immutable
-class Allowance:
+class Allowance(Value):
     """The share of an origin now: `count` deliveries, down to `last_priority`, within `per_hour`."""
 
     count: int

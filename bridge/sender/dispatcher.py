@@ -22,7 +22,7 @@ from bridge.sender.retry_policy import is_expected
 from bridge.store import Store, attempts, outbox, pauses, rate_limit
 from bridge.store.outbox import DeliveryStatus
 from bridge.telemetry import Span
-from processors.values import immutable
+from processors.values import Value
 
 log = structlog.get_logger()
 
@@ -33,8 +33,7 @@ CLOSE_SECONDS = 20.0
 MAX_IN_FLIGHT_PER_THREAD = 8
 
 
-@immutable
-class RoundReport:
+class RoundReport(Value):
     """The result of one round. `sent`: sent and recorded, so one of `delivered`, `retried`, `failed` or `paused`.
 
     `invalid`: failed without being sent. `in_flight`: claimed and not recorded yet. `paused_targets`: destinations and

@@ -22,7 +22,7 @@ from urllib3.response import BaseHTTPResponse
 
 from bridge.log import HIDDEN, scrub
 from processors.http_client import INVALID_ADDRESS, explain_network_error
-from processors.values import immutable
+from processors.values import Value
 
 CONNECT_SECONDS = 5.0  # also for sending the body
 READ_SECONDS = 15.0  # without a byte of the response
@@ -34,8 +34,7 @@ MAX_REASON_LENGTH = 300
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa1-\u1fff\u2010-\u2027\u2030-\ud7ff]+")
 
 
-@immutable
-class Response:
+class Response(Value):
     """The result of one POST. `status` None: no response. `reason` is for people, contains no secret, may be empty.
 
     `retry_after`: the header as received. `is_page`: the body is a web page, so it does not come from the ingest.
@@ -185,8 +184,7 @@ class _Session(requests.Session):
         return _Route(pool=pool, url=adapter.request_url(request, found["proxies"]), headers=headers)
 
 
-@immutable
-class _Route:
+class _Route(Value):
     """The way to one endpoint: the connections to its host or to a proxy, and what each request says."""
 
     pool: ConnectionPool

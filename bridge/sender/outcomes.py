@@ -10,7 +10,7 @@ from bridge.sender.destinations import Destination
 from bridge.sender.http_client import Response
 from bridge.sender.retry_policy import Verdict, at_earliest, next_attempt, pause_length, probe_delay, verdict
 from bridge.store.outbox import Delivery, DeliveryStatus, Outcome
-from processors.values import immutable
+from processors.values import Value
 
 # A refused event is due this much after the end of the pause, so that the next probe is another event: this event may
 # be the only one rejected.
@@ -18,8 +18,7 @@ AFTER_PROBE = timedelta(seconds=30)
 NO_DESTINATION_RETRY = timedelta(hours=1)
 
 
-@immutable
-class Attempt:
+class Attempt(Value):
     """A claimed delivery and where it is sent.
 
     `refused_since`: this attempt is the probe of a destination that has been refusing since then.
@@ -35,8 +34,7 @@ class Attempt:
         return self.destination.origin
 
 
-@immutable
-class PauseRequest:
+class PauseRequest(Value):
     """Send nothing to `target`, a destination's id or an origin, until then. `probing`: then send one event first."""
 
     target: str
@@ -45,8 +43,7 @@ class PauseRequest:
     probing: bool
 
 
-@immutable
-class Decision:
+class Decision(Value):
     """The consequences of an attempt. `verdict` None: it was not sent. `resumes`: the destination's pause ends."""
 
     verdict: Verdict | None

@@ -16,7 +16,7 @@ from bridge.sender import payload
 from bridge.sender.http_client import HttpClient, Response
 from bridge.sender.outcomes import Attempt, Decision, decide, describe, invalid, unclaim
 from bridge.store.attempts import NewAttempt
-from processors.values import immutable
+from processors.values import Value
 
 log = structlog.get_logger()
 
@@ -25,8 +25,7 @@ log = structlog.get_logger()
 MAX_WAIT = timedelta(seconds=10)
 
 
-@immutable
-class Job:
+class Job(Value):
     """An attempt to be made. `closed`: by destination and origin, set by the first thread that finds it refusing."""
 
     attempt: Attempt
@@ -39,8 +38,7 @@ class Job:
         return self.claimed_at + timedelta(seconds=time.monotonic() - self.claimed_clock)
 
 
-@immutable
-class Result:
+class Result(Value):
     """An attempt and the decision on it. `response` None: nothing was sent."""
 
     attempt: Attempt

@@ -10,13 +10,12 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.schema import attempts
 from bridge.store.statements import execute_many
-from processors.values import immutable
+from processors.values import Value
 
 MAX_RESPONSE_LENGTH = 500
 
 
-@immutable
-class NewAttempt:
+class NewAttempt(Value):
     """An attempt that was made. `status` None: no response. `result`: the delivery's status after it."""
 
     delivery_id: int
@@ -27,7 +26,6 @@ class NewAttempt:
     result: DeliveryStatus
 
 
-@immutable
 class StoredAttempt(NewAttempt):
     """An attempt as it is kept."""
 

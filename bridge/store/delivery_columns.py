@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from bridge.store.schema import EPOCH
-from processors.values import immutable
+from processors.values import Value
 
 DAY = timedelta(days=1)
 
@@ -24,8 +24,7 @@ class Movement(StrEnum):
     CHURN = "churn"
 
 
-@immutable
-class DeliveryColumns:
+class DeliveryColumns(Value):
     """Ids, plan, place of attribution and time of a revenue event, as its body has them. None: the body has none."""
 
     customer_id: str | None = None

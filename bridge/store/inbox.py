@@ -23,7 +23,7 @@ from bridge.scope import Scope
 from bridge.store.count_cache import cached
 from bridge.store.schema import RECEIVED, RETRIED, as_microseconds, bodies, compress, decompress, inbox
 from bridge.store.statements import execute_many, literal, padded_chunks, per_dialect
-from processors.values import immutable
+from processors.values import Value
 
 if TYPE_CHECKING:
     from processors.interface import Event
@@ -45,8 +45,7 @@ class InboxStatus(StrEnum):
 UNSETTLED = (InboxStatus.RECEIVED, InboxStatus.WAITING, InboxStatus.FAILED)
 
 
-@immutable
-class NewWebhook:
+class NewWebhook(Value):
     """A verified webhook to be stored. `body`: the bytes that were signed."""
 
     source: str
@@ -78,16 +77,14 @@ class NewWebhook:
         return str(Scope(self.source, self.account, self.livemode))
 
 
-@immutable
-class Purged:
+class Purged(Value):
     """How many bodies were deleted. `after`: the row to continue after; None: all others are younger."""
 
     count: int
     after: int | None
 
 
-@immutable
-class InboxRow:
+class InboxRow(Value):
     """A stored webhook.
 
     `body` is None when it was purged or not asked for. `notes`: the ledger's, once settled; `reason` is then all of

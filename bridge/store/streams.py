@@ -30,15 +30,14 @@ from bridge.store import subscriptions
 from bridge.store.schema import DUE, PROVISIONAL, Instant, compress, decompress, inbox, states, streams
 from bridge.store.schema import links as link_table
 from bridge.store.statements import InsertInto, execute_many, insert_per_dialect, padded_chunks, per_dialect
-from processors.values import immutable
+from processors.values import Value
 
 
 class LeaseLost(Exception):
     """A stream was meanwhile claimed by another worker, settled or merged: nothing of it may be written."""
 
 
-@immutable
-class StreamUpdate:
+class StreamUpdate(Value):
     """Webhooks were received for a stream, the first `at` that time, so it is to be looked at at `due_at`.
 
     `last_at`: when the last of them was received, if there were several.
@@ -52,8 +51,7 @@ class StreamUpdate:
     last_at: datetime | None = None
 
 
-@immutable
-class StreamRow:
+class StreamRow(Value):
     """A stream. `first_at`: when its window opened. `due_at` None: nothing waits. `settled_at` None: no state yet."""
 
     stream_id: str
@@ -69,8 +67,7 @@ class StreamRow:
     reason: str | None
 
 
-@immutable
-class Claim:
+class Claim(Value):
     """A stream under lease. `version`: the number of its updates when it was claimed."""
 
     stream_id: str
@@ -83,8 +80,7 @@ class Claim:
     leased_until: datetime
 
 
-@immutable
-class SettledStream:
+class SettledStream(Value):
     """A claimed stream's new state. `due_at`: when it is to be settled again without an update, or None.
 
     `reason`: what it waits for until then.
@@ -96,8 +92,7 @@ class SettledStream:
     reason: str | None = None
 
 
-@immutable
-class StreamCounts:
+class StreamCounts(Value):
     """How many streams wait for their time, are due, and are being settled."""
 
     waiting: int

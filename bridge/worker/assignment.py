@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import field
 from datetime import datetime
 
 import structlog
@@ -20,15 +19,14 @@ from bridge.store.inbox import InboxRow
 from bridge.store.streams import StreamRow, StreamUpdate
 from bridge.worker.batch import wait_rules
 from processors.interface import Translation
-from processors.values import immutable
+from processors.values import Value, field
 
 log = structlog.get_logger()
 
 NOTHING = Translation()
 
 
-@immutable
-class Translated:
+class Translated(Value):
     """A received row with its translation, or the error of translating it."""
 
     row: InboxRow
@@ -36,8 +34,7 @@ class Translated:
     error: str | None = None
 
 
-@immutable
-class Assignment:
+class Assignment(Value):
     """One ledger's webhooks while they are assigned, in one transaction.
 
     `stored`: the streams that exist and may be changed. `busy`: those that another transaction has locked just now.

@@ -6,7 +6,6 @@ Without an API key they are ignored, with a reason that says to create a snapsho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,6 +16,7 @@ from bridge.store.inbox import InboxRow, NewWebhook
 from processors import processors
 from processors.interface import Api, ApiError
 from processors.payload import Unreadable
+from processors.values import replace
 
 log = structlog.get_logger()
 

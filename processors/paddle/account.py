@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -29,6 +29,7 @@ from processors.paddle.api import PaddleApi, base_url
 from processors.paddle.envelope import Notification
 from processors.paddle.translate import EVENTS
 from processors.payload import Json, at, ident, instant, rows, text
+from processors.values import replace
 
 MAX_CACHED = 10_000
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -13,6 +12,7 @@ from processors.money import Currency, Money, exact_decimal, round_minor, whole_
 from processors.paddle.envelope import Notification, currency, custom_data, ids_of, ignored, with_facts
 from processors.paddle.prices import cycle, price
 from processors.payload import Json, at, first, ident, rows, table, text
+from processors.values import replace
 
 REASONS: Mapping[str, Reason] = {
     "web": Reason.START,

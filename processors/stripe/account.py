@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from processors.facts import CatalogEntry, Fact, Ids, Membership, Payment, Reason, Stage, Status, SubscriptionState
@@ -15,6 +15,7 @@ from processors.stripe.api import BASE_URL, StripeApi
 from processors.stripe.connection import API_BASE
 from processors.stripe.envelope import Snapshot, ignored, linked, with_facts
 from processors.stripe.translate import EVENTS
+from processors.values import replace
 
 SLICE = timedelta(hours=6)  # the API lists the newest event first, so a slice is held in memory to reverse it
 LONGEST_SLICE = timedelta(days=2)  # where little happens: each slice costs a request for every twenty types

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from processors.facts import CatalogEntry, Coupon, CouponProducts, Discount, Duration, Ids, Link
@@ -11,6 +10,7 @@ from processors.interface import Translation
 from processors.money import exact_decimal, whole_minor
 from processors.payload import Json, at, first, has, ident, instant, table, text
 from processors.stripe.envelope import Snapshot, customer_of, ignored, with_facts, word
+from processors.values import replace
 
 NARROWER = ("subscription", "subscription_item", "invoice", "invoice_item", "checkout_session")
 DURATIONS: Mapping[str, Duration] = {duration.value: duration for duration in Duration}

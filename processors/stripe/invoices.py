@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -14,6 +13,7 @@ from processors.money import exact_decimal, round_minor, whole_minor
 from processors.payload import Json, at, first, has, ident, instant, rows, strings, table
 from processors.stripe import discounts, prices
 from processors.stripe.envelope import Snapshot, customer_of, ignored, is_guest, linked, money_of, with_facts, word
+from processors.values import replace
 
 REASONS: Mapping[str, Reason] = {
     "subscription_create": Reason.START,

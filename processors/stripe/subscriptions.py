@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,6 +12,7 @@ from processors.money import Currency, exact_decimal
 from processors.payload import Json, at, first, has, ident, instant, rows, strings, table, text
 from processors.stripe import discounts, prices
 from processors.stripe.envelope import Snapshot, currency_of, customer_of, ignored, is_guest, merged, with_facts, word
+from processors.values import replace
 
 STATUSES: Mapping[str, Status] = {
     "incomplete": Status.INCOMPLETE,

@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -31,6 +30,7 @@ from bridge.store.schema import outbox
 from processors import processors
 from processors.facts import Stage, SubscriptionState
 from processors.stripe.simulation.customer import PRO, Customer
+from processors.values import replace
 
 SALE_SECONDS = 1.0  # between two sales
 QUIET_SECONDS = 15.0  # without a request to Pulsora: the share is used up

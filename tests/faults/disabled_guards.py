@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +31,7 @@ from bridge.store.outbox import adding
 from bridge.store.statements import insert_per_dialect
 from bridge.worker.batch import StreamBatch
 from processors.money import round_minor
+from processors.values import replace
 
 
 def ack_before_commit() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 
+from msgspec.structs import fields
 from sqlalchemy import Connection, bindparam, case, select, update
 
 from bridge.store import delivery_columns

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from processors.values import immutable
+from processors.values import Value
 
 LIVE, IMPORTED = 0, 1  # priorities
 
@@ -25,8 +25,7 @@ class DeliveryStatus(StrEnum):
 UNSENT = (DeliveryStatus.HELD, DeliveryStatus.PENDING)
 
 
-@immutable
-class NewDelivery:
+class NewDelivery(Value):
     """A revenue event for the outbox. `body`: its `data` as JSON. `priority`: LIVE is sent before IMPORTED.
 
     `received_at`: arrival of the first webhook that caused it; None: no webhook did.
@@ -51,8 +50,7 @@ class NewDelivery:
     received_at: datetime | None = None
 
 
-@immutable
-class Delivery:
+class Delivery(Value):
     """A revenue event in the outbox. `next_at`: the earliest time to send it.
 
     `amount` and `mrr_impact` in major units, exact. `event_ids`: the processor's events that caused it, which began to
@@ -90,8 +88,7 @@ class Delivery:
     received_at: datetime | None
 
 
-@immutable
-class Outcome:
+class Outcome(Value):
     """The result of an attempt at a claimed delivery. `next_at`: when it is retried, for PENDING only."""
 
     id: int
@@ -103,8 +100,7 @@ class Outcome:
     last_error: str | None = None
 
 
-@immutable
-class Backlog:
+class Backlog(Value):
     """The events still to be sent: how many, and when the oldest was created."""
 
     count: int

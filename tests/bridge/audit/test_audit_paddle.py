@@ -7,7 +7,7 @@ import random
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +27,7 @@ from bridge.store.schema import compress, decompress
 from processors import processors
 from processors.paddle.simulation.customer import PRO, STARTER, TEAM, Customer
 from processors.paddle.simulation.payloads import Plan
+from processors.values import replace
 from tests.fake_processors import PADDLE_KEY, FakePaddle
 from tests.settings import some_settings
 from tests.working import settle_all

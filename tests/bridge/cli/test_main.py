@@ -121,7 +121,6 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
 # Costly to import, and needed by none of the commands below. Each of these lists also keeps its own dependencies out.
 COSTLY = (
     "alembic",
-    "cattrs",
     "flask",
     "marshmallow",
     "requests",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from bridge.internal_events import attributions, imports, refreshes
 from bridge.settings import Source
 from processors.facts import Attribution, Ids, Place, Stage
+from processors.values import replace
 from tests.builders import a_subscription
 from tests.settings import some_settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from processors.facts import Fact, Membership, Payment, Reason, Refund, Stage, Status, SubscriptionState, Terms
 from processors.money import Currency
+from processors.values import replace
 from tests.builders import (
     EUR,
     FAILED,

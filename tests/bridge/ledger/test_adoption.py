@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -11,6 +10,7 @@ from bridge.ledger.adoption import unite
 from bridge.ledger.state import dump, load
 from processors.facts import Fact, Ids, Link, Membership, Payment, Reason, Refund
 from processors.money import Currency, Money
+from processors.values import replace
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 USD = Currency(code="USD", digits=2)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.ledger import Policy
 from processors.facts import Stage, Status, SubscriptionState
+from processors.values import replace
 from tests.bridge.ledger.harness import rows, settled
 from tests.bridge.ledger.random_lifecycles import Lifecycle, lifecycles
 from tests.bridge.ledger.test_settlement_properties import movement, thorough, windows

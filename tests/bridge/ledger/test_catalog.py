@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -31,6 +30,7 @@ from processors.facts import (
     Tier,
     TiersMode,
 )
+from processors.values import replace
 from tests.bridge.ledger.harness import catalog_of, settled
 from tests.builders import (
     EUR,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -32,6 +31,7 @@ from processors.paddle.simulation.customer import TEAM as PADDLE_TEAM
 from processors.paddle.simulation.customer import Customer as PaddleCustomer
 from processors.stripe import processor
 from processors.stripe.simulation.customer import TEAM, Customer
+from processors.values import replace
 from tests.bridge.worker.virtual_worker import kind
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from hypothesis import given
@@ -12,6 +11,7 @@ from bridge.ledger import EMPTY, Policy, RevenueEvent, settle
 from bridge.ledger.events import EventType
 from bridge.ledger.policy import MovementsBy
 from processors.facts import Reason, Stage, Status, SubscriptionState
+from processors.values import replace
 from tests.bridge.ledger.harness import Ledger, rows, settled
 from tests.bridge.ledger.random_lifecycles import Lifecycle, lifecycles
 from tests.bridge.ledger.test_settlement_properties import thorough, windows

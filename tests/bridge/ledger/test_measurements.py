@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -25,6 +24,7 @@ from bridge.ledger.measurements import (
 from bridge.ledger.tax_inside import billed_rate
 from processors.facts import Line, Period
 from processors.money import round_minor
+from processors.values import replace
 from tests.bridge.ledger.harness import catalog_of
 from tests.builders import EUR, JPY, NOON, USD, a_line, a_price, after, an_item
 

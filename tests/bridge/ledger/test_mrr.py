@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -17,6 +16,7 @@ from bridge.ledger.policy import ChurnAt
 from bridge.ledger.valuation import ValuationContext
 from processors.facts import Interval, Line, Status
 from processors.money import round_minor
+from processors.values import replace
 from tests.bridge.ledger.harness import catalog_of, rows, settled
 from tests.bridge.ledger.valuations import certain, estimate, mrr, of_price
 from tests.builders import (

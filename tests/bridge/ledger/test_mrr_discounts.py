@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.ledger import Policy
 from bridge.ledger.policy import MrrDiscounts
 from processors.facts import Discount, Duration, Interval, Reason
+from processors.values import replace
 from tests.bridge.ledger.harness import catalog_of, rows, settled
 from tests.bridge.ledger.valuations import certain, estimate, mrr
 from tests.builders import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from bridge.ledger.policy import MovementAmount, Policy, RefundAmount
 from bridge.sender.amount_rules import MOVEMENT_SETTING, REFUND_SETTING, amount_under, remedy, rewritten
 from bridge.store.outbox import Delivery, DeliveryStatus
+from processors.values import replace
 from tests.bridge.sender.test_outcomes import a_delivery, a_response, decided
 
 POSITIVE = Policy(refund_amount=RefundAmount.POSITIVE, movement_amount=MovementAmount.MRR)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.ledger.events import EventType, RevenueEvent
 from bridge.sender import payload
+from processors.values import names_of
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(lambda text: text.strip())
 AMOUNTS = st.decimals(min_value=-(10**9), max_value=10**9, places=3, allow_nan=False)
@@ -203,7 +204,7 @@ def test_what_the_ledger_can_say_keeps_the_contract(event: RevenueEvent) -> None
 @given(EVENTS)
 def test_equal_events_are_written_alike_whatever_the_order_of_their_metadata(event: RevenueEvent) -> None:
     turned = RevenueEvent(
-        **{name: getattr(event, name) for name in event.__slots__ if name != "metadata"},
+        **{name: getattr(event, name) for name in names_of(event) if name != "metadata"},
         metadata=dict(reversed(list(event.metadata.items()))),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,7 @@ from bridge.store.inbox import InboxStatus, NewWebhook
 from bridge.store.outbox import DeliveryStatus, NewDelivery, Outcome
 from bridge.store.streams import StreamUpdate
 from bridge.store.subscriptions import SubscriptionRow
+from processors.values import replace
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SCOPE = "stripe||live"
@@ -85,7 +86,7 @@ def a_subscription_row(subscription_id: str = "sub_1", **changes: object) -> Sub
         stream_id=ANNA, subscription_id=subscription_id, source="stripe", livemode=True, currency="USD", plan="Pro",
         mrr=Decimal(49), baseline=Decimal(0), changed_at=NOON,
     )  # fmt: skip
-    return replace(row, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(row, **changes)  # type: ignore[arg-type]
 
 
 def stored(store: Store, *event_ids: str) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,6 +16,7 @@ from bridge.worker.convergence import GRACE, INTERVAL, RETRY_AFTER, Convergence,
 from processors.facts import Interval, Period, Status, SubscriptionState
 from processors.interface import ApiError
 from processors.stripe.simulation.customer import PRO, Customer
+from processors.values import replace
 from tests.bridge.ledger.harness import settled
 from tests.bridge.worker.test_enrichment import FakeApi, receive
 from tests.builders import NOON, a_created, a_price, a_subscription, after, an_ended, an_item, terms

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +24,7 @@ from processors.facts import Stage, SubscriptionState
 from processors.paddle.simulation import customer as paddle
 from processors.stripe.account import of_subscription
 from processors.stripe.simulation.customer import Customer
+from processors.values import replace
 from tests.settings import some_settings
 from tests.working import settle_all
 

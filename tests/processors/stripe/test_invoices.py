@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -25,6 +24,7 @@ from processors.facts import (
 from processors.money import Currency, Money
 from processors.stripe.simulation import payloads
 from processors.stripe.simulation.payloads import Shape, invoice, invoice_payment, line, price
+from processors.values import replace
 from tests.processors.stripe.translating import AT, BASIL_ON, SHAPES, fact, translated, without
 
 USD = Currency(code="USD", digits=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from processors.facts import Ids, Membership, Payment, Reason
 from processors.money import Currency, Money
 from processors.stripe.simulation.payloads import Shape, charge, payment_intent
+from processors.values import replace
 from tests.processors.stripe.translating import AT, BASIL_ON, SHAPES, fact, translated, without
 
 USD = Currency(code="USD", digits=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -27,6 +26,7 @@ from processors.money import Currency
 from processors.stripe.simulation import payloads
 from processors.stripe.simulation.payloads import Shape, coupon, discount, item, plan_of, price, subscription
 from processors.stripe.subscriptions import subscription_state
+from processors.values import replace
 from tests.processors.stripe.translating import AT, SHAPES, fact, translated, without
 
 USD = Currency(code="USD", digits=2)
