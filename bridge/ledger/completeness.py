@@ -38,6 +38,7 @@ MAX_DELAY = timedelta(seconds=60)  # of a webhook after its fact; more shows tha
 MAX_AHEAD = timedelta(seconds=60)  # of the processor's clock
 RECENT_STATE = timedelta(hours=2)  # a renewal's state comes about an hour before its payment
 COUNTING = (Status.ACTIVE, Status.PAST_DUE)
+STOPPED = (Status.PAUSED, Status.UNPAID)
 SPECIFIC = (Place.OBJECT.value, Place.INVOICE.value, Place.CHECKOUT.value)
 
 
@@ -149,7 +150,7 @@ def _subscription_of(receivable: Receivable, trial: Trial) -> Iterator[str]:
         yield f"the state of {receivable.subscription_id}"
     elif known.at < receivable.at - RECENT_STATE:
         yield f"the state of {receivable.subscription_id} at the time of {receivable.id}"
-    elif receivable.reason is Reason.CHANGE and not _has_changed(receivable.subscription_id, trial.facts):
+    elif receivable.reason is Reason.CHANGE and not _has_changed(receivable, trial.facts):
         yield f"the change of {receivable.subscription_id} that {receivable.id} bills"
 
 
@@ -158,7 +159,7 @@ def _discounts_of(receivable: Receivable, own: Sequence[Payment], trial: Trial) 
 
     A discount on the subscription replaces the customer's.
     """
-    has_own = any(fact.discounts for fact in own)
+    has_own = False
     for state in (trial.before, trial.after):
         known = state.subscriptions.get(receivable.subscription_id or "")
         has_own = has_own or (known is not None and known.terms is not None and bool(_discounts(known.terms)))
@@ -167,9 +168,10 @@ def _discounts_of(receivable: Receivable, own: Sequence[Payment], trial: Trial) 
         yield f"a discount of {receivable.id}"
 
 
-def _has_changed(subscription_id: str, facts: Iterable[Fact]) -> bool:
-    states = (fact for fact in facts if isinstance(fact, SubscriptionState) and fact.stage is Stage.CHANGED)
-    return any(state.ids.subscription_id == subscription_id for state in states)
+def _has_changed(billed: Receivable, facts: Iterable[Fact]) -> bool:
+    """Whether the change that it bills is there: one that names it, if changes name invoices."""
+    states = _of((fact for fact in facts if isinstance(fact, SubscriptionState)), billed.subscription_id)
+    return any(one.stage is Stage.CHANGED and one.ids.invoice_id in (None, billed.id) for one in states)
 
 
 # ---- Subscriptions ------------------------------------------------------------------------------------------------
@@ -181,12 +183,18 @@ def _subscriptions(trial: Trial) -> Iterator[str]:
         subscription_id = state.ids.subscription_id or ""
         if state.stage is Stage.IMPORTED:
             yield f"nothing that cannot wait: {subscription_id} was imported"
+        if state.now.status in STOPPED and _is_stopped(trial.after.subscriptions.get(subscription_id)):
+            yield f"an end of {subscription_id} that may follow at once"
         # Of the two webhooks for a pause, a return or an end, the primary one names the cause.
         if not any(one.is_primary and one.now == state.now for one in _of(states, subscription_id)):
             yield f"the other webhook for the change of {subscription_id}"
         if not _pays_change(trial, state):
             yield from _continuity(state, states, trial.before.subscriptions.get(subscription_id))
         yield from _announced(state, trial)
+
+
+def _is_stopped(known: Subscription | None) -> bool:
+    return known is not None and known.terms is not None and known.terms.status in STOPPED
 
 
 def _of(states: Iterable[SubscriptionState], subscription_id: str | None) -> list[SubscriptionState]:
@@ -245,9 +253,12 @@ def _is_left_too_often(terms: Terms, states: Iterable[SubscriptionState], known_
     return leaving > (stated or bool(leading)) + (known_terms == terms)
 
 
-def _differ_in_status_only(state: SubscriptionState, terms: object) -> bool:
+def _differ_in_status_only(state: SubscriptionState, terms: Terms) -> bool:
+    """Whether nothing but the status is another one. A scheduled end that is stated now only was scheduled before."""
+    if state.now.cancels_at is not None and terms.cancels_at is None:
+        return False
     now = replace(state.now, status=Status.ACTIVE, cancels_at=None, fixed_term=False)
-    return replace(terms, status=Status.ACTIVE, cancels_at=None, fixed_term=False) == now  # type: ignore[type-var]
+    return replace(terms, status=Status.ACTIVE, cancels_at=None, fixed_term=False) == now
 
 
 def _announced(state: SubscriptionState, trial: Trial) -> Iterator[str]:
@@ -408,4 +419,23 @@ def _may_be_replaced(event: RevenueEvent, before: State) -> bool:
     return is_first and event.metadata.get("attribution") not in SPECIFIC
 
 
-CHECKS: tuple[Callable[[Trial], Iterator[str]], ...] = (_payments, _subscriptions, _changes, _refunds, _visits)
+# ---- Discounts on the customer ------------------------------------------------------------------------------------
+
+
+def _customers_discounts(trial: Trial) -> Iterator[str]:
+    """The facts before a discount on the customer, which concerns each subscription without stating its terms."""
+    first = min(fact.at for fact in trial.facts)
+    for fact in trial.facts:
+        is_discount = isinstance(fact, Link) and fact.customer_discount is not None
+        if is_discount and (trial.before.subscriptions or first < fact.at):
+            yield f"what preceded the discount of {fact.ids.customer_id}"
+
+
+CHECKS: tuple[Callable[[Trial], Iterator[str]], ...] = (
+    _payments,
+    _subscriptions,
+    _changes,
+    _refunds,
+    _visits,
+    _customers_discounts,
+)

@@ -8,7 +8,7 @@ from datetime import datetime
 from bridge.ledger.audit_notes import AuditNotes, format_amount
 from bridge.ledger.events import NO_PLAN_DETAILS, Draft, EventType, PlanDetails
 from bridge.ledger.movements import Movement
-from bridge.ledger.payments import PaymentDelta, pair_with_movements
+from bridge.ledger.payments import PaymentDelta, bills_of_nothing, pair_with_movements
 from bridge.ledger.policy import MovementAmount, Policy, RefundAmount
 from bridge.ledger.receivables import Receivables
 from bridge.ledger.references import receivable_of_payment
@@ -18,10 +18,12 @@ from processors.facts import Fact, Link, Payment, Reason, Status
 from processors.values import replace
 
 
-def draft_events(deltas: Sequence[PaymentDelta], receivables: Receivables, fold: SubscriptionFold) -> list[Draft]:
+def draft_events(
+    facts: Sequence[Fact], deltas: Sequence[PaymentDelta], receivables: Receivables, fold: SubscriptionFold
+) -> list[Draft]:
     """Drafts of all payments, and of the movements that no payment pays for. Marks the payments as reported."""
-    pairs = pair_with_movements(deltas, fold.movements)
-    paid = {id(movement) for movement in pairs.values()}
+    pairs = pair_with_movements([*deltas, *bills_of_nothing(receivables, facts)], fold.movements)
+    paid = {id(pairs[delta.output_key]) for delta in deltas if delta.output_key in pairs}
     drafts = []
     for delta in deltas:
         draft = _payment_draft(delta, pairs.get(delta.output_key), fold)

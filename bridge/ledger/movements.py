@@ -21,7 +21,7 @@ class Movement(Value):
     """One step of a subscription's MRR. `delta` in minor units; `number`: ordinal in the subscription, from 1.
 
     `reports_baseline`: it reports MRR that had counted before, and changes none. `invoice_id`: the latest invoice that
-    the state named, None where it names none.
+    the state named, None where it names none; `is_new_invoice`: it was not the latest before.
     """
 
     subscription_id: str
@@ -39,6 +39,7 @@ class Movement(Value):
     estimated: bool = False
     reports_baseline: bool = False
     invoice_id: str | None = None
+    is_new_invoice: bool = False
 
 
 class Step(Value):
@@ -55,6 +56,7 @@ class Cause(Value):
     at: datetime
     event_id: str
     invoice_id: str | None = None
+    is_new_invoice: bool = False
     reason: str | None = None
     always_shown: bool = False
 
@@ -100,6 +102,7 @@ def move_to(known: Subscription, mrr: Mrr, cause: Cause) -> Step:
         reason=cause.reason if kind is EventType.CHURN or cause.always_shown else None,
         estimated=mrr.estimated or (kind is EventType.CHURN and known.estimated),
         invoice_id=cause.invoice_id,
+        is_new_invoice=cause.is_new_invoice,
     )
     after = replace(
         known,

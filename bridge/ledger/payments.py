@@ -19,6 +19,8 @@ from processors.values import Value, replace
 # A reactivation is paired with a payment within this time, else reported alone. A first start is paired with its first
 # payment however late: nothing else can have paid for it.
 PAID_WITHIN = timedelta(days=1)
+SAME_MOMENT = timedelta(seconds=5)  # the webhooks of one moment are dated this far apart at most
+BILLED_WITHIN = timedelta(minutes=10)  # a start that is billed 0 has its bill within this time
 
 # The reasons of payments that may pay for a start, the most likely first.
 _PAYS_START: Mapping[Reason, int] = {Reason.START: 0, Reason.CYCLE: 1, Reason.UNKNOWN: 2, Reason.CHANGE: 3}
@@ -72,6 +74,20 @@ def payment_deltas(receivables: Receivables, facts: Sequence[Fact], policy: Poli
         else:
             receivables.put(reported)
     return sorted(found, key=lambda delta: (delta.at, delta.output_key))
+
+
+def bills_of_nothing(receivables: Receivables, facts: Sequence[Fact]) -> list[PaymentDelta]:
+    """The bills of 0 among the facts: of a trial, or of a coupon over the whole.
+
+    The start that one of them bills is not paid for by the next bill, of a change seconds later.
+    """
+    owed = {
+        receivables.id_for(receivable_of_payment(receivables.references, fact), fact.amount.currency): fact
+        for fact in facts
+        if isinstance(fact, Payment) and fact.is_primary and fact.is_total and not fact.amount.minor
+    }
+    found = [(receivables.get(key), fact) for key, fact in owed.items()]
+    return [_delta(one, 0, [fact], receivables) for one, fact in found if one is not None and not one.paid]
 
 
 def pair_with_movements(deltas: Sequence[PaymentDelta], movements: Sequence[Movement]) -> dict[str, Movement]:
@@ -167,18 +183,28 @@ def _correction_id(receivable: Receivable) -> str:
 def _may_pay_for(delta: PaymentDelta, movement: Movement) -> bool:
     if not delta.is_first or delta.is_correction or delta.receivable.subscription_id != movement.subscription_id:
         return False
+    if not delta.minor and (movement.event_type is not EventType.SUBSCRIPTION or not _is_billed_by(delta, movement)):
+        return False
     if movement.event_type is EventType.SUBSCRIPTION:
         return delta.receivable.reason in _PAYS_START and (not movement.reactivation or _pays_return(delta, movement))
     return delta.receivable.reason is Reason.CHANGE and movement.event_type in _CHANGES
 
 
+def _is_billed_by(bill: PaymentDelta, movement: Movement) -> bool:
+    return abs(bill.at - movement.at) <= BILLED_WITHIN
+
+
 def _pays_return(delta: PaymentDelta, movement: Movement) -> bool:
     """Whether it is the invoice that the returning subscription names, or one near it in time where none is named.
 
-    Another invoice of the same hour, of an add-on or of a change that follows, does not pay for the return.
+    Another invoice of the same hour, of an add-on or of a change that follows, does not pay for the return; nor does
+    the one that was the latest already and was paid before it.
     """
     is_near = abs(delta.at - movement.at) <= PAID_WITHIN
-    return is_near and movement.invoice_id in (None, delta.receivable.id)
+    if movement.invoice_id is None:
+        return is_near
+    is_named = movement.invoice_id == delta.receivable.id
+    return is_named and is_near and (movement.is_new_invoice or delta.at > movement.at - SAME_MOMENT)
 
 
 def _distance(delta: PaymentDelta, movement: Movement) -> tuple[int, timedelta, int, str]:

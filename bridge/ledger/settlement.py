@@ -104,7 +104,7 @@ def _settle_money(facts: Sequence[Fact], receivables: Receivables, fold: Subscri
     policy, notes = fold.rules.policy, fold.notes
     deltas = payment_deltas(receivables, facts, policy)
     fold_subscriptions(fold, facts, deltas, receivables.references)
-    drafts = draft_events(deltas, receivables, fold)
+    drafts = draft_events(facts, deltas, receivables, fold)
     note_facts_without_event(facts, deltas, receivables, notes)
     context = RefundContext(receivables=receivables, fold=fold, policy=policy, notes=notes)
     settle_refunds((fact for fact in facts if isinstance(fact, Refund)), context)

@@ -79,6 +79,7 @@ def _advance(known: Subscription, state: SubscriptionState, rules: ValuationRule
         at=state.at,
         event_id=state.processor_event_id,
         invoice_id=state.ids.invoice_id,
+        is_new_invoice=state.previous_invoice_id is not None,
         reason=reason,
         always_shown=corrects_estimate,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -27,13 +27,14 @@ from bridge.ledger.payments import PaymentDelta
 from bridge.ledger.plan_details import plan_details_of_lines
 from bridge.ledger.references import References
 from bridge.ledger.state import Subscription
-from bridge.ledger.subscription_states import apply_state
+from bridge.ledger.subscription_states import ONLY_AFTER_ACTIVE, apply_state
 from bridge.ledger.valuation import ValuationRules
-from processors.facts import Fact, Line, Link, Reason, Status, SubscriptionState
+from processors.facts import Fact, Line, Link, Reason, Status, SubscriptionState, Terms
 from processors.money import round_minor
 from processors.values import replace
 
 MAX_EARLY_BILLING = timedelta(days=1)  # the end of a trial may be billed this early
+STOPS_BEFORE_END = timedelta(hours=1)  # a pause that the end follows within this time is reported with it
 MAX_LATE_FIRST_PAYMENT = timedelta(days=1)  # the first payment follows the first state within this time
 
 
@@ -108,7 +109,7 @@ def _apply_own_states(
     """One subscription's states in order, and between them the discounts on its customer that begin or end."""
     known = _with_corrected_baseline(fold, subscription_id)
     waiting = [*_discounts_settled_before(fold, known, states), *discounts]
-    for state in states_in_order(states, known.terms if known else None):
+    for state in _steps(fold, states, known.terms if known else None):
         while known is not None and waiting and waiting[0].at <= state.at:
             known = _apply_customer_discount(fold, known, waiting.pop(0))
         known = known or new_subscription(subscription_id, state.now.currency, state.at)
@@ -118,6 +119,26 @@ def _apply_own_states(
         known = step.subscription
     for cause in waiting:
         known = None if known is None else _apply_customer_discount(fold, known, cause)
+
+
+def _steps(
+    fold: SubscriptionFold, states: Sequence[SubscriptionState], known: Terms | None
+) -> Iterator[SubscriptionState]:
+    """The states in order, without those that the end follows at once.
+
+    A pause, or the last failed payment, that the end follows within the hour is part of the end, in its webhooks' every
+    order: the end does not state what preceded it.
+    """
+    ordered = list(states_in_order(states, known))
+    end = next((one for one in ordered if one.now.status is Status.ENDED), None)
+    for number, state in enumerate(ordered):
+        is_stop = state.now.status in ONLY_AFTER_ACTIVE and all(
+            one.now.status in (*ONLY_AFTER_ACTIVE, Status.ENDED) for one in ordered[number:]
+        )
+        if is_stop and end is not None and (known or number) and abs(end.at - state.at) <= STOPS_BEFORE_END:
+            fold.notes.add((state.processor_event_id,), f"{state.ids.subscription_id}: reported with its end")
+        else:
+            yield state
 
 
 def _discounts_settled_before(

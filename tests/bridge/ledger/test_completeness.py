@@ -251,6 +251,36 @@ def test_two_changes_that_begin_with_the_same_terms_lack_the_way_back_between_th
     assert lacks([change, pause, back], known) is None
 
 
+def test_a_pause_lacks_the_end_that_may_follow() -> None:
+    (change,) = changes_after_signup(lambda ada: ada.become("paused"))
+    end = changes_after_signup(lambda ada: ada.become("paused").later(seconds=10).cancel())
+
+    assert lacks([change], settled(signup())) == "an end of sub_ada_1 that may follow at once"
+    assert lacks(end, settled(signup())) is None
+
+
+def test_an_end_that_was_scheduled_lacks_the_webhook_of_that() -> None:
+    (_, end) = changes_after_signup(lambda ada: ada.cancel(at_period_end=True).later(seconds=10).cancel())
+
+    assert lacks([end], settled(signup())) == "the change of sub_ada_1 before this one"
+
+
+def test_the_bill_of_a_change_lacks_the_change_that_names_it_and_not_another() -> None:
+    change, *bill = changes_after_signup(lambda ada: ada.change(TEAM, billed=True))
+    known = settled(signup())
+    named = replace(change, ids=replace(change.ids, invoice_id="in_ada_3"))
+
+    assert lacks([change, *bill], known) is None
+    assert lacks([named, *bill], known) == "the change of sub_ada_1 that in_ada_12 bills"
+
+
+def test_a_discount_on_a_customer_who_subscribed_lacks_what_preceded_it() -> None:
+    discount = Discount(id="di_customer", coupon_id="FIFTH", coupon=Coupon(id="FIFTH", percent=Decimal(20)))
+    link = Link(at=START, ids=Ids(customer_id="cus_ada"), customer_discount=discount, processor_event_id="evt_0")
+
+    assert lacks([link], settled(signup())) == "what preceded the discount of cus_ada"
+
+
 def test_a_return_without_the_terms_before_it_lacks_the_webhook_that_has_them_whatever_else_changes() -> None:
     (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
     assert isinstance(change, SubscriptionState)

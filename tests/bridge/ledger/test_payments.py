@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
 
 from bridge.ledger import Policy
 from bridge.ledger.policy import AmountBasis
-from processors.facts import Fact, Membership, Payment, Reason
+from processors.facts import Fact, Membership, Payment, Reason, Status
 from tests.bridge.ledger.harness import Ledger, rows, settled
 from tests.builders import (
     EUR,
@@ -22,10 +23,12 @@ from tests.builders import (
     a_purchase,
     a_refund,
     a_reinstatement,
+    a_subscription,
     after,
     again,
     an_invoice,
     an_invoice_payment,
+    terms,
 )
 
 NET = Policy(amount_basis=AmountBasis.NET_OF_TAX)
@@ -250,6 +253,30 @@ def test_a_payment_carries_no_movement_of_another_subscription() -> None:
     story = [a_created(), *a_paid_invoice(900, reason=Reason.START, subscription_id="sub_2")]
 
     assert rows(settled(story).events) == ["subscription 0.00 +49.00", "renewal 9.00 0"]
+
+
+def test_a_start_that_is_billed_nothing_leaves_the_next_bill_to_the_change_it_is_for() -> None:
+    free: list[Fact] = [a_created(), an_invoice(0, "in_1", Reason.START, at=after(seconds=3))]
+    change = a_paid_invoice(3300, 2, Reason.CHANGE, at=after(seconds=20))
+
+    assert rows(settled([*free, *change]).events) == rows(settled(free, change).events)
+    assert rows(settled([*free, *change]).events) == ["subscription 0.00 +49.00", "renewal 33.00 0"]
+
+
+def test_a_return_is_paid_by_the_bill_it_names_unless_that_was_paid_before() -> None:
+    gone: list[Fact] = [a_created(), a_subscription(Status.UNPAID, was=terms(), at=after(days=3))]
+    back = a_subscription(was=terms(Status.UNPAID), at=after(days=9))
+    back = replace(back, ids=replace(back.ids, invoice_id="in_2"))
+
+    def returned(**paid: int) -> list[str]:
+        bill = a_paid_invoice(4900, 2, at=after(days=9, **paid))
+        return rows(settled([gone[0]], [gone[1]], [back, *bill]).events[2:])
+
+    assert returned(seconds=-2) == returned(seconds=9) == ["subscription 49.00 +49.00"]
+    assert returned(seconds=-10) == ["renewal 49.00 0", "subscription 0.00 +49.00"]
+    named_now = replace(back, previous_invoice_id="in_1")  # so the return was billed by it
+    bill = a_paid_invoice(4900, 2, at=after(days=9, seconds=-10))
+    assert rows(settled([gone[0]], [gone[1]], [named_now, *bill]).events[2:]) == ["subscription 49.00 +49.00"]
 
 
 # ---- Its event ----------------------------------------------------------------------------------------------------
