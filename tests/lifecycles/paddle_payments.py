@@ -91,8 +91,8 @@ MONEY = (
             .update_subscription(discount=None)
             .bill(net(PRO, 4900, rate="1"))
         ),
-        "subscription 0 +49.00 Pro monthly with free",
-        "renewal 49.00 0 Pro monthly",
+        "subscription    0 +49.00 Pro monthly with free",
+        "renewal      49.00      0 Pro monthly",
     ),
     # ---- Currency and tax ----
     billing(

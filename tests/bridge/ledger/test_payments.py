@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from bridge.ledger import Policy
 from bridge.ledger.policy import AmountBasis
 from processors.facts import Fact, Membership, Payment, Reason, Status
+from processors.values import replace
 from tests.bridge.ledger.harness import Ledger, rows, settled
 from tests.builders import (
     EUR,
