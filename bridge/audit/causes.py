@@ -77,9 +77,14 @@ def _of_items(row: Items, rules: Rules, evidence: Evidence) -> Cause:
     if row.is_there and abs(row.theirs) > abs(row.ledger):
         if evidence.unsettled:
             return Cause.WAITING
-        if evidence.webhook_days is None:
+        if not row.is_here and evidence.money.isdisjoint(_ids_of(row)):
             return Cause.MISSING
     return Cause.UNEXPLAINED
+
+
+def _ids_of(row: Items) -> Iterator[str]:
+    """The ids of a payment or refund itself. The `refs` of a refund are those of its payment."""
+    yield from (row.key, *row.object_ids, *(row.refs if row.theirs > 0 else ()))
 
 
 def of_currency(row: Items) -> Difference:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -37,11 +37,18 @@ class Archive:
 
     def of_keys(self, keys: Sequence[str]) -> list[Evidence]:
         """About each of several customers or subscriptions."""
-        return self._of([(key,) for key in keys], with_terms=True)
+        return self.of_refs([(key,) for key in keys])
 
     def of_refs(self, wanted: Sequence[Sequence[str]]) -> list[Evidence]:
-        """About whatever has one of these ids, for each list of them: its webhooks only."""
-        return self._of(wanted, with_terms=False)
+        """About the customer who has one of these ids, for each list of them."""
+        with self.store.reading() as tx:
+            if self._coupons is None:
+                self._coupons = coupons(tx, str(self.scope))
+            found = self._streams_of(tx, wanted)
+            known = {stream_id for stream_id in found if stream_id is not None}
+            webhooks, states = audits.webhooks_of(tx, known), audits.states_of(tx, known)
+        about = {one: _evidence(webhooks.get(one, ()), states.get(one), self._coupons) for one in known}
+        return [NOTHING_KNOWN if stream_id is None else about[stream_id] for stream_id in found]
 
     def coupons(self, policy: Policy) -> Mapping[str, Coupon]:
         """The coupons that lower MRR under these rules, by id and by name."""
@@ -78,29 +85,26 @@ class Archive:
             found = None if stream_id is None else audits.level_of(tx, stream_id, key)
         return found[1] if found is not None and found[0] == currency else Decimal()
 
-    def _of(self, wanted: Sequence[Sequence[str]], *, with_terms: bool) -> list[Evidence]:
-        with self.store.reading() as tx:
-            if self._coupons is None:
-                self._coupons = coupons(tx, str(self.scope))
-            found = self._streams_of(tx, wanted)
-            known = {stream_id for stream_id in found if stream_id is not None}
-            webhooks = audits.webhooks_of(tx, known)
-            states = audits.states_of(tx, known) if with_terms else {}
-        about = {one: _evidence(webhooks.get(one, ()), states.get(one), self._coupons) for one in known}
-        return [NOTHING_KNOWN if stream_id is None else about[stream_id] for stream_id in found]
-
 
 def _evidence(
-    webhooks: Sequence[tuple[datetime, str]], state: str | None, known_coupons: Mapping[str, Coupon]
+    webhooks: Sequence[tuple[datetime, str]], stored: str | None, known_coupons: Mapping[str, Coupon]
 ) -> Evidence:
-    terms = [one.terms for one in load(state).subscriptions.values() if one.terms]
+    state = load(stored)
+    terms = [one.terms for one in state.subscriptions.values() if one.terms]
     return Evidence(
         webhook_days=frozenset(at.astimezone(UTC).date() for at, _ in webhooks),
         unsettled=sum(status in UNSETTLED_STATUSES for _, status in webhooks),
         ends_later=any(one.cancels_at is not None for one in terms),
         stopped_collecting=any(one.stopped_collecting for one in terms),
+        money=frozenset(_money(state)),
         coupons=known_coupons,
     )
+
+
+def _money(state: State) -> Iterator[str]:
+    for one in state.receivables.values():
+        yield from (one.id, *one.payments) if one.paid else ()
+        yield from one.refunds
 
 
 def coupons(tx: Connection, scope: str) -> dict[str, Coupon]:

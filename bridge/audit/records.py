@@ -176,12 +176,14 @@ class Evidence:
 
     `webhook_days`: the days of its stored webhooks, in UTC; None: it is not known here at all.
     `unsettled`: how many of them are not settled, or failed. `ends_later`: a cancellation is scheduled.
+    `money`: the ids of the payments, paid invoices and refunds that its ledger knows.
     """
 
     webhook_days: frozenset[date] | None = None
     unsettled: int = 0
     ends_later: bool = False
     stopped_collecting: bool = False
+    money: frozenset[str] = frozenset()
     coupons: Mapping[str, Coupon] = field(default_factory=dict)
 
 

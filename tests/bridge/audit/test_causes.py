@@ -132,15 +132,20 @@ def test_a_difference_explains_only_its_own_row() -> None:
     ("theirs", "evidence", "cause"),
     [
         ("5", NOTHING_KNOWN, Cause.MISSING),
-        ("5", Evidence(webhook_days=frozenset()), Cause.UNEXPLAINED),
+        ("5", Evidence(webhook_days=frozenset()), Cause.MISSING),  # another webhook of the customer names the invoice
+        ("5", Evidence(webhook_days=frozenset(), money=frozenset({"pi_1"})), Cause.UNEXPLAINED),
+        ("5", Evidence(webhook_days=frozenset(), money=frozenset({"in_1"})), Cause.UNEXPLAINED),
         ("5", Evidence(webhook_days=frozenset(), unsettled=1), Cause.WAITING),
+        ("-5", Evidence(webhook_days=frozenset(), money=frozenset({"pi_1"})), Cause.MISSING),  # its payment is known
+        ("-5", Evidence(webhook_days=frozenset(), money=frozenset({"re_1"})), Cause.UNEXPLAINED),
     ],
 )
-def test_a_payment_is_missing_only_if_nothing_about_it_is_stored(theirs: str, evidence: Evidence, cause: Cause) -> None:
-    item = Items(key="in_1", currency="USD", day=FIRST, theirs=Decimal(theirs), is_there=True)
+def test_money_is_missing_only_if_no_webhook_reported_it(theirs: str, evidence: Evidence, cause: Cause) -> None:
+    key = "in_1" if Decimal(theirs) > 0 else "re_1"
+    item = Items(key=key, currency="USD", day=FIRST, theirs=Decimal(theirs), is_there=True, refs=("pi_1",))
     found = of_items(item, RULES, evidence)
 
-    assert (found.cause, found.amount) == (cause, Decimal(-5))
+    assert (found.cause, found.amount) == (cause, -Decimal(theirs))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -204,6 +205,29 @@ def test_what_is_missing_is_fetched_and_then_nothing_differs(bridge: Bridge, day
     assert bridge.events("cus_lost")[1:] == [("renewal", "49.00", "0.00")] * (days > 30)
     assert (after.status, after.json["rows"]) == (0, [])
     assert before.json["repaired"] == fetched
+
+
+def test_what_is_missing_of_a_known_customer_is_fetched_too(bridge: Bridge) -> None:
+    began = Customer.begin("ada", NOW - timedelta(days=80)).subscribe(PRO)
+    renewed = began.renew()  # a month later: nothing else of her arrives
+    ada = renewed.later(days=2).refund(1000)
+    first, last = len(began.webhooks), len(renewed.webhooks)
+    bridge.receive(
+        replace(ada, webhooks=ada.webhooks[first:last]),
+        replace(ada, webhooks=(*ada.webhooks[:first], *ada.webhooks[last:])),
+    )
+    bridge.work()
+
+    before = bridge.audit("--repair")
+    bridge.work()
+
+    assert before.json["causes"].keys() == {"webhook missing here"}
+    assert sorted(bridge.events("cus_ada")) == [
+        ("refund", "-10.00", "0.00"),
+        ("renewal", "49.00", "0.00"),
+        ("subscription", "49.00", "49.00"),
+    ]
+    assert bridge.audit().json["rows"] == []
 
 
 def test_a_subscription_that_began_and_ended_unseen_begins_and_ends(bridge: Bridge) -> None:
