@@ -97,6 +97,7 @@ def _payments(trial: Trial) -> Iterator[str]:
         receivable = trial.after.receivables.get(owed_id)
         if receivable is not None and _is_due_nothing(receivable, own):
             yield from _subscription_of(receivable, trial)
+            yield from _discounts_of(receivable, own, trial)
             continue
         if receivable is None or not receivable.paid:
             yield f"the payment of {owed_id}"

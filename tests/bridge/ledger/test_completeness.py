@@ -211,12 +211,15 @@ def test_the_refund_of_a_purchase_awaits_no_invoice_of_it_an_hour_later() -> Non
     assert (lacks(facts_of(*late.webhooks[count:]), settled(bare)) or "").startswith("the visit of re_")
 
 
-def test_a_start_whose_first_invoice_is_0_lacks_no_payment() -> None:
+def billed_nothing() -> list[Fact]:
+    """A signup whose first invoice is 0."""
     facts = [fact for fact in signup() if not isinstance(fact, Payment) or fact.is_total]
-    free = [
-        replace(fact, amount=Money(minor=0, currency=USD), lines=None) if isinstance(fact, Payment) else fact
-        for fact in facts
-    ]
+    nothing = Money(minor=0, currency=USD)
+    return [replace(fact, amount=nothing) if isinstance(fact, Payment) else fact for fact in facts]
+
+
+def test_a_start_whose_first_invoice_is_0_lacks_no_payment() -> None:
+    free = billed_nothing()
 
     assert lacks(free) is None
     assert lacks([fact for fact in free if not isinstance(fact, Payment)]) == "the first payment of sub_ada_1"
@@ -342,6 +345,12 @@ def test_a_discount_that_only_the_bill_names_is_missing() -> None:
 
     assert lacks(facts) == "a discount of in_ada_3"
     assert lacks([*facts, link]) is None
+
+
+def test_a_bill_of_0_lacks_the_discount_that_it_names_as_well() -> None:
+    facts = [_with_discount_on_each_line(fact, "di_customer") for fact in billed_nothing()]
+
+    assert lacks(facts) == "a discount of in_ada_3"
 
 
 def _with_discount_on_each_line(fact: Fact, discount_id: str) -> Fact:
