@@ -183,15 +183,16 @@ def _correction_id(receivable: Receivable) -> str:
 def _may_pay_for(delta: PaymentDelta, movement: Movement) -> bool:
     if not delta.is_first or delta.is_correction or delta.receivable.subscription_id != movement.subscription_id:
         return False
-    if not delta.minor and (movement.event_type is not EventType.SUBSCRIPTION or not _is_billed_by(delta, movement)):
-        return False
     if movement.event_type is EventType.SUBSCRIPTION:
-        return delta.receivable.reason in _PAYS_START and (not movement.reactivation or _pays_return(delta, movement))
-    return delta.receivable.reason is Reason.CHANGE and movement.event_type in _CHANGES
+        return delta.receivable.reason in _PAYS_START and _pays_start(delta, movement)
+    return delta.minor != 0 and delta.receivable.reason is Reason.CHANGE and movement.event_type in _CHANGES
 
 
-def _is_billed_by(bill: PaymentDelta, movement: Movement) -> bool:
-    return abs(bill.at - movement.at) <= BILLED_WITHIN
+def _pays_start(delta: PaymentDelta, movement: Movement) -> bool:
+    """Whether it may be the bill of this start. One of 0, of a trial or a free month, is no bill of a later start."""
+    if delta.minor == 0 and abs(delta.at - movement.at) > BILLED_WITHIN:
+        return False
+    return not movement.reactivation or _pays_return(delta, movement)
 
 
 def _pays_return(delta: PaymentDelta, movement: Movement) -> bool:
