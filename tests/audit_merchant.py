@@ -95,12 +95,17 @@ def monthly(plan: Plan, quantity: int, *, discounted: bool = False) -> int:
     return round_minor(exact)
 
 
-def buyer(tag: str, chance: random.Random, begin: datetime, end: datetime) -> Buyer:
-    """A customer who does a few things between two moments, hours apart."""
+def buyer(
+    tag: str, chance: random.Random, begin: datetime, end: datetime, *, actions: int = 6, is_known_late: bool = False
+) -> Buyer:
+    """A customer who does a few things between two moments, hours apart. Known late: the first names no visit."""
     one = Buyer(simulated=ExtendedCustomer.begin(tag, begin + (end - begin) * chance.random() * 0.5))
+    visit = one.simulated.visit
+    if is_known_late:
+        one.simulated = replace(one.simulated, visit={})
     _subscribe(one, "1", chance)
-    for _ in range(chance.randint(0, 6)):
-        later = one.simulated.later(days=chance.randint(1, 40), hours=1)
+    for _ in range(chance.randint(0, actions)):
+        later = replace(one.simulated.later(days=chance.randint(1, 40), hours=1), visit=visit)
         if later.at >= end:
             break
         one.simulated = later

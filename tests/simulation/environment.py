@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from bridge.clock import Uptime
 from bridge.errors import StoreUnavailable
 from bridge.sender import dispatcher, pool
+from bridge.settings import Settings
 from bridge.store import Store, open_store, sqlite
 from bridge.store.group_commit import GroupCommitter, Request
 from bridge.store.inbox import EncodedRow
 from bridge.store.schema import metadata
-from bridge.web import webhooks
+from bridge.web import create_app, webhooks
+from bridge.web.context import KEY, Context
+from tests.simulation.reading import reader
 
 
 class Killed(BaseException):
@@ -68,6 +73,7 @@ class Clock:
             yield
 
 
+WRITES = ("INSERT", "UPDATE", "DELETE")
 FAULTS = ("error", "failed commit", "lost commit", "kill", "kill before commit", "kill after commit")
 
 
@@ -83,6 +89,7 @@ class StoreFaults:
     fault: str | None = None
     down: bool = False  # every statement fails
     statements: int = 0
+    _writes: bool = False  # since the last commit: a commit without is the end of a read
     on_fault: Callable[[str], None] = field(default=lambda _: None)
 
     def arm(self, fault: str, countdown: int) -> None:
@@ -93,9 +100,10 @@ class StoreFaults:
         """Forgets a fault that has not happened."""
         self.fault, self.down = None, False
 
-    def statement(self, *_: Any) -> None:
+    def statement(self, _connection: Any, _cursor: Any, text: str, *_: Any) -> None:
         """Called before each statement."""
         self.statements += 1
+        self._writes |= text.startswith(WRITES)
         if self.down:
             raise _failure("the database is down")
         self.countdown -= 1
@@ -104,7 +112,9 @@ class StoreFaults:
 
     def commit(self, do_commit: Callable[[Any], None], connection: Any) -> None:
         """Called instead of each commit."""
-        fault = self.fault if self.countdown <= 0 and self.fault not in ("error", "kill") else None
+        is_due = self.countdown <= 0 and self._writes
+        fault = self.fault if is_due and self.fault not in ("error", "kill") else None
+        self._writes = False
         if fault in ("failed commit", "kill before commit"):
             self._happen()
         do_commit(connection)
@@ -138,15 +148,44 @@ class InlineCommitter(GroupCommitter):
         return request.is_new
 
 
+class _NoTimer:
+    """In place of the timer of a counter, whose counts nobody reads here."""
+
+    def is_alive(self) -> bool:
+        return True
+
+
+class Web:
+    """The web process: the application, without a server."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._app = create_app(settings, store)
+        context: Context = self._app.extensions[KEY]
+        for counter in (context.arrivals, context.refusals):
+            counter._timer = _NoTimer()  # type: ignore[assignment]
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """The status of the response."""
+        environ = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
+        statuses: list[str] = []
+        environ |= {"REQUEST_METHOD": "POST", "PATH_INFO": path, "CONTENT_LENGTH": str(len(body))}
+        environ |= {"SERVER_NAME": "bridge.invalid", "SERVER_PORT": "443", "wsgi.url_scheme": "https"}
+        streams = {"wsgi.input": BytesIO(body), "wsgi.errors": sys.stderr}
+        self._app.wsgi_app({**environ, **streams}, lambda status, *_: statuses.append(status))
+        return int(statuses[-1].split()[0])
+
+
 class Database:
-    """One database for many simulations, emptied before each."""
+    """One database for many simulations, emptied before each. With the web process of each settings."""
 
     def __init__(self, url: str) -> None:
         self.faults = StoreFaults()
         self._engines: dict[Path, Engine] = {}
+        self._webs: dict[int, Web] = {}
         self._make_engine = sqlite._engine
         sqlite._engine = self._sqlite_engine
         self.store: Store = open_store(url)
+        self.reader = reader(url)
         opened = self.store._current()
         opened.committer = InlineCommitter(opened.committer._writing)
         if self.store.dialect == "postgresql":
@@ -157,21 +196,26 @@ class Database:
         """Deletes all rows and begins all ids anew."""
         self.faults.disarm()
         with self.store.transaction() as tx:
-            self._empty(tx)
+            if tx.dialect.name == "postgresql":
+                names = ", ".join(table.name for table in metadata.sorted_tables)
+                tx.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
+            else:
+                for table in metadata.sorted_tables:
+                    tx.exec_driver_sql(f"DELETE FROM {table.name}")
+
+    def web(self, settings: Settings) -> Web:
+        """Made once for settings: compiling the routes takes as long as a webhook from arrival to Pulsora."""
+        key = id(settings)  # the settings of simulations are made once, too
+        if key not in self._webs:
+            self._webs[key] = Web(settings, self.store)
+        return self._webs[key]
 
     def close(self) -> None:
         """Closes the store."""
         self.faults.disarm()
+        self.reader.close()
         self.store.close()
         sqlite._engine = self._make_engine
-
-    def _empty(self, tx: Connection) -> None:
-        if tx.dialect.name == "postgresql":
-            names = ", ".join(table.name for table in metadata.sorted_tables)
-            tx.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
-            return
-        for table in metadata.sorted_tables:
-            tx.execute(table.delete())
 
     def _sqlite_engine(self, path: Path) -> Engine:
         # One engine for the file, also after an error: compiling the statements anew would take most of the time.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 from bridge.settings import Settings, load
 from processors import processors
+from processors.stripe.simulation import payloads
 from processors.stripe.simulation.payloads import Shape
+from tests import audit_merchant
 from tests.lifecycles import harness, paddle_lifecycles, stripe_lifecycle, stripe_lifecycles
 from tests.lifecycles.harness import TranslatedWebhook
 from tests.lifecycles.stripe_customer import ExtendedCustomer
@@ -21,6 +23,10 @@ SOURCES = {"north": "stripe", "south": "stripe", "east": "paddle"}
 SECRETS = {"stripe": "whsec_fake_secret_of_the_simulation", "paddle": "pdl_ntfset_fake_secret_of_the_simulation"}
 STEP_SECONDS = 90.0  # webhooks further apart belong to different steps
 MAX_SPREAD = 50.0  # of one step's webhooks: with a few repetitions after 503 they still share a window
+CUSTOMERS_PER_YEAR = 12
+COUPON = payloads.event(
+    "coupon.created", audit_merchant.QUARTER_OFF, at=audit_merchant.BEFORE, event_id="evt_coupon"
+)  # before the random customers use it
 # Lifecycles whose events depend on when a product's name arrives, as tests/lifecycles/test_early_settling.py says.
 EXCEPTIONS = ("each of them twice", "whose name is known from an event of its own")
 
@@ -36,13 +42,21 @@ class SentWebhook:
     translated: TranslatedWebhook | None
 
 
+Sent = tuple[datetime, bytes, TranslatedWebhook | None]
+Steps = tuple[tuple[Sent, ...], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merchant:
-    """One source with one customer's lifecycle."""
+    """One source with its customers. `steps`: the webhooks of each, in the order in which they are sent.
+
+    `mrr`: of each subscription in the end, by the merchant's own books; None: it has none.
+    """
 
     source: str
     title: str
-    bodies: tuple[bytes, ...]
+    steps: Steps
+    mrr: Mapping[str, int] | None = None
 
 
 @cache
@@ -88,14 +102,32 @@ def _stripe(one: stripe_lifecycle.Lifecycle, shape: Shape) -> Callable[[str], tu
     return webhooks
 
 
-def some_merchants(chance: random.Random) -> list[Merchant]:
-    """One to three sources, each with a random lifecycle."""
-    names = chance.sample(sorted(SOURCES), chance.choice((1, 1, 2, 3)))
-    found = []
-    for name in sorted(names):
-        title, webhooks = chance.choice(titles()[SOURCES[name]])
-        found.append(Merchant(source=name, title=title, bodies=webhooks("ada")))
-    return found
+def some_merchants(chance: random.Random, years: int) -> list[Merchant]:
+    """One or two sources, each with a lifecycle of the tables or random customers; one with many for some years."""
+    if years:
+        return [_random_merchant("north", chance, customers=CUSTOMERS_PER_YEAR * years, days=365 * years)]
+    names = chance.sample(sorted(SOURCES), chance.choice((1, 1, 1, 2)))
+    return [_some_merchant(name, chance) for name in sorted(names)]
+
+
+def _some_merchant(name: str, chance: random.Random) -> Merchant:
+    if SOURCES[name] == "stripe" and chance.random() < 0.6:
+        return _random_merchant(name, chance, customers=1, days=150)
+    found = [(title, webhooks("ada")) for title, webhooks in chance.sample(titles()[SOURCES[name]], 2)]
+    title, bodies = min(found, key=lambda one: len(one[1]))  # the many short ones find as much as the few long ones
+    return Merchant(source=name, title=title, steps=_steps(name, bodies))
+
+
+def _random_merchant(name: str, chance: random.Random, *, customers: int, days: int) -> Merchant:
+    """Customers of whom the merchant keeps books. What some of them do first names no visit."""
+    begin, bodies, mrr = stripe_lifecycle.START, [COUPON], {}
+    for number in range(customers):
+        tag, late = f"{name}{number}", chance.random() < 0.4
+        end, actions = begin + timedelta(days=days), chance.choice((1, 2, 3, 6))
+        one = audit_merchant.buyer(tag, chance, begin, end, actions=actions, is_known_late=late)
+        bodies += one.simulated.webhooks
+        mrr |= {f"sub_{tag}_{sold}": minor for sold, minor in one.mrr.items()}
+    return Merchant(source=name, title=f"{customers} random customers", steps=_steps(name, bodies), mrr=mrr)
 
 
 def schedule(merchants: Sequence[Merchant], begin: datetime, chance: random.Random) -> list[SentWebhook]:
@@ -105,7 +137,7 @@ def schedule(merchants: Sequence[Merchant], begin: datetime, chance: random.Rand
 
 def _schedule(merchant: Merchant, begin: datetime, chance: random.Random) -> Iterator[SentWebhook]:
     end = 0.0
-    for number, step in enumerate(steps(merchant)):
+    for number, step in enumerate(merchant.steps):
         at = max(end + STEP_SECONDS, max((when - begin).total_seconds() for when, _, _ in step) + 1)
         arriving = [*step, *chance.sample(step, chance.choice((0, 0, 1)))]
         chance.shuffle(arriving)
@@ -115,14 +147,11 @@ def _schedule(merchant: Merchant, begin: datetime, chance: random.Random) -> Ite
         end = at + MAX_SPREAD
 
 
-Sent = tuple[datetime, bytes, TranslatedWebhook | None]
-
-
-def steps(merchant: Merchant) -> list[list[Sent]]:
-    """The webhooks by step of the lifecycle: a new one after each quiet period."""
-    processor = processors()[SOURCES[merchant.source]]
+def _steps(source: str, bodies: Iterable[bytes]) -> Steps:
+    """The webhooks by step of the lifecycles: a new one after each quiet period."""
+    processor = processors()[SOURCES[source]]
     found: list[Sent] = []
-    for body in merchant.bodies:
+    for body in bodies:
         made = harness.translated([body], processor)
         created = processor.envelope(body, {}).created_at
         assert created is not None
@@ -133,4 +162,4 @@ def steps(merchant: Merchant) -> list[list[Sent]]:
         if not grouped or one[0] - grouped[-1][-1][0] > harness.QUIET:
             grouped.append([])
         grouped[-1].append(one)
-    return grouped
+    return tuple(map(tuple, grouped))

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from threading import Event
 from typing import Any
 from unittest.mock import patch
 
 import structlog
-from flask.testing import FlaskClient
+from sqlalchemy import BindParameter, Select, bindparam, exists, func, select
 
 from bridge.errors import BridgeError
 from bridge.sender.destinations import Destination
 from bridge.sender.dispatcher import Dispatcher
 from bridge.sender.pool import Job, Result, SenderPool
 from bridge.store import Store
-from bridge.web import create_app
-from bridge.web.context import KEY, Context
+from bridge.store.schema import Instant, inbox, outbox, pauses, streams
 from bridge.worker import identity
 from bridge.worker.loop import Worker
 from bridge.worker.routing import route
@@ -32,8 +32,21 @@ from tests.simulation.pulsora import InvariantBroken, VirtualPulsora
 
 JUMP = 3700.0
 THREADS = 2
+IDLE = 0.1  # the chance that a process looks for work though there is none: nearly all of a real one's time
 RETRIES = 2  # of a webhook, until no more faults hit it
+STATEMENTS = (5, 15, 45)  # of storing one webhook, a round of a sender, a pass of a worker: where a fault may be
 SILENT = 50  # only critical ones, of which there are none
+
+
+NOW: BindParameter[datetime] = bindparam("now", type_=Instant())
+PENDING = select(
+    exists().where(inbox.c.status == "received").label("is_unrouted"),
+    exists().where(streams.c.due_at <= NOW).label("is_due"),
+    exists().where(outbox.c.ready_at <= NOW).label("is_ready"),
+    select(func.min(streams.c.due_at)).where(streams.c.due_at > NOW).scalar_subquery().label("due"),
+    select(func.min(outbox.c.ready_at)).where(outbox.c.ready_at > NOW).scalar_subquery().label("ready"),
+    select(func.min(pauses.c.until)).where(pauses.c.until > NOW).scalar_subquery().label("resumes"),
+)  # whether there is something to do, and when the next settling, sending, and end of a pause begin
 
 
 class InlinePool(SenderPool):
@@ -56,21 +69,18 @@ class Process:
     owner: str
     worker: Worker
     dispatcher: Dispatcher
-
-
-class _NoTimer:
-    """In place of the timer of a counter: the simulation writes the counts itself."""
-
-    def is_alive(self) -> bool:
-        return True
+    is_new: bool = True
 
 
 @dataclass(kw_only=True)
 class World:
-    """Everything of one seed. `acknowledged`: body by source and event id. `trace`: what happened, a line each."""
+    """Everything of one seed. `years`: of one merchant with many customers; 0: a few months of some.
+
+    `acknowledged`: body by source and event id. `trace`: what happened, a line each."""
 
     database: Database
     seed: int
+    years: int = 0
     chance: random.Random = field(init=False)
     clock: Clock = field(init=False)
     pulsora: VirtualPulsora = field(init=False)
@@ -86,19 +96,17 @@ class World:
         self.clock = Clock(begin=BEGIN)
         self.per_hour = chance.choice((0, 2, 5, 2000))
         self.settings = merchants.settings(chance.choice(("0", "1", "1")), self.per_hour)
-        self.merchants = merchants.some_merchants(chance)
+        self.merchants = merchants.some_merchants(chance, self.years)
         self.incoming = merchants.schedule(self.merchants, BEGIN, chance)
         self.pulsora = VirtualPulsora(clock=self.clock, chance=chance, per_hour=self.per_hour)
         self.pulsora.trace, self.pulsora.between = self.note, self._on_request
-        self.translated = {
-            merchant.source: {one.body: one.translated for one in self.incoming if one.source == merchant.source}
-            for merchant in self.merchants
-        }
         self.step_of = {merchant.source: -1 for merchant in self.merchants}
         self.attempts: Counter[bytes] = Counter()
         self.has_one_machine = chance.random() < 0.7  # else the claims of a killed worker have to expire
-        self.fault_rate = chance.choice((0.0, 0.02, 0.1, 0.3))
+        self.fault_rate = chance.choice((0.0, 0.05, 0.15, 0.4))
         self.serial = 0
+        self._pending: Any = None
+        self._pending_when: tuple[int, datetime] | None = None
         self.stack = ExitStack()
 
     def __enter__(self) -> World:
@@ -108,15 +116,10 @@ class World:
         self.stack.callback(structlog.configure, **structlog.get_config())
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(SILENT))
         self.stack.enter_context(patch.object(identity, "has_ended", self._has_ended))
-        app = create_app(self.settings, self.store)
-        context: Context = app.extensions[KEY]
-        for counter in (context.arrivals, context.refusals):
-            counter._timer = _NoTimer()  # type: ignore[assignment]
-        self.context = context
-        self.web: FlaskClient = app.test_client()
+        self.web = self.database.web(self.settings)
         self.processes = [self._begin_process() for _ in range(self.chance.choice((1, 1, 2)))]
         for merchant in self.merchants:
-            self.note(f"{merchant.source}: {merchant.title}, {len(merchant.bodies)} webhooks")
+            self.note(f"{merchant.source}: {merchant.title}, {sum(map(len, merchant.steps))} webhooks")
         self.note(f"{len(self.processes)} workers, {self.per_hour} requests an hour, faults {self.fault_rate}")
         return self
 
@@ -128,6 +131,26 @@ class World:
     def store(self) -> Store:
         """The store that all processes share."""
         return self.database.store
+
+    def read(self, statement: Select[Any], **parameters: object) -> Sequence[Any]:
+        """What is committed."""
+        return self.database.reader.rows(statement, **parameters)
+
+    def pending(self) -> Any:
+        """What there is to do."""
+        when = (self.database.faults.statements, self.clock.now())
+        if self._pending_when != when:  # else nothing was written, and no time has passed
+            (row,) = self.read(PENDING, now=when[1])
+            self._pending_when, self._pending = when, row
+        return self._pending
+
+    def can_process(self) -> bool:
+        """Whether there is something to route or to settle."""
+        return bool(self.pending().is_unrouted or self.pending().is_due)
+
+    def seconds(self, at: datetime) -> float:
+        """The seconds since the beginning at which the machine's clock shows this time."""
+        return (at - self.clock.begin).total_seconds() - self.clock.offset
 
     def note(self, line: str) -> None:
         """Adds a line to the trace."""
@@ -189,17 +212,21 @@ class World:
 
     def _arm(self) -> None:
         if not self.is_calm and not self.is_nested and self.chance.random() < self.fault_rate:
-            self.database.faults.arm(self.chance.choice(FAULTS), self.chance.choice((1, 2, 3, 5, 8, 13, 21, 34)))
+            within = self.chance.choice(STATEMENTS)
+            self.database.faults.arm(self.chance.choice(FAULTS), self.chance.randint(1, within))
 
     def process_webhooks(self, place: int) -> bool:
-        """One pass of a worker: heartbeat, routing, settling."""
+        """One pass of a worker: heartbeat, routing, settling. Mostly only when there is something to do."""
+        if not self._is_worth_it(self.processes[place].is_new or self.can_process()):
+            return False
+        self.processes[place].is_new = False
 
         def run(process: Process) -> int:
             now = self.clock.now()
             process.worker.heartbeat(now)
-            return route(self.store, self.settings, process.owner, now) + process.worker.settle(
-                now, lambda _: self.interleave()
-            )
+            routed = route(self.store, self.settings, process.owner, now)
+            self._arm()
+            return routed + process.worker.settle(now, lambda _: self.interleave())
 
         busy = self._act(place, "process webhooks", run)
         if busy:
@@ -207,13 +234,19 @@ class World:
         return busy
 
     def send(self, place: int) -> bool:
-        """One round of a sender."""
+        """One round of a sender. Mostly only when there is something to do."""
+        dispatcher = self.processes[place].dispatcher
+        if not self._is_worth_it(bool(dispatcher._results or dispatcher._in_flight.total()) or self.pending().is_ready):
+            return False
 
         def run(process: Process) -> int:
             report = process.dispatcher.run_round(self.clock.now(), self.clock.uptime())
             return report.claimed + report.sent + report.in_flight
 
         return self._act(place, "send", run)
+
+    def _is_worth_it(self, has_work: bool) -> bool:
+        return has_work or self.chance.random() < IDLE
 
     def _on_request(self, token: str, data: dict[str, Any]) -> None:
         checks.order_is_kept(self, token, data)
@@ -244,8 +277,7 @@ class World:
             self._arm()
         self.attempts[sent.body] += 1
         try:
-            response = self.web.post(f"/webhooks/{sent.source}", data=signed.body, headers=dict(signed.headers))
-            status = response.status_code
+            status = self.web.post(f"/webhooks/{sent.source}", signed.body, dict(signed.headers))
         except Killed:
             status = 0
         finally:
