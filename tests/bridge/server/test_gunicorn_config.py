@@ -269,12 +269,9 @@ def test_a_slow_sender_of_3_mb_holds_no_thread(large: int, chunked: bool) -> Non
 
     with socket.create_connection(("127.0.0.1", large), timeout=30) as connection:
         connection.sendall(slow[:-1000])
-        start = time.monotonic()
-        other, _ = post(large, request_of(charge(2, tag)))
-        seconds = time.monotonic() - start
+        other, _ = post(large, request_of(charge(2, tag)))  # before the slow one has sent all
         connection.sendall(slow[-1000:])
         response = connection.recv(65536)
 
     assert other == 200
-    assert seconds < 2
     assert response.startswith(b"HTTP/1.1 200")

@@ -151,11 +151,9 @@ def test_a_second_signal_stops_at_once(service: Service) -> None:
     top.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     assert top.is_running()
-    started = time.monotonic()
     top.send_signal(signal.SIGTERM)
 
-    assert gone(processes, 10)
-    assert time.monotonic() - started < 5
+    assert gone(processes, 10)  # the first signal alone would wait three times as long for the worker
 
 
 def test_an_occupied_address_is_reported_in_one_line(sqlite_url: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from bridge.errors import StoreUnavailable
 from bridge.store import Store, inbox, leases, open_store
-from tests.bridge.store.builders import NOON, a_webhook, statuses
+from tests.bridge.store.builders import NOON, SOON, a_webhook, statuses
 from tests.bridge.store.processes import ended, started
 
 NOBODY = 65534
@@ -72,7 +72,7 @@ def test_while_there_is_trouble_nothing_is_accepted_and_afterwards_everything(
     with trouble(path), pytest.raises(StoreUnavailable):
         sqlite_store.accept(a_webhook("evt_meanwhile", body=os.urandom(100_000)))
 
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < SOON
     assert sqlite_store.accept(a_webhook("evt_meanwhile")) is True
     assert set(statuses(sqlite_store)) == {"evt_before", "evt_meanwhile"}
 
@@ -107,7 +107,7 @@ def test_a_crowd_that_waits_for_a_locked_database_is_answered_in_time(sqlite_sto
             thread.join()
 
     assert len(waited) == 40
-    assert max(waited) < 4
+    assert max(waited) < SOON
 
 
 def test_a_file_that_was_read_only_is_written_again_once_it_may_be() -> None:
@@ -182,7 +182,7 @@ def test_a_busy_process_does_not_starve_another(sqlite_store: Store, sqlite_url:
 
     busy.kill()
     busy.communicate()
-    assert sorted(waits)[10] < 0.25
+    assert sorted(waits)[10] < 1
 
 
 def test_a_busy_thread_does_not_starve_another(sqlite_store: Store) -> None:
@@ -203,7 +203,7 @@ def test_a_busy_thread_does_not_starve_another(sqlite_store: Store) -> None:
 
     stop.set()
     busy.join()
-    assert took < 3
+    assert took < SOON
 
 
 def test_a_process_that_is_killed_while_it_writes_leaves_the_lock_free(sqlite_store: Store, sqlite_url: str) -> None:
