@@ -232,10 +232,10 @@ def _pools(read_seconds: float, response_seconds: float) -> dict[str, type[HTTPC
             deadline = time.monotonic() + response_seconds
             self.fp = io.BufferedReader(_Timed(self.fp.detach(), sock, read_seconds, deadline))
 
-    class Plain(HTTPConnection):
+    class Plain(_OneWrite, HTTPConnection):
         response_class = TimedResponse
 
-    class Secure(HTTPSConnection):
+    class Secure(_OneWrite, HTTPSConnection):
         response_class = TimedResponse
 
     class PlainPool(HTTPConnectionPool):
@@ -245,6 +245,29 @@ def _pools(read_seconds: float, response_seconds: float) -> dict[str, type[HTTPC
         ConnectionCls = Secure
 
     return {"http": PlainPool, "https": SecurePool}
+
+
+class _OneWrite:
+    """A connection that sends head and body of a request at once, instead of waking up the server twice."""
+
+    _unsent: list[bytes] | None = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Sends one request."""
+        pieces: list[bytes] = []
+        self._unsent = pieces
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]  # of urllib3's connection
+        finally:
+            self._unsent = None
+        self.send(b"".join(pieces))
+
+    def send(self, data: Any) -> None:
+        """Sends a piece of a request, or keeps it until the request is whole."""
+        if self._unsent is None:
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._unsent.append(data)
 
 
 class _Timed(io.RawIOBase):
