@@ -21,7 +21,7 @@ from bridge.store import Store, open_store
 from bridge.store.schema import inbox, outbox
 from processors import processors
 from tests.end_to_end.service import Command, running
-from tests.load.customers import CopiedCustomer, Life, canonical, customer_number, deviations, row_of, source_name
+from tests.load.customers import CopiedCustomer, Lifecycle, canonical, customer_number, deviations, row_of, source_name
 from tests.settings import PADDLE_SECRET, STRIPE_SECRET, TOKEN
 
 POSTERS = 6
@@ -79,7 +79,7 @@ def play(
     customers = {post.customer.number: post.customer for post in posts}
     result = Result(webhooks=len(posts), customers=len(customers))
     begun = time.monotonic()
-    more = _settings(folder, (one.life for one in customers.values()), window_seconds)
+    more = _settings(folder, (one.lifecycle for one in customers.values()), window_seconds)
     with (
         FakePulsora(TOKEN) as pulsora,
         running(commands, folder, database_url, pulsora.endpoint, **more) as service,
@@ -100,22 +100,22 @@ def play(
 # ---- The service ---------------------------------------------------------------------------------------------------
 
 
-def _settings(folder: Path, lives: Iterable[Life], window_seconds: float) -> dict[str, str]:
+def _settings(folder: Path, lifecycles: Iterable[Lifecycle], window_seconds: float) -> dict[str, str]:
     """A source for each policy. What is complete waits for the window too: webhooks of a year arrive within it."""
-    sources = {source_name(life): life for life in lives}
+    sources = {source_name(lifecycle): lifecycle for lifecycle in lifecycles}
     config = folder / "bridge.toml"
-    config.write_text("\n".join(line for name, life in sources.items() for line in _source(name, life)))
+    config.write_text("\n".join(line for name, lifecycle in sources.items() for line in _source(name, lifecycle)))
     return {
         "BRIDGE_CONFIG": str(config), "HOLD_HOURS": "0", "RATE_LIMIT_PER_HOUR": "0",
         "SETTLE_SECONDS": str(window_seconds), "SETTLE_QUIET_SECONDS": str(window_seconds),
     }  # fmt: skip
 
 
-def _source(name: str, life: Life) -> Iterator[str]:
+def _source(name: str, lifecycle: Lifecycle) -> Iterator[str]:
     yield f"[sources.{name}]"
-    yield f'processor = "{life.processor}"'
-    yield f'webhook_secret = "{SECRETS[life.processor]}"'
-    yield from (f'{setting} = "{value}"' for setting, value in deviations(life.policy).items())
+    yield f'processor = "{lifecycle.processor}"'
+    yield f'webhook_secret = "{SECRETS[lifecycle.processor]}"'
+    yield from (f'{setting} = "{value}"' for setting, value in deviations(lifecycle.policy).items())
 
 
 # ---- Posting -------------------------------------------------------------------------------------------------------
@@ -152,9 +152,9 @@ def _next(posts: Iterator[Post], lock: threading.Lock) -> Post | None:
 
 
 def _post(connection: http.client.HTTPConnection, post: Post) -> int:
-    life = post.customer.life
-    signed = processors()[life.processor].sign(post.body, SECRETS[life.processor], datetime.now(UTC))
-    connection.request("POST", f"/webhooks/{source_name(life)}", signed.body, dict(signed.headers))
+    lifecycle = post.customer.lifecycle
+    signed = processors()[lifecycle.processor].sign(post.body, SECRETS[lifecycle.processor], datetime.now(UTC))
+    connection.request("POST", f"/webhooks/{source_name(lifecycle)}", signed.body, dict(signed.headers))
     response = connection.getresponse()
     response.read()
     return response.status
@@ -194,11 +194,11 @@ def _differences(
     customers: Mapping[int, CopiedCustomer], rows: Mapping[int | None, Counter[str]], spread: set[int]
 ) -> Iterator[str]:
     for number in sorted(customers.keys() - spread):
-        life = customers[number].life
-        expected, found = Counter(map(canonical, life.rows)), rows.get(number, Counter())
+        lifecycle = customers[number].lifecycle
+        expected, found = Counter(map(canonical, lifecycle.rows)), rows.get(number, Counter())
         if expected != found:
             yield (
-                f"customer {number} ({source_name(life)}: {life.title}):"
+                f"customer {number} ({source_name(lifecycle)}: {lifecycle.title}):"
                 f" missing {dict(expected - found)}, unexpected {dict(found - expected)}"
             )
     for unknown in rows.keys() - customers.keys():

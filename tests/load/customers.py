@@ -29,7 +29,7 @@ NUMBER_WORDS = (1, 2)  # of a row: amount and MRR movement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
+class Lifecycle:
     """One lifecycle of the tables, and the revenue events that it yields when all webhooks settle in one window."""
 
     title: str
@@ -44,22 +44,23 @@ class CopiedCustomer:
     """A copy of a lifecycle. `bodies`: its webhooks in the order of the table."""
 
     number: int
-    life: Life
+    lifecycle: Lifecycle
     bodies: tuple[bytes, ...]
 
 
-def lives() -> Sequence[Life]:
+def lifecycles() -> Sequence[Lifecycle]:
     """Every lifecycle of the tables, in each shape, that needs no API."""
     return [*_stripe(), *_paddle()]
 
 
-def copies(count: int, seed: int, every: Sequence[Life]) -> list[CopiedCustomer]:
+def copies(count: int, seed: int, every: Sequence[Lifecycle]) -> list[CopiedCustomer]:
     """`count` customers: all these lifecycles equally often, the rest at random."""
-    chance, chosen = random.Random(seed), list[Life]()
+    chance, chosen = random.Random(seed), list[Lifecycle]()
     while len(chosen) < count:
         chosen += chance.sample(every, min(len(every), count - len(chosen)))
     return [
-        CopiedCustomer(number=number, life=life, bodies=_copied(life, number)) for number, life in enumerate(chosen)
+        CopiedCustomer(number=number, lifecycle=lifecycle, bodies=_copied(lifecycle, number))
+        for number, lifecycle in enumerate(chosen)
     ]
 
 
@@ -90,10 +91,10 @@ def canonical(row: str) -> str:
     return " ".join(words)
 
 
-def source_name(life: Life) -> str:
+def source_name(lifecycle: Lifecycle) -> str:
     """The source whose settings are the lifecycle's policy."""
-    own = [str(value).replace("_", "") for value in deviations(life.policy).values()]
-    return "-".join([life.processor, *(own or ["default"])])
+    own = [str(value).replace("_", "") for value in deviations(lifecycle.policy).values()]
+    return "-".join([lifecycle.processor, *(own or ["default"])])
 
 
 @cache
@@ -107,19 +108,19 @@ def deviations(policy: Policy) -> Mapping[str, object]:
 # ---- The tables ----------------------------------------------------------------------------------------------------
 
 
-def _stripe() -> Iterator[Life]:
+def _stripe() -> Iterator[Lifecycle]:
     for one in stripe_lifecycles.LIFECYCLES:
         for shape in () if one.api_catalog else one.shapes:
-            yield Life(
+            yield Lifecycle(
                 title=f"{one.title}-{shape.name}", processor="stripe", policy=one.policy, rows=one.rows,
                 webhooks=lambda one=one, shape=shape: one.webhooks(shape),  # type: ignore[misc]
             )  # fmt: skip
 
 
-def _paddle() -> Iterator[Life]:
+def _paddle() -> Iterator[Lifecycle]:
     for one in paddle_lifecycles.LIFECYCLES:
         if not one.options:
-            yield Life(
+            yield Lifecycle(
                 title=f"paddle: {one.title}", processor="paddle", policy=one.policy, rows=one.rows,
                 webhooks=one.webhooks,
             )  # fmt: skip
@@ -128,15 +129,15 @@ def _paddle() -> Iterator[Life]:
 # ---- Copying -------------------------------------------------------------------------------------------------------
 
 
-def _copied(life: Life, number: int) -> tuple[bytes, ...]:
-    parsed = _parsed(life)
+def _copied(lifecycle: Lifecycle, number: int) -> tuple[bytes, ...]:
+    parsed = _parsed(lifecycle)
     ids = frozenset(one for body in parsed for one in _ids(body))
     return tuple(json.dumps(_renamed(body, ids, f"Zq{number}q")).encode() for body in parsed)
 
 
 @cache
-def _parsed(life: Life) -> tuple[Any, ...]:
-    return tuple(json.loads(body) for body in life.webhooks())
+def _parsed(lifecycle: Lifecycle) -> tuple[Any, ...]:
+    return tuple(json.loads(body) for body in lifecycle.webhooks())
 
 
 def _ids(value: Any) -> Iterator[str]:

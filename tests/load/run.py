@@ -23,7 +23,7 @@ sys.modules["tests"].__path__ = [str(ROOT / "tests")]
 
 from tests.end_to_end.service import GUNICORN, SERVE, WORKER, Command  # noqa: E402
 from tests.load.campaign import play, shuffled  # noqa: E402
-from tests.load.customers import copies, lives  # noqa: E402
+from tests.load.customers import copies, lifecycles  # noqa: E402
 from tests.postgres import postgres_server  # noqa: E402
 
 COMMANDS: dict[str, Sequence[Command]] = {"sqlite": [SERVE], "postgresql": [GUNICORN, WORKER, WORKER]}
@@ -33,7 +33,7 @@ SHOWN = 40
 def main() -> int:
     """Plays once, prints the figures, and returns the exit status: 1 when a customer's revenue events differ."""
     options = _options()
-    customers = copies(options.customers, options.seed, lives())
+    customers = copies(options.customers, options.seed, lifecycles())
     posts = shuffled(customers, random.Random(options.seed), options.at_once or options.customers)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

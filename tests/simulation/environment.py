@@ -230,4 +230,12 @@ class Database:
         engine.dialect.do_commit = lambda connection: self.faults.commit(do_commit, connection)  # type: ignore[method-assign, assignment]
 
 
+def opened(url: str) -> Database:
+    """A migrated database."""
+    store = open_store(url)
+    store.migrate()
+    store.close()
+    return Database(url)
+
+
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -15,12 +15,12 @@ from tests.simulation.pulsora import InvariantBroken
 from tests.simulation.world import World
 
 MAX_TICKS = 20_000
-NEW_MOOD = 0.05  # the chance in each tick
+NEW_BEHAVIOUR = 0.05  # the chance in each tick
 NEW_TIME = 0.02
 NEW_HOUR = 0.01
 CALM = 0.1  # that there are no more faults, once every webhook has arrived
 KILL = 0.3  # times the rate of faults
-MOODS = ("healthy",) * 5 + ("flaky",) * 3 + ("busy", "down", "refusing", "lossy")
+BEHAVIOURS = ("healthy",) * 5 + ("flaky",) * 3 + ("busy", "down", "refusing", "lossy")
 LATENESS = (0.4, 0.4, 5.0, 40.0)  # seconds that all processes need to notice something; many webhooks arrive meanwhile
 SOON = timedelta(seconds=100)  # a window: the next step of a lifecycle does not begin before
 HORIZON = timedelta(days=800)
@@ -96,7 +96,7 @@ def _play(world: World) -> None:
 
 def _calm_down(world: World) -> None:
     """No more faults: from here on everything has to come to its end."""
-    world.is_calm, world.pulsora.mood, world.clock.offset = True, "healthy", 0.0
+    world.is_calm, world.pulsora.behaviour, world.clock.offset = True, "healthy", 0.0
     world.note("no more faults")
 
 
@@ -121,9 +121,9 @@ def _tick(world: World) -> bool:
 def _mishaps(world: World) -> None:
     """Perhaps Pulsora responds otherwise from now on, the clock jumps, or a process is killed."""
     chance = world.chance
-    if chance.random() < NEW_MOOD:
-        world.pulsora.mood = chance.choice(MOODS)
-        world.note(f"Pulsora is {world.pulsora.mood}")
+    if chance.random() < NEW_BEHAVIOUR:
+        world.pulsora.behaviour = chance.choice(BEHAVIOURS)
+        world.note(f"Pulsora is {world.pulsora.behaviour}")
     if chance.random() < NEW_TIME:
         world.set_clock()
     if chance.random() < NEW_HOUR and all(_is_settled(world, merchant.source) for merchant in world.merchants):

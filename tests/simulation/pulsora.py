@@ -1,4 +1,4 @@
-"""A Pulsora in memory: it responds by its mood, and checks contract, budget and order of what it receives."""
+"""A Pulsora in memory: it responds as its `behaviour` says, and checks contract, budget and order of its requests."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bridge.sender.http_client import HttpClient, Response
 from tests.simulation.environment import Clock
 
 HOUR = 3600.0
-# By mood: what happens to a request, and how often.
-MOODS = {
+# By behaviour: what happens to a request, and how often.
+BEHAVIOURS = {
     "healthy": {"accept": 1},
     "flaky": {"accept": 10, "500": 3, "timeout": 1, "accept, then timeout": 2, "429": 1, "html": 1, "400": 1},
     "busy": {"accept": 2, "429": 3},
@@ -54,7 +54,7 @@ class VirtualPulsora(HttpClient):
     clock: Clock
     chance: random.Random
     per_hour: int
-    mood: str = "healthy"
+    behaviour: str = "healthy"
     events: dict[tuple[str, str], Event] = field(default_factory=dict)
     times: deque[float] = field(default_factory=deque)
     trace: Callable[[str], None] = field(default=lambda _: None)
@@ -87,7 +87,7 @@ class VirtualPulsora(HttpClient):
         """Nothing is open."""
 
     def _kind(self, data: dict[str, Any]) -> str:
-        weights = MOODS[self.mood]
+        weights = BEHAVIOURS[self.behaviour]
         (kind,) = self.chance.choices(list(weights), weights=list(weights.values()))
         return kind
 

@@ -2,6 +2,7 @@
 
 python tests/simulation/run.py --seed 4711                the trace of one seed
 python tests/simulation/run.py --seeds 100000 --from 0    many, with the failing ones
+python tests/simulation/run.py --seed 1 --years 10        one merchant with many customers
 DISABLED_GUARDS=no_heads python tests/simulation/run.py --until-broken    the first that notices it
 """
 
@@ -25,8 +26,7 @@ sys.modules["tests"].__path__ = [str(ROOT / "tests")]
 if os.environ.get("DISABLED_GUARDS"):
     import tests.faults.disabled_guards  # noqa: F401
 
-from bridge.store import open_store  # noqa: E402
-from tests.simulation.environment import Database  # noqa: E402
+from tests.simulation.environment import Database, opened  # noqa: E402
 from tests.simulation.play import Played, play  # noqa: E402
 
 MEMORY = Path("/dev/shm")
@@ -39,42 +39,37 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000, help="how many")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first of them")
     parser.add_argument("--until-broken", action="store_true", help="stop at the first that fails")
+    parser.add_argument("--years", type=int, default=0, help="of one merchant with many customers, in each seed")
     parser.add_argument("--seconds", type=float, default=None, help="stop after so many seconds")
     parser.add_argument("--database", help="the URL of an empty PostgreSQL database; default: SQLite in memory")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         database = opened(options.database or f"sqlite:///{folder}/bridge.db")
         if options.seed is not None:
-            played = play(database, options.seed)
+            played = play(database, options.seed, options.years)
             sys.stdout.write("\n".join(played.trace) + f"\n{played.digest}\n")
             return int(played.broken is not None)
         seeds = range(options.first, options.first + options.seeds)
-        return many(database, seeds, options.seconds, until_broken=options.until_broken)
+        return many(database, seeds, options)
 
 
-def opened(url: str) -> Database:
-    """A migrated database."""
-    store = open_store(url)
-    store.migrate()
-    store.close()
-    return Database(url)
-
-
-def many(database: Database, seeds: range, seconds: float | None, *, until_broken: bool = False) -> int:
+def many(database: Database, seeds: range, options: argparse.Namespace) -> int:
     """Plays them, and prints each that fails and the sums."""
     begun, sums, failed = time.monotonic(), Counter[str](), 0
     for seed in seeds:
-        if (seconds is not None and time.monotonic() - begun > seconds) or (until_broken and failed):
+        is_late = options.seconds is not None and time.monotonic() - begun > options.seconds
+        if is_late or (options.until_broken and failed):
             break
-        played = play(database, seed)
+        played = play(database, seed, options.years)
         failed += played.broken is not None
         if played.broken is not None:
             sys.stdout.write(f"seed {seed}: {played.broken[:1500]}\n")
             sys.stdout.flush()
         sums.update(_figures(played))
     took = time.monotonic() - begun
+    processor = time.process_time()
     figures = ", ".join(f"{value:,} {name}" for name, value in sums.items())
-    sys.stdout.write(f"{figures}; {failed} failed, {took:.0f} s\n")
+    sys.stdout.write(f"{figures}; {failed} failed, {took:.0f} s, {processor:.0f} s of a processor\n")
     return int(failed > 0)
 
 

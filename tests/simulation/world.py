@@ -76,7 +76,8 @@ class Process:
 class World:
     """Everything of one seed. `years`: of one merchant with many customers; 0: a few months of some.
 
-    `acknowledged`: body by source and event id. `trace`: what happened, a line each."""
+    `acknowledged`: body by source and event id. `trace`: what happened, a line each.
+    """
 
     database: Database
     seed: int
