@@ -1,6 +1,8 @@
-"""How many revenue events per second one worker takes from the inbox to an endpoint on this machine, and its memory.
+"""How many revenue events per second one and two workers take from the inbox to an endpoint, and what they need.
 
-python tests/benchmarks/bench_pipeline.py [--events 10000]
+    python tests/benchmarks/bench_pipeline.py [--events 10000]
+
+Two workers are those of `serve` with WORKER_PROCESSES=2. The endpoint and PostgreSQL use the same machine.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
@@ -22,51 +26,67 @@ from bridge.store.outbox import DeliveryStatus
 
 PATIENCE_SECONDS = 600
 ROUNDS = 3
+WORKERS = (1, 2)
+NUMBERS = {1: "one worker", 2: "two workers"}
 
 
 def measure(events: int) -> list[Row]:
     """From a full inbox to the last arrival. Runs each alone, in turn, three times. Returns the median run of each."""
-    rounds = [[found for way in (_sqlite, _postgresql) for found in way(events)] for _ in range(ROUNDS)]
-    return [sorted(runs, key=lambda run: run.rate or 0)[ROUNDS // 2] for runs in zip(*rounds, strict=True)]
+    ways = [(way, workers) for way in (_sqlite, _postgresql) for workers in WORKERS]
+    rounds = [[found for way, workers in ways for found in way(events, workers)] for _ in range(ROUNDS)]
+    return [_median(runs) for runs in zip(*rounds, strict=True)]
 
 
-def _sqlite(events: int) -> list[Row]:
+def _median(runs: Sequence[Row]) -> Row:
+    ordered = sorted(runs, key=lambda run: run.rate or 0)
+    chosen = ordered[len(ordered) // 2]
+    return replace(chosen, note=f"{ordered[0].rate:,.0f} to {ordered[-1].rate:,.0f}/s, {chosen.note}")
+
+
+def _sqlite(events: int, workers: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
-        return [_row("SQLite", f"sqlite:///{name}/bridge.db", events)]
+        return [_row("SQLite", f"sqlite:///{name}/bridge.db", events, workers)]
 
 
-def _postgresql(events: int) -> list[Row]:
+def _postgresql(events: int, workers: int) -> list[Row]:
     with postgres() as url:
-        return [_row("PostgreSQL", url, events)] if url else []
+        return [_row("PostgreSQL", url, events, workers)] if url else []
 
 
-def _row(dialect: str, url: str, events: int) -> Row:
+def _row(dialect: str, url: str, events: int, workers: int) -> Row:
     store = open_store(url)
     store.migrate()
     fill(store, events, "evt")
     with tempfile.TemporaryDirectory() as name:
-        rate, note = measure_delivery(store, url, Path(name), events)
+        rate, note = measure_delivery(store, url, Path(name), events, workers)
     store.close()
-    return Row(name=f"inbox to delivered, one worker: {dialect}", rate=rate, note=note)
+    return Row(name=f"inbox to delivered, {NUMBERS[workers]}: {dialect}", rate=rate, note=note)
 
 
-def measure_delivery(store: Store, url: str, folder: Path, events: int) -> tuple[float, str]:
-    """The rate at which a worker delivers the waiting events, and its memory halfway and at the end."""
+def measure_delivery(store: Store, url: str, folder: Path, events: int, workers: int = 1) -> tuple[float, str]:
+    """The rate at which workers deliver the waiting events, their processor time for one, and the memory of each."""
     with store.reading() as tx:
         before = outbox.counts(tx).get(("stripe", DeliveryStatus.DELIVERED), 0)
-    with (
-        fake_pulsora() as (endpoint, arrived),
-        running_worker(folder, DATABASE_URL=url, PULSORA_ENDPOINT=endpoint) as process,
-    ):
+    with fake_pulsora() as (endpoint, arrived), ExitStack() as stack:
+        started = [
+            stack.enter_context(running_worker(folder, DATABASE_URL=url, PULSORA_ENDPOINT=endpoint))
+            for _ in range(workers)
+        ]
         _await_heartbeat(store)
-        start = time.monotonic()
-        _await_arrivals(arrived, events // 2)
-        halfway = psutil.Process(process.pid).memory_info().rss / 1e6
+        processes = [psutil.Process(one.pid) for one in started]
+        start, used = time.monotonic(), processor_seconds(processes)
         _await_arrivals(arrived, events)
         seconds = time.monotonic() - start
         _await_records(store, before + events)
-        at_end = psutil.Process(process.pid).memory_info().rss / 1e6
-    return events / seconds, f"{halfway:.0f} MB halfway, {at_end:.0f} MB at the end"
+        used = processor_seconds(processes) - used
+        megabytes = max(one.memory_info().rss for one in processes) / 1e6
+    return events / seconds, f"{used / events * 1e6:,.0f} µs, {megabytes:.0f} MB per process"
+
+
+def processor_seconds(processes: Sequence[psutil.Process]) -> float:
+    """The processor time of these processes so far."""
+    times = [process.cpu_times() for process in processes]
+    return sum(one.user + one.system for one in times)
 
 
 def _await_heartbeat(store: Store) -> None:

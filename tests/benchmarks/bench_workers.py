@@ -14,14 +14,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from bench_pipeline import _await_arrivals, _await_heartbeat, _await_records
+from bench_pipeline import _await_arrivals, _await_heartbeat, _await_records, processor_seconds
 from load import fake_pulsora, fill, postgres, running_worker
 from sqlalchemy import text
 
@@ -80,7 +80,7 @@ def _measure(url: str, workers: int, events: int) -> str:
             worker = stack.enter_context(running_worker(folder, DATABASE_URL=url, PULSORA_ENDPOINT=endpoint))
             processes.append(psutil.Process(worker.pid))
         _await_heartbeat(store)
-        used = _processor_seconds(processes)
+        used = processor_seconds(processes)
         started = time.monotonic()
         sampler = threading.Thread(target=_sample, args=(store, sampled, started, stop))
         sampler.start()
@@ -89,18 +89,13 @@ def _measure(url: str, workers: int, events: int) -> str:
         stop.set()
         sampler.join()
         _await_records(store, events)
-        used = _processor_seconds(processes) - used
+        used = processor_seconds(processes) - used
     per_event = (_commits(store) - commits) / events
     share = sampled.waiting / sampled.active if sampled.active else 0.0
     store.close()
     routed = f"{sampled.routed_after:.1f} of {seconds:.1f} s"
     milliseconds = f"{used / events * 1000:.2f} ms"
     return f"| {workers} | {events / seconds:,.0f} | {milliseconds} | {routed} | {per_event:.2f} | {share:.1%} |\n"
-
-
-def _processor_seconds(processes: Sequence[psutil.Process]) -> float:
-    times = [process.cpu_times() for process in processes]
-    return sum(one.user + one.system for one in times)
 
 
 def _commits(store: Store) -> int:
