@@ -51,7 +51,7 @@ class PostgresReader:
     """Reads a PostgreSQL database."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        self._engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
         self._connection = self._engine.connect()
 
     def rows(self, statement: Select[Any], **parameters: object) -> Sequence[Any]:
