@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from bridge.ledger.catalog import Catalog, missing_keys
 from bridge.ledger.events import EventType, RevenueEvent
+from bridge.ledger.movements import CORRECTED
 from bridge.ledger.policy import Policy
 from bridge.ledger.receivables import SAME_PAYMENT
 from bridge.ledger.references import receivable_of, receivable_of_payment
@@ -420,6 +421,13 @@ def _may_be_replaced(event: RevenueEvent, before: State) -> bool:
     return is_first and event.metadata.get("attribution") not in SPECIFIC
 
 
+def _corrections(trial: Trial) -> Iterator[str]:
+    """What may follow a corrected estimate: an end seconds later is reported with the correction."""
+    for event in trial.settlement.events:
+        if event.metadata.get("reason") == CORRECTED:
+            yield f"a change that may follow the corrected MRR of {event.subscription_id}"
+
+
 # ---- Discounts on the customer ------------------------------------------------------------------------------------
 
 
@@ -439,4 +447,5 @@ CHECKS: tuple[Callable[[Trial], Iterator[str]], ...] = (
     _refunds,
     _visits,
     _customers_discounts,
+    _corrections,
 )

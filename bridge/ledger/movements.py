@@ -21,7 +21,8 @@ class Movement(Value):
     """One step of a subscription's MRR. `delta` in minor units; `number`: ordinal in the subscription, from 1.
 
     `reports_baseline`: it reports MRR that had counted before, and changes none. `invoice_id`: the latest invoice that
-    the state named, None where it names none; `is_new_invoice`: it was not the latest before.
+    the state named, None where it names none; `is_new_invoice`: it was not the latest before. `was_active`: it was
+    active before as well, for nothing.
     """
 
     subscription_id: str
@@ -40,6 +41,7 @@ class Movement(Value):
     reports_baseline: bool = False
     invoice_id: str | None = None
     is_new_invoice: bool = False
+    was_active: bool = False
 
 
 class Step(Value):
@@ -57,6 +59,7 @@ class Cause(Value):
     event_id: str
     invoice_id: str | None = None
     is_new_invoice: bool = False
+    was_active: bool = False
     reason: str | None = None
     always_shown: bool = False
 
@@ -103,6 +106,7 @@ def move_to(known: Subscription, mrr: Mrr, cause: Cause) -> Step:
         estimated=mrr.estimated or (kind is EventType.CHURN and known.estimated),
         invoice_id=cause.invoice_id,
         is_new_invoice=cause.is_new_invoice,
+        was_active=cause.was_active,
     )
     after = replace(
         known,

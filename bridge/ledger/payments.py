@@ -192,7 +192,8 @@ def _pays_start(delta: PaymentDelta, movement: Movement) -> bool:
     """Whether it may be the bill of this start. One of 0, of a trial or a free month, is no bill of a later start."""
     if delta.minor == 0 and abs(delta.at - movement.at) > BILLED_WITHIN:
         return False
-    return not movement.reactivation or _pays_return(delta, movement)
+    is_first = not (movement.reactivation or movement.was_active)
+    return is_first or _pays_return(delta, movement)
 
 
 def _pays_return(delta: PaymentDelta, movement: Movement) -> bool:

@@ -80,6 +80,7 @@ def _advance(known: Subscription, state: SubscriptionState, rules: ValuationRule
         event_id=state.processor_event_id,
         invoice_id=state.ids.invoice_id,
         is_new_invoice=state.previous_invoice_id is not None,
+        was_active=known.terms is not None and known.terms.status in COUNTING,
         reason=reason,
         always_shown=corrects_estimate,
     )

@@ -143,7 +143,8 @@ TAX_INSIDE = (
     lifecycle(
         "the first month is free, and the second bill shows the tax inside",
         free_first_month,
-        "subscription 24.00 +20.00 Taxed monthly",
+        "subscription     0 +20.00 Taxed monthly",
+        "renewal      24.00      0 Taxed monthly",
         live=(
             "subscription     0 +24.00 Taxed monthly estimated",
             "downgrade        0  -4.00 Taxed monthly estimate_corrected",

@@ -284,6 +284,14 @@ def test_a_discount_on_a_customer_who_subscribed_lacks_what_preceded_it() -> Non
     assert lacks([link], settled(signup())) == "what preceded the discount of cus_ada"
 
 
+def test_a_corrected_mrr_lacks_what_may_follow() -> None:
+    created, *bill = signup()
+    guessed = [fact for fact in bill if not isinstance(fact, SubscriptionState)]  # the MRR is that of the bill's lines
+    dearer = replace(created, now=changes_after_signup(lambda ada: ada.change(TEAM))[0].now)
+
+    assert lacks([dearer], settled(guessed)) == "a change that may follow the corrected MRR of sub_ada_1"
+
+
 def test_a_return_without_the_terms_before_it_lacks_the_webhook_that_has_them_whatever_else_changes() -> None:
     (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
     assert isinstance(change, SubscriptionState)

@@ -263,6 +263,15 @@ def test_a_start_that_is_billed_nothing_leaves_the_next_bill_to_the_change_it_is
     assert rows(settled([*free, *change]).events) == ["subscription 0.00 +49.00", "renewal 33.00 0"]
 
 
+def test_a_free_subscription_that_begins_to_cost_is_paid_by_the_bill_that_it_names_only() -> None:
+    free = a_created(minor=0)
+    costs = a_subscription(was=terms(minor=0), at=after(days=9))
+    costs = replace(costs, ids=replace(costs.ids, invoice_id="in_1"))
+    addon = a_paid_invoice(1200, 2, at=after(days=9, seconds=13))
+
+    assert rows(settled([free], [costs, *addon]).events) == ["subscription 0.00 +49.00", "renewal 12.00 0"]
+
+
 def test_a_return_is_paid_by_the_bill_it_names_unless_that_was_paid_before() -> None:
     gone: list[Fact] = [a_created(), a_subscription(Status.UNPAID, was=terms(), at=after(days=3))]
     back = a_subscription(was=terms(Status.UNPAID), at=after(days=9))
