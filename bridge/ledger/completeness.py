@@ -422,7 +422,7 @@ def _may_be_replaced(event: RevenueEvent, before: State) -> bool:
 
 
 def _corrections(trial: Trial) -> Iterator[str]:
-    """What may follow a corrected estimate: an end seconds later is reported with the correction."""
+    """A change that may follow a corrected estimate: an end seconds later is reported with the correction."""
     for event in trial.settlement.events:
         if event.metadata.get("reason") == CORRECTED:
             yield f"a change that may follow the corrected MRR of {event.subscription_id}"
