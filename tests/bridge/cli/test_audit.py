@@ -13,14 +13,12 @@ from sqlalchemy import text
 
 from bridge.settings import Settings
 from bridge.store import Store, audits, outbox
-from bridge.store.inbox import NewWebhook
-from processors import processors
 from processors.stripe.simulation.customer import PRO, Customer
 from tests.audit_merchant import api_lists
 from tests.bridge.cli.conftest import Command, Ended
 from tests.fake_processors import STRIPE_KEY, STRIPE_PERMISSIONS, FakeStripe
 from tests.settings import some_settings
-from tests.working import settle_all
+from tests.working import settle_all, store_webhooks
 
 CHANGES = "Customer ID,Date,Change type,MRR change,Currency\ncus_1,2026-03-01,New,49.00,usd\n"
 
@@ -160,9 +158,7 @@ class Bridge:
         self.fake.lists = api_lists(webhooks)
         states = [event["data"]["object"] for event in self.fake.events]
         self.fake.subscriptions = {one["id"]: one for one in states if one["object"] == "subscription"}
-        for body in received.webhooks:
-            event = processors()["stripe"].envelope(body, {})
-            self.store.accept(NewWebhook.of_event("stripe", event, body, event.created_at))
+        store_webhooks(self.store, "stripe", received.webhooks)
 
     def work(self) -> None:
         """Processes everything, as a worker does two days later, and delivers it."""

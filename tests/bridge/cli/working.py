@@ -22,12 +22,7 @@ def arrive(store: Store, name: str, scenario: str, tag: str = "ada", part: slice
     for body in processor.scenarios[scenario].events(tag, BORN)[part]:
         signed = processor.sign(body, SECRETS[name], now)
         event = processor.verify(signed.body, signed.headers, [SECRETS[name]], now, timedelta(minutes=5))
-        store.accept(
-            NewWebhook(
-                source=name, account=event.account, livemode=event.livemode, event_id=event.id, type=event.type,
-                created_at=event.created_at, received_at=now, body=signed.body,
-            )
-        )  # fmt: skip
+        store.accept(NewWebhook.of_event(name, event, signed.body, now))
         ids.append(event.id)
     return ids
 

@@ -22,7 +22,6 @@ from bridge.monitoring.revenue import read_revenue
 from bridge.settings import Settings
 from bridge.store import Store, outbox, schema, series, streams, subscriptions
 from bridge.store.delivery_columns import Movement
-from bridge.store.inbox import NewWebhook
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.series import Selection
 from bridge.web.admin.revenue import attribution_shares
@@ -32,7 +31,7 @@ from processors.stripe.account import of_subscription
 from processors.stripe.simulation.customer import PRO, PRO_YEARLY, STARTER, TEAM, Customer
 from tests.bridge.store.builders import a_delivery, a_subscription_row, added
 from tests.settings import some_settings
-from tests.working import settle_all
+from tests.working import settle_all, store_webhooks
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 WORKED_AT = datetime(2027, 3, 1, tzinfo=UTC)
@@ -88,21 +87,7 @@ def random_merchant(store: Store, settings: Settings, seed: int) -> None:
             state = of_subscription(json.loads(born)["data"]["object"], START).facts[0]
             assert isinstance(state, SubscriptionState)
             store.accept(imports.encode(settings.sources["stripe"], state, livemode=True, now=START))
-        for body in bodies:
-            event = json.loads(body)
-            at = datetime.fromtimestamp(event["created"], UTC)
-            store.accept(
-                NewWebhook(
-                    source="stripe",
-                    account=None,
-                    livemode=True,
-                    event_id=event["id"],
-                    type=event["type"],
-                    created_at=at,
-                    received_at=at,
-                    body=body,
-                )
-            )
+        store_webhooks(store, "stripe", bodies)
     for _ in range(3):
         settle_all(store, settings, WORKED_AT)
 

@@ -14,7 +14,7 @@ from bridge.internal_events import attributions, imports
 from bridge.ledger import State
 from bridge.settings import Settings
 from bridge.store import Store, inbox, outbox, streams
-from bridge.store.inbox import InboxRow, InboxStatus, NewWebhook
+from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.worker import batch, settling
 from bridge.worker.loop import Worker
@@ -26,7 +26,7 @@ from processors.stripe.account import of_subscription
 from processors.stripe.simulation.customer import Customer
 from processors.values import replace
 from tests.settings import some_settings
-from tests.working import settle_all
+from tests.working import settle_all, store_webhooks
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,26 +37,9 @@ def settings(database_url: str) -> Settings:
     return some_settings(database_url)
 
 
-def receive(store: Store, bodies: Iterable[bytes], *, at: datetime = NOW, livemode: bool = True) -> None:
+def receive(store: Store, bodies: Iterable[bytes], *, at: datetime = NOW) -> None:
     """Stores Stripe webhooks as the web process does."""
-    for body in bodies:
-        event = json.loads(body)
-        webhook = NewWebhook(
-            source="stripe", account=event.get("account"), livemode=livemode, event_id=event["id"], type=event["type"],
-            created_at=datetime.fromtimestamp(event["created"], UTC), received_at=at, body=body,
-        )  # fmt: skip
-        store.accept(webhook)
-
-
-def receive_paddle(store: Store, bodies: Iterable[bytes], *, at: datetime) -> None:
-    """Stores Paddle webhooks as the web process does."""
-    for body in bodies:
-        event = json.loads(body)
-        webhook = NewWebhook(
-            source="paddle", account=None, livemode=True, event_id=event["event_id"], type=event["event_type"],
-            created_at=at, received_at=at, body=body,
-        )  # fmt: skip
-        store.accept(webhook)
+    store_webhooks(store, "stripe", bodies, at)
 
 
 def work(store: Store, settings: Settings, at: datetime = NOW) -> None:
@@ -211,7 +194,7 @@ def test_the_policy_says_what_becomes_of_the_unattributed(
 
 def test_test_mode_keeps_a_ledger_of_its_own_and_is_not_sent(store: Store, settings: Settings) -> None:
     receive(store, Customer.begin("ada", BORN).subscribe().webhooks)
-    receive(store, Customer.begin("tess", BORN, livemode=False).subscribe().webhooks, livemode=False)
+    receive(store, Customer.begin("tess", BORN, livemode=False).subscribe().webhooks)
 
     work(store, settings)
 
@@ -309,10 +292,10 @@ def test_a_start_that_announces_its_payment_waits_for_it_ten_minutes(store: Stor
     before = [body for body in webhooks if json.loads(body)["event_type"] != "transaction.completed"]
     completed = [body for body in webhooks if body not in before]
 
-    receive_paddle(store, before, at=NOW)
+    store_webhooks(store, "paddle", before, NOW)
     work(store, settings, NOW + timedelta(seconds=99))
     waiting = deliveries_in(store)
-    receive_paddle(store, completed, at=NOW + timedelta(seconds=100))
+    store_webhooks(store, "paddle", completed, NOW + timedelta(seconds=100))
     work(store, settings, NOW + timedelta(seconds=101))
 
     assert waiting == []
