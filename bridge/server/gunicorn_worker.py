@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from gunicorn.http.errors import ParseException
@@ -29,6 +29,9 @@ from bridge.server.chunked_body import ChunkedBody, MalformedRequest
 from bridge.server.cpu_affinity import pin_to_one_cpu
 from bridge.server.lingering_close import MAX_CONNECTIONS, LingeringCloser
 from bridge.settings.declarations import DEFAULT_MAX_BODY_BYTES
+
+if TYPE_CHECKING:
+    from bridge.server.webhook_loop import WebhookLoop
 
 log = structlog.get_logger()
 
@@ -144,6 +147,7 @@ class BufferingWorker(ThreadWorker):
         self._incoming: dict[Any, IncomingRequest] = {}  # by connection, oldest first
         self._buffered = 0
         self._closer = LingeringCloser()
+        self.webhook_loop: WebhookLoop | None = None  # for the bridge's own application
         self.signals_before_boot: SimpleQueue[int] = SimpleQueue()  # the master's own queue, set after the fork
 
     def init_process(self) -> None:
@@ -182,9 +186,27 @@ class BufferingWorker(ThreadWorker):
             self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._receive(conn))
             request.is_polled = True
 
+    def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
+        """Called by gunicorn for each round of the event loop."""
+        limit = None if self.webhook_loop is None else self.webhook_loop.poll_seconds()
+        super().wait_for_and_dispatch_events(timeout if limit is None else min(timeout or limit, limit))
+        if self.webhook_loop is not None:
+            self.webhook_loop.flush()
+
+    def count_request(self) -> None:
+        """Counts a request that gunicorn does not see, for `max_requests`."""
+        self.nr += 1
+        self.alive &= self.nr < self.max_requests
+
+    def can_keep_alive(self) -> bool:
+        """Whether a connection may be kept for another request, as gunicorn decides it."""
+        return bool(self.alive and self.cfg.keepalive and len(self.keepalived_conns) < self.max_keepalived)
+
     def murder_pending(self) -> None:
         """Called by gunicorn at least once a second. Rejects requests that take too long."""
         super().murder_pending()
+        if self.webhook_loop is not None:
+            self.webhook_loop.expire()
         self._closer.close_expired(self.poller)
         earliest = time.monotonic() - (RECEIVE_SECONDS if self.alive else RECEIVE_SECONDS_WHEN_STOPPING)
         while self._incoming:
@@ -231,6 +253,9 @@ class BufferingWorker(ThreadWorker):
         request = self._remove(conn)
         conn.init()
         conn.data_ready = True
+        webhooks = self.webhook_loop
+        if webhooks is not None and webhooks.takes(request) and webhooks.submit(conn, request):
+            return
         conn.parser.unreader.unread(request.with_length())
         super().enqueue_req(conn)
 
