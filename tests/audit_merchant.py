@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -54,6 +54,7 @@ class Buyer:
     """
 
     simulated: ExtendedCustomer
+    plans: Sequence[Plan] = PLANS
     mrr: dict[str, int] = field(default_factory=dict)
     moved: list[Moved] = field(default_factory=list)
     started: set[str] = field(default_factory=set)
@@ -96,10 +97,18 @@ def monthly(plan: Plan, quantity: int, *, discounted: bool = False) -> int:
 
 
 def buyer(
-    tag: str, chance: random.Random, begin: datetime, end: datetime, *, actions: int = 6, is_known_late: bool = False
+    tag: str,
+    chance: random.Random,
+    begin: datetime,
+    end: datetime,
+    *,
+    actions: int = 6,
+    plans: Sequence[Plan] = PLANS,
+    is_known_late: bool = False,
 ) -> Buyer:
     """A customer who does a few things between two moments, hours apart. Known late: the first names no visit."""
-    one = Buyer(simulated=ExtendedCustomer.begin(tag, begin + (end - begin) * chance.random() * 0.5))
+    begun = ExtendedCustomer.begin(tag, begin + (end - begin) * chance.random() * 0.5)
+    one = Buyer(simulated=begun, plans=plans)
     visit = one.simulated.visit
     if is_known_late:
         one.simulated = replace(one.simulated, visit={})
@@ -114,7 +123,7 @@ def buyer(
 
 
 def _subscribe(one: Buyer, name: str, chance: random.Random) -> None:
-    plan, quantity = chance.choice(PLANS), chance.randint(1, 3)
+    plan, quantity = chance.choice(one.plans), chance.randint(1, 3)
     coupon = QUARTER_OFF if plan.interval == "month" and chance.random() < 0.3 else None
     one.move(name, monthly(plan, quantity, discounted=coupon is not None))
     one.simulated = one.simulated.subscribe(plan, quantity, name=name, coupon=coupon)

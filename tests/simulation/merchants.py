@@ -13,6 +13,7 @@ from pathlib import Path
 from bridge.settings import Settings, load
 from processors import processors
 from processors.stripe.simulation import payloads
+from processors.stripe.simulation.customer import PRO, PRO_YEARLY, Plan
 from processors.stripe.simulation.payloads import Shape
 from tests import audit_merchant
 from tests.lifecycles import harness, paddle_lifecycles, stripe_lifecycle, stripe_lifecycles
@@ -24,6 +25,8 @@ SECRETS = {"stripe": "whsec_fake_secret_of_the_simulation", "paddle": "pdl_ntfse
 STEP_SECONDS = 90.0  # webhooks further apart belong to different steps
 MAX_SPREAD = 50.0  # of one step's webhooks: with a few repetitions after 503 they still share a window
 CUSTOMERS_PER_YEAR = 12
+# Of most of them a month is worth a fraction of a cent, which a rule of rounding can lose.
+PLANS = (PRO, PRO_YEARLY, audit_merchant.WEEKLY, Plan(id="price_odd", minor=10001, name="Odd", interval="year"))
 COUPON = payloads.event(
     "coupon.created", audit_merchant.QUARTER_OFF, at=audit_merchant.BEFORE, event_id="evt_coupon"
 )  # before the random customers use it
@@ -123,8 +126,8 @@ def _random_merchant(name: str, chance: random.Random, *, customers: int, days: 
     begin, bodies, mrr = stripe_lifecycle.START, [COUPON], {}
     for number in range(customers):
         tag, late = f"{name}{number}", chance.random() < 0.4
-        end, actions = begin + timedelta(days=days), chance.choice((1, 2, 3, 6))
-        one = audit_merchant.buyer(tag, chance, begin, end, actions=actions, is_known_late=late)
+        end, actions = begin + timedelta(days=days), chance.choice((1, 3, 4, 6))
+        one = audit_merchant.buyer(tag, chance, begin, end, actions=actions, plans=PLANS, is_known_late=late)
         bodies += one.simulated.webhooks
         mrr |= {f"sub_{tag}_{sold}": minor for sold, minor in one.mrr.items()}
     return Merchant(source=name, title=f"{customers} random customers", steps=_steps(name, bodies), mrr=mrr)
