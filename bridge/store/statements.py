@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,8 @@ from sqlalchemy import (
     Dialect,
     Insert,
     Table,
+    Text,
+    TypeDecorator,
     Update,
     any_,
     bindparam,
@@ -74,7 +77,19 @@ def per_dialect(build: Callable[[Among], T]) -> Mapping[str, T]:
 
 
 def _in_list(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    return column.in_(bindparam(name, expanding=True))
+    # One JSON parameter: SQLAlchemy would write the statement anew for each list, with one parameter per value.
+    values = func.json_each(bindparam(name, type_=_JsonList)).table_valued("value", name="given")
+    return column.in_(select(values.c.value))
+
+
+class _JsonList(TypeDecorator[Sequence[Any]]):
+    """A list of texts or numbers, as JSON."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> str:
+        return json.dumps(value)
 
 
 def _in_array(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:

@@ -42,10 +42,8 @@ REVIVE = per_dialect(
     )
 )
 FAILED = per_dialect(
-    lambda among: (
-        select(outbox.c.id, outbox.c.stream_id)
-        .where(among(outbox.c.id, "ids"), outbox.c.status == literal("failed"))
-        .order_by(outbox.c.id)
+    lambda among: select(outbox.c.id, outbox.c.stream_id).where(
+        among(outbox.c.id, "ids"), outbox.c.status == literal("failed")
     )
 )
 
@@ -76,7 +74,7 @@ def retry(tx: Connection, ids: Iterable[int], now: datetime) -> int:
     """Makes failed ones pending again, ahead of the rest of their stream; returns how many."""
     revived = 0
     for chunk in padded_chunks(sorted(ids)):
-        failed = tx.execute(FAILED[tx.dialect.name], {"ids": chunk}).all()
+        failed = sorted(tx.execute(FAILED[tx.dialect.name], {"ids": chunk}), key=lambda row: row.id)
         lock_heads(tx, {row.stream_id for row in failed})
         revived += tx.execute(REVIVE[tx.dialect.name], {"ids": chunk, "now": now}).rowcount
         requeue_before(tx, {row.stream_id: row.id for row in reversed(failed)})

@@ -111,6 +111,7 @@ READ_IN_ORDER = {
     "SCAN inbox",
     "SCAN outbox",
     "SCAN CONSTANT ROW",
+    "SCAN given VIRTUAL TABLE INDEX 1:",  # a list of ids
 }
 
 
