@@ -331,7 +331,7 @@ def oldest_failed(tx: Connection) -> datetime | None:
 
 def from_row(row: Row[*tuple[object, ...]]) -> InboxRow:
     """A row of the columns of `LIST`."""
-    values = dict(row._mapping)
+    values = row._asdict()
     notes = tuple(json.loads(values["notes"])) if values["notes"] else ()
     values["status"] = InboxStatus(values["status"])
     values["reason"] = values["reason"] or "; ".join(notes) or None

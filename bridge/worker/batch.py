@@ -19,7 +19,7 @@ from bridge.settings import Settings, Source
 from bridge.store import catalog, inbox
 from bridge.store.inbox import InboxRow
 from bridge.store.streams import Claim
-from bridge.worker.translation import TranslationError, translate
+from bridge.worker.translation import TranslationError, Translations
 from processors.facts import CatalogEntry, Fact
 
 MAX_CLOCK_SKEW = timedelta(minutes=5)  # facts dated further ahead than this wait until their date
@@ -103,7 +103,9 @@ def source_of(scope: str, settings: Settings) -> Source | None:
     return settings.sources.get(Scope.parse(scope).source)
 
 
-def open_batches(tx: Connection, claims: Sequence[Claim], settings: Settings, now: datetime) -> list[StreamBatch]:
+def open_batches(
+    tx: Connection, claims: Sequence[Claim], settings: Settings, now: datetime, translations: Translations
+) -> list[StreamBatch]:
     """The batches of the claimed streams whose source is configured, with facts and catalog."""
     by_stream: dict[str, list[InboxRow]] = {}
     for row in inbox.of_streams(tx, [claim.stream_id for claim in claims]):
@@ -113,13 +115,13 @@ def open_batches(tx: Connection, claims: Sequence[Claim], settings: Settings, no
         source = source_of(claim.scope, settings)
         if source is not None:
             batch = StreamBatch(claim=claim, source=source, rows=by_stream.get(claim.stream_id, []))
-            _translate_rows(batch, settings, now)
+            _translate_rows(batch, translations, now)
             batches.append(batch)
     _add_catalogs(tx, batches)
     return batches
 
 
-def _translate_rows(batch: StreamBatch, settings: Settings, now: datetime) -> None:
+def _translate_rows(batch: StreamBatch, translations: Translations, now: datetime) -> None:
     try:
         batch.state = load(batch.claim.state)
     except ValueError as error:
@@ -129,7 +131,7 @@ def _translate_rows(batch: StreamBatch, settings: Settings, now: datetime) -> No
     latest = now + MAX_CLOCK_SKEW
     for row in batch.rows:
         try:
-            facts = translate(row, settings).facts
+            facts = translations.of(row).facts
         except TranslationError as error:
             batch.failed[row.id] = str(error)
             continue

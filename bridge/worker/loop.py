@@ -33,6 +33,7 @@ from bridge.worker.schedules import Job, Schedules
 from bridge.worker.settling import BATCH as SETTLING_BATCH
 from bridge.worker.settling import Enrich, settle_due
 from bridge.worker.summing import Summing
+from bridge.worker.translation import Translations
 
 log = structlog.get_logger()
 
@@ -82,6 +83,10 @@ class Worker:
     _last_heartbeat: datetime = field(default=LONG_AGO, init=False)
     _has_abandoned_claims: bool = field(default=False, init=False)
     _reconciler: Reconciler | None = field(default=None, init=False)
+    _translations: Translations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._translations = Translations(self.settings)
 
     def process(self, stop: Event) -> None:
         """Routes, settles and purges until stopped."""
@@ -91,7 +96,7 @@ class Worker:
         convergence = Convergence(store=self.store, apis=apis, owner=self.owner, may_begin=self._has_caught_up)
 
         def route_batch() -> int:
-            return route(self.store, self.settings, self.owner, datetime.now(UTC), apis)
+            return route(self.store, self.settings, self.owner, datetime.now(UTC), apis, self._translations)
 
         def settle_batch() -> int:
             return self.settle(datetime.now(UTC), enrich)
@@ -156,7 +161,7 @@ class Worker:
                 streams.release_all(tx, self.owner)
             self._has_abandoned_claims = False
         try:
-            return settle_due(self.store, self.settings, self.owner, now, enrich)
+            return settle_due(self.store, self.settings, self.owner, now, enrich, self._translations)
         except BridgeError:
             self._has_abandoned_claims = True
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -16,8 +16,8 @@ from bridge.store import Store, catalog, inbox, leases
 from bridge.store.inbox import InboxRow
 from bridge.worker import thin_events
 from bridge.worker.assignment import Translated, assign
-from bridge.worker.translation import TranslationError, translate
-from processors.interface import Api
+from bridge.worker.translation import TranslationError, Translations
+from processors.interface import Api, Translation
 
 log = structlog.get_logger()
 
@@ -29,8 +29,16 @@ RETRY_AFTER = timedelta(hours=1)
 NO_FACTS = "remembered for later: it names no customer"
 
 
-def route(store: Store, settings: Settings, owner: str, now: datetime, apis: Mapping[str, Api] | None = None) -> int:
+def route(
+    store: Store,
+    settings: Settings,
+    owner: str,
+    now: datetime,
+    apis: Mapping[str, Api] | None = None,
+    translations: Translations | None = None,
+) -> int:
     """Routes one batch of received webhooks; returns how many. Thin events are completed by `apis`."""
+    translate = (translations or Translations(settings)).of
     with store.reading() as tx:
         if not inbox.unrouted(tx, 1, now) or leases.is_held_elsewhere(tx, ROUTER, owner, now):
             return 0
@@ -40,8 +48,9 @@ def route(store: Store, settings: Settings, owner: str, now: datetime, apis: Map
         return 0
     with store.reading() as tx:
         rows = inbox.unrouted(tx, BATCH, now)
-    routed = withhold(store, rows, lambda row: translate(row, settings))  # what belongs to erased customers
-    translated = [_translate(row, settings) for row in routed]  # before the transaction: the write lock is held shortly
+    routed = withhold(store, rows, translate)  # what belongs to erased customers
+    # Before the transaction: the write lock is held shortly.
+    translated = [_translated(row, translate) for row in routed]
     thin = [(one.row, path) for one in translated if (path := one.translation.fetch) and one.row.source in (apis or {})]
     thin_ids = {row.id for row, _ in thin}
     whole = [one for one in translated if one.row.id not in thin_ids]
@@ -68,9 +77,9 @@ def _scope(one: Translated) -> str:
     return one.row.scope
 
 
-def _translate(row: InboxRow, settings: Settings) -> Translated:
+def _translated(row: InboxRow, translate: Callable[[InboxRow], Translation]) -> Translated:
     try:
-        return Translated(row=row, translation=translate(row, settings))
+        return Translated(row=row, translation=translate(row))
     except TranslationError as error:
         log.warning("not_translated", source=row.source, event_id=row.event_id, reason=str(error))
         return Translated(row=row, error=str(error))

@@ -25,7 +25,7 @@ from bridge.store.streams import Claim, LeaseLost, SettledStream
 from bridge.store.subscriptions import SubscriptionRow
 from bridge.worker.batch import StreamBatch, open_batches, source_of
 from bridge.worker.settled_log import log_settled, trace_settled
-from bridge.worker.translation import NO_SOURCE
+from bridge.worker.translation import NO_SOURCE, Translations
 from processors.money import Money, major
 from processors.visit import REJECTED
 
@@ -42,13 +42,20 @@ Enrich = Callable[[Sequence[StreamBatch]], None]
 Postponed = tuple[Claim, datetime, str]  # until when, and why
 
 
-def settle_due(store: Store, settings: Settings, owner: str, now: datetime, enrich: Enrich | None = None) -> int:
+def settle_due(
+    store: Store,
+    settings: Settings,
+    owner: str,
+    now: datetime,
+    enrich: Enrich | None = None,
+    translations: Translations | None = None,
+) -> int:
     """Settles one batch of due streams; returns how many there were."""
     claims, routed_until = _claim(store, owner, now)
     if not claims:
         return 0
     with store.reading() as tx:
-        batches = open_batches(tx, claims, settings, now)
+        batches = open_batches(tx, claims, settings, now, translations or Translations(settings))
     ready, postponed = _split(batches, routed_until)
     postponed += [(claim, now + RETRY_AFTER, NO_SOURCE) for claim in claims if source_of(claim.scope, settings) is None]
     # The network and the folding come between the transactions: no lock is held meanwhile, only the lease.

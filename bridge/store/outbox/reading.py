@@ -16,8 +16,7 @@ LIST = select(outbox).order_by(outbox.c.id.desc())
 OF_STREAM = select(outbox).where(outbox.c.stream_id == bindparam("stream_id")).order_by(outbox.c.id)
 FIND = select(outbox).where(outbox.c.id == bindparam("row_id"))
 BACKLOG = select(func.count(), func.min(outbox.c.id)).where(OPEN)
-CLAIM_COLUMNS = {"is_head", "ready_at", "leased_by"}
-SUM_COLUMNS = {"day", "amount_sum", "mrr_sum"}
+UNREAD = ("is_head", "ready_at", "leased_by", "day", "amount_sum", "mrr_sum")  # of the claim, and for sums
 COUNTED = (outbox.c.source, outbox.c.livemode, outbox.c.status)
 COUNTS = select(outbox.c.source, outbox.c.status, func.count()).group_by(*COUNTED)
 
@@ -72,7 +71,9 @@ def backlog(tx: Connection) -> Backlog:
 
 def from_row(row: Row[*tuple[object, ...]], status: DeliveryStatus | None = None) -> Delivery:
     """A row of the table."""
-    values = {name: value for name, value in row._mapping.items() if name not in CLAIM_COLUMNS | SUM_COLUMNS}
-    return Delivery(
-        **values | {"status": status or DeliveryStatus(row.status), "event_ids": tuple(json.loads(row.event_ids))}
-    )
+    values = row._asdict()
+    for name in UNREAD:
+        values.pop(name, None)
+    values["status"] = status or DeliveryStatus(row.status)
+    values["event_ids"] = tuple(json.loads(row.event_ids))
+    return Delivery(**values)
