@@ -31,10 +31,10 @@ from processors.visit import REJECTED
 
 log = structlog.get_logger()
 
-BATCH = 100
+BATCH = 200  # half as many cost an eighth more processor time for each stream; twice as many save nothing
 # Longer than a batch takes, processor API included. A worker that is slower finds its lease taken over, and writes
 # nothing (LeaseLost).
-LEASE = timedelta(minutes=2)
+LEASE = timedelta(minutes=4)
 RETRY_AFTER = timedelta(hours=1)
 REPETITIONS = 3  # a repetition can begin before the other transaction continues, and wait for it once more
 
