@@ -417,7 +417,7 @@ def _may_be_replaced(event: RevenueEvent, before: State) -> bool:
     """Whether a better source of the visit may still arrive: for a first payment, its checkout or invoice."""
     if event.subscription_id in before.subscriptions:  # its checkout came with its start
         return False
-    is_first = event.event_type in (EventType.SUBSCRIPTION, EventType.PURCHASE)
+    is_first = event.subscription_id is not None or event.event_type is EventType.PURCHASE
     return is_first and event.metadata.get("attribution") not in SPECIFIC
 
 

@@ -185,28 +185,29 @@ def _may_pay_for(delta: PaymentDelta, movement: Movement) -> bool:
         return False
     if movement.event_type is EventType.SUBSCRIPTION:
         return delta.receivable.reason in _PAYS_START and _pays_start(delta, movement)
-    return delta.minor != 0 and delta.receivable.reason is Reason.CHANGE and movement.event_type in _CHANGES
+    is_bill_of_change = delta.receivable.reason is Reason.CHANGE and delta.minor != 0
+    return is_bill_of_change and movement.event_type in _CHANGES and _is_named(delta, movement)
 
 
 def _pays_start(delta: PaymentDelta, movement: Movement) -> bool:
     """Whether it may be the bill of this start. One of 0, of a trial or a free month, is no bill of a later start."""
-    if delta.minor == 0 and abs(delta.at - movement.at) > BILLED_WITHIN:
+    distance = abs(delta.at - movement.at)
+    if delta.minor == 0 and distance > BILLED_WITHIN:
         return False
     is_first = not (movement.reactivation or movement.was_active)
-    return is_first or _pays_return(delta, movement)
+    return is_first or (distance <= PAID_WITHIN and _is_named(delta, movement))
 
 
-def _pays_return(delta: PaymentDelta, movement: Movement) -> bool:
-    """Whether it is the invoice that the returning subscription names, or one near it in time where none is named.
+def _is_named(delta: PaymentDelta, movement: Movement) -> bool:
+    """Whether it is the invoice that the moving subscription names; any may be where none is named.
 
-    Another invoice of the same hour, of an add-on or of a change that follows, does not pay for the return; nor does
+    Another invoice of the same hour, of an add-on or of a change that follows, does not pay for the movement; nor does
     the one that was the latest already and was paid before it.
     """
-    is_near = abs(delta.at - movement.at) <= PAID_WITHIN
     if movement.invoice_id is None:
-        return is_near
-    is_named = movement.invoice_id == delta.receivable.id
-    return is_named and is_near and (movement.is_new_invoice or delta.at > movement.at - SAME_MOMENT)
+        return True
+    is_latest = movement.invoice_id == delta.receivable.id
+    return is_latest and (movement.is_new_invoice or delta.at > movement.at - SAME_MOMENT)
 
 
 def _distance(delta: PaymentDelta, movement: Movement) -> tuple[int, timedelta, int, str]:

@@ -318,6 +318,14 @@ def test_a_first_payment_lacks_its_checkout_if_only_the_subscription_names_the_v
     assert lacks(unseen) == "the visit of in_ada_3"
 
 
+def test_a_change_seconds_after_the_signup_lacks_the_checkout_of_the_signup() -> None:
+    signed_up = signup("checkout.session.completed")
+    change = changes_after_signup(lambda ada: ada.change(TEAM))
+
+    assert lacks(signed_up) is None
+    assert lacks([*signed_up, *change]) == "the checkout of sub_ada_1:upgrade:2"
+
+
 def test_a_purchase_lacks_the_visit_of_its_checkout() -> None:
     bodies = Customer.begin("ada", START).buy(2900).webhooks
 

@@ -263,6 +263,14 @@ def test_a_start_that_is_billed_nothing_leaves_the_next_bill_to_the_change_it_is
     assert rows(settled([*free, *change]).events) == ["subscription 0.00 +49.00", "renewal 33.00 0"]
 
 
+def test_a_change_is_not_paid_by_the_bill_before_it() -> None:
+    begun_anew = a_paid_invoice(4900, 2, Reason.CHANGE, at=after(days=9))
+    seats = a_subscription(seats=3, was=terms(), at=after(days=9, seconds=10))
+    seats = replace(seats, ids=replace(seats.ids, invoice_id="in_2"))
+
+    assert rows(settled([a_created()], [*begun_anew, seats]).events[1:]) == ["renewal 49.00 0", "upgrade 0.00 +98.00"]
+
+
 def test_a_free_subscription_that_begins_to_cost_is_paid_by_the_bill_that_it_names_only() -> None:
     free = a_created(minor=0)
     costs = a_subscription(was=terms(minor=0), at=after(days=9))
