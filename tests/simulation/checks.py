@@ -57,12 +57,17 @@ def is_stored(world: World, source: str, event_id: str) -> None:
 def acknowledged_is_stored(world: World) -> None:
     """1: every acknowledged webhook is on disk, once, byte for byte, and nothing else is."""
     rows = world.read(STORED)
-    found = {(row.source, row.event_id): decompress(row.body) for row in rows}
+    found = {(row.source, row.event_id): _body(bytes(row.body)) for row in rows}
     if len(found) != len(rows):
         raise InvariantBroken("2: a webhook is stored twice")
     for key, body in world.acknowledged.items():
         if found.get(key) != body:
             raise InvariantBroken(f"1: {key} was acknowledged and is lost")
+
+
+@lru_cache(maxsize=5000)
+def _body(stored: bytes) -> bytes:
+    return decompress(stored)
 
 
 def nothing_vanishes(world: World) -> None:
@@ -129,7 +134,8 @@ def _major(minor: int, one: Subscription) -> Decimal:
 def order_is_kept(world: World, token: str, data: dict[str, Any]) -> None:
     """8: every earlier revenue event of the customer has been accepted, rejected or given up."""
     rows = [row for row in world.read(DELIVERIES) if merchants.token(row.source) == token]
-    own = [row for row in rows if identity(json.loads(row.body)) == identity(data)]
+    likely = (row for row in rows if data["transaction_id"] in row.body)
+    own = [row for row in likely if identity(json.loads(row.body)) == identity(data)]
     if len(own) != 1:
         raise InvariantBroken(f"2: {len(own)} revenue events in the outbox are what was sent: {data}")
     for row in rows:

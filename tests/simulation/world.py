@@ -299,10 +299,8 @@ class World:
 
     def postpone_source(self, sent: SentWebhook, seconds: float) -> None:
         """What is still to come of this source comes so much later, this webhook included."""
-        rest = [sent, *(one for one in self.incoming if one.source == sent.source)]
-        self.incoming = [one for one in self.incoming if one.source != sent.source]
-        for one in rest:
-            self._insert(replace(one, at=one.at + seconds))
+        later = (replace(one, at=one.at + seconds) if one.source == sent.source else one for one in self.incoming)
+        self.incoming = sorted([replace(sent, at=sent.at + seconds), *later], key=lambda one: one.at)
 
     def _insert(self, sent: SentWebhook) -> None:
         self.incoming.append(sent)
