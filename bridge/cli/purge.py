@@ -19,14 +19,14 @@ MEGABYTE = 2**20
 @click.option(
     "--older-than", "days", type=click.IntRange(0), help="Days since a webhook was settled; default RETENTION_DAYS."
 )
-@click.option("--compact", is_flag=True, help="Give the space back to the disk; webhooks wait meanwhile.")
+@click.option("--compact", is_flag=True, help="Give the space back to the disk.")
 @yes_option
 @json_option
 def purge(days: int | None, compact: bool, yes: bool, as_json: bool) -> None:
     """Delete the raw bodies of settled webhooks. Ledger, deliveries and the ids of webhooks are kept.
 
     A worker does this regularly; use this command to do it now. Purged webhooks cannot be replayed. The space is used
-    again for new webhooks; --compact makes the database smaller, for which it is written anew.
+    again for new webhooks; --compact makes the database smaller.
     """
     settings = load_settings()
     before = datetime.now(UTC) - timedelta(days=settings.retention_days if days is None else days)
@@ -64,9 +64,9 @@ def _purge(store: Store, before: datetime) -> int:
 
 
 def _compact(store: Store) -> int:
-    """Writes the database anew. Returns by how many bytes it became smaller."""
+    """Returns by how many bytes the database became smaller."""
     before = _size(store)
-    store.compact()
+    store.shrink()
     return before - _size(store)
 
 

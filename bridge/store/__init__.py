@@ -48,6 +48,8 @@ class Backend(Protocol):
 
     def compact(self, whole: bool) -> None: ...
 
+    def shrink(self) -> None: ...
+
     def close(self) -> None: ...
 
     def abandon(self) -> None: ...
@@ -123,6 +125,10 @@ class Store:
         Raises `StoreUnavailable` when others use the database for too long; what is deleted stays deleted.
         """
         self._current().backend.compact(whole)
+
+    def shrink(self) -> None:
+        """Gives the space of deleted data back to the disk, if possible without keeping webhooks waiting."""
+        self._current().backend.shrink()
 
     def close(self) -> None:
         """Stores the webhooks that still wait, and closes all connections of this process. Later use reopens them."""

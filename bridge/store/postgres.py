@@ -95,6 +95,10 @@ class Postgres:
             finally:
                 tx.exec_driver_sql("SET statement_timeout = '30s'")
 
+    def shrink(self) -> None:
+        """Writes the tables anew: PostgreSQL cannot give the space back in any other way."""
+        self.compact(whole=True)
+
     def close(self) -> None:
         """Closes all connections."""
         self._engine.dispose()

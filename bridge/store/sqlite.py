@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,9 @@ BUSY_SECONDS = 2.5  # how long to wait for another program that holds SQLite's o
 WRITE_SECONDS = 30.0  # how long a worker or a command waits for the write lock
 CHANGES_PER_CHECKPOINT = 4000  # rows changed; at full load a checkpoint every few seconds
 CHECKPOINT_MILLISECONDS = 10_000  # how long an erasure waits for readers
+INCREMENTAL = 2
+PAGES_A_STEP = 250  # a step holds the write lock
+PAUSE_SECONDS = 0.02  # as long as a step, so that those who wait get the lock
 MAX_IDLE_WAL_BYTES = 64 * 1024 * 1024
 
 PRAGMAS = (
@@ -117,6 +121,7 @@ class Sqlite:
             connection = _driver(tx)
             connection.execute("PRAGMA query_only = OFF")
             if whole:
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # for a file of an older version
                 connection.execute("PRAGMA temp_store = FILE")  # the whole file may not fit into memory
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA temp_store = MEMORY")
@@ -126,6 +131,26 @@ class Sqlite:
             self._lock.reset_changes()
             if is_busy and whole:
                 raise StoreUnavailable(f"{self._path}: a long read keeps its log from being emptied")
+
+    def shrink(self) -> None:
+        """Gives free pages back to the disk, some at a time, so that webhooks are stored in between."""
+        with self.reading() as tx:
+            is_stepwise = tx.exec_driver_sql("PRAGMA auto_vacuum").scalar() == INCREMENTAL
+        if not is_stepwise:  # a file of an older version, which this changes
+            self.compact(whole=True)
+            return
+        while self._free_pages(PAGES_A_STEP):
+            time.sleep(PAUSE_SECONDS)
+        self.compact(whole=False)
+
+    def _free_pages(self, number: int) -> int:
+        """Moves used pages from the end of the file and cuts it there. The number of pages that are still free."""
+        with self.writing(WRITE_SECONDS) as tx:
+            connection = _driver(tx)
+            connection.execute("PRAGMA query_only = OFF")
+            connection.executescript(f"PRAGMA incremental_vacuum({number})")  # execute() would free one page
+            self._checkpoint(connection)  # the log would grow by the size of the file
+            return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
 
     def close(self) -> None:
         """Closes all connections, under the write lock: closing the last one of a file checkpoints it."""
@@ -180,6 +205,7 @@ class Sqlite:
     def _initialise(self) -> None:
         with _connected(self._path, "rwc") as connection:
             if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only in a new file, and for good
                 connection.execute("PRAGMA journal_mode = WAL")
 
     def _checkpoint_if_due(self, connection: sqlite3.Connection, before: int) -> None:

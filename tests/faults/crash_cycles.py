@@ -278,7 +278,7 @@ def _purge(folder: Path, journal: Journal) -> None:
         if purged.after is None:
             break
         after = purged.after
-    store.compact()
+    store.shrink()
     journal.add("purged", "")
     store.close()
 

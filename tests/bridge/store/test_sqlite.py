@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
 
 from bridge.errors import StoreUnavailable
-from bridge.store import Store, inbox, leases, open_store
+from bridge.store import Store, inbox, leases, open_store, sqlite
 from tests.bridge.store.builders import NOON, SOON, a_webhook, statuses
 from tests.bridge.store.processes import ended, started
 
@@ -290,3 +291,50 @@ def test_readers_in_other_processes_do_not_stop_writers(sqlite_store: Store, sql
 
         assert inbox.counts(tx) == {}
     assert len(statuses(sqlite_store)) == 5
+
+
+# ---- Space -----------------------------------------------------------------------------------------------------
+
+
+def filled_and_emptied(store: Store) -> None:
+    """Leaves some hundred pages free."""
+    with store.transaction() as tx:
+        tx.execute(text("CREATE TABLE filling (content BLOB)"))
+        tx.execute(text("INSERT INTO filling VALUES (zeroblob(1000000))"))
+        tx.execute(text("DROP TABLE filling"))
+
+
+def test_space_is_given_back_in_steps_between_which_others_write(
+    sqlite_store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled_and_emptied(sqlite_store)
+    sqlite_store.compact(whole=False)
+    before, others = path.stat().st_size, []
+
+    def other_writes(seconds: float) -> None:
+        others.append(sqlite_store.accept(a_webhook(f"evt_{len(others)}")))
+
+    monkeypatch.setattr(sqlite, "PAGES_A_STEP", 50)
+    monkeypatch.setattr(sqlite, "time", SimpleNamespace(sleep=other_writes))
+    sqlite_store.shrink()
+
+    assert len(others) >= 3  # 1,000,000 bytes are 244 pages
+    assert all(others)
+    assert before - path.stat().st_size > 900_000
+
+
+def test_a_file_that_cannot_give_back_space_in_steps_is_written_anew(sqlite_store: Store, path: Path) -> None:
+    sqlite_store.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.executescript("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM; PRAGMA journal_mode = WAL")
+        assert old.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+    filled_and_emptied(sqlite_store)
+    sqlite_store.compact(whole=False)
+    before = path.stat().st_size
+
+    sqlite_store.shrink()
+
+    assert before - path.stat().st_size > 900_000
+    with closing(sqlite3.connect(path)) as new:
+        assert new.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+        assert new.execute("PRAGMA journal_mode").fetchone() == ("wal",)
