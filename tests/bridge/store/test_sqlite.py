@@ -309,7 +309,8 @@ def test_space_is_given_back_in_steps_between_which_others_write(
 ) -> None:
     filled_and_emptied(sqlite_store)
     sqlite_store.compact(whole=False)
-    before, others = path.stat().st_size, []
+    before = path.stat().st_size
+    others: list[bool] = []
 
     def other_writes(seconds: float) -> None:
         others.append(sqlite_store.accept(a_webhook(f"evt_{len(others)}")))
