@@ -17,9 +17,13 @@ from typing import ClassVar
 
 import pytest
 
-from bridge.ledger import Policy, completeness
+from bridge.ledger import Policy
 from bridge.ledger.catalog import CatalogKey, key_of
-from bridge.ledger.completeness import missing
+from bridge.ledger.completeness import CHECKS, missing
+from bridge.ledger.completeness.events import missing_visits
+from bridge.ledger.completeness.payments import missing_for_refunds
+from bridge.ledger.completeness.subscriptions import missing_for_changes
+from bridge.ledger.completeness.trial import Trial
 from bridge.ledger.policy import Unattributed
 from bridge.ledger.settle_window import WaitRules
 from bridge.sender import payload
@@ -47,7 +51,7 @@ AT_ONCE = timedelta(seconds=3)
 SEND = Policy(unattributed=Unattributed.SEND)
 VISIT = "buys something whose visit only the session names"
 USAGE = "pays for usage ten seconds before a move to Pro that costs nothing"
-Check = Callable[[completeness.Trial], Iterator[str]]
+Check = Callable[[Trial], Iterator[str]]
 EXCEPTIONS = (
     # Duplicates with event ids of their own, which no processor sends: the one that arrives first names the cause.
     "each of them twice",
@@ -132,7 +136,7 @@ def nothing(*_: object) -> Iterator[str]:
 
 
 def without_check(check: Check) -> dict[str, object]:
-    return {"CHECKS": tuple(one for one in completeness.CHECKS if one is not check)}
+    return {"CHECKS": tuple(one for one in CHECKS if one is not check)}
 
 
 def visit_by_checkout() -> tuple[TranslatedWebhook, ...]:
@@ -154,33 +158,33 @@ def usage_before_a_change() -> tuple[TranslatedWebhook, ...]:
 # By what is taken to be there always: the rules without it, and a lifecycle that is then wrong in one of a few orders.
 RULES: dict[str, tuple[dict[str, object], str]] = {
     "the invoice of a payment, or that it has none": (
-        {"_invoice": nothing},
+        {"payments._invoice": nothing},
         "buys something for 29.00 through Checkout: charge, intent and session report it-OLD",
     ),
     "the state of a paid subscription": (
-        {"_subscription_of": nothing},
+        {"payments._subscription_of": nothing},
         "moves to Team and adds two seats twenty seconds later: each change is known by the terms before it-CLOVER",
     ),
     "the payment that a start announces": (
-        {"_announced": nothing},
+        {"subscriptions._announced": nothing},
         "tries for two weeks with a card, then pays: in their hour of grace, trial's end and payment are two "
         "windows-OLD",
     ),
     "the payment of a change": (
-        without_check(completeness._changes),
+        without_check(missing_for_changes),
         "paddle-classic: moves to Team after ten days of thirty, billed at once: 50.00 x 20/30",
     ),
     "the change before a change": (
-        {"_continuity": nothing},
+        {"subscriptions._continuity": nothing},
         "moves to Team and adds two seats twenty seconds later: each change is known by the terms before it-CLOVER",
     ),
     "the state of a subscription at its renewal": (
-        {"RECENT_STATE": timedelta(days=4000)},
+        {"payments.RECENT_STATE": timedelta(days=4000)},
         "paddle: pays half for a month: MRR is what is paid without it",
     ),
-    "the payment of a refund": (without_check(completeness._refunds), "gets everything back the next day-CLOVER"),
-    "the bill before a change": ({"_invoice_before": nothing}, USAGE),
-    "the visit": (without_check(completeness._visits), VISIT),
+    "the payment of a refund": (without_check(missing_for_refunds), "gets everything back the next day-CLOVER"),
+    "the bill before a change": ({"subscriptions._invoice_before": nothing}, USAGE),
+    "the visit": (without_check(missing_visits), VISIT),
 }
 
 
@@ -193,7 +197,7 @@ def test_settling_early_changes_nothing_where_one_rule_decides(rule: str) -> Non
 def test_without_any_one_rule_settling_early_changes_an_event(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rules, title = RULES[rule]
     for name, value in rules.items():
-        monkeypatch.setattr(completeness, name, value)
+        monkeypatch.setattr(f"bridge.ledger.completeness.{name}", value)
 
     with pytest.raises(AssertionError, match="settled early"):
         check(title, ORDERS_OF_A_RULE)

@@ -126,6 +126,16 @@ def test_a_change_that_names_no_invoice_at_all_lacks_its_payment() -> None:
     assert lacks([unnamed], settled(signup())) == "a payment of the change of sub_ada_1"
 
 
+def test_a_discount_that_is_given_later_lacks_the_bill_that_shows_what_it_comes_off() -> None:
+    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
+    assert isinstance(change, SubscriptionState)
+    assert change.before is not None
+    discounts = (Discount(id="di_1", coupon=Coupon(id="SPRING", percent=Decimal(25), duration=Duration.FOREVER)),)
+    given = replace(change, now=replace(change.before, discounts=discounts))
+
+    assert lacks([given], settled(signup())) == "a payment of the change of sub_ada_1"
+
+
 def test_a_change_beside_a_discount_lacks_the_webhook_of_its_end() -> None:
     (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
     assert isinstance(change, SubscriptionState)

@@ -1,0 +1,190 @@
+"""The facts that the waiting states of subscriptions lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from bridge.ledger.catalog import Catalog
+from bridge.ledger.completeness.trial import (
+    COUNTING,
+    Trial,
+    bills_of,
+    discounts_of,
+    is_alone,
+    is_due_nothing,
+    states_of,
+)
+from bridge.ledger.events import EventType
+from bridge.ledger.state import Subscription
+from processors.facts import Discount, Duration, Fact, Stage, Status, SubscriptionState, Terms
+from processors.values import replace
+
+STOPPED = (Status.PAUSED, Status.UNPAID)
+
+
+def missing_for_subscriptions(trial: Trial) -> Iterator[str]:
+    """The facts that each state lacks: the other webhook, the change before it, the payment that it announces."""
+    states = [fact for fact in trial.facts if isinstance(fact, SubscriptionState)]
+    for state in states:
+        subscription_id = state.ids.subscription_id or ""
+        if state.stage is Stage.IMPORTED:
+            yield f"nothing that cannot wait: {subscription_id} was imported"
+        if state.now.status in STOPPED and _is_stopped(trial.after.subscriptions.get(subscription_id)):
+            yield f"an end of {subscription_id} that may follow at once"
+        # Of the two webhooks for a pause, a return or an end, the primary one names the cause.
+        if not any(one.is_primary and one.now == state.now for one in states_of(states, subscription_id)):
+            yield f"the other webhook for the change of {subscription_id}"
+        if not _pays_change(trial, state):
+            yield from _continuity(state, states, trial.before.subscriptions.get(subscription_id))
+        yield from _announced(state, trial)
+
+
+def _is_stopped(known: Subscription | None) -> bool:
+    return known is not None and known.terms is not None and known.terms.status in STOPPED
+
+
+def _pays_change(trial: Trial, state: SubscriptionState) -> bool:
+    """Whether its payment shows a change without terms before it (Paddle's) to be the only one."""
+    subscription_id = state.ids.subscription_id
+    own = [one for one in trial.facts if isinstance(one, SubscriptionState) and one.ids == state.ids]
+    return (
+        state.before is None
+        and state.now.status in COUNTING
+        and all(one.now == state.now for one in own)
+        and any(
+            event.event_type in (EventType.UPGRADE, EventType.DOWNGRADE)
+            and not is_alone(event)
+            and event.subscription_id == subscription_id
+            for event in trial.settlement.events
+        )
+    )
+
+
+def _continuity(
+    state: SubscriptionState, states: Sequence[SubscriptionState], known: Subscription | None
+) -> Iterator[str]:
+    """An earlier change, between the known terms and this one, that has not arrived."""
+    same = states_of(states, state.ids.subscription_id)
+    own = [one for one in same if one is not state]
+    known_terms = None if known is None else known.terms
+    if state.stage is Stage.CREATED:
+        if known_terms is not None:
+            yield f"nothing that cannot wait: {state.ids.subscription_id} was created before"
+        return
+    if known_terms is None and not any(one.stage is Stage.CREATED for one in own):
+        yield f"the creation of {state.ids.subscription_id}"
+        return
+    earlier = [one.now for one in own] + ([] if known_terms is None else [known_terms])
+    if state.before is None:
+        follows = any(_differ_in_status_only(state, terms) for terms in earlier)
+    else:
+        follows = state.before in earlier and not _is_left_too_often(state.before, same, known_terms)
+    if not follows:
+        yield f"the change of {state.ids.subscription_id} before this one"
+
+
+def _is_left_too_often(terms: Terms, states: Iterable[SubscriptionState], known_terms: Terms | None) -> bool:
+    """Whether more changes begin with these terms than lead to them: the change back to them has not arrived.
+
+    A pause followed by an upgrade seconds later: both begin with the terms of before the pause.
+    """
+    changes = [one for one in states if one.before != one.now]
+    leaving = sum(one.before == terms for one in changes)
+    leading = [one for one in changes if one.now == terms]
+    stated = sum(one.before is not None or one.stage is Stage.CREATED for one in leading)
+    return leaving > (stated or bool(leading)) + (known_terms == terms)
+
+
+def _differ_in_status_only(state: SubscriptionState, terms: Terms) -> bool:
+    """Whether nothing but the status is another one. A scheduled end that is stated now only was scheduled before."""
+    if state.now.cancels_at is not None and terms.cancels_at is None:
+        return False
+    now = replace(state.now, status=Status.ACTIVE, cancels_at=None, fixed_term=False)
+    return replace(terms, status=Status.ACTIVE, cancels_at=None, fixed_term=False) == now
+
+
+def _announced(state: SubscriptionState, trial: Trial) -> Iterator[str]:
+    """The payment that a start or a change announces."""
+    subscription_id = state.ids.subscription_id or ""
+    after, before = trial.after.subscriptions.get(subscription_id), trial.before.subscriptions.get(subscription_id)
+    if state.now.status is Status.INCOMPLETE and (after is None or not after.has_counted):
+        yield f"the first payment of {subscription_id}"
+    starts = after is not None and after.start_count > (before.start_count if before is not None else 0)
+    if starts and not (_pays_start(trial, subscription_id) or _bills_nothing(trial, subscription_id)):
+        yield f"the first payment of {subscription_id}"
+    invoice = state.ids.invoice_id
+    if invoice is not None and invoice not in trial.after.receivables:
+        yield f"the outcome of {invoice}, which {subscription_id} names"
+    yield from _invoice_before(state, trial)
+
+
+def _invoice_before(state: SubscriptionState, trial: Trial) -> Iterator[str]:
+    """The payment of the invoice that a change replaces as the latest, so that it is reported with the plan before.
+
+    An invoice that was named before may be older than the bridge: it is not awaited.
+    """
+    invoice = state.previous_invoice_id
+    if invoice is not None and invoice not in {**trial.before.references.subscription_of, **trial.after.receivables}:
+        yield f"the outcome of {invoice}, the invoice before the change of {state.ids.subscription_id}"
+
+
+def _pays_start(trial: Trial, subscription_id: str) -> bool:
+    return any(
+        event.event_type is EventType.SUBSCRIPTION and not is_alone(event) and event.subscription_id == subscription_id
+        for event in trial.settlement.events
+    )
+
+
+def _bills_nothing(trial: Trial, subscription_id: str) -> bool:
+    """Whether no payment is due for its start: its first invoice is one of 0, or it is back and names no new one.
+
+    One that was active for nothing, by a discount, is back as well when that ends.
+    """
+    if any(is_due_nothing(one, own) for one, own in bills_of(trial, subscription_id)):
+        return True
+    before = trial.before.subscriptions.get(subscription_id)
+    own_states = states_of((fact for fact in trial.facts if isinstance(fact, SubscriptionState)), subscription_id)
+    known = [trial.before.receivables.get(state.ids.invoice_id or "") for state in own_states]
+    return (
+        before is not None
+        and (before.has_counted or (before.terms is not None and before.terms.status in COUNTING))
+        and all(one is not None and one.is_invoice for one in known)
+        # A return is reported by several webhooks; the one with the terms before it names the cause.
+        and any(state.before is not None and state.now.status in COUNTING for state in own_states)
+    )
+
+
+def missing_for_changes(trial: Trial) -> Iterator[str]:
+    """The payment of a change. Not every processor names it in the change: then a change alone waits for it.
+
+    Stripe names the latest invoice in each change: if that one is known (`_announced`), there is no new one.
+    """
+    unclear = {fact.ids.subscription_id for fact in trial.facts if _may_change_otherwise(fact, trial.catalog)}
+    for event in trial.settlement.events:
+        is_change = event.event_type in (EventType.UPGRADE, EventType.DOWNGRADE)
+        if is_change and is_alone(event) and event.subscription_id in unclear:
+            yield f"a payment of the change of {event.subscription_id}"
+
+
+def _may_change_otherwise(fact: Fact, catalog: Catalog) -> bool:
+    """Whether the MRR may change by a new invoice, by a discount whose products are not known before it is billed, or
+    by the end of one, which several webhooks may report.
+    """
+    if not isinstance(fact, SubscriptionState) or fact.stage is not Stage.CHANGED:
+        return False
+    before, now = discounts_of(fact.before or fact.now), discounts_of(fact.now)
+    is_unknown = fact.before is None and bool(now)
+    full = [catalog.full_discount(one) for one in before]
+    has_ended = any(one.ends_at is not None and one.ends_at <= fact.at for one in full)
+    removed = [one for one in full if (one.id or one.coupon_id) not in _ids_of(now)]
+    is_added = bool(_ids_of(now) - _ids_of(before))  # a bill may show that it comes off nothing
+    return fact.ids.invoice_id is None or is_unknown or is_added or has_ended or any(_may_end(one) for one in removed)
+
+
+def _may_end(discount: Discount) -> bool:
+    """Whether the discount may end without an action of the merchant. One that is given for ever does not."""
+    return discount.coupon is None or discount.coupon.duration is not Duration.FOREVER
+
+
+def _ids_of(discounts: Iterable[Discount]) -> set[str | None]:
+    return {one.id or one.coupon_id for one in discounts}
