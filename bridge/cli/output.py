@@ -25,6 +25,7 @@ GAP, MARGIN = 2, 2  # between columns, and before the first
 GRADE_WIDTH = 7
 LEAST_TEXT = 50  # columns to the right of a finding's subject; with less, its text goes below
 LONGEST_WORD = 72  # longer ones are addresses; ids are shorter
+BODIES = frozenset({"body", "compressed_body"})
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs instead of tables.")
 
@@ -195,8 +196,8 @@ def print_json(value: object) -> None:
 
 
 def fields_of(value: Any) -> Mapping[str, object]:
-    """A record's fields without `body`, which holds personal data."""
-    return {name: getattr(value, name) for name in names_of(value) if name != "body"}
+    """A record's fields without its body, which holds personal data."""
+    return {name: getattr(value, name) for name in names_of(value) if name not in BODIES}
 
 
 def _plain(value: object) -> object:

@@ -87,9 +87,9 @@ class Purged(Value):
 class InboxRow(Value):
     """A stored webhook.
 
-    `body` is None when it was purged or not asked for. `notes`: the ledger's, once settled; `reason` is then all of
-    them. `revenue_event_count`: the revenue events of which it is the first cause. `waiting_since`: when it joined the
-    stream of its customer; None: when it was received.
+    `compressed_body` is None when it was purged or not asked for. `notes`: the ledger's, once settled; `reason` is then
+    all of them. `revenue_event_count`: the revenue events of which it is the first cause. `waiting_since`: when it
+    joined the stream of its customer; None: when it was received.
     """
 
     id: int
@@ -109,7 +109,12 @@ class InboxRow(Value):
     retry_at: datetime | None
     settled_at: datetime | None
     waiting_since: datetime | None
-    body: bytes | None
+    compressed_body: bytes | None
+
+    @property
+    def body(self) -> bytes | None:
+        """The body as it was received, decompressed each time."""
+        return None if self.compressed_body is None else decompress(self.compressed_body)
 
     @property
     def scope(self) -> str:
@@ -336,7 +341,7 @@ def from_row(row: Row[*tuple[object, ...]]) -> InboxRow:
     values["status"] = InboxStatus(values["status"])
     values["reason"] = values["reason"] or "; ".join(notes) or None
     values["notes"] = notes
-    values["body"] = None if values["body"] is None else decompress(values["body"])
+    values["compressed_body"] = values.pop("body")
     return InboxRow(**values)
 
 

@@ -30,7 +30,7 @@ class Translations:
 
     def of(self, row: InboxRow) -> Translation:
         """As `translate`."""
-        key = (row.id, row.event_id, hash(row.body))
+        key = (row.id, row.event_id, hash(row.compressed_body))
         found = self._kept.get(key)
         if found is None:
             found = self._kept[key] = translate(row, self._settings)
@@ -44,17 +44,18 @@ def translate(row: InboxRow, settings: Settings) -> Translation:
     source = settings.sources.get(row.source)
     if source is None:
         raise TranslationError(NO_SOURCE)
-    if row.body is None:
+    body = row.body
+    if body is None:
         raise TranslationError("its body was purged and cannot be read again")
     try:
-        if row.body.startswith(erased.MARK):
-            return erased.decode(row.body)
+        if body.startswith(erased.MARK):
+            return erased.decode(body)
         if row.type == attributions.TYPE:
-            return attributions.decode(row.body)
+            return attributions.decode(body)
         if row.type == imports.TYPE:
-            return imports.decode(row.body, row.event_id)
+            return imports.decode(body, row.event_id)
         if row.type == refreshes.TYPE:
-            return refreshes.decode(row.body, row.event_id)
-        return processors()[source.processor].translate(row.body, source.options)
+            return refreshes.decode(body, row.event_id)
+        return processors()[source.processor].translate(body, source.options)
     except Exception as error:  # one unexpected payload must not stop the others
         raise TranslationError(f"translation failed: {type(error).__name__}: {error}") from error

@@ -6,6 +6,7 @@ import pytest
 
 from bridge.store import Store, inbox
 from bridge.store.inbox import InboxRow
+from bridge.store.schema import compress
 from bridge.worker import translation
 from bridge.worker.translation import TranslationError, Translations
 from processors.stripe.simulation.customer import Customer
@@ -35,7 +36,7 @@ def test_a_webhook_whose_body_was_replaced_is_translated_again(row: InboxRow) ->
     translations = Translations(SETTINGS)
     before = translations.of(row)
 
-    after = translations.of(replace(row, body=(row.body or b"").replace(b"4990", b"4000")))
+    after = translations.of(replace(row, compressed_body=compress((row.body or b"").replace(b"4990", b"4000"))))
 
     assert before.facts[0] != after.facts[0]
 
@@ -56,4 +57,4 @@ def test_an_error_is_raised_each_time(row: InboxRow) -> None:
 
     for _ in range(2):
         with pytest.raises(TranslationError, match="purged"):
-            translations.of(replace(row, body=None))
+            translations.of(replace(row, compressed_body=None))
