@@ -41,6 +41,7 @@ SOCKET_TIMEOUT = struct.pack("ll", RECEIVE_SECONDS, 0)
 MAX_HEAD_BYTES = 64 * 1024
 MIN_BUFFER_BYTES = 64 * 1024 * 1024  # for all incomplete requests together
 RECEIVE_BYTES = 256 * 1024
+WAIT_PER_CONNECTION, LONGEST_WAIT = 0.00025, 0.004  # seconds, before a process that has connections accepts another
 SPARE_FILES = 100 + MAX_CONNECTIONS  # for closing connections, the database, logs and gunicorn's own sockets
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -148,6 +149,7 @@ class BufferingWorker(ThreadWorker):
         self._buffered = 0
         self._closer = LingeringCloser()
         self.webhook_loop: WebhookLoop | None = None  # for the bridge's own application
+        self._accepts_again_at: float | None = None
         self.signals_before_boot: SimpleQueue[int] = SimpleQueue()  # the master's own queue, set after the fork
 
     def init_process(self) -> None:
@@ -167,6 +169,27 @@ class BufferingWorker(ThreadWorker):
         with suppress(Empty):
             while True:
                 self.alive &= self.signals_before_boot.get_nowait() not in STOP_SIGNALS
+
+    def accept(self, listener: Any) -> None:
+        """Called by gunicorn when clients connect. The process with the fewest connections accepts them first.
+
+        Otherwise the first one to wake would take all clients that connect at the same moment.
+        """
+        if self._accepts_again_at is None and self.nr_conns and self.cfg.workers > 1:
+            self._accepts_again_at = time.monotonic() + min(self.nr_conns * WAIT_PER_CONNECTION, LONGEST_WAIT)
+            self.set_accept_enabled(False)
+            return
+        self._accepts_again_at = None
+        for _ in range(1 + self.nr_conns // 4):
+            before = self.nr_conns
+            super().accept(listener)
+            if self.nr_conns == before:  # nobody else connects
+                return
+
+    def set_accept_enabled(self, enabled: bool | None) -> None:
+        """Called by gunicorn in each round of the event loop."""
+        if not enabled or self._accepts_again_at is None or time.monotonic() >= self._accepts_again_at:
+            super().set_accept_enabled(enabled)
 
     def enqueue_req(self, conn: Any) -> None:
         """Called by gunicorn for every connection that is new or readable again."""
@@ -188,8 +211,12 @@ class BufferingWorker(ThreadWorker):
 
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
         """Called by gunicorn for each round of the event loop."""
-        limit = None if self.webhook_loop is None else self.webhook_loop.poll_seconds()
-        super().wait_for_and_dispatch_events(timeout if limit is None else min(timeout or limit, limit))
+        limits = [timeout]
+        if self.webhook_loop is not None:
+            limits.append(self.webhook_loop.poll_seconds())
+        if self._accepts_again_at is not None:
+            limits.append(max(self._accepts_again_at - time.monotonic(), 0))
+        super().wait_for_and_dispatch_events(min((one for one in limits if one is not None), default=None))
         if self.webhook_loop is not None:
             self.webhook_loop.flush()
 

@@ -24,8 +24,8 @@ WRITE_SECONDS = 30.0  # how long a worker or a command waits for the write lock
 CHANGES_PER_CHECKPOINT = 4000  # rows changed; at full load a checkpoint every few seconds
 CHECKPOINT_MILLISECONDS = 10_000  # how long an erasure waits for readers
 INCREMENTAL = 2
-PAGES_A_STEP = 250  # a step holds the write lock
-PAUSE_SECONDS = 0.02  # as long as a step, so that those who wait get the lock
+PAGES_A_STEP = 100  # a step holds the write lock
+PAUSE_SECONDS = 0.02  # at least as long as a step, so that those who wait get the lock
 MAX_IDLE_WAL_BYTES = 64 * 1024 * 1024
 
 PRAGMAS = (
