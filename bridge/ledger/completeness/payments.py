@@ -88,7 +88,12 @@ def _discounts_of(receivable: Receivable, own: Sequence[Payment], trial: Trial) 
 def _has_changed(billed: Receivable, facts: Iterable[Fact]) -> bool:
     """Whether the change that it bills is there: one that names it, if changes name invoices."""
     states = states_of((fact for fact in facts if isinstance(fact, SubscriptionState)), billed.subscription_id)
-    return any(one.stage is Stage.CHANGED and one.ids.invoice_id in (None, billed.id) for one in states)
+    return any(
+        one.stage is Stage.CHANGED
+        and one.ids.invoice_id in (None, billed.id)
+        and (one.before is None or one.before.status is not Status.INCOMPLETE)  # that is a start
+        for one in states
+    )
 
 
 # ---- Refunds ------------------------------------------------------------------------------------------------------

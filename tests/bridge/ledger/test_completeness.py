@@ -285,6 +285,9 @@ def test_the_bill_of_a_change_lacks_the_change_that_names_it_and_not_another() -
 
     assert lacks([change, *bill], known) is None
     assert lacks([named, *bill], known) == "the change of sub_ada_1 that in_ada_12 bills"
+    incomplete = replace(change.before or change.now, status=Status.INCOMPLETE)
+    started = replace(change, before=incomplete, ids=replace(change.ids, invoice_id=None))
+    assert lacks([started, *bill], known) == "the change of sub_ada_1 that in_ada_12 bills"
 
 
 def test_a_discount_on_a_customer_who_subscribed_lacks_what_preceded_it() -> None:
