@@ -108,7 +108,8 @@ def _stripe(one: stripe_lifecycle.Lifecycle, shape: Shape) -> Callable[[str], tu
 def some_merchants(chance: random.Random, years: int) -> list[Merchant]:
     """One or two sources, each with a lifecycle of the tables or random customers; one with many for some years."""
     if years:
-        return [_random_merchant("north", chance, customers=CUSTOMERS_PER_YEAR * years, days=365 * years)]
+        days = 2 * 365 * years  # all customers begin in the first half
+        return [_random_merchant("north", chance, customers=CUSTOMERS_PER_YEAR * years, days=days)]
     names = chance.sample(sorted(SOURCES), chance.choice((1, 1, 1, 2)))
     return [_some_merchant(name, chance) for name in sorted(names)]
 
