@@ -35,6 +35,7 @@ BEGINNING = b"POST " + ROUTE.encode()
 MAX_BYTES = 64 * 1024  # hashing and reading more would keep the loop from its other connections
 POLL_SECONDS = 0.25  # while webhooks wait, so that none waits much longer than ACCEPT_SECONDS
 
+
 class WebhookLoop:
     """The webhooks of one web process. Every method but `wake` runs in the event loop's thread."""
 

@@ -19,7 +19,6 @@ from bridge.web import admin, attribution_script, attributions, error_pages, err
 from bridge.web.arrivals import ArrivalCounter
 from bridge.web.context import KEY, Context
 from bridge.web.refusals import RefusalCounter
-from bridge.web.worker_watch import WorkerWatch
 
 __all__ = ["NAME", "blueprint", "create_app"]
 
@@ -54,6 +53,8 @@ def blueprint(settings: Settings | None = None, store: Store | None = None) -> B
         "pulsora_bridge", __name__, template_folder="templates", static_folder="static", static_url_path="/admin/static"
     )
     if settings.alert_urls:
+        from bridge.web.worker_watch import WorkerWatch  # not above: a web process is ready earlier
+
         WorkerWatch(store, settings).start()
     bp.record_once(lambda setup: setup.app.extensions.__setitem__(KEY, context))
     errors.install(bp)

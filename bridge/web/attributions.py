@@ -9,14 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, jsonify, request
-from marshmallow import ValidationError
 
 from bridge.internal_events import attributions
 from bridge.settings import Source
 from bridge.web.auth import require_admin
 from bridge.web.context import context
 from bridge.web.errors import error
-from bridge.web.schemas import AttributionSchema
 from bridge.web.webhooks import read_body
 
 MAX_BODY_BYTES = 16 * 1024
@@ -30,6 +28,10 @@ def mount(bp: Blueprint) -> None:
 def register() -> Response:
     """200: stored. 400: invalid body, with the reason. 401: wrong admin token. 404: no admin token is configured."""
     require_admin()
+    from marshmallow import ValidationError  # not above: a web process is ready earlier
+
+    from bridge.web.schemas import AttributionSchema
+
     try:
         data = AttributionSchema().loads(read_body(MAX_BODY_BYTES).decode("utf-8"))
     except (ValidationError, ValueError, RecursionError) as problem:
@@ -52,8 +54,9 @@ def _source(name: str | None) -> Source | None:
 
 
 def _sentence(problem: Exception) -> str:
-    if not isinstance(problem, ValidationError):
+    messages = getattr(problem, "normalized_messages", None)  # of marshmallow's ValidationError
+    if messages is None:
         return "The body is not JSON."
-    found: dict[str, list[str]] = problem.normalized_messages()  # type: ignore[no-untyped-call]  # marshmallow's own
+    found: dict[str, list[str]] = messages()
     sentences = (f"{name}: {' '.join(map(str, texts))}" for name, texts in sorted(found.items()))
     return "; ".join(sentences).replace("_schema: ", "")

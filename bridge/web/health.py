@@ -6,11 +6,8 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, jsonify
 
-from bridge.alerts.causes import counts
-from bridge.alerts.monitor import read_found
 from bridge.errors import BridgeError
 from bridge.monitoring.overview import latest_heartbeat
-from bridge.monitoring.prometheus import exposition
 from bridge.web.context import context
 from bridge.web.errors import error
 
@@ -43,6 +40,11 @@ def readyz() -> Response:
 
 def metrics() -> Response:
     """The metrics in Prometheus' text format, read from the store at each request."""
+    # Not above: a web process is ready earlier.
+    from bridge.alerts.causes import counts
+    from bridge.alerts.monitor import read_found
+    from bridge.monitoring.prometheus import exposition
+
     here, now = context(), datetime.now(UTC)
     text, content_type = exposition(here.store, now, counts(read_found(here.store, here.settings, now)))
     return Response(text, content_type=content_type)

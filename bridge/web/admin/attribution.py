@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, request, url_for
-from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
 from bridge.internal_events import attributions
@@ -18,7 +17,6 @@ from bridge.web.admin.notices import back, finished
 from bridge.web.admin.page import render
 from bridge.web.admin.session import admin_only, require_form
 from bridge.web.context import context
-from bridge.web.schemas import AttributionSchema
 
 MAX_HELD = 500
 PERIOD = timedelta(days=90)
@@ -57,6 +55,10 @@ def attribution() -> Response:
 def register_attribution() -> Response:
     """Registers the visit of a customer, subscription or transaction, and releases the revenue held for it."""
     require_form()
+    from marshmallow import ValidationError  # not above: a web process is ready earlier
+
+    from bridge.web.schemas import AttributionSchema
+
     page = back(url_for(".attribution"))
     given = {name: value for name in FIELDS if (value := request.form.get(name, "").strip())}
     source = context().settings.sources.get(request.form.get("source", ""))

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge.alerts.notices import read_notices
 from bridge.monitoring.dashboard import read_dashboard
 from bridge.monitoring.health import Notice
 from bridge.sender.destinations import Destination
@@ -40,6 +39,8 @@ def overview() -> Response:
     settings, now = context().settings, datetime.now(UTC)
     with context().store.reading() as tx:
         seen = read_dashboard(tx, destinations(settings), settings.rate_limit_per_hour, now)
+        from bridge.alerts.notices import read_notices  # not above: a web process is ready earlier
+
         alerts = read_notices(tx, settings, now)
         customers, next_wait = streams.counts(tx, now).waiting, queues.next_wait(tx, now)
     attention = [(notice, link_of(notice)) for notice in (*seen.health.attention, *alerts)]

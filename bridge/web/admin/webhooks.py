@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, abort, redirect, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from bridge.inspection.explanation import WebhookExplanation, explain_webhook
 from bridge.inspection.masking import masked
 from bridge.monitoring.settlements import customer_of, read_page
 from bridge.store import attempts, inbox, search
@@ -22,6 +22,9 @@ from bridge.web.admin.page import PAGE_ROWS, ROW_ID, render
 from bridge.web.admin.session import admin_only, require_form
 from bridge.web.auth import admin_token
 from bridge.web.context import context
+
+if TYPE_CHECKING:
+    from bridge.inspection.explanation import WebhookExplanation
 
 CSV_COLUMNS = (
     "id", "event_id", "source", "account", "mode", "type", "created_at", "received_at", "settled_at", "status",
@@ -111,6 +114,8 @@ def webhook(row_id: int) -> Response:
     here = context()
     with here.store.reading() as tx:
         row = _row(tx, row_id)
+        from bridge.inspection.explanation import explain_webhook  # not above: a web process is ready earlier
+
         explained = explain_webhook(tx, row, here.settings)
         others = {one.partition(": ")[0] for one in (explained.ledger.settled_with if explained.ledger else ())}
         page = WebhookPage(

@@ -98,12 +98,22 @@ def test_invalid_settings_end_gunicorn_as_they_end_serve(tmp_path: Path) -> None
     ]
 
 
-def test_the_configuration_imports_no_application_before_the_fork() -> None:
-    program = "import sys, bridge.server.gunicorn_config; print(*sys.modules)"
+@pytest.mark.parametrize(
+    ("module", "unused"),
+    [
+        ("bridge.server.gunicorn_config", {"flask", "sqlalchemy", "stripe", "requests", "bridge.web"}),
+        (
+            "bridge.web",
+            {"marshmallow", "prometheus_client", "apprise", "bridge.alerts.monitor", "bridge.ledger.emission"},
+        ),
+    ],
+)
+def test_a_web_process_imports_at_its_start_only_what_all_requests_need(module: str, unused: set[str]) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
 
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert not {"flask", "sqlalchemy", "stripe", "requests", "bridge.web"} & set(ran.stdout.split())
+    assert not unused & set(ran.stdout.split())
 
 
 def test_a_web_process_opens_the_database_before_it_serves(sqlite_template: Path, tmp_path: Path) -> None:
