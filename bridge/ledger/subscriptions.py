@@ -27,14 +27,14 @@ from bridge.ledger.payments import PaymentDelta
 from bridge.ledger.plan_details import plan_details_of_lines
 from bridge.ledger.references import References
 from bridge.ledger.state import Subscription
-from bridge.ledger.subscription_states import ONLY_AFTER_ACTIVE, apply_state
+from bridge.ledger.subscription_states import apply_state
 from bridge.ledger.valuation import ValuationRules
 from processors.facts import Fact, Line, Link, Reason, Status, SubscriptionState, Terms
 from processors.money import round_minor
 from processors.values import replace
 
 MAX_EARLY_BILLING = timedelta(days=1)  # the end of a trial may be billed this early
-STOPS_BEFORE_END = timedelta(hours=1)  # a pause that the end follows within this time is reported with it
+PAUSES_BEFORE_END = timedelta(hours=1)  # a pause that the end follows within this time is reported with it
 MAX_LATE_FIRST_PAYMENT = timedelta(days=1)  # the first payment follows the first state within this time
 
 
@@ -126,16 +126,20 @@ def _steps(
 ) -> Iterator[SubscriptionState]:
     """The states in order, without those that the end follows at once.
 
-    A pause, or the last failed payment, that the end follows within the hour is part of the end, in its webhooks' every
-    order: the end does not state what preceded it.
+    A pause that the end follows within the hour is part of the end, in whatever order their webhooks arrive: the end
+    does not state what preceded it.
     """
     ordered = list(states_in_order(states, known))
     end = next((one for one in ordered if one.now.status is Status.ENDED), None)
     for number, state in enumerate(ordered):
-        is_stop = state.now.status in ONLY_AFTER_ACTIVE and all(
-            one.now.status in (*ONLY_AFTER_ACTIVE, Status.ENDED) for one in ordered[number:]
-        )
-        if is_stop and end is not None and (known or number) and abs(end.at - state.at) <= STOPS_BEFORE_END:
+        is_last = all(one.now.status in (Status.PAUSED, Status.ENDED) for one in ordered[number:])
+        if (
+            state is not end
+            and is_last
+            and end is not None
+            and (known or number)
+            and abs(end.at - state.at) <= PAUSES_BEFORE_END
+        ):
             fold.notes.add((state.processor_event_id,), f"{state.ids.subscription_id}: reported with its end")
         else:
             yield state

@@ -19,8 +19,6 @@ from bridge.ledger.state import Subscription
 from processors.facts import Discount, Duration, Fact, Stage, Status, SubscriptionState, Terms
 from processors.values import replace
 
-STOPPED = (Status.PAUSED, Status.UNPAID)
-
 
 def missing_for_subscriptions(trial: Trial) -> Iterator[str]:
     """The facts that each state lacks: the other webhook, the change before it, the payment that it announces."""
@@ -29,7 +27,7 @@ def missing_for_subscriptions(trial: Trial) -> Iterator[str]:
         subscription_id = state.ids.subscription_id or ""
         if state.stage is Stage.IMPORTED:
             yield f"nothing that cannot wait: {subscription_id} was imported"
-        if state.now.status in STOPPED and _is_stopped(trial.after.subscriptions.get(subscription_id)):
+        if state.now.status is Status.PAUSED and _is_paused(trial.after.subscriptions.get(subscription_id)):
             yield f"an end of {subscription_id} that may follow at once"
         # Of the two webhooks for a pause, a return or an end, the primary one names the cause.
         if not any(one.is_primary and one.now == state.now for one in states_of(states, subscription_id)):
@@ -39,8 +37,8 @@ def missing_for_subscriptions(trial: Trial) -> Iterator[str]:
         yield from _announced(state, trial)
 
 
-def _is_stopped(known: Subscription | None) -> bool:
-    return known is not None and known.terms is not None and known.terms.status in STOPPED
+def _is_paused(known: Subscription | None) -> bool:
+    return known is not None and known.terms is not None and known.terms.status is Status.PAUSED
 
 
 def _pays_change(trial: Trial, state: SubscriptionState) -> bool:
@@ -81,6 +79,9 @@ def _continuity(
         follows = state.before in earlier and not _is_left_too_often(state.before, same, known_terms)
     if not follows:
         yield f"the change of {state.ids.subscription_id} before this one"
+    statuses = {one.status for one in earlier}
+    if state.now.status is Status.ENDED and Status.PAST_DUE in statuses and Status.UNPAID not in statuses:
+        yield f"whether {state.ids.subscription_id} was unpaid before its end"
 
 
 def _is_left_too_often(terms: Terms, states: Iterable[SubscriptionState], known_terms: Terms | None) -> bool:
@@ -96,8 +97,8 @@ def _is_left_too_often(terms: Terms, states: Iterable[SubscriptionState], known_
 
 
 def _differ_in_status_only(state: SubscriptionState, terms: Terms) -> bool:
-    """Whether nothing but the status is another one. A scheduled end that is stated now only was scheduled before."""
-    if state.now.cancels_at is not None and terms.cancels_at is None:
+    """Whether nothing but the status is another one. An end that was scheduled has the webhook of that before it."""
+    if state.now.status is Status.ENDED and state.now.cancels_at is not None and terms.cancels_at is None:
         return False
     now = replace(state.now, status=Status.ACTIVE, cancels_at=None, fixed_term=False)
     return replace(terms, status=Status.ACTIVE, cancels_at=None, fixed_term=False) == now
@@ -110,6 +111,8 @@ def _announced(state: SubscriptionState, trial: Trial) -> Iterator[str]:
     if state.now.status is Status.INCOMPLETE and (after is None or not after.has_counted):
         yield f"the first payment of {subscription_id}"
     starts = after is not None and after.start_count > (before.start_count if before is not None else 0)
+    is_unpriced = state.stage is Stage.CREATED and state.now.status in COUNTING and not starts
+    starts = starts or (is_unpriced and after is not None and not after.has_counted)
     if starts and not (_pays_start(trial, subscription_id) or _bills_nothing(trial, subscription_id)):
         yield f"the first payment of {subscription_id}"
     invoice = state.ids.invoice_id

@@ -272,6 +272,17 @@ def test_a_pause_lacks_the_end_that_may_follow() -> None:
     assert lacks(end, settled(signup())) is None
 
 
+def test_an_end_after_a_failed_payment_lacks_the_last_failure() -> None:
+    failed, unpaid, end = changes_after_signup(
+        lambda ada: ada.become("past_due").later(days=9).become("unpaid").later(seconds=10).cancel()
+    )
+    known = settle(settled(signup()), [failed], Policy()).state
+
+    assert lacks([end], known) == "whether sub_ada_1 was unpaid before its end"
+    assert lacks([unpaid, end], known) is None
+    assert lacks([unpaid], known) is None
+
+
 def test_an_end_that_was_scheduled_lacks_the_webhook_of_that() -> None:
     (_, end) = changes_after_signup(lambda ada: ada.cancel(at_period_end=True).later(seconds=10).cancel())
 

@@ -26,11 +26,11 @@ def test_a_pause_that_the_end_follows_is_reported_with_the_end_in_every_order() 
         assert ledger.events == end_first.events
 
 
-@pytest.mark.parametrize("status", [Status.PAUSED, Status.UNPAID])
-def test_a_stop_hours_before_the_end_is_the_churn_even_if_both_arrive_together(status: Status) -> None:
+@pytest.mark.parametrize(("status", "hours"), [(Status.PAUSED, 2), (Status.UNPAID, 2), (Status.UNPAID, 0)])
+def test_a_stop_before_the_end_is_the_churn_even_if_both_arrive_together(status: Status, hours: int) -> None:
     stop = a_subscription(status, was=terms(), at=PAUSED_AT)
 
-    ledger = settled([a_created()], [stop, an_ended(at=after(days=3, hours=2))])
+    ledger = settled([a_created()], [stop, an_ended(at=after(days=3, hours=hours, seconds=10))])
 
     assert _churn(ledger) == (_stated(PAUSED_AT), status.value, "sub_1:churn:2")
 
