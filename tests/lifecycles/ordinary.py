@@ -36,6 +36,10 @@ UNUSUAL = {
         "has a renewal's debit returned",
         "and are withdrawn again",
         "signs up without any custom data",
+        "tiers unknown, until the next bill",
+        "half off is given to two products",
+        "is given 25 % off on the tenth day",
+        "the second bill shows the tax inside",
     ),
     "the table has no bill of a start, which the processor would send": (
         "the subscription's tax rate is inside",
