@@ -269,7 +269,7 @@ def test_most_events_of_complete_webhooks_are_settled_at_once(capsys: pytest.Cap
     with capsys.disabled():
         print(f"\nsettled at once, of each {EVERY}th lifecycle: {share}")
     assert share.of("all") > 0.8
-    assert share.of("ordinary") > 0.93
+    assert share.of("ordinary") > 0.92
 
 
 @pytest.mark.campaign
@@ -277,7 +277,7 @@ def test_events_of_ordinary_lifecycles_are_settled_at_once(capsys: pytest.Captur
     share = share_of(TITLES)
     with capsys.disabled():
         print(f"\nsettled at once, of every lifecycle: {share}")
-    assert share.of("ordinary") > 0.93
+    assert share.of("ordinary") > 0.92
 
 
 def test_each_reason_why_a_lifecycle_is_unusual_has_lifecycles() -> None:

@@ -32,9 +32,12 @@ def _may_be_replaced(event: RevenueEvent, before: State) -> bool:
 
 def missing_after_corrections(trial: Trial) -> Iterator[str]:
     """A change that may follow a corrected estimate: an end seconds later is reported with the correction."""
-    for event in trial.settlement.events:
-        if event.metadata.get("reason") == CORRECTED:
-            yield f"a change that may follow the corrected MRR of {event.subscription_id}"
+    corrected = {one.subscription_id for one in trial.settlement.events if one.metadata.get("reason") == CORRECTED}
+    for known in trial.after.subscriptions.values():
+        before = trial.before.subscriptions.get(known.id)
+        is_exact_now = before is not None and before.estimated and not known.estimated
+        if is_exact_now or known.id in corrected:
+            yield f"a change that may follow the corrected MRR of {known.id}"
 
 
 def missing_before_discounts(trial: Trial) -> Iterator[str]:

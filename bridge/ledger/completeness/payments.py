@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
 from bridge.ledger.completeness.trial import COUNTING, Trial, discounts_of, is_due_nothing, owed_by_payments, states_of
 from bridge.ledger.receivables import SAME_PAYMENT
 from bridge.ledger.references import receivable_of, receivable_of_payment
 from bridge.ledger.state import Receivable
-from processors.facts import Payment, Reason, Refund, RefundStatus, Stage, Status, SubscriptionState
+from processors.facts import Fact, Payment, Reason, Refund, RefundStatus, Stage, Status, SubscriptionState
 
 RECENT_STATE = timedelta(hours=2)  # a renewal's state comes about an hour before its payment
 
@@ -67,7 +67,7 @@ def _subscription_of(receivable: Receivable, trial: Trial) -> Iterator[str]:
         yield f"the state of {receivable.subscription_id}"
     elif known.at < receivable.at - RECENT_STATE:
         yield f"the state of {receivable.subscription_id} at the time of {receivable.id}"
-    elif receivable.reason is Reason.CHANGE and not _has_changed(receivable, trial):
+    elif receivable.reason is Reason.CHANGE and not _has_changed(receivable, trial.facts):
         yield f"the change of {receivable.subscription_id} that {receivable.id} bills"
 
 
@@ -85,13 +85,12 @@ def _discounts_of(receivable: Receivable, own: Sequence[Payment], trial: Trial) 
         yield f"a discount of {receivable.id}"
 
 
-def _has_changed(billed: Receivable, trial: Trial) -> bool:
-    """Whether the change that it bills is there: one that names a new invoice, if changes name invoices."""
-    settled = trial.before.receivables
-    states = states_of((fact for fact in trial.facts if isinstance(fact, SubscriptionState)), billed.subscription_id)
+def _has_changed(billed: Receivable, facts: Iterable[Fact]) -> bool:
+    """Whether the change that it bills is there: one that names it, if changes name invoices."""
+    states = states_of((fact for fact in facts if isinstance(fact, SubscriptionState)), billed.subscription_id)
     return any(
         one.stage is Stage.CHANGED
-        and one.ids.invoice_id not in settled
+        and one.ids.invoice_id in (None, billed.id)
         and (one.before is None or one.before.status is not Status.INCOMPLETE)  # that is a start
         for one in states
     )
