@@ -186,7 +186,8 @@ def _may_pay_for(delta: PaymentDelta, movement: Movement) -> bool:
     if movement.event_type is EventType.SUBSCRIPTION:
         return delta.receivable.reason in _PAYS_START and _pays_start(delta, movement)
     is_bill_of_change = delta.receivable.reason is Reason.CHANGE and delta.minor != 0
-    return is_bill_of_change and movement.event_type in _CHANGES and _is_named(delta, movement)
+    is_older = movement.invoice_id is not None and not movement.is_new_invoice and _is_before(delta, movement)
+    return is_bill_of_change and movement.event_type in _CHANGES and not is_older
 
 
 def _pays_start(delta: PaymentDelta, movement: Movement) -> bool:
@@ -207,7 +208,11 @@ def _is_named(delta: PaymentDelta, movement: Movement) -> bool:
     if movement.invoice_id is None:
         return True
     is_latest = movement.invoice_id == delta.receivable.id
-    return is_latest and (movement.is_new_invoice or delta.at > movement.at - SAME_MOMENT)
+    return is_latest and (movement.is_new_invoice or not _is_before(delta, movement))
+
+
+def _is_before(delta: PaymentDelta, movement: Movement) -> bool:
+    return delta.at <= movement.at - SAME_MOMENT
 
 
 def _distance(delta: PaymentDelta, movement: Movement) -> tuple[int, timedelta, int, str]:

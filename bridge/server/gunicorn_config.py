@@ -18,7 +18,7 @@ BACKLOG = 2048
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
     """gunicorn's options by name.
 
-    Most of a request is waiting for the database, so there are many threads and few processes.
+    Most of a request is waiting for the disk, so there are many threads and few processes.
     """
 
     def post_fork(arbiter: Any, worker: Any) -> None:
@@ -35,7 +35,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "timeout": 60,
         "graceful_timeout": GRACEFUL_SECONDS,
         "post_fork": post_fork,
-        "post_worker_init": _prepare,
+        "post_worker_init": _connect,
         "keepalive": 5,
         "limit_request_line": 4094,
         "limit_request_fields": 64,
@@ -50,27 +50,13 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _prepare(worker: Any) -> None:
+def _connect(worker: Any) -> None:
     """Called by gunicorn in each web process, before it serves. An application may also be another one than ours."""
-    from bridge.web import NAME
     from bridge.web.context import KEY
 
     ours = getattr(worker.wsgi, "extensions", {}).get(KEY)
-    if ours is None:
-        return
-    ours.store.connect()
-    # The hooks of another application could block the event loop, and gunicorn does not see the loop's requests.
-    if worker.wsgi.import_name == NAME and not _observes_requests(worker.cfg):
-        from bridge.server.webhook_loop import WebhookLoop
-
-        worker.webhook_loop = WebhookLoop(worker, ours)
-
-
-def _observes_requests(options: Any) -> bool:
-    """Whether gunicorn is to do something for each request: log it, count it, or call a function."""
-    logs = (options.accesslog, options.logconfig, options.logconfig_dict, options.logconfig_json, options.syslog)
-    hooks = [options.settings[name] for name in ("pre_request", "post_request")]
-    return any((*logs, options.statsd_host)) or any(hook.get() is not hook.default for hook in hooks)
+    if ours is not None:
+        ours.store.connect()
 
 
 def options_from_environment() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from gunicorn.http.errors import ParseException
@@ -30,9 +30,6 @@ from bridge.server.cpu_affinity import pin_to_one_cpu
 from bridge.server.lingering_close import MAX_CONNECTIONS, LingeringCloser
 from bridge.settings.declarations import DEFAULT_MAX_BODY_BYTES
 
-if TYPE_CHECKING:
-    from bridge.server.webhook_loop import WebhookLoop
-
 log = structlog.get_logger()
 
 RECEIVE_SECONDS = 20  # for a whole request, from the connection's start or from the request's first byte
@@ -41,7 +38,6 @@ SOCKET_TIMEOUT = struct.pack("ll", RECEIVE_SECONDS, 0)
 MAX_HEAD_BYTES = 64 * 1024
 MIN_BUFFER_BYTES = 64 * 1024 * 1024  # for all incomplete requests together
 RECEIVE_BYTES = 256 * 1024
-WAIT_PER_CONNECTION, LONGEST_WAIT = 0.00025, 0.004  # seconds, before a process that has connections accepts another
 SPARE_FILES = 100 + MAX_CONNECTIONS  # for closing connections, the database, logs and gunicorn's own sockets
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -148,8 +144,6 @@ class BufferingWorker(ThreadWorker):
         self._incoming: dict[Any, IncomingRequest] = {}  # by connection, oldest first
         self._buffered = 0
         self._closer = LingeringCloser()
-        self.webhook_loop: WebhookLoop | None = None  # for the bridge's own application
-        self._accepts_again_at: float | None = None
         self.signals_before_boot: SimpleQueue[int] = SimpleQueue()  # the master's own queue, set after the fork
 
     def init_process(self) -> None:
@@ -170,27 +164,6 @@ class BufferingWorker(ThreadWorker):
             while True:
                 self.alive &= self.signals_before_boot.get_nowait() not in STOP_SIGNALS
 
-    def accept(self, listener: Any) -> None:
-        """Called by gunicorn when clients connect. The process with the fewest connections accepts them first.
-
-        Otherwise the first one to wake would take all clients that connect at the same moment.
-        """
-        if self._accepts_again_at is None and self.nr_conns and self.cfg.workers > 1:
-            self._accepts_again_at = time.monotonic() + min(self.nr_conns * WAIT_PER_CONNECTION, LONGEST_WAIT)
-            self.set_accept_enabled(False)
-            return
-        self._accepts_again_at = None
-        for _ in range(1 + self.nr_conns // 4):
-            before = self.nr_conns
-            super().accept(listener)
-            if self.nr_conns == before:  # nobody else connects
-                return
-
-    def set_accept_enabled(self, enabled: bool | None) -> None:
-        """Called by gunicorn in each round of the event loop."""
-        if not enabled or self._accepts_again_at is None or time.monotonic() >= self._accepts_again_at:
-            super().set_accept_enabled(enabled)
-
     def enqueue_req(self, conn: Any) -> None:
         """Called by gunicorn for every connection that is new or readable again."""
         if self.cfg.is_ssl or self.cfg.http2_cleartext != "off":
@@ -209,31 +182,9 @@ class BufferingWorker(ThreadWorker):
             self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._receive(conn))
             request.is_polled = True
 
-    def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
-        """Called by gunicorn for each round of the event loop."""
-        limits = [timeout]
-        if self.webhook_loop is not None:
-            limits.append(self.webhook_loop.poll_seconds())
-        if self._accepts_again_at is not None:
-            limits.append(max(self._accepts_again_at - time.monotonic(), 0))
-        super().wait_for_and_dispatch_events(min((one for one in limits if one is not None), default=None))
-        if self.webhook_loop is not None:
-            self.webhook_loop.flush()
-
-    def count_request(self) -> None:
-        """Counts a request that gunicorn does not see, for `max_requests`."""
-        self.nr += 1
-        self.alive &= self.nr < self.max_requests
-
-    def can_keep_alive(self) -> bool:
-        """Whether a connection may be kept for another request, as gunicorn decides it."""
-        return bool(self.alive and self.cfg.keepalive and len(self.keepalived_conns) < self.max_keepalived)
-
     def murder_pending(self) -> None:
         """Called by gunicorn at least once a second. Rejects requests that take too long."""
         super().murder_pending()
-        if self.webhook_loop is not None:
-            self.webhook_loop.expire()
         self._closer.close_expired(self.poller)
         earliest = time.monotonic() - (RECEIVE_SECONDS if self.alive else RECEIVE_SECONDS_WHEN_STOPPING)
         while self._incoming:
@@ -280,9 +231,6 @@ class BufferingWorker(ThreadWorker):
         request = self._remove(conn)
         conn.init()
         conn.data_ready = True
-        webhooks = self.webhook_loop
-        if webhooks is not None and webhooks.takes(request) and webhooks.submit(conn, request):
-            return
         conn.parser.unreader.unread(request.with_length())
         super().enqueue_req(conn)
 

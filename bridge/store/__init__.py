@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from bridge.errors import StoreUnavailable, UsageError
 from bridge.store import inbox, migrations
-from bridge.store.group_commit import GroupCommitter, Request
+from bridge.store.group_commit import GroupCommitter
 from bridge.store.inbox import NewWebhook
 from bridge.store.postgres import Postgres
 from bridge.store.sqlite import Sqlite
@@ -79,14 +79,6 @@ class Store:
         Raises `StoreUnavailable` within four seconds when it could not be stored.
         """
         return self._current().committer.put(inbox.encode_row(webhook), ACCEPT_SECONDS)
-
-    def submit(self, webhook: NewWebhook, wake: Callable[[], None]) -> Request:
-        """Stores a webhook after the next `flush`; `wake` is called, by another thread, when the outcome is known."""
-        return self._current().committer.submit(inbox.encode_row(webhook), wake)
-
-    def flush(self) -> None:
-        """Begins to store what was submitted."""
-        self._current().committer.flush()
 
     def connect(self) -> None:
         """Opens the connection that stores webhooks: the first ones would wait for it. Without a database they do."""

@@ -22,15 +22,12 @@ MAX_BATCH = 500
 
 
 class Request:
-    """A row that somebody waits for. `is_new` and `error` are the outcome. `abandoned`: nobody waits any more.
+    """A row that a thread waits for. `is_new` and `error` are the outcome. `abandoned`: the thread timed out."""
 
-    `wake`: called by the committer when the outcome is known, once for all requests of a batch that have the same.
-    """
+    __slots__ = ("_pending", "abandoned", "error", "is_new", "is_reported", "row")
 
-    __slots__ = ("_pending", "abandoned", "error", "is_new", "is_reported", "row", "wake")
-
-    def __init__(self, row: EncodedRow, wake: Callable[[], None] | None = None) -> None:
-        self.row, self.wake = row, wake
+    def __init__(self, row: EncodedRow) -> None:
+        self.row = row
         self.is_new = self.is_reported = self.abandoned = False
         self.error: StoreUnavailable | None = None
         self._pending = threading.Lock()  # much cheaper than an Event; held until the outcome is known
@@ -59,25 +56,15 @@ class GroupCommitter:
         self._thread: threading.Thread | None = None
         self._closing = False
 
-    def submit(self, row: EncodedRow, wake: Callable[[], None] | None = None) -> Request:
-        """The row will be stored with the batch that the next `flush` begins, or an earlier one."""
-        request = Request(row, wake)
+    def put(self, row: EncodedRow, seconds: float) -> bool:
+        """Whether the row is new, once it is on disk. Raises `StoreUnavailable` when it is not within the time."""
+        request = Request(row)
         with self._queued:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
                 self._thread.start()
             self._queue.append(request)
-        return request
-
-    def flush(self) -> None:
-        """Begins a batch with all rows that were submitted, unless one is being stored: it is followed by the next."""
-        with self._queued:
             self._queued.notify()
-
-    def put(self, row: EncodedRow, seconds: float) -> bool:
-        """Whether the row is new, once it is on disk. Raises `StoreUnavailable` when it is not within the time."""
-        request = self.submit(row)
-        self.flush()
         if not request.wait(seconds):
             # It may still be committed after this. The processor gets 503, sends again, and the row is a duplicate.
             request.abandoned = True
@@ -149,20 +136,12 @@ def _store(tx: Connection, batch: Sequence[Request]) -> Sequence[bool]:
 def _report(batch: Sequence[Request], results: Sequence[bool]) -> None:
     for request, is_new in zip(batch, results, strict=True):
         request.report(is_new=is_new)
-    _wake(batch)
 
 
 def _refuse(batch: Sequence[Request], error: StoreUnavailable) -> None:
     for request in batch:
         if not request.is_reported:
             request.report(error=error)
-    _wake(batch)
-
-
-def _wake(batch: Sequence[Request]) -> None:
-    for wake in {request.wake for request in batch}:
-        if wake is not None:
-            wake()
 
 
 def _log() -> Any:

@@ -20,9 +20,7 @@ from bridge.web.arrivals import ArrivalCounter
 from bridge.web.context import KEY, Context
 from bridge.web.refusals import RefusalCounter
 
-__all__ = ["NAME", "blueprint", "create_app"]
-
-NAME = "bridge.web"  # of the bridge's own application
+__all__ = ["blueprint", "create_app"]
 
 logger = structlog.get_logger()
 
@@ -32,7 +30,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     if settings is None:
         settings = load(os.environ, dotenv=Path(".env"))
         log.configure(settings.log_format, settings.log_level)
-    app = Flask(NAME, static_folder=None)
+    app = Flask("bridge.web", static_folder=None)
     app.register_blueprint(blueprint(settings, store))
     errors.install(app)
     if settings.trusted_proxies:

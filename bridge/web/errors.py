@@ -23,7 +23,6 @@ CODES = {
     405: ("method_not_allowed", "This method is not allowed here."),
     413: ("too_large", "The request body is too large."),
 }
-NOT_STORED = ("store_unavailable", "The request could not be stored. Retry later.")
 SIGNATURE_MESSAGES = {
     SignatureProblem.MISSING: "The signature header is missing.",
     SignatureProblem.MALFORMED: "The signature header is malformed.",
@@ -64,7 +63,9 @@ def store_unavailable(problem: StoreUnavailable) -> Response:
     """503 with Retry-After: nothing was stored."""
     log.error("store_unavailable", reason=str(problem))
     message = "The database is not available. Retry later."
-    response = error_pages.page(503, "store_unavailable", message) or error(503, *NOT_STORED)
+    response = error_pages.page(503, "store_unavailable", message) or error(
+        503, "store_unavailable", "The request could not be stored. Retry later."
+    )
     response.headers["Retry-After"] = str(problem.retry_after_seconds)
     return response
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bridge import telemetry
@@ -16,7 +15,7 @@ from bridge.log import HIDDEN
 from bridge.settings import Source
 from bridge.store.inbox import NewWebhook
 from bridge.telemetry import Span
-from bridge.web.context import Context, context
+from bridge.web.context import context
 from bridge.web.errors import error_code
 from bridge.web.refusals import UNKNOWN_SOURCE
 from processors import processors
@@ -24,7 +23,6 @@ from processors.interface import Event, SignatureError
 
 log = structlog.get_logger()
 
-ENCODER = json.JSONEncoder(separators=(",", ":"))  # as Flask's `jsonify`, which needs the request
 NAME = re.compile(r"[a-z]+(?:[_-][a-z]+){0,3}")
 LONGEST_NAME = 24
 
@@ -49,18 +47,12 @@ def receive(name: str) -> Response:
         raise
     event = _verify(source, body)
     is_new = here.store.accept(NewWebhook.of_event(name, event, body, datetime.now(UTC)))
-    return Response(stored(here, name, event, began_at, is_new), mimetype="application/json")
-
-
-def stored(here: Context, source: str, event: Event, began_at: datetime, is_new: bool) -> str:
-    """The text of the response to a webhook that is on disk: counts and logs it."""
-    here.arrivals.count(source)
+    here.arrivals.count(name)
     write = log.info if is_new else log.debug  # a processor may repeat each webhook many times
-    extra = _extra(event, is_new)
-    write("received", source=source, type=event.type, event_id=event.id, livemode=event.livemode, **extra)
+    write("received", source=name, type=event.type, event_id=event.id, livemode=event.livemode, **_extra(event, is_new))
     if telemetry.is_on():
-        _trace(source, event, is_new, began_at)
-    return ENCODER.encode({"duplicate": not is_new, "received": event.id}) + "\n"
+        _trace(name, event, is_new, began_at)
+    return jsonify(received=event.id, duplicate=not is_new)
 
 
 def _trace(source: str, event: Event, is_new: bool, began_at: datetime) -> None:
@@ -106,16 +98,11 @@ def _headers(environ: Mapping[str, object]) -> dict[str, str]:
     return {name[5:].replace("_", "-").title(): str(environ[name]) for name in environ if name.startswith("HTTP_")}
 
 
-def verified(source: Source, headers: Mapping[str, str], body: bytes) -> Event:
-    """The envelope of a signed webhook. Raises `SignatureError`."""
+def _verify(source: Source, body: bytes) -> Event:
     verify = processors()[source.processor].verify
     tolerance = timedelta(seconds=source.tolerance_seconds)
-    return verify(body, headers, source.secrets, datetime.now(UTC), tolerance, source.options)
-
-
-def _verify(source: Source, body: bytes) -> Event:
     try:
-        return verified(source, _headers(request.environ), body)
+        return verify(body, _headers(request.environ), source.secrets, datetime.now(UTC), tolerance, source.options)
     except SignatureError as error:
         log.warning("refused", source=source.name, reason=f"{error.problem}: {error.detail}")
         context().refusals.count(source.name, error_code(error))

@@ -17,7 +17,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import UniqueConstraint, bindparam, update
 
-from bridge.errors import BridgeError, StoreUnavailable
+from bridge.errors import BridgeError
 from bridge.ledger import EMPTY
 from bridge.ledger.mrr import Mrr
 from bridge.ledger.settle_window import Readiness
@@ -26,7 +26,6 @@ from bridge.sender import claiming, pool
 from bridge.sender.dispatcher import Dispatcher
 from bridge.sender.outcomes import Attempt
 from bridge.store import Store, copy, inbox, rate_limit, schema, streams
-from bridge.store.group_commit import GroupCommitter, Request
 from bridge.store.inbox import NewWebhook
 from bridge.store.outbox import adding
 from bridge.store.statements import insert_per_dialect
@@ -34,23 +33,20 @@ from bridge.worker.batch import StreamBatch
 from processors.money import round_minor
 from processors.values import replace
 
-Wake = Callable[[], None] | None
-
 
 def ack_before_commit() -> None:
     """Acknowledges before the commit."""
-    submit = GroupCommitter.submit
+    accept = Store.accept
 
-    def store_later(committer: GroupCommitter, row: inbox.EncodedRow) -> None:
+    def accept_later(store: Store, webhook: NewWebhook) -> None:
         time.sleep(0.2)
-        submit(committer, row)
-        committer.flush()
+        accept(store, webhook)
 
-    def submit_early(committer: GroupCommitter, row: inbox.EncodedRow, wake: Wake = None) -> Request:
-        threading.Thread(target=store_later, args=(committer, row), daemon=True).start()
-        return _known(Request(row, wake), is_new=True)
+    def accept_early(store: Store, webhook: NewWebhook) -> bool:
+        threading.Thread(target=accept_later, args=(store, webhook), daemon=True).start()
+        return True
 
-    GroupCommitter.submit = submit_early  # type: ignore[method-assign]
+    Store.accept = accept_early  # type: ignore[method-assign]
 
 
 def no_fsync() -> None:
@@ -78,24 +74,12 @@ def no_write_lock() -> None:
     def hold(lock: WriteLock, seconds: float) -> Iterator[None]:
         yield
 
-    def submit_alone(committer: GroupCommitter, row: inbox.EncodedRow, wake: Wake = None) -> Request:
-        request = Request(row, wake)
-        try:
-            with committer._writing() as tx, tx.begin():
-                is_new = inbox.insert_new(tx, [row])[0]
-        except StoreUnavailable as error:
-            return _known(request, error=error)
-        return _known(request, is_new=is_new)
+    def accept_alone(store: Store, webhook: NewWebhook) -> bool:
+        with store.transaction() as tx:
+            return inbox.insert_new(tx, [inbox.encode_row(webhook)])[0]
 
     WriteLock.hold = hold  # type: ignore[method-assign]
-    GroupCommitter.submit = submit_alone  # type: ignore[method-assign]
-
-
-def _known(request: Request, *, is_new: bool = False, error: StoreUnavailable | None = None) -> Request:
-    request.report(is_new=is_new, error=error)
-    if request.wake is not None:
-        request.wake()
-    return request
+    Store.accept = accept_alone  # type: ignore[method-assign]
 
 
 def no_inbox_unique() -> None:
@@ -134,7 +118,7 @@ def split_copy() -> None:
 
 def ack_despite_error() -> None:
     """Acknowledges what the database has refused to store."""
-    accept, report = Store.accept, Request.report
+    accept = Store.accept
 
     def accept_anyway(store: Store, webhook: NewWebhook) -> bool:
         try:
@@ -142,11 +126,7 @@ def ack_despite_error() -> None:
         except BridgeError:
             return True
 
-    def report_stored(request: Request, *, is_new: bool = False, error: StoreUnavailable | None = None) -> None:
-        report(request, is_new=is_new or error is not None)
-
     Store.accept = accept_anyway  # type: ignore[method-assign]
-    Request.report = report_stored  # type: ignore[method-assign]
 
 
 def order_of_arrival() -> None:

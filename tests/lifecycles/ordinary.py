@@ -36,7 +36,7 @@ UNUSUAL = {
         "has a renewal's debit returned",
         "and are withdrawn again",
         "signs up without any custom data",
-        "tiers unknown, until the next bill",
+        "tiers unknown: 140.00 x 20/15, until the next bill",
         "half off is given to two products",
         "is given 25 % off on the tenth day",
         "the second bill shows the tax inside",

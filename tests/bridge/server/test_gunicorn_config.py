@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -18,10 +17,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from gunicorn.config import Config
 
 from bridge.server.gunicorn_config import gunicorn_options
-from bridge.web import blueprint, create_app
+from bridge.web import create_app
 from bridge.web.context import KEY
 from tests.faults.clients import charge, signed
 from tests.faults.service import free_port
@@ -122,7 +120,7 @@ def test_a_web_process_opens_the_database_before_it_serves(sqlite_template: Path
     app = create_app(settings)
     store = app.extensions[KEY].store
 
-    gunicorn_options(settings)["post_worker_init"](SimpleNamespace(wsgi=app, cfg=Config()))
+    gunicorn_options(settings)["post_worker_init"](SimpleNamespace(wsgi=app))
 
     assert store._opened.backend._engine.pool.checkedin() == 1
     store.close()
@@ -134,39 +132,9 @@ def test_a_web_process_serves_without_a_database_and_with_any_application(tmp_pa
 
     applications: list[object] = [create_app(settings), Flask("another"), lambda environ, start_response: []]
     for application in applications:
-        started(SimpleNamespace(wsgi=application, cfg=Config()))
+        started(SimpleNamespace(wsgi=application))
 
     assert not (tmp_path / "missing.db").exists()
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "uses_loop"),
-    [
-        ("threads", 4, True),
-        ("accesslog", "-", False),
-        ("statsd_host", "localhost:8125", False),
-        ("pre_request", lambda worker, request: None, False),
-        ("post_request", lambda worker, request, environ, response: None, False),
-    ],
-)
-def test_webhooks_pass_the_threads_where_each_request_is_observed(option: str, value: Any, uses_loop: bool) -> None:
-    settings, options = some_settings("sqlite:///missing/bridge.db"), Config()
-    options.set(option, value)
-    worker = SimpleNamespace(wsgi=create_app(settings), cfg=options, webhook_loop=None)
-
-    gunicorn_options(settings)["post_worker_init"](worker)
-
-    assert (worker.webhook_loop is not None) is uses_loop
-
-
-def test_webhooks_of_another_application_pass_its_hooks() -> None:
-    settings, host = some_settings("sqlite:///missing/bridge.db"), Flask("another")
-    host.register_blueprint(blueprint(settings))
-    worker = SimpleNamespace(wsgi=host, cfg=Config(), webhook_loop=None)
-
-    gunicorn_options(settings)["post_worker_init"](worker)
-
-    assert worker.webhook_loop is None
 
 
 # ---- Over sockets ----------------------------------------------------------------------------------------------
@@ -238,41 +206,6 @@ def test_a_body_in_chunks_is_taken_whole(web: int) -> None:
     status, response = post(web, request_of(charge(1, "chunks", min_bytes=5000), chunked=True))
 
     assert (status, response) == (200, {"received": "evt_chunks_1", "duplicate": False})
-
-
-def heads_and_bodies(port: int, sent: bytes, count: int) -> list[tuple[bytes, bytes]]:
-    """The responses on one connection, without the date."""
-    received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-        connection.sendall(sent)
-        while received.count(b"}\n") < count and (more := connection.recv(65536)):
-            received += more
-    received = re.sub(rb"Date: [^\r]+", b"Date: ", received)
-    return [(head, body) for head, _, body in (one.partition(b"\r\n\r\n") for one in received.split(b"}\n")[:-1])]
-
-
-def test_the_event_loop_and_a_thread_respond_with_the_same_bytes(web: int) -> None:
-    event, unsigned = charge(1, "same"), charge(2, "same")
-    first = heads_and_bodies(web, request_of(event), 1)
-    loop = heads_and_bodies(web, request_of(event), 1)
-    thread = heads_and_bodies(web, request_of(event, chunked=True), 1)
-    refused = request_of(unsigned).replace(b"Stripe-Signature", b"X-Other")
-    closed = request_of(event).replace(b"Host: b", b"Host: b\r\nConnection: close")
-
-    assert first[0][1] == b'{"duplicate":false,"received":"evt_same_1"'
-    assert loop == thread
-    assert b"Connection: close" in heads_and_bodies(web, closed, 1)[0][0]
-    assert heads_and_bodies(web, refused, 1)[0][1].startswith(b'{"error":"signature_missing"')
-
-
-def test_requests_that_arrive_together_get_their_responses_in_order(web: int) -> None:
-    events = [request_of(charge(number, "together")) for number in range(4)]
-
-    responses = heads_and_bodies(web, b"".join(events), 4)
-
-    assert [body for _, body in responses] == [
-        b'{"duplicate":false,"received":"evt_together_%d"' % number for number in range(4)
-    ]
 
 
 def test_chunks_without_end_are_cut_at_the_limit(web: int) -> None:

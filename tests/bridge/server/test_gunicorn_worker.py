@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import selectors
-import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from typing import Any
-
 import pytest
-from gunicorn.config import Config
 
-from bridge.server import gunicorn_worker
 from bridge.server.chunked_body import MalformedRequest
-from bridge.server.gunicorn_worker import MAX_HEAD_BYTES, BufferingWorker, IncomingRequest
+from bridge.server.gunicorn_worker import MAX_HEAD_BYTES, IncomingRequest
 
 MAX_BODY_BYTES = 5000
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -109,83 +99,3 @@ def test_a_client_that_expects_continue_gets_it_once() -> None:
     assert bytes(request.data) == HEAD + b"Content-Length: 2\r\n\r\n"
     request.add(b"{}")
     assert request.is_complete() is True
-
-
-# ---- New connections -------------------------------------------------------------------------------------------
-
-
-class Clock:
-    """In place of the module `time`."""
-
-    now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    found = Clock()
-    monkeypatch.setattr(gunicorn_worker, "time", found)
-    return found
-
-
-@contextmanager
-def accepting(workers: int, clients: int) -> Iterator[tuple[BufferingWorker, socket.socket]]:
-    """One of so many web processes, and its listening socket to which so many clients have connected."""
-    options = Config()
-    options.set("workers", workers)
-    with ExitStack() as opened:
-        listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
-        for _ in range(clients):
-            opened.enter_context(socket.create_connection(listener.getsockname()))
-        worker = BufferingWorker(1, os.getpid(), [listener], None, 30, options, logging.getLogger("gunicorn"))
-        worker.poller = opened.enter_context(closing(selectors.DefaultSelector()))
-        taken: list[Any] = []
-        worker.enqueue_req = taken.append  # type: ignore[assignment]  # of a bound method
-        worker.set_accept_enabled(True)
-        yield worker, listener
-        for conn in taken:
-            conn.sock.close()
-        worker.tmp.close()
-
-
-def test_a_process_with_connections_leaves_the_next_one_to_others_for_a_moment(clock: Clock) -> None:
-    with accepting(workers=2, clients=3) as (worker, listener):
-        worker.accept(listener)
-        first = worker.nr_conns
-        worker.accept(listener)
-        paused = (worker.nr_conns, len(worker.poller.get_map()))
-        worker.set_accept_enabled(True)  # as in each round of gunicorn's loop
-        still_paused = len(worker.poller.get_map())
-        clock.now += 0.001
-        worker.set_accept_enabled(True)
-        worker.accept(listener)
-
-        assert (first, paused, still_paused) == (1, (1, 0), 0)
-        assert (worker.nr_conns, len(worker.poller.get_map())) == (2, 1)
-
-
-def test_after_the_pause_a_process_takes_a_quarter_of_what_it_has(clock: Clock) -> None:
-    with accepting(workers=2, clients=5) as (worker, listener):
-        worker.nr_conns = 8
-        worker.accept(listener)
-        clock.now += 0.002
-        worker.set_accept_enabled(True)
-        worker.accept(listener)
-
-        assert worker.nr_conns == 8 + 3  # 1 + 8 // 4
-
-
-def test_the_pause_is_short_and_a_single_process_makes_none(clock: Clock) -> None:
-    with accepting(workers=2, clients=1) as (worker, listener):
-        worker.nr_conns = 1000
-        worker.accept(listener)
-        pause = (worker._accepts_again_at or 0) - clock.now
-    with accepting(workers=1, clients=2) as (worker, listener):
-        for _ in range(2):
-            worker.accept(listener)
-        accepted = worker.nr_conns
-
-    assert pause == pytest.approx(0.004)
-    assert accepted == 2
