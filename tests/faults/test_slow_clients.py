@@ -60,8 +60,8 @@ def test_two_hundred_half_open_connections_hold_up_nobody(
         clients.await_acknowledged(100)
 
     # the first four wait until two hundred connections are accepted
-    assert percentile(clients.latencies, 0.95) < 0.5
-    assert max(clients.latencies) < 5
+    assert percentile(clients.latencies, 0.95) < 3  # a sender that held a thread would hold it for 20 s
+    assert max(clients.latencies) < 15
     assert clients.refused == []
 
 
