@@ -13,7 +13,6 @@ from sqlalchemy import Connection, bindparam, func, select
 from bridge.monitoring.mrr import exact
 from bridge.monitoring.settlements import customer_of
 from bridge.scope import Scope, StreamId
-from bridge.sender import payload
 from bridge.store import outbox as deliveries
 from bridge.store import search, streams, subscriptions
 from bridge.store.outbox import Delivery, DeliveryStatus
@@ -124,6 +123,8 @@ def read_customer(tx: Connection, stream_id: str) -> Customer | None:
 
 
 def _visits(found: Iterable[Delivery]) -> list[Visit]:
+    from bridge.sender import payload  # with marshmallow
+
     visits: dict[tuple[str, str, str], Visit] = {}
     for one in found:
         data: Any = payload.load(one.body)

@@ -12,7 +12,6 @@ from decimal import Decimal
 
 from bridge.ledger.events import EventType
 from bridge.ledger.policy import MovementAmount, Policy, RefundAmount
-from bridge.sender import payload
 from bridge.store.outbox import Delivery, DeliveryStatus
 
 REFUND_SETTING = "REFUND_AMOUNT=positive"
@@ -49,6 +48,8 @@ def rewritten(delivery: Delivery, policy: Policy) -> Rewritten | None:
     Only a 4xx proves that Pulsora does not have the event. After a time-out it may have it, and another body under the
     same transaction id would contradict it.
     """
+    from bridge.sender import payload  # with marshmallow, which `status` and other readers need not import
+
     is_rejected = delivery.status is DeliveryStatus.FAILED and delivery.last_status in REJECTED
     amount = amount_under(policy, delivery)
     data = payload.load(delivery.body)
