@@ -186,8 +186,7 @@ def _may_pay_for(delta: PaymentDelta, movement: Movement) -> bool:
     if movement.event_type is EventType.SUBSCRIPTION:
         return delta.receivable.reason in _PAYS_START and _pays_start(delta, movement)
     is_bill_of_change = delta.receivable.reason is Reason.CHANGE and delta.minor != 0
-    is_older = movement.invoice_id is not None and not movement.is_new_invoice and _is_before(delta, movement)
-    return is_bill_of_change and movement.event_type in _CHANGES and not is_older
+    return is_bill_of_change and movement.event_type in _CHANGES and not _is_older(delta, movement)
 
 
 def _pays_start(delta: PaymentDelta, movement: Movement) -> bool:
@@ -200,19 +199,19 @@ def _pays_start(delta: PaymentDelta, movement: Movement) -> bool:
 
 
 def _is_named(delta: PaymentDelta, movement: Movement) -> bool:
-    """Whether it is the invoice that the moving subscription names; any may be where none is named.
+    """Whether it is the invoice that the subscription names when it starts; any may be where none is named.
 
-    Another invoice of the same hour, of an add-on or of a change that follows, does not pay for the movement; nor does
-    the one that was the latest already and was paid before it.
+    Another invoice of the same hour, of an add-on or of a change that follows, does not pay for the start.
     """
     if movement.invoice_id is None:
         return True
-    is_latest = movement.invoice_id == delta.receivable.id
-    return is_latest and (movement.is_new_invoice or not _is_before(delta, movement))
+    return movement.invoice_id == delta.receivable.id and not _is_older(delta, movement)
 
 
-def _is_before(delta: PaymentDelta, movement: Movement) -> bool:
-    return delta.at <= movement.at - SAME_MOMENT
+def _is_older(delta: PaymentDelta, movement: Movement) -> bool:
+    """Whether it was paid before the movement, whose subscription names no new invoice."""
+    names_old = movement.invoice_id is not None and not movement.is_new_invoice
+    return names_old and delta.at <= movement.at - SAME_MOMENT
 
 
 def _distance(delta: PaymentDelta, movement: Movement) -> tuple[int, timedelta, int, str]:

@@ -130,19 +130,19 @@ def _steps(
     does not state what preceded it.
     """
     ordered = list(states_in_order(states, known))
-    end = next((one for one in ordered if one.now.status is Status.ENDED), None)
     for number, state in enumerate(ordered):
-        is_last = all(one.now.status in (Status.PAUSED, Status.ENDED) for one in ordered[number:])
-        if (
-            state is not end
-            and is_last
-            and end is not None
-            and (known or number)
-            and abs(end.at - state.at) <= PAUSES_BEFORE_END
-        ):
+        if (known or number) and _is_part_of_end(state, ordered[number + 1 :]):
             fold.notes.add((state.processor_event_id,), f"{state.ids.subscription_id}: reported with its end")
         else:
             yield state
+
+
+def _is_part_of_end(state: SubscriptionState, following: Sequence[SubscriptionState]) -> bool:
+    """Whether it is a pause, and the end is the next thing that follows but for other webhooks of the pause."""
+    if state.now.status is not Status.PAUSED:
+        return False
+    then = next((one for one in following if one.now.status is not Status.PAUSED), None)
+    return then is not None and then.now.status is Status.ENDED and abs(then.at - state.at) <= PAUSES_BEFORE_END
 
 
 def _discounts_settled_before(

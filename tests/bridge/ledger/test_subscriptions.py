@@ -26,6 +26,16 @@ def test_a_pause_that_the_end_follows_is_reported_with_the_end_in_every_order() 
         assert ledger.events == end_first.events
 
 
+def test_only_a_pause_is_explained_as_reported_with_the_end_and_no_second_webhook_of_the_end() -> None:
+    pause, end = _pause(), an_ended(at=after(days=3, seconds=10))
+    again = an_ended(at=after(days=3, seconds=11))
+
+    notes = settled([a_created()], [pause, end, again]).last.notes
+
+    assert notes[pause.processor_event_id] == ("sub_1: reported with its end",)
+    assert notes[again.processor_event_id] != ("sub_1: reported with its end",)
+
+
 @pytest.mark.parametrize(("status", "hours"), [(Status.PAUSED, 2), (Status.UNPAID, 2), (Status.UNPAID, 0)])
 def test_a_stop_before_the_end_is_the_churn_even_if_both_arrive_together(status: Status, hours: int) -> None:
     stop = a_subscription(status, was=terms(), at=PAUSED_AT)
