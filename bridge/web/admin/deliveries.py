@@ -12,7 +12,6 @@ from werkzeug.wrappers import Response
 
 from bridge.inspection.next_step import next_step
 from bridge.monitoring.settlements import customer_of
-from bridge.sender import payload
 from bridge.sender.forwarding import kept_back
 from bridge.store import attempts, inbox, interventions, outbox, pauses, resend, search
 from bridge.store.delivery_columns import Movement
@@ -154,6 +153,8 @@ def _values(one: Delivery) -> Mapping[str, object]:
 
 def delivery(row_id: int) -> Response:
     """One revenue event: its body, every attempt, and what is next."""
+    from bridge.sender import payload  # not above: it imports marshmallow, and a web process is ready earlier
+
     here = context()
     with here.store.reading() as tx:
         one = _delivery(tx, row_id)
