@@ -22,6 +22,7 @@ from bridge.store import inbox as webhooks
 from bridge.store import outbox as deliveries
 from bridge.store import streams as stream_table
 from bridge.store.inbox import InboxRow, InboxStatus
+from bridge.store.inbox.reading import WITH_BODY, from_row
 from bridge.store.schema import (
     alerts,
     attempts,
@@ -170,11 +171,11 @@ def ids_of(tx: Connection, stream_id: str) -> set[str]:
 def unassigned(tx: Connection, after: int) -> list[InboxRow]:
     """The next page of webhooks with a body that belong to no stream: ignored, failed or not routed yet."""
     query = (
-        webhooks.WHOLE.where(inbox.c.stream_id.is_(None), bodies.c.body.is_not(None), inbox.c.id > after)
+        WITH_BODY.where(inbox.c.stream_id.is_(None), bodies.c.body.is_not(None), inbox.c.id > after)
         .order_by(inbox.c.id)
         .limit(PAGE)
     )
-    return [webhooks.from_row(row) for row in tx.execute(query)]
+    return [from_row(row) for row in tx.execute(query)]
 
 
 # ---- Rewriting ---------------------------------------------------------------------------------------------------

@@ -15,10 +15,10 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, bindparam, func, or_, select
 
 from bridge.scope import StreamId
-from bridge.store import inbox as webhooks
 from bridge.store import streams
 from bridge.store.daily_sums import number_of
 from bridge.store.inbox import InboxRow, InboxStatus
+from bridge.store.inbox import reading as webhooks
 from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.store.outbox import reading as deliveries
 from bridge.store.schema import inbox, links, outbox, subscriptions

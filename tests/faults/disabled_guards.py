@@ -26,9 +26,11 @@ from bridge.sender import claiming, pool
 from bridge.sender.dispatcher import Dispatcher
 from bridge.sender.outcomes import Attempt
 from bridge.store import Store, copy, inbox, rate_limit, schema, streams
-from bridge.store.inbox import NewWebhook
+from bridge.store.inbox import NewWebhook, purging
+from bridge.store.inbox import adding as adding_webhooks
 from bridge.store.outbox import adding
 from bridge.store.statements import insert_per_dialect
+from bridge.store.streams import settling
 from bridge.worker.batch import StreamBatch
 from processors.money import round_minor
 from processors.values import replace
@@ -84,7 +86,7 @@ def no_write_lock() -> None:
 
 def no_inbox_unique() -> None:
     """Accepts every webhook as new, regardless of its event id."""
-    inbox.SEEN += " AND false"
+    adding_webhooks.SEEN += " AND false"
     _allow_twice("inbox")
 
 
@@ -166,7 +168,7 @@ def drifting_mrr() -> None:
 
 def no_stream_version() -> None:
     """Clears a settled stream's time although webhooks joined it meanwhile."""
-    streams.SAVE = streams.SAVE.values(due_at=bindparam("due", type_=schema.Instant))
+    settling.SAVE = settling.SAVE.values(due_at=bindparam("due", type_=schema.Instant))
 
 
 def bodies_that_change() -> None:
@@ -229,7 +231,7 @@ def split_purge() -> None:
     purge = inbox.purge
 
     def one_by_one(tx: Any, before: datetime, limit: int, after: int = 0) -> Any:
-        rows = tx.execute(inbox.NEXT_BY_AGE, {"after": after, "limit": limit}).all()
+        rows = tx.execute(purging.NEXT_BY_AGE, {"after": after, "limit": limit}).all()
         for row in reversed(rows):
             tx.exec_driver_sql("DELETE FROM bodies WHERE inbox_id = ?", (row.id,))
             tx.exec_driver_sql("COMMIT")

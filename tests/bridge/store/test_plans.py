@@ -26,6 +26,7 @@ from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.outbox.adding import HASTEN
 from bridge.store.streams import Claim, SettledStream
+from bridge.store.streams.settling import LATEST
 from tests.bridge.store.builders import (
     ANNA,
     BERT,
@@ -72,7 +73,7 @@ ALL_DAY: dict[str, Question] = {
     "routed_until": lambda tx: inbox.routed_until(tx, NOON),
     "is_any_due": lambda tx: streams.is_any_due(tx, NOON),
     "claim_due": lambda tx: streams.claim_due(tx, NOON, 100, "w", NOON),
-    "claim_due, those of late": lambda tx: tx.execute(streams.LATEST, {"now": NOON, "due_by": NOON, "limit": 25}).all(),
+    "claim_due, those of late": lambda tx: tx.execute(LATEST, {"now": NOON, "due_by": NOON, "limit": 25}).all(),
     "save": lambda tx: _lost(lambda: streams.save(tx, [SettledStream(claim=CLAIM, state="{}")], NOON)),
     "postpone": lambda tx: _lost(lambda: streams.postpone(tx, CLAIM, NOON, "later")),
     "stream counts": lambda tx: streams.counts(tx, NOON),
