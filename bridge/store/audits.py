@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_
 
 from bridge.store.daily_sums import day_of, number_of
 from bridge.store.schema import audit_rows, audits, catalog, decompress, inbox, outbox, states, subscriptions
@@ -81,7 +81,6 @@ DELETE_ROWS = delete(audit_rows).where(
     )
 )
 DELETE = delete(audits).where(audits.c.source == bindparam("whose"), audits.c.id <= bindparam("last_id"))
-RENAME = update(audit_rows).where(audit_rows.c.key == bindparam("old")).values(key=bindparam("new"))
 OF_LEDGER = (
     select(
         outbox.c.id, outbox.c.stream_id, outbox.c.output_key, outbox.c.status, outbox.c.event_type, outbox.c.currency,
@@ -176,12 +175,6 @@ def rows_of(tx: Connection, audit_id: int, limit: int = KEPT_ROWS) -> list[Audit
         del values["audit_id"], values["position"]
         found.append(AuditRow(**{**values, "day": None if day is None else day_of(day)}))
     return found
-
-
-def rename_keys(tx: Connection, names: Mapping[str, str]) -> None:
-    """Replaces ids in the rows that were kept."""
-    for old, new in names.items():
-        tx.execute(RENAME, {"old": old, "new": new})
 
 
 def _result(values: Mapping[str, Any]) -> AuditResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -76,11 +76,6 @@ def latest(tx: Connection, source: str) -> Run | None:
 def latest_complete(tx: Connection, source: str) -> Run | None:
     """The last run of a source without an error."""
     return next((_from_row(row._asdict()) for row in tx.execute(LATEST_COMPLETE, {"whose": source})), None)
-
-
-def latest_of(tx: Connection, sources: Iterable[str]) -> dict[str, Run]:
-    """The last run of each of these sources that has one."""
-    return {source: run for source in sources if (run := latest(tx, source)) is not None}
 
 
 def first_and_last(tx: Connection, source: str) -> tuple[datetime | None, datetime | None]:

@@ -47,15 +47,6 @@ def test_the_last_hundred_of_a_source_are_kept_each_with_a_thousand_rows(sqlite_
         assert [len(audits.rows_of(tx, one, 2000)) for one in (long, ids[4], ids[3], other)] == [1000, 1, 0, 1]
 
 
-def test_the_ids_of_an_erased_customer_are_replaced(store: Store) -> None:
-    with store.transaction() as tx:
-        kept = audits.add(tx, an_audit(), [a_differing_row(), a_differing_row(key="in_2")])
-
-        audits.rename_keys(tx, {"in_1": "erased_1", "cus_1": "erased_2"})
-
-        assert [row.key for row in audits.rows_of(tx, kept)] == ["erased_1", "in_2"]
-
-
 def test_the_levels_of_a_customer_with_thousands_of_subscriptions_are_all_read(store: Store) -> None:
     names = [f"sub_{number:04}" for number in range(2001)]  # read in parts of 2000
     row = {
