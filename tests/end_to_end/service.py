@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import requests
 
 from bridge.store import open_store
+from tests.faults.service import free_port
 from tests.settings import ADMIN_TOKEN, PADDLE_SECRET, STRIPE_SECRET, TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def running(
     commands: Sequence[Command], folder: Path, database_url: str, endpoint: str, **more: str
 ) -> Iterator[Service]:
     """Runs the commands until the block ends."""
-    port = _free_port()
+    port = free_port()
     service = Service(
         folder=folder, url=f"http://127.0.0.1:{port}", environ=_environ(database_url, endpoint, port) | more
     )
@@ -115,9 +115,3 @@ def _environ(database_url: str, endpoint: str, port: int) -> dict[str, str]:
         "BIND": f"127.0.0.1:{port}",
         "LOG_FORMAT": "json",
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,6 +29,7 @@ from bridge.sandbox.service import local_session
 from processors import processors
 from processors.stripe.simulation.customer import Customer
 from tests.fake_processors import STRIPE_KEY, FakeStripe
+from tests.faults.service import free_port
 from tests.settings import TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,12 +133,6 @@ def environment(endpoint: str, api: str, port: int) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     fakes = {"PULSORA_ENDPOINT": endpoint, "STRIPE_API_BASE": api}
     return {**inherited, **fakes, "PYTHONPATH": str(ROOT), "BIND": f"127.0.0.1:{port}"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def go_through(folder: Path, environ: dict[str, str], pulsora: FakePulsora, browser: Browser, steps: Steps) -> None:

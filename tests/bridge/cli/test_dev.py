@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import requests
 from bridge.cli.dev import TOKEN, banner, development_settings
 from bridge.sandbox.service import local_session
 from processors import processors
+from tests.faults.service import free_port
 
 FAKE = "http://127.0.0.1:9/api/ingest"
 SECRET = "whsec_fake_secret_of_the_stripe_cli_00"
@@ -65,14 +65,8 @@ def test_nothing_leaves_this_machine_whatever_the_settings_say(tmp_path: Path) -
     assert (settings.bind, settings.database_url) == ("127.0.0.1:8123", "sqlite:///bridge-dev.db")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_a_simulated_sale_is_shown(tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     environ = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
     environ |= {"BIND": f"0.0.0.0:{port}", "SETTLE_SECONDS": "1", "LOG_LEVEL": "error"}
     environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
