@@ -6,8 +6,9 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ PLAIN = (bool, int, float, type(None))
 
 def configure(log_format: str = "console", log_level: str = "info") -> None:
     """Configures logging to stderr for this process. Records of libraries get the same format and redaction."""
-    import structlog  # not above: most users of this module only need `scrub`
-    from structlog.stdlib import ProcessorFormatter
+    with _without_rich():
+        import structlog  # not above: most users of this module only need `scrub`
+        from structlog.stdlib import ProcessorFormatter
 
     level = getattr(logging, log_level.upper())
     ours: list[Processor] = [
@@ -60,6 +62,22 @@ def configure(log_format: str = "console", log_level: str = "info") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(theirs)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+
+
+@contextmanager
+def _without_rich() -> Iterator[None]:
+    """Meanwhile an import of rich fails, unless it is imported already.
+
+    structlog imports it to format tracebacks, which are plain text here, and that takes three quarters of its import.
+    """
+    if "rich" in sys.modules:
+        yield
+        return
+    sys.modules["rich"] = cast(ModuleType, None)  # as the import system documents it
+    try:
+        yield
+    finally:
+        del sys.modules["rich"]
 
 
 class LossyStream:

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-import structlog
-
 from bridge import __version__, log
 from bridge.settings import Settings, Source
 from bridge.settings.model import LogFormat
@@ -18,6 +16,8 @@ def announce(settings: Settings) -> None:
     """States version, addresses, database and destinations on stderr, next to the log: as lines, or as one event."""
     if settings.log_format == LogFormat.JSON:
         log.configure(settings.log_format, settings.log_level)
+        import structlog  # not above: `configure` imports it faster
+
         structlog.get_logger().info("serving", **facts(settings))
         return
     sys.stderr.write("".join(f"{line}\n" for line in lines(settings)))

@@ -104,3 +104,11 @@ def test_logs_for_people_hide_the_same() -> None:
 
     assert "event_id=evt_1" in text
     assert not [secret for secret in ("whsec_", "hunter2", "sk_live_") if secret in text]
+
+
+def test_logging_does_not_import_rich_which_stays_importable() -> None:
+    program = "import sys; from bridge.log import configure; configure(); print('rich' in sys.modules); import rich"
+
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "False\n"

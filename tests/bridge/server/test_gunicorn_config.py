@@ -114,6 +114,20 @@ def test_a_web_process_imports_at_its_start_only_what_all_requests_need(module: 
     assert not unused & set(ran.stdout.split())
 
 
+def test_serve_imports_neither_rich_nor_what_only_commands_need() -> None:
+    program = """
+import sys
+import bridge.cli.run
+from bridge import log
+log.configure()
+import bridge.web, bridge.worker.loop
+print(*sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert not {"rich", "alembic", "stripe", "apprise", "bridge.cli.dev"} & set(ran.stdout.split())
+
+
 def test_a_web_process_opens_the_database_before_it_serves(sqlite_template: Path, tmp_path: Path) -> None:
     shutil.copy(sqlite_template, tmp_path / "bridge.db")
     settings = some_settings(f"sqlite:///{tmp_path / 'bridge.db'}")
