@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from bridge.alerts.causes import RECENT, Observed, SourceSeen
 from bridge.formatting import quantity
 from bridge.monitoring.disk import free_bytes
-from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
+from bridge.monitoring.heartbeat import is_worker_alive, latest_heartbeat
 from bridge.monitoring.quietness import read_quietness
 from bridge.sender.destinations import Destination
 from bridge.settings import Settings, Source

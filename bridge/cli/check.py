@@ -32,7 +32,7 @@ from bridge.formatting import duration, quantity, timestamp
 from bridge.ledger.policy import Unattributed
 from bridge.monitoring.health import Grade as HealthGrade
 from bridge.monitoring.health import read_health
-from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
+from bridge.monitoring.heartbeat import is_worker_alive, latest_heartbeat
 from bridge.sender import amount_rules
 from bridge.sender.destinations import Destination
 from bridge.server.installation import import_conflicts

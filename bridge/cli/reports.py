@@ -11,8 +11,8 @@ from bridge.cli.environment import opened_store, read_settings
 from bridge.cli.output import json_option, print_json, print_table
 from bridge.errors import UsageError
 from bridge.formatting import amount, signed_amount
-from bridge.monitoring.dashboard import shown_currencies
 from bridge.monitoring.mrr import MrrReport, read_mrr
+from bridge.monitoring.overview import shown_currencies
 from bridge.monitoring.periods import Period, months_before
 from bridge.monitoring.report_json import plain
 from bridge.store import series

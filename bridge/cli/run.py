@@ -13,7 +13,7 @@ from bridge.cli.environment import load_settings
 from bridge.cli.output import json_option, print_json, progress
 from bridge.cli.resend import offer_kept_back
 from bridge.errors import BridgeError, UsageError
-from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
+from bridge.monitoring.heartbeat import is_worker_alive, latest_heartbeat
 from bridge.server import banner, supervisor
 from bridge.settings import Settings
 from bridge.store import Store, open_store

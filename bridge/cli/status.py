@@ -12,7 +12,7 @@ from bridge.cli.environment import opened_store, read_settings
 from bridge.cli.output import fields_of, json_option, print_json, print_table, sentence
 from bridge.formatting import duration, quantity, timestamp
 from bridge.monitoring.health import Health, read_health
-from bridge.monitoring.overview import Counts, Overview, read_overview
+from bridge.monitoring.status import Counts, Status, read_status
 from bridge.sender import amount_rules
 from bridge.store import resend
 from bridge.store.inbox import InboxStatus
@@ -31,27 +31,27 @@ def status(as_json: bool) -> None:
     """Show webhooks and revenue events by status, the backlog, the revenue totals, and problems."""
     settings = read_settings()
     with opened_store(settings) as store:
-        overview = read_overview(store, settings.rate_limit_per_hour, datetime.now(UTC))
+        seen = read_status(store, settings.rate_limit_per_hour, datetime.now(UTC))
         with store.reading() as tx:
-            health = read_health(tx, overview.now)
-            alerts = [one.text for one in read_notices(tx, settings, overview.now)]
+            health = read_health(tx, seen.now)
+            alerts = [one.text for one in read_notices(tx, settings, seen.now)]
             cures = {setting: resend.failed_with(tx, setting) for setting in amount_rules.SETTINGS}
     if as_json:
-        print_json({**_for_programs(overview), "refused": [one.text for one in health.refusals], "alerts": alerts})
+        print_json({**_for_programs(seen), "refused": [one.text for one in health.refusals], "alerts": alerts})
         return
     webhook_statuses, delivery_statuses = list(InboxStatus), list(DeliveryStatus)
     print_table(
-        "Webhooks", ("source", *webhook_statuses), _by_status(overview.inbox, webhook_statuses), right=webhook_statuses
+        "Webhooks", ("source", *webhook_statuses), _by_status(seen.inbox, webhook_statuses), right=webhook_statuses
     )
     print_table(
         "Revenue events",
         ("source", *delivery_statuses),
-        _by_status(overview.outbox, delivery_statuses),
+        _by_status(seen.outbox, delivery_statuses),
         right=delivery_statuses,
     )
-    print_table("Totals", TOTALS, [_cells(one) for one in overview.totals], right=TOTALS[3:])
-    problems = [*_refusals(health), *(f"ALERT: {one}" for one in alerts), *_problems(overview), *_cures(cures)]
-    for line in [*_progress(overview, settings.rate_limit_per_hour), *problems, _worker(overview)]:
+    print_table("Totals", TOTALS, [_cells(one) for one in seen.totals], right=TOTALS[3:])
+    problems = [*_refusals(health), *(f"ALERT: {one}" for one in alerts), *_problems(seen), *_cures(cures)]
+    for line in [*_progress(seen, settings.rate_limit_per_hour), *problems, _worker(seen)]:
         click.echo(line)
 
 
@@ -65,20 +65,20 @@ def _cells(one: Total) -> list[object]:
     return [*values[:5], *(value or "" for value in values[5:])]  # delivered revenue is shown even if it is 0
 
 
-def _progress(overview: Overview, per_hour: int) -> list[str]:
-    now, streams, backlog, lines = overview.now, overview.streams, overview.backlog, []
+def _progress(seen: Status, per_hour: int) -> list[str]:
+    now, streams, backlog, lines = seen.now, seen.streams, seen.backlog, []
     if streams.waiting or streams.due or streams.leased:
         waiting = quantity(streams.waiting, "customer")
         lines.append(f"Settling: {waiting} waiting, {streams.due} due, {streams.leased} in progress.")
-    if wait := overview.next_wait:
+    if wait := seen.next_wait:
         lines.append(f"The next wait ends at {timestamp(wait.until)} UTC: {wait.cause}.")
-    if overview.overdue_since is not None:
-        age, at = duration(now - overview.overdue_since), timestamp(overview.overdue_since)
+    if seen.overdue_since is not None:
+        age, at = duration(now - seen.overdue_since), timestamp(seen.overdue_since)
         lines.append(f"Webhooks have been overdue for {age}, since {at} UTC.")
-    unsent = overview.queues
-    if sendable := unsent.pending - unsent.retrying:
-        eta = f" At {per_hour} an hour, sending takes about {duration(overview.eta)}." if overview.eta else ""
-        lines.append(f"{quantity(sendable, 'revenue event')} to send.{eta}")
+    unsent = seen.queues
+    if unsent.sendable:
+        eta = f" At {per_hour} an hour, sending takes about {duration(seen.eta)}." if seen.eta else ""
+        lines.append(f"{quantity(unsent.sendable, 'revenue event')} to send.{eta}")
     if unsent.retrying:
         lines.append(f"{quantity(unsent.retrying, 'revenue event')} waiting for another attempt.")
     if backlog.oldest is not None:
@@ -86,18 +86,16 @@ def _progress(overview: Overview, per_hour: int) -> list[str]:
     return lines
 
 
-def _problems(overview: Overview) -> list[str]:
+def _problems(seen: Status) -> list[str]:
     """Conditions that need an operator, with the command that shows them."""
-    lines = [
-        sentence(f"PAUSED until {timestamp(one.until)} UTC: {one.address}: {one.reason}") for one in overview.pauses
-    ]
-    if held := _total(overview.outbox, DeliveryStatus.HELD):
-        first = overview.queues.first_hold_until
+    lines = [sentence(f"PAUSED until {timestamp(one.until)} UTC: {one.address}: {one.reason}") for one in seen.pauses]
+    if held := _total(seen.outbox, DeliveryStatus.HELD):
+        first = seen.queues.first_hold_until
         until = f", the first until {timestamp(first)} UTC" if first else ""
         lines.append(f"HELD for their attribution: {held:,}{until}. pulsora-bridge deliveries list --status held")
-    if failed := _total(overview.outbox, DeliveryStatus.FAILED):
+    if failed := _total(seen.outbox, DeliveryStatus.FAILED):
         lines.append(f"FAILED deliveries: {failed:,}. pulsora-bridge deliveries list --status failed")
-    if failed := _total(overview.inbox, InboxStatus.FAILED):
+    if failed := _total(seen.inbox, InboxStatus.FAILED):
         lines.append(f"FAILED webhooks: {failed:,}. pulsora-bridge webhooks list --status failed")
     return lines
 
@@ -116,24 +114,24 @@ def _cures(counts: Mapping[str, int]) -> list[str]:
     ]
 
 
-def _worker(overview: Overview) -> str:
-    if overview.worker_seen_at is None:
+def _worker(seen: Status) -> str:
+    if seen.worker_seen_at is None:
         return "No worker is running. Start one: pulsora-bridge serve (or worker)."
-    return f"Last heartbeat of a worker: {duration(overview.now - overview.worker_seen_at)} ago."
+    return f"Last heartbeat of a worker: {duration(seen.now - seen.worker_seen_at)} ago."
 
 
 def _total(counts: Counts, status: str) -> int:
     return sum(own.get(status, 0) for own in counts.values())
 
 
-def _for_programs(overview: Overview) -> Mapping[str, object]:
+def _for_programs(seen: Status) -> Mapping[str, object]:
     return {
-        **fields_of(overview),
-        "streams": fields_of(overview.streams),
-        "backlog": fields_of(overview.backlog),
-        "queues": fields_of(overview.queues),
-        "eta": overview.eta and overview.eta.total_seconds(),
-        "pauses": [fields_of(one) for one in overview.pauses],
-        "totals": [fields_of(one) for one in overview.totals],
-        "sums": [fields_of(one) for one in overview.sums],
+        **fields_of(seen),
+        "streams": fields_of(seen.streams),
+        "backlog": fields_of(seen.backlog),
+        "queues": fields_of(seen.queues),
+        "eta": seen.eta and seen.eta.total_seconds(),
+        "pauses": [fields_of(one) for one in seen.pauses],
+        "totals": [fields_of(one) for one in seen.totals],
+        "sums": [fields_of(one) for one in seen.sums],
     }

@@ -13,7 +13,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from bridge.formatting import duration, quantity, timestamp
-from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
+from bridge.monitoring.heartbeat import is_worker_alive, latest_heartbeat
 from bridge.sender import amount_rules
 from bridge.store import inbox, pauses, queues, refusals, resend
 from bridge.store.pauses import Pause

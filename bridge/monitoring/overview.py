@@ -1,109 +1,130 @@
-"""The overview: counts, backlog, pauses and revenue totals at one moment, and the problems among them."""
+"""The numbers of the overview page: MRR and revenue of 30 days by currency, and the deliveries of 24 hours."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from sqlalchemy import Connection
 
-from bridge.formatting import duration, timestamp
-from bridge.store import Store, inbox, leases, outbox, pauses, queues, streams
-from bridge.store.inbox import InboxStatus
-from bridge.store.outbox import Backlog, DeliveryStatus
-from bridge.store.pauses import Pause
-from bridge.store.queues import Queues, Wait
-from bridge.store.streams import StreamCounts
-from bridge.store.totals import Sum, Total, sums, totals
+from bridge.monitoring.health import Health, read_health
+from bridge.monitoring.mrr import exact, read_mrr
+from bridge.monitoring.periods import Period
+from bridge.sender.destinations import Destination
+from bridge.store import rate_limit, series, subscriptions
+from bridge.store.series import Selection
+from bridge.store.subscriptions import Level
 
-WORKER_SILENT_AFTER = timedelta(seconds=60)  # a worker writes a heartbeat every 10 seconds
+DAYS = 30
+DELIVERIES_OF = timedelta(hours=24)
 
-Counts = Mapping[str, Mapping[str, int]]  # source -> status -> rows
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """An amount in one currency, its change or parts over 30 days, and its value on each of them."""
+
+    currency: str
+    amount: Decimal
+    change: Decimal
+    line: Sequence[Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The requests to one origin that count against the hourly limit. `limit` 0: none."""
+
+    origin: str
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliveries:
+    """The deliveries of the last 24 hours, and how long they took from the first webhook to Pulsora, in seconds."""
+
+    count: int
+    p50: float | None
+    p95: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The state of the bridge at `now`.
+    """The overview page at `now`. `mode`: live, or test while there is only test money.
 
-    `eta`: how long the events that can be sent now take at the allowed rate; None without any, or without a limit.
-    Held events and those that wait for another attempt are not among them.
-    `worker_seen_at`: the latest heartbeat of any worker. `overdue_since`: since when a
-    webhook should have been processed. `next_wait`: the wait that ends next.
+    `mrr`: the level now, its change and its line over 30 days. `revenue`: of 30 days net of refunds; `change`: refunds.
+    `eta`: as `Queues.eta`.
     """
 
     now: datetime
-    inbox: Counts
-    outbox: Counts
-    streams: StreamCounts
-    backlog: Backlog
-    queues: Queues
+    mode: str
+    health: Health
+    mrr: Sequence[Trend]
+    revenue: Sequence[Trend]
+    deliveries: Deliveries
+    budgets: Sequence[Budget]
     eta: timedelta | None
-    pauses: tuple[Pause, ...]
-    worker_seen_at: datetime | None
-    overdue_since: datetime | None
-    next_wait: Wait | None
-    totals: tuple[Total, ...]
-    sums: tuple[Sum, ...]
-
-    @property
-    def problems(self) -> list[str]:
-        """Conditions that need an operator, one sentence each; empty while everything works."""
-        return list(_problems(self))
 
 
-def read_overview(store: Store, rate_limit_per_hour: int, now: datetime) -> Overview:
-    """Reads the overview in one transaction."""
-    with store.reading() as tx:
-        waiting, parts = queues.read(tx, now), sums(tx)
-        sendable = waiting.pending - waiting.retrying
-        return Overview(
-            now=now,
-            inbox=_by_source(inbox.counts(tx)),
-            outbox=_by_source(outbox.counts(tx)),
-            streams=streams.counts(tx, now),
-            backlog=outbox.backlog(tx),
-            queues=waiting,
-            eta=timedelta(hours=sendable / rate_limit_per_hour) if rate_limit_per_hour and sendable > 0 else None,
-            pauses=tuple(pauses.active(tx, now)),
-            worker_seen_at=latest_heartbeat(tx),
-            overdue_since=queues.overdue_since(tx, now),
-            next_wait=queues.next_wait(tx, now),
-            totals=tuple(totals(parts)),
-            sums=tuple(parts),
-        )
+def read_overview(
+    tx: Connection, destinations: Iterable[Destination], rate_limit_per_hour: int, now: datetime
+) -> Overview:
+    """Reads the numbers of the page."""
+    health = read_health(tx, now)
+    livemode, currencies = shown_currencies(tx)
+    levels = subscriptions.levels(tx, livemode)
+    selections = [_last_days(livemode, currency, now.date()) for currency in currencies]
+    origins = sorted({one.origin for one in destinations})
+    return Overview(
+        now=now,
+        mode="live" if livemode else "test",
+        health=health,
+        mrr=[_mrr(tx, one, levels) for one in selections],
+        revenue=[_revenue(tx, one) for one in selections],
+        deliveries=_deliveries(tx, now),
+        budgets=[Budget(origin=o, used=rate_limit.used(tx, o, now), limit=rate_limit_per_hour) for o in origins],
+        eta=health.queues.eta(rate_limit_per_hour),
+    )
 
 
-def latest_heartbeat(tx: Connection) -> datetime | None:
-    """The latest heartbeat of any worker; None if there is none."""
-    return max(leases.heartbeats(tx).values(), default=None)
+def shown_currencies(tx: Connection) -> tuple[bool, list[str]]:
+    """Live money and its currencies; test money if there is no live money yet."""
+    live = series.currencies(tx, livemode=True)
+    test = [] if live else series.currencies(tx, livemode=False)
+    return not test, live or test
 
 
-def is_worker_alive(heartbeat_at: datetime | None, now: datetime) -> bool:
-    """Whether a worker is running, judged by the latest heartbeat. The one rule of the pages, `check` and `status`."""
-    return heartbeat_at is not None and now - heartbeat_at <= WORKER_SILENT_AFTER
+def percentile(ordered: Sequence[int], share: float) -> float | None:
+    """The value below which that share of the values is, in seconds; from microseconds in ascending order."""
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] / 1_000_000 if ordered else None
 
 
-def _problems(seen: Overview) -> Iterator[str]:
-    start_one = "Start one: pulsora-bridge serve (or worker)."
-    if seen.worker_seen_at is None:
-        yield f"No worker is running. {start_one}"
-    elif not is_worker_alive(seen.worker_seen_at, seen.now):
-        yield f"No worker has been running for {duration(seen.now - seen.worker_seen_at)}. {start_one}"
-    for pause in seen.pauses:
-        yield f"Sending to {pause.address} is paused until {timestamp(pause.until)} UTC: {pause.reason}"
-    if count := _total(seen.outbox, DeliveryStatus.FAILED):
-        yield f"Failed deliveries: {count:,}. Review the reasons and retry them."
-    if count := _total(seen.inbox, InboxStatus.FAILED):
-        yield f"Failed webhooks: {count:,}. They are retried every hour; each lists its reason."
+def _last_days(livemode: bool, currency: str, today: date) -> Selection:
+    return Selection(livemode=livemode, currency=currency, first=today - timedelta(days=DAYS - 1), last=today)
 
 
-def _total(counts: Counts, status: str) -> int:
-    return sum(by_status.get(status, 0) for by_status in counts.values())
+def _mrr(tx: Connection, selection: Selection, levels: Sequence[Level]) -> Trend:
+    report = read_mrr(tx, selection, Period.DAY, selection.last, levels)
+    line = [one.level for one in report.buckets if one.level is not None]
+    return Trend(
+        currency=selection.currency, amount=report.now, change=exact(report.net, selection.currency), line=line
+    )
 
 
-def _by_source(counts: Mapping[tuple[str, InboxStatus], int] | Mapping[tuple[str, DeliveryStatus], int]) -> Counts:
-    found: dict[str, dict[str, int]] = {}
-    for (source, status), count in sorted(counts.items()):
-        found.setdefault(source, {})[status.value] = count
-    return found
+def _revenue(tx: Connection, selection: Selection) -> Trend:
+    by_day = series.revenue_by_day(tx, selection)
+    days = [selection.first + timedelta(days=number) for number in range(DAYS)]
+    currency = selection.currency
+    return Trend(
+        currency=currency,
+        amount=exact(series.total(net for net, _ in by_day.values()), currency),
+        change=exact(series.total(refunds for _, refunds in by_day.values()), currency),
+        line=[exact(by_day[day][0] if day in by_day else Decimal(), currency) for day in days],
+    )
+
+
+def _deliveries(tx: Connection, now: datetime) -> Deliveries:
+    since = now - DELIVERIES_OF
+    took = series.latencies(tx, since)
+    return Deliveries(count=series.delivered_count(tx, since), p50=percentile(took, 0.5), p95=percentile(took, 0.95))

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
 from bridge.monitoring import metrics
-from bridge.monitoring.overview import latest_heartbeat
+from bridge.monitoring.heartbeat import latest_heartbeat
 from bridge.store import Store, inbox, latencies, outbox, pauses, queues, refusals, rejected_visits
 from bridge.store.rejected_visits import RejectedVisits
 

@@ -39,6 +39,15 @@ class Queues:
     failed_deliveries: int
     ready_since: datetime | None
 
+    @property
+    def sendable(self) -> int:
+        """The number of revenue events that can be sent now: neither held nor waiting for another attempt."""
+        return self.pending - self.retrying
+
+    def eta(self, per_hour: int) -> timedelta | None:
+        """How long the events that can be sent now take at the hourly limit; None without any, or without a limit."""
+        return timedelta(hours=self.sendable / per_hour) if per_hour and self.sendable > 0 else None
+
 
 # The newest by id: close enough to the newest by time, and one step into an index.
 LAST_RECEIVED = (

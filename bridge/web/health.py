@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response, jsonify
 
 from bridge.errors import BridgeError
-from bridge.monitoring.overview import latest_heartbeat
+from bridge.monitoring.heartbeat import latest_heartbeat
 from bridge.web.context import context
 from bridge.web.errors import error
 

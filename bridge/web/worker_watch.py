@@ -13,7 +13,7 @@ import structlog
 from bridge.alerts import delivery
 from bridge.alerts.monitor import Monitor, Send
 from bridge.errors import BridgeError
-from bridge.monitoring.overview import is_worker_alive, latest_heartbeat
+from bridge.monitoring.heartbeat import is_worker_alive, latest_heartbeat
 from bridge.settings import Settings
 from bridge.store import Store
 

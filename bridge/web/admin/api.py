@@ -8,8 +8,8 @@ from functools import wraps
 
 from flask import Blueprint, Response, abort, jsonify
 
-from bridge.monitoring.dashboard import read_dashboard
 from bridge.monitoring.mrr import read_mrr
+from bridge.monitoring.overview import read_overview
 from bridge.monitoring.report_json import plain
 from bridge.monitoring.revenue import read_revenue
 from bridge.web.admin.overview import destinations
@@ -41,7 +41,7 @@ def api_overview() -> object:
     """The overview."""
     settings = context().settings
     with context().store.reading() as tx:
-        return read_dashboard(tx, destinations(settings), settings.rate_limit_per_hour, datetime.now(UTC))
+        return read_overview(tx, destinations(settings), settings.rate_limit_per_hour, datetime.now(UTC))
 
 
 def api_mrr() -> object:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge.monitoring.dashboard import read_dashboard
 from bridge.monitoring.health import Notice
+from bridge.monitoring.overview import read_overview
 from bridge.sender.destinations import Destination
 from bridge.settings import Settings
 from bridge.store import queues, streams
@@ -38,7 +38,7 @@ def overview() -> Response:
         return setup()
     settings, now = context().settings, datetime.now(UTC)
     with context().store.reading() as tx:
-        seen = read_dashboard(tx, destinations(settings), settings.rate_limit_per_hour, now)
+        seen = read_overview(tx, destinations(settings), settings.rate_limit_per_hour, now)
         from bridge.alerts.notices import read_notices  # not above: a web process is ready earlier
 
         alerts = read_notices(tx, settings, now)

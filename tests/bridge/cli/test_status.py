@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 from bridge.store import Store, leases, outbox, pauses, refusals, streams
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.refusals import Refusals
-from bridge.store.totals import Sum, Total, totals
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import arrive, work
 from tests.bridge.store.builders import a_delivery, a_touch, added, an_outcome
 from tests.settings import some_settings
-
-
-def a_sum(status: DeliveryStatus, amount: str, mrr: str, event_type: str = "renewal") -> Sum:
-    return Sum(
-        source="stripe", livemode=True, status=status, currency="USD", event_type=event_type, count=1,
-        amount=Decimal(amount), mrr_impact=Decimal(mrr),
-    )  # fmt: skip
 
 
 def test_an_empty_store_says_so(cli: Command) -> None:
@@ -131,23 +122,3 @@ def test_the_youngest_sign_of_life_counts(cli: Command, sqlite_store: Store) -> 
         leases.heartbeat(tx, "young", now - timedelta(minutes=30))
 
     assert cli("status").out.splitlines()[-1] == "Last heartbeat of a worker: 30 min ago."
-
-
-def test_totals_part_what_was_told_from_what_is_to_come_and_what_never_goes() -> None:
-    sums = [
-        a_sum(DeliveryStatus.DELIVERED, "49.00", "49.00", "subscription"),
-        a_sum(DeliveryStatus.DELIVERED, "49.00", "0.00"),
-        a_sum(DeliveryStatus.HELD, "10.00", "1.00"),
-        a_sum(DeliveryStatus.PENDING, "10.00", "1.00"),
-        a_sum(DeliveryStatus.FAILED, "5.00", "0.50"),
-        a_sum(DeliveryStatus.NOT_FORWARDED, "5.00", "0.50"),
-        a_sum(DeliveryStatus.DROPPED, "5.00", "0.50"),
-    ]
-
-    assert totals(sums) == [
-        Total(
-            source="stripe", mode="live", currency="USD", revenue_delivered=Decimal("98.00"),
-            mrr_delivered=Decimal("49.00"), revenue_pending=Decimal("20.00"), mrr_pending=Decimal("2.00"),
-            revenue_not_sent=Decimal("15.00"), mrr_not_sent=Decimal("1.50"),
-        )
-    ]  # fmt: skip

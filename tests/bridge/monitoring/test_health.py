@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import update
 
-from bridge.monitoring.dashboard import percentile, read_dashboard
 from bridge.monitoring.health import CAUSES, Grade, Health, read_health
+from bridge.monitoring.overview import percentile, read_overview
 from bridge.sender.destinations import Destination
 from bridge.store import Store, inbox, leases, outbox, pauses, rate_limit, refusals, schema, subscriptions
 from bridge.store.outbox import DeliveryStatus
@@ -180,7 +180,7 @@ def test_what_is_held_or_retried_is_not_on_the_way(running: Store) -> None:
         outbox.release_all(tx, "sender")
 
     with running.reading() as tx:
-        found = read_dashboard(tx, [PULSORA], 1800, NOON)
+        found = read_overview(tx, [PULSORA], 1800, NOON)
 
     waiting = found.health.queues
     assert (waiting.pending, waiting.retrying, waiting.held) == (2, 1, 1)
@@ -199,7 +199,7 @@ def test_the_first_page_has_levels_revenue_latencies_and_the_budget(running: Sto
         rate_limit.reserve(tx, PULSORA.origin, NOON, 20, 2000)
 
     with running.reading() as tx:
-        found = read_dashboard(tx, [PULSORA, PULSORA], 2000, NOON)
+        found = read_overview(tx, [PULSORA, PULSORA], 2000, NOON)
 
     assert [(one.currency, one.amount, len(one.line)) for one in found.mrr] == [("USD", Decimal("49.00"), 30)]
     assert [(one.amount, sum(one.line)) for one in found.revenue] == [
@@ -212,10 +212,10 @@ def test_the_first_page_has_levels_revenue_latencies_and_the_budget(running: Sto
 def test_test_money_is_shown_until_there_is_live_money(running: Store) -> None:
     added(running, a_delivery("t", livemode=False, scope="stripe||test"))
     with running.reading() as tx:
-        before = read_dashboard(tx, [], 2000, NOON).mode
+        before = read_overview(tx, [], 2000, NOON).mode
     added(running, a_delivery("l"))
     with running.reading() as tx:
-        after = read_dashboard(tx, [], 2000, NOON).mode
+        after = read_overview(tx, [], 2000, NOON).mode
 
     assert (before, after) == ("test", "live")
 

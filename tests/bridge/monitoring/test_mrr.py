@@ -15,8 +15,8 @@ from sqlalchemy import select
 
 from bridge.internal_events import imports
 from bridge.ledger.state import load
-from bridge.monitoring.dashboard import read_dashboard
 from bridge.monitoring.mrr import MrrReport, exact, read_mrr
+from bridge.monitoring.overview import read_overview
 from bridge.monitoring.periods import Period
 from bridge.monitoring.revenue import read_revenue
 from bridge.settings import Settings
@@ -140,7 +140,7 @@ def assert_overview_equal(store: Store, bodies: list[dict[str, Any]], level: Dec
     refunds = [body["amount"] for own in of_day.values() for body in own if body["event_type"] == "refund"]
 
     with store.reading() as tx:
-        seen = read_dashboard(tx, [], 0, datetime.combine(last, time(23), UTC))
+        seen = read_overview(tx, [], 0, datetime.combine(last, time(23), UTC))
 
     assert len([day for day in days if of_day[day]]) > 10
     (mrr,), (revenue,) = seen.mrr, seen.revenue

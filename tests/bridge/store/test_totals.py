@@ -6,7 +6,15 @@ from decimal import Decimal
 
 from bridge.store import Store, totals
 from bridge.store.outbox import DeliveryStatus
+from bridge.store.totals import Sum, Total
 from tests.bridge.store.builders import a_delivery, added
+
+
+def a_sum(status: DeliveryStatus, amount: str, mrr: str, event_type: str = "renewal") -> Sum:
+    return Sum(
+        source="stripe", livemode=True, status=status, currency="USD", event_type=event_type, count=1,
+        amount=Decimal(amount), mrr_impact=Decimal(mrr),
+    )  # fmt: skip
 
 
 def test_sums_are_exact(store: Store) -> None:
@@ -24,3 +32,23 @@ def test_sums_are_exact(store: Store) -> None:
         Decimal("-0.030"),
     )
     assert (yen.count, yen.amount, yen.status) == (1, Decimal(4900), DeliveryStatus.PENDING)
+
+
+def test_totals_separate_what_was_delivered_what_is_pending_and_what_is_never_sent() -> None:
+    sums = [
+        a_sum(DeliveryStatus.DELIVERED, "49.00", "49.00", "subscription"),
+        a_sum(DeliveryStatus.DELIVERED, "49.00", "0.00"),
+        a_sum(DeliveryStatus.HELD, "10.00", "1.00"),
+        a_sum(DeliveryStatus.PENDING, "10.00", "1.00"),
+        a_sum(DeliveryStatus.FAILED, "5.00", "0.50"),
+        a_sum(DeliveryStatus.NOT_FORWARDED, "5.00", "0.50"),
+        a_sum(DeliveryStatus.DROPPED, "5.00", "0.50"),
+    ]
+
+    assert totals.totals(sums) == [
+        Total(
+            source="stripe", mode="live", currency="USD", revenue_delivered=Decimal("98.00"),
+            mrr_delivered=Decimal("49.00"), revenue_pending=Decimal("20.00"), mrr_pending=Decimal("2.00"),
+            revenue_not_sent=Decimal("15.00"), mrr_not_sent=Decimal("1.50"),
+        )
+    ]  # fmt: skip
