@@ -10,7 +10,7 @@ from enum import StrEnum
 from bridge.formatting import duration, quantity, timestamp
 from bridge.monitoring.health import CAUSES as REFUSAL_REASONS
 from bridge.monitoring.health import FEW_REFUSALS, MANY_UNSIGNED, UNSIGNED
-from bridge.monitoring.quietness import Quietness
+from bridge.monitoring.silence import Silence
 from bridge.store.pauses import Pause
 from bridge.store.reconciliations import Run
 from bridge.store.refusals import RefusalSum
@@ -157,7 +157,7 @@ class SourceSeen:
     """A source. `refused`: of the last 24 hours; `refused_now`, `accepted_now`: of the last hour; `run`: the last."""
 
     name: str
-    quietness: Quietness
+    silence: Silence
     refused: Sequence[RefusalSum] = ()
     refused_now: int = 0
     accepted_now: int = 0
@@ -218,7 +218,7 @@ def _of_sources(seen: Observed) -> Iterator[Found]:
     for source in seen.sources:
         if reason := _refusals(source):
             yield Found(cause=Cause.REFUSED, subject=source.name, text=reason)
-        if source.quietness.silent_since is not None:
+        if source.silence.silent_since is not None:
             yield Found(cause=Cause.SILENT, subject=source.name, text=_silence(source, seen.now))
         for fault in (source.run.faults or ()) if source.run else ():
             yield Found(cause=Cause.ENDPOINT, subject=source.name, text=f"{source.name}: {fault}.")
@@ -234,7 +234,7 @@ def _refusals(source: SourceSeen) -> str | None:
     signed = sum(one.count for one in source.refused if one.cause not in UNSIGNED)
     if signed < FEW_REFUSALS and total - signed < MANY_UNSIGNED:
         return None
-    worst, accepted_at = max(source.refused, key=lambda one: one.last_at), source.quietness.last_at
+    worst, accepted_at = max(source.refused, key=lambda one: one.last_at), source.silence.last_at
     is_last = accepted_at is None or worst.last_at > accepted_at
     of_now = source.refused_now + source.accepted_now
     is_share = source.refused_now >= FEW_REFUSALS and source.refused_now >= REFUSED_SHARE * of_now
@@ -245,11 +245,11 @@ def _refusals(source: SourceSeen) -> str | None:
 
 
 def _silence(source: SourceSeen, now: datetime) -> str:
-    quiet = source.quietness
-    assert quiet.last_at is not None
-    assert quiet.allowed is not None
-    last = f"no webhook for {duration(now - quiet.last_at)}, since {timestamp(quiet.last_at)} UTC"
-    return f"{source.name}: {last}. Its limit is {duration(quiet.allowed)}."
+    silence = source.silence
+    assert silence.last_at is not None
+    assert silence.allowed is not None
+    last = f"no webhook for {duration(now - silence.last_at)}, since {timestamp(silence.last_at)} UTC"
+    return f"{source.name}: {last}. Its limit is {duration(silence.allowed)}."
 
 
 def _of_queues(seen: Observed) -> Iterator[Found]:

@@ -11,7 +11,7 @@ from bridge.alerts.causes import RECENT, Observed, SourceSeen
 from bridge.formatting import quantity
 from bridge.monitoring.disk import free_bytes
 from bridge.monitoring.heartbeat import is_worker_alive, latest_heartbeat
-from bridge.monitoring.quietness import read_quietness
+from bridge.monitoring.silence import read_silence
 from bridge.sender.destinations import Destination
 from bridge.settings import Settings, Source
 from bridge.store import arrivals, audits, inbox, pauses, queues, rate_limit, reconciliations, refusals, rejected_visits
@@ -61,7 +61,7 @@ def _source(
     complete = reconciliations.latest_complete(tx, source.name) if run and run.error else None
     return SourceSeen(
         name=source.name,
-        quietness=read_quietness(tx, source.name, source.silence_hours, now),
+        silence=read_silence(tx, source.name, source.silence_hours, now),
         refused=[one for one in refused if one.source == source.name],
         refused_now=sum(one.count for one in refused_now if one.source == source.name),
         accepted_now=sum(one.count for one in accepted),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from bridge.monitoring.quietness import read_quietness
+from bridge.monitoring.silence import read_silence
 from bridge.reconciliation.endpoints import faults_of
 from bridge.reconciliation.missing_events import Incomplete, oldest_kept, store_missing
 from bridge.reconciliation.schedule import Reason, Situation, Span, reason_to_run, span
@@ -70,7 +70,7 @@ class Reconciler:
             started_at=self.started_at,
             last=reconciliations.latest(tx, source.name),
             complete=complete,
-            silent_since=read_quietness(tx, source.name, source.silence_hours, now).silent_since,
+            silent_since=read_silence(tx, source.name, source.silence_hours, now).silent_since,
             refused_at=max(refused, default=None),
             accepted_at=arrivals.last_at(tx, source.name),
             first_at=first_at,

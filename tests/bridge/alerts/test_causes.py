@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from bridge.alerts.causes import EXPLAINED, MIN_FREE_BYTES, Cause, Found, Observed, SourceSeen, counts, current
-from bridge.monitoring.quietness import Quietness
+from bridge.monitoring.silence import Silence
 from bridge.store.pauses import Pause
 from bridge.store.reconciliations import Run
 from bridge.store.refusals import RefusalSum
@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[3]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 FINE = Observed(now=NOON, free_bytes=MIN_FREE_BYTES)
-QUIET = Quietness(last_at=NOON - HOUR, allowed=2 * HOUR, silent_since=None)
-STRIPE = SourceSeen(name="stripe", quietness=QUIET)
+SILENCE = Silence(last_at=NOON - HOUR, allowed=2 * HOUR, silent_since=None)
+STRIPE = SourceSeen(name="stripe", silence=SILENCE)
 RUN = Run(source="stripe", at=NOON, since=NOON - DAY, until=NOON, reason="schedule", listed=0, stored=0)
 PAUSE = Pause(destination="pulsora.co", since=NOON - MINUTE, until=NOON + HOUR, reason="401", probing=True)
 
@@ -60,7 +60,7 @@ def of_stripe(**changes: object) -> Observed:
         pytest.param(
             of_stripe(refused=[refused(3, NOON - 2 * HOUR)], refused_now=3, accepted_now=13), [], id="a few forged"
         ),
-        pytest.param(of_stripe(quietness=replace(QUIET, silent_since=NOON)), ["silent"], id="a silent source"),
+        pytest.param(of_stripe(silence=replace(SILENCE, silent_since=NOON)), ["silent"], id="a silent source"),
         pytest.param(of_stripe(run=replace(RUN, faults=("we_1 is disabled",))), ["endpoint"], id="a wrong endpoint"),
         pytest.param(of_stripe(run=replace(RUN, faults=None)), [], id="an endpoint that was not compared"),
         pytest.param(
@@ -99,9 +99,9 @@ def test_a_placeholder_is_a_cause_for_a_day() -> None:
 
 
 def test_each_text_names_what_it_is_about() -> None:
-    quiet = replace(QUIET, last_at=NOON - 29 * DAY, silent_since=NOON - 28 * DAY)
+    silence = replace(SILENCE, last_at=NOON - 29 * DAY, silent_since=NOON - 28 * DAY)
 
-    assert current(of_stripe(quietness=quiet)) == [
+    assert current(of_stripe(silence=silence)) == [
         Found(
             cause=Cause.SILENT,
             subject="stripe",

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.monitoring.quietness import read_quietness
-from bridge.monitoring.silence import MIN_LIMIT, limit, longest_usual, silent_since
+from bridge.monitoring.silence import MIN_LIMIT, limit, longest_usual, read_silence, silent_since
 from bridge.store import Store, arrivals, refusals
 from bridge.store.arrivals import Arrivals
 
@@ -97,8 +96,8 @@ def test_only_webhooks_before_the_silence_are_its_history(store: Store) -> None:
     last = weeks_of_office_hours(4)[-1]
 
     with store.reading() as tx:
-        found = read_quietness(tx, "stripe", None, last + 30 * DAY)
-        other = read_quietness(tx, "paddle", 1.0, last)
+        found = read_silence(tx, "stripe", None, last + 30 * DAY)
+        other = read_silence(tx, "paddle", 1.0, last)
 
     assert (found.last_at, found.allowed) == (last, timedelta(hours=192))
     assert found.silent_since == last + timedelta(hours=192)
