@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
+import threading
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -222,6 +225,56 @@ def test_the_proxy_of_the_environment_is_used(
     assert pulsora.connections == 1
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_cannot_be_reached_is_named(
+    client: HttpClient, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{free.getsockname()[1]}")
+
+        response = client.post(f"{scheme}://ingest.invalid/api/ingest", TOKEN, BODY)
+
+    assert (response.status, response.reason) == (None, "the proxy failed")
+
+
+def test_a_proxy_gets_its_password(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _Proxy() as proxy:
+        monkeypatch.setenv("http_proxy", f"http://somebody:fake@127.0.0.1:{proxy.port}")
+        client.post("http://ingest.invalid/api/ingest", TOKEN, BODY)
+
+    assert proxy.head.startswith(b"POST http://ingest.invalid/api/ingest HTTP/1.1\r\n")
+    assert b"\r\nProxy-Authorization: Basic c29tZWJvZHk6ZmFrZQ==\r\n" in proxy.head
+
+
+def test_tls_goes_through_a_tunnel_of_the_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_own_certificate(tmp_path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "own.pem"))
+    with ScriptedPulsora(TOKEN, tls=context) as pulsora, _Proxy() as proxy:
+        monkeypatch.setenv("https_proxy", f"http://somebody:fake@127.0.0.1:{proxy.port}")
+        client = HttpClient()
+        statuses = [client.post(pulsora.endpoint, TOKEN, BODY).status for _ in range(2)]
+        client.close()
+
+    assert statuses == [202, 202]
+    assert proxy.connections == 1
+    assert proxy.head.startswith(b"CONNECT 127.0.0.1:")
+    assert b"\r\nProxy-Authorization: Basic c29tZWJvZHk6ZmFrZQ==\r\n" in proxy.head
+    assert "proxy-authorization" not in pulsora.received[0].headers
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_opened_anew(
+    pulsora: ScriptedPulsora, client: HttpClient
+) -> None:
+    pulsora.script(Reply(fault=Fault.CUT))  # a response, then the end of the connection
+
+    statuses = [client.post(pulsora.endpoint, TOKEN, BODY).status for _ in range(3)]
+
+    assert statuses == [202, 202, 202]
+    assert pulsora.connections == 2
+
+
 def test_a_netrc_adds_nothing_to_the_request(
     pulsora: ScriptedPulsora, client: HttpClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +293,50 @@ def test_a_cookie_is_not_kept(pulsora: ScriptedPulsora, client: HttpClient) -> N
     client.post(pulsora.endpoint, TOKEN, BODY)
 
     assert "cookie" not in pulsora.received[1].headers
+
+
+class _Proxy:
+    """A proxy for one connection: passes a tunnel on, and responds 502 to everything else."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.port = int(self._server.getsockname()[1])
+        self.connections = 0
+        self.head = b""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(5)
+        self._server.close()
+        assert not self._thread.is_alive(), "its connection is still open"
+
+    def _serve(self) -> None:
+        client, _ = self._server.accept()
+        self.connections += 1
+        with client:
+            while b"\r\n\r\n" not in self.head:
+                self.head += client.recv(65536)
+            if not self.head.startswith(b"CONNECT "):
+                client.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+                return
+            host, _, port = self.head.split()[1].decode().partition(":")
+            with socket.create_connection((host, int(port))) as server:
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                _pass_on(client, server)
+
+
+def _pass_on(client: socket.socket, server: socket.socket) -> None:
+    """Passes bytes on in both directions until one side closes its connection."""
+    other = {client: server, server: client}
+    while True:
+        for readable in select.select(other, [], [])[0]:
+            if not (piece := readable.recv(65536)):
+                return
+            other[readable].sendall(piece)
 
 
 def _own_certificate(folder: Path) -> Path:
