@@ -172,8 +172,12 @@ class Settings:
         example="api-key=…",
         is_secret=True,
     )
-    log_format: str = setting("LOG_FORMAT", one_of(LogFormat), LogFormat.CONSOLE, "console or json")
-    log_level: str = setting("LOG_LEVEL", one_of(LogLevel), LogLevel.INFO, "debug, info, warning or error")
+    log_format: str = setting(
+        "LOG_FORMAT", one_of(LogFormat), LogFormat.CONSOLE, "format of the log lines: console or json"
+    )
+    log_level: str = setting(
+        "LOG_LEVEL", one_of(LogLevel), LogLevel.INFO, "lowest level that is logged: debug, info, warning or error"
+    )
     trusted_proxies: int = setting(
         "TRUSTED_PROXIES", whole(0, 10), 0, "number of proxies whose X-Forwarded-For is trusted", example="1"
     )

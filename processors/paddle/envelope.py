@@ -14,7 +14,7 @@ from processors.payload import Json, Unreadable, has, ident, instant, parse, str
 SIMULATED = ("ntfsimevt_", "ntfsimntf_")  # ids of Paddle's webhook simulator
 ENVIRONMENT = Option(
     name="PADDLE_ENVIRONMENT",
-    help="live, or sandbox: then everything that arrives is test traffic.",
+    help="The environment of the account: live, or sandbox, whose webhooks are all test traffic.",
     example="live",
     check=lambda value: None if value in ("live", "sandbox") else "must be live or sandbox",
 )

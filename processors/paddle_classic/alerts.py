@@ -22,7 +22,7 @@ Fields = Mapping[str, str]
 MAX_FIELDS = 200
 ENVIRONMENT = Option(
     name="PADDLE_ENVIRONMENT",
-    help="live, or sandbox: then everything that arrives is test traffic.",
+    help="The environment of the account: live, or sandbox, whose webhooks are all test traffic.",
     example="live",
     check=lambda value: None if value in ("live", "sandbox") else "must be live or sandbox",
 )
