@@ -1,6 +1,7 @@
-"""A random Stripe merchant with its own books, rendered in each format that an audit reads.
+"""A random Stripe merchant with its own records, rendered in each format that an audit reads.
 
-The books follow from what the customers do and never from the ledger: prices times quantities, less a coupon for ever.
+The records follow from what the customers do and never from the ledger: prices times quantities, less a lasting
+coupon.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Buyer:
         return [name for name, minor in self.mrr.items() if minor and name not in self.leaving | self.let_off]
 
     def move(self, name: str, minor: int) -> None:
-        """Books the new MRR of a subscription."""
+        """Records the new MRR of a subscription."""
         before, total = self.mrr.get(name, 0), sum(self.mrr.values())
         if minor == before:
             return
@@ -170,7 +171,7 @@ def _step_of_active(one: Buyer, step: str, chance: random.Random, end: datetime)
 
 
 def _schedule(one: Buyer, name: str, end: datetime) -> None:
-    """The subscription ends with its period, unless that is after the end of the books."""
+    """The subscription ends with its period, unless that is after the end of the records."""
     one.leaving.add(name)
     one.simulated = one.simulated.cancel(name=name, at_period_end=True)
     if one.simulated.subscriptions[name].period[1] + timedelta(hours=2) < end:

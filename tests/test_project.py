@@ -170,3 +170,17 @@ def test_no_retired_word_is_in_shipped_code_or_docs() -> None:
 
     if hits:
         pytest.fail(f"{len(hits)} retired words:\n" + "\n".join(hits), pytrace=False)
+
+
+def test_no_retired_word_is_in_a_name_or_a_text_of_the_tests() -> None:
+    files = [path for path in sorted((ROOT / "tests").rglob("*")) if path.suffix in (".py", ".md")]
+    hits = [
+        f"{path.relative_to(ROOT)}:{number}: {found[0]}"
+        for path in files
+        if path != Path(__file__)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for found in RETIRED.finditer(line.replace("_", " "))
+        if " " not in found[0]  # phrases are for prose
+    ]
+
+    assert hits == []

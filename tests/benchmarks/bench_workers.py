@@ -2,9 +2,9 @@
 
     python tests/benchmarks/bench_workers.py [--postgres] [--events 4000] [--workers 1 2 4 8]
 
-Besides the rate: the processor time of the workers for one event; when the last webhook was routed, which one worker
-at a time does; and on PostgreSQL the transactions for one event, and the share of the active connections that wait for
-a lock, looked at every 20 ms.
+The rate, and also the processor time of the workers for one event; when the last webhook was routed, which one
+worker at a time does; and on PostgreSQL the transactions for one event, and the share of the active connections that
+wait for a lock, looked at every 20 ms.
 """
 
 from __future__ import annotations

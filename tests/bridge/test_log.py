@@ -91,7 +91,7 @@ except ValueError:
     return ended.stderr.splitlines()
 
 
-def test_json_logs_are_one_object_a_line_whoever_logs() -> None:
+def test_json_logs_are_one_object_a_line_from_every_logger() -> None:
     ours, theirs, failed = (json.loads(line) for line in logged("json"))
 
     assert (ours["event"], ours["event_id"], ours["reason"], ours["level"]) == ("received", "evt_1", HIDDEN, "info")

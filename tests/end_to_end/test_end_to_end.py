@@ -70,7 +70,7 @@ def arrived(pulsora: ScriptedPulsora, count: int) -> Sequence[Mapping[str, Any]]
     return pulsora.accepted
 
 
-def test_two_lives_arrive_once_in_order_and_alike_either_way_whatever_the_disorder_of_their_webhooks(
+def test_two_lifecycles_arrive_once_and_in_order_with_either_way_of_running_whatever_the_order_of_their_webhooks(
     sqlite_url: str, postgresql_url: str, tmp_path: Path
 ) -> None:
     webhooks = [
@@ -98,7 +98,7 @@ def test_two_lives_arrive_once_in_order_and_alike_either_way_whatever_the_disord
     assert sent[0] == sent[1]
 
 
-def test_what_pulsora_could_not_take_arrives_when_it_can_and_serve_stops_when_it_is_told_to(
+def test_what_pulsora_could_not_accept_arrives_later_and_serve_stops_at_a_signal(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     webhooks = processors()["stripe"].scenarios["signup"].events("ada", START)
@@ -116,7 +116,7 @@ def test_what_pulsora_could_not_take_arrives_when_it_can_and_serve_stops_when_it
     assert len(pulsora.received) == 2
 
 
-def test_a_worker_that_is_killed_loses_nothing_and_tells_nothing_anew(postgresql_url: str, tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_loses_nothing_and_reports_nothing_again(postgresql_url: str, tmp_path: Path) -> None:
     webhooks = processors()["stripe"].scenarios["lifecycle"].events("ada", START)
     commands = [GUNICORN, WORKER]
 

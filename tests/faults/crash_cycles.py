@@ -62,7 +62,7 @@ class Journal:
         self._before = before
 
     def add(self, kind: str, what: str) -> None:
-        """Tells: a webhook is acknowledged, or a revenue event has arrived at Pulsora."""
+        """Records that a webhook is acknowledged, or that a revenue event has arrived at Pulsora."""
         self._before()
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps([kind, what]) + "\n")

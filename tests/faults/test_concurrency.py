@@ -41,7 +41,7 @@ def test_two_services_and_four_workers_share_a_postgresql(postgresql_url: str, t
         assert_consistent(clients, services, postgresql_url, pulsora)
 
 
-def test_a_throng_at_two_services_and_four_workers_on_one_file_is_served_without_a_refusal(
+def test_many_clients_at_two_services_and_four_workers_on_one_file_are_served_without_a_refusal(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     with FakePulsora(TOKEN) as pulsora, ExitStack() as stack:
@@ -53,7 +53,7 @@ def test_a_throng_at_two_services_and_four_workers_on_one_file_is_served_without
     assert integrity(Path(sqlite_url.removeprefix("sqlite:///"))) == "ok"
 
 
-def test_the_throng_is_refused_where_everybody_writes_at_once(sqlite_url: str, tmp_path: Path) -> None:
+def test_without_the_write_lock_some_of_many_clients_are_refused(sqlite_url: str, tmp_path: Path) -> None:
     with FakePulsora(TOKEN) as pulsora, ExitStack() as stack:
         services = start_services(tmp_path, sqlite_url, pulsora, stack, "no_write_lock")
         with LoadGenerator(ports=ports(services), threads=48) as clients:

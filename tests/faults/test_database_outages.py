@@ -99,7 +99,7 @@ def read_only(database: Path, service: Service) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("outage", [full, absent, read_only], ids=["disk full", "absent", "read-only"])
-def test_a_file_in_trouble_is_told_in_time_and_recovers(
+def test_a_file_that_cannot_be_used_is_refused_in_time_and_recovers(
     sqlite_url: str, tmp_path: Path, outage: Any, request: pytest.FixtureRequest
 ) -> None:
     database = Path(sqlite_url.removeprefix("sqlite:///"))
@@ -123,7 +123,9 @@ def test_a_file_in_trouble_is_told_in_time_and_recovers(
 
 
 @pytest.mark.parametrize("seconds", [6, pytest.param(60, marks=pytest.mark.campaign)])
-def test_a_lock_that_is_held_for_long_is_told_in_time_all_along(sqlite_url: str, tmp_path: Path, seconds: int) -> None:
+def test_every_webhook_is_refused_in_time_while_a_lock_is_held_for_long(
+    sqlite_url: str, tmp_path: Path, seconds: int
+) -> None:
     with (
         FakePulsora(TOKEN) as pulsora,
         running(tmp_path, database_url=sqlite_url, endpoint=pulsora.endpoint) as service,

@@ -55,7 +55,7 @@ def _await_idle(url: str) -> None:
 
 
 @pytest.mark.parametrize("disabled", PAIRS)
-def test_a_webhook_that_comes_again_sends_nothing_again_as_long_as_one_guard_stands(
+def test_a_webhook_that_arrives_again_sends_nothing_again_while_one_guard_is_enabled(
     tmp_path: Path, disabled: str | None
 ) -> None:
     assert posts_per_payment(tmp_path, disabled) == {1}

@@ -89,6 +89,6 @@ def discount_id(ada: ExtendedCustomer) -> str:
     return str(ada._discounts(ada.subscriptions["1"])[0]["id"])
 
 
-def touched(ada: ExtendedCustomer) -> ExtendedCustomer:
+def amended(ada: ExtendedCustomer) -> ExtendedCustomer:
     """The subscription is updated a day later, and nothing of it changes."""
     return ada.later(days=1).amend(metadata={**ada.visit, "note": "changed"})

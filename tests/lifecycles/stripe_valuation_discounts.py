@@ -143,9 +143,9 @@ def shown_on_the_customer(ada: ExtendedCustomer, *, installed_later: bool) -> Ex
     begun = ada.start(PRO)
     begun = bill(begun, "create", line(begun, PRO, 4900, off={"di_customer": 980})).sent("coupon.created", FIFTH)
     begun = begun.forget_history().sent("coupon.created", FIFTH) if installed_later else begun
-    touched_later = begun.later(days=3).amend(metadata={**ada.visit, "note": "changed"}).later(days=3)
+    amended_later = begun.later(days=3).amend(metadata={**ada.visit, "note": "changed"}).later(days=3)
     body = {**payloads.customer(ada.customer_id), "discount": found}
-    updated = touched_later.sent("customer.updated", body, {"email": None}).later(days=3)
+    updated = amended_later.sent("customer.updated", body, {"email": None}).later(days=3)
     ended = updated.sent("customer.updated", {**body, "discount": None}, {"discount": found})
     return ended.later(days=3).cancel()
 

@@ -13,11 +13,11 @@ from tests.lifecycles.stripe_bills import (
     SIX_OFF,
     TAXED,
     UNSPECIFIED,
+    amended,
     bill,
     discount_id,
     line,
     tax_rate,
-    touched,
 )
 from tests.lifecycles.stripe_customer import ComplexPlan, ExtendedCustomer
 from tests.lifecycles.stripe_lifecycle import lifecycle
@@ -52,7 +52,7 @@ def shown_by_the_next_bill(ada: ExtendedCustomer) -> ExtendedCustomer:
     """The bridge is installed after the start: only the next bill shows that tax is inside."""
     begun = ada.start(UNSPECIFIED)
     begun = bill(begun, "create", line(begun, UNSPECIFIED, 2400, tax=400)).forget_history().later(days=2)
-    renewed = touched(begun).next_period().later(hours=1)
+    renewed = amended(begun).next_period().later(hours=1)
     return bill(renewed, "cycle", line(renewed, UNSPECIFIED, 2400, tax=400)).later(days=3).cancel()
 
 

@@ -1,4 +1,4 @@
-"""Plans beside usage: the plan is never named after a meter."""
+"""Plans with usage: the plan is never named after a meter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tiered_base(ada: ExtendedCustomer) -> ExtendedCustomer:
 
 
 def small_tiered_base(ada: ExtendedCustomer) -> ExtendedCustomer:
-    """One seat of 10.00 beside storage of 480.00 a year: the bill shows which is more."""
+    """One seat of 10.00 next to storage of 480.00 a year: the bill shows which is more."""
     storage = replace(STORAGE, minor=48000)
     begun = ada.start(with_extras(GRADUATED, (storage, 1)))
     return bill(begun, "create", line(begun, GRADUATED, 1000), line(begun, storage, 48000)).later(days=2).cancel()
@@ -42,7 +42,7 @@ USAGE_PLANS = (
         "churn              0 -49.00 Pro monthly cancellation_requested",
     ),
     lifecycle(
-        "the base is tiered, beside Support and a meter: the plan is Seats",
+        "the base is tiered, next to Support and a meter: the plan is Seats",
         tiered_base,
         "subscription 150.00 +150.00 Seats monthly x15",
         "churn             0 -150.00 Seats monthly x15 cancellation_requested",

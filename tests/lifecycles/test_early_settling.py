@@ -209,7 +209,7 @@ def test_settling_early_changes_nothing_in_any_lifecycle() -> None:
         check(title, TIMES)
 
 
-def usual_life(shape: Shape | None) -> Sequence[TranslatedWebhook]:
+def usual_lifecycle(shape: Shape | None) -> Sequence[TranslatedWebhook]:
     """A purchase, a signup, renewals, an upgrade billed at once, a refund and a cancellation; None: at Paddle."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     if shape is None:
@@ -223,7 +223,7 @@ def usual_life(shape: Shape | None) -> Sequence[TranslatedWebhook]:
 
 @pytest.mark.parametrize("shape", [*Shape, None])
 def test_everything_usual_is_settled_at_once(shape: Shape | None) -> None:
-    webhooks, chance = usual_life(shape), random.Random(7)
+    webhooks, chance = usual_lifecycle(shape), random.Random(7)
     early = play(Policy(), {}, EARLY, as_usual(webhooks, chance))
     mixed = in_any_order(webhooks, chance)
 

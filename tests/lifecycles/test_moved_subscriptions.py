@@ -99,7 +99,7 @@ def of_classic(build: Callable[[ClassicCustomer], ClassicCustomer]) -> Webhooks:
     return lambda: build(ClassicCustomer.begin("ada", START)).webhooks
 
 
-def beside_own_purchases() -> tuple[bytes, ...]:
+def next_to_own_purchases() -> tuple[bytes, ...]:
     """Bob has bought things of his own before he takes over Ada's subscription, and does so afterwards."""
     bob = ExtendedCustomer.begin("bob", START).subscribe(STARTER).later(days=3).buy(EBOOK)
     ada = ExtendedCustomer.begin("ada", START).subscribe(PRO).later(days=5).move_to("bob").change(TEAM)
@@ -199,7 +199,7 @@ LIFECYCLES: Mapping[str, tuple[Processor, Webhooks, Sequence[str], Decimal]] = {
     ),
     "moves to a customer who buys other things": (
         billing,
-        beside_own_purchases,
+        next_to_own_purchases,
         (
             "ctm_ada subscription 49.00 +49.00",
             "ctm_bob subscription 19.00 +19.00",

@@ -48,7 +48,7 @@ def webhooks_of(title: str, name: str) -> tuple[TranslatedWebhook, ...]:
 
 
 @pytest.mark.parametrize(("lifecycle", "processor"), CASES)
-def test_in_every_order_a_life_yields_the_same_events(lifecycle: Lifecycle, processor: Processor) -> None:
+def test_in_every_order_a_lifecycle_yields_the_same_events(lifecycle: Lifecycle, processor: Processor) -> None:
     webhooks = webhooks_of(lifecycle.title, processor.name)
 
     first = Ledger(policy=lifecycle.policy).after(webhooks)
@@ -60,7 +60,9 @@ def test_in_every_order_a_life_yields_the_same_events(lifecycle: Lifecycle, proc
 
 
 @pytest.mark.parametrize(("lifecycle", "processor"), CASES)
-def test_as_it_happens_a_life_yields_its_events_one_after_the_other(lifecycle: Lifecycle, processor: Processor) -> None:
+def test_as_it_happens_a_lifecycle_yields_its_events_one_after_the_other(
+    lifecycle: Lifecycle, processor: Processor
+) -> None:
     ledger = Ledger(policy=lifecycle.policy)
 
     for window in windows_in_real_time(webhooks_of(lifecycle.title, processor.name)):
@@ -71,7 +73,7 @@ def test_as_it_happens_a_life_yields_its_events_one_after_the_other(lifecycle: L
 
 
 @pytest.mark.parametrize(("lifecycle", "processor"), CASES)
-def test_cut_into_windows_anywhere_a_life_adds_up(lifecycle: Lifecycle, processor: Processor) -> None:
+def test_cut_into_windows_anywhere_a_lifecycle_adds_up(lifecycle: Lifecycle, processor: Processor) -> None:
     webhooks = webhooks_of(lifecycle.title, processor.name)
     whole = Ledger(policy=lifecycle.policy).after(webhooks)
     chance = random.Random(lifecycle.title)
@@ -87,7 +89,7 @@ def test_cut_into_windows_anywhere_a_life_adds_up(lifecycle: Lifecycle, processo
             assert paid(ledger.events) == paid(whole.events)
 
 
-def test_the_tables_hold_at_least_forty_lives_each_told_once() -> None:
+def test_the_tables_have_at_least_forty_lifecycles_each_once() -> None:
     names = {processor.name: [lifecycle.title for lifecycle in lifecycles] for processor, lifecycles in BOTH}
 
     assert len(names["paddle"]) >= 30

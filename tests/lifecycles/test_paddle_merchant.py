@@ -210,5 +210,5 @@ class Customer(CountedMachine):
 
 
 @pytest.mark.timeout(3600)  # a campaign may be long
-def test_the_ledger_keeps_the_books_of_a_random_customer_of_paddle() -> None:
+def test_the_ledger_agrees_with_the_reference_ledger_of_a_random_customer_of_paddle() -> None:
     run(Customer, steps=800, length=40)

@@ -63,7 +63,7 @@ def fresh(lifecycle: Lifecycle) -> Ledger:
 
 
 @pytest.mark.parametrize(("lifecycle", "shape"), CASES)
-def test_in_every_order_a_life_yields_the_same_events(lifecycle: Lifecycle, shape: Shape) -> None:
+def test_in_every_order_a_lifecycle_yields_the_same_events(lifecycle: Lifecycle, shape: Shape) -> None:
     webhooks = webhooks_of(lifecycle.title, shape)
 
     first = fresh(lifecycle).after(webhooks)
@@ -75,7 +75,7 @@ def test_in_every_order_a_life_yields_the_same_events(lifecycle: Lifecycle, shap
 
 
 @pytest.mark.parametrize(("lifecycle", "shape"), CASES)
-def test_as_it_happens_a_life_yields_its_events_one_after_the_other(lifecycle: Lifecycle, shape: Shape) -> None:
+def test_as_it_happens_a_lifecycle_yields_its_events_one_after_the_other(lifecycle: Lifecycle, shape: Shape) -> None:
     ledger = fresh(lifecycle)
 
     for window in windows_in_real_time(webhooks_of(lifecycle.title, shape)):
@@ -86,7 +86,7 @@ def test_as_it_happens_a_life_yields_its_events_one_after_the_other(lifecycle: L
 
 
 @pytest.mark.parametrize(("lifecycle", "shape"), CASES if harness.ALL_ORDERS else ONE_SHAPE)
-def test_cut_into_windows_anywhere_a_life_adds_up(lifecycle: Lifecycle, shape: Shape) -> None:
+def test_cut_into_windows_anywhere_a_lifecycle_adds_up(lifecycle: Lifecycle, shape: Shape) -> None:
     webhooks = webhooks_of(lifecycle.title, shape)
     whole = fresh(lifecycle).after(webhooks)
     chance = random.Random(lifecycle.title)
@@ -105,7 +105,7 @@ def test_cut_into_windows_anywhere_a_life_adds_up(lifecycle: Lifecycle, shape: S
             assert paid(ledger.events) == paid(whole.events)  # otherwise the amount depends on the window
 
 
-def test_the_table_holds_at_least_sixty_lives_each_told_once() -> None:
+def test_the_table_has_at_least_sixty_lifecycles_each_once() -> None:
     names = [lifecycle.title for lifecycle in LIFECYCLES]
 
     assert len(names) >= 60
@@ -113,7 +113,7 @@ def test_the_table_holds_at_least_sixty_lives_each_told_once() -> None:
 
 
 @pytest.mark.parametrize(("more", "account", "livemode"), SCOPES)
-def test_every_webhook_of_a_life_names_the_account_and_the_mode_that_its_ledger_is_of(
+def test_every_webhook_of_a_lifecycle_names_the_account_and_the_mode_of_its_ledger(
     more: dict[str, Any], account: str | None, livemode: bool
 ) -> None:
     customer = Customer.begin("ada", START, **more).subscribe(PRO).later(days=3).refund().cancel()

@@ -375,5 +375,5 @@ def offer_of(simulated: MerchantCustomer, name: str) -> Offer:
 
 
 @pytest.mark.timeout(3600)  # a campaign may be long
-def test_the_ledger_keeps_the_books_of_a_random_merchant() -> None:
+def test_the_ledger_agrees_with_the_reference_ledger_of_a_random_merchant() -> None:
     run(Merchant, steps=2000, length=50)

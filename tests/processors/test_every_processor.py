@@ -205,7 +205,7 @@ def test_without_a_secret_nothing_is_proven(processor: Processor) -> None:
         processor.verify(signed(processor).body, signed(processor).headers, (), NOW, TOLERANCE)
 
 
-def test_a_refusal_tells_neither_secret_nor_signature(processor: Processor) -> None:
+def test_a_refusal_contains_neither_secret_nor_signature(processor: Processor) -> None:
     secret = processor.demo_secret[::-1]
     webhook = signed(processor)
 
@@ -334,7 +334,7 @@ def test_every_scenario_has_a_sentence_and_events(processor: Processor) -> None:
         assert scenario.events("tag", NOW)
 
 
-def test_a_scenario_told_twice_is_the_same(processor: Processor) -> None:
+def test_a_scenario_generated_twice_is_the_same(processor: Processor) -> None:
     for scenario in processor.scenarios.values():
         assert list(scenario.events("tag", NOW)) == list(scenario.events("tag", NOW))
 

@@ -42,7 +42,7 @@ class Wire:
     header: str
     stamp: str
     digest: str
-    joint: str
+    separator: str
     glue: str
     prefix: str
 
@@ -52,14 +52,20 @@ class Wire:
 
     def stated(self, at: int | str, *digests: str) -> str:
         """The header's value."""
-        return self.joint.join([f"{self.stamp}={at}", *(f"{self.digest}={digest}" for digest in digests)])
+        return self.separator.join([f"{self.stamp}={at}", *(f"{self.digest}={digest}" for digest in digests)])
 
 
 STRIPE = Wire(
-    name="stripe", header="Stripe-Signature", stamp="t", digest="v1", joint=",", glue=".", prefix="whsec_fake_"
+    name="stripe", header="Stripe-Signature", stamp="t", digest="v1", separator=",", glue=".", prefix="whsec_fake_"
 )
 PADDLE = Wire(
-    name="paddle", header="Paddle-Signature", stamp="ts", digest="h1", joint=";", glue=":", prefix="pdl_ntfset_fake_"
+    name="paddle",
+    header="Paddle-Signature",
+    stamp="ts",
+    digest="h1",
+    separator=";",
+    glue=":",
+    prefix="pdl_ntfset_fake_",
 )
 WIRES = {wire.name: wire for wire in (STRIPE, PADDLE)}
 
@@ -154,7 +160,7 @@ def in_other_words(sound: Sound, chance: Random) -> Webhook:
         parts.append(f"{scheme}={wire.proof(sound.body, sound.at, 'an older secret')}")
     chance.shuffle(parts)
     name = chance.choice([wire.header, wire.header.lower(), wire.header.upper()])
-    return Webhook(body=sound.body, headers={"Host": "bridge", name: wire.joint.join(parts)})
+    return Webhook(body=sound.body, headers={"Host": "bridge", name: wire.separator.join(parts)})
 
 
 @pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
@@ -235,7 +241,9 @@ STAMPS: Mapping[str, Spoil] = {
     "absent": lambda chance, sound: sound.posted(f"{sound.wire.digest}={sound.proof}"),
     "blank": lambda chance, sound: restamped(sound, chance.choice(["", " ", "0", "null", "NaN"])),
     "endless": lambda chance, sound: restamped(sound, "9" * chance.randint(12, 5000)),
-    "twice": lambda chance, sound: sound.posted(f"{sound.value}{sound.wire.joint}{sound.wire.stamp}={sound.at + 1}"),
+    "twice": lambda chance, sound: sound.posted(
+        f"{sound.value}{sound.wire.separator}{sound.wire.stamp}={sound.at + 1}"
+    ),
     "stale, but rightly signed": lambda chance, sound: replace(
         sound, at=AT + chance.choice([-1, 1]) * chance.randint(301, 10**8)
     ).posted(),
@@ -280,7 +288,7 @@ DIGESTS: Mapping[str, Spoil] = {
 }
 SHAPES: Mapping[str, Spoil] = {
     "no header": lambda chance, sound: Webhook(body=sound.body, headers={"Host": "bridge"}),
-    "blank header": lambda chance, sound: sound.posted(chance.choice(["", " ", sound.wire.joint, "=", "t", "\t"])),
+    "blank header": lambda chance, sound: sound.posted(chance.choice(["", " ", sound.wire.separator, "=", "t", "\t"])),
     "another header's name": lambda chance, sound: Webhook(
         body=sound.body,
         headers={chance.choice(["X-Signature", other(sound).header, f"X-{sound.wire.header}", ""]): sound.value},
@@ -295,8 +303,8 @@ SHAPES: Mapping[str, Spoil] = {
         sound.value.replace(f"{sound.wire.stamp}=", chance.choice(["T=", "TS=", "time=", "tt=", "=", "v1=", "h1="]), 1)
     ),
     "swapped": lambda chance, sound: sound.posted(sound.wire.stated(sound.proof, str(sound.at))),
-    "another joint": lambda chance, sound: sound.posted(
-        sound.value.replace(sound.wire.joint, chance.choice(["&", "|", " ", "\n", other(sound).joint]))
+    "another separator": lambda chance, sound: sound.posted(
+        sound.value.replace(sound.wire.separator, chance.choice(["&", "|", " ", "\n", other(sound).separator]))
     ),
     "other assignment": lambda chance, sound: sound.posted(sound.value.replace("=", chance.choice([":", "==", " = "]))),
     "the body as header": lambda chance, sound: sound.posted(sound.body.decode("latin-1")),
@@ -334,7 +342,7 @@ def proves(webhook: Webhook, sound: Sound) -> bool:
     wire = sound.wire
     if webhook.body != sound.body:
         return False
-    parts = [part.strip() for part in webhook.headers.get(wire.header, "").split(wire.joint)]
+    parts = [part.strip() for part in webhook.headers.get(wire.header, "").split(wire.separator)]
     stamps = [part.removeprefix(f"{wire.stamp}=") for part in parts if part.startswith(f"{wire.stamp}=")]
     is_dated = len(stamps) == 1 and stamps[0].lstrip("0") == str(sound.at)
     return is_dated and f"{wire.digest}={sound.proof}" in parts
@@ -346,7 +354,11 @@ def forgeries(wire: Wire, chance: Random) -> Iterator[tuple[str, Webhook, tuple[
         sound = a_sound(wire, chance)
         webhook = spoil(chance, sound)
         if not proves(webhook, sound):
-            yield name, webhook, (*sound.secrets, "", " ")  # a blank secret, as an odd comma leaves it, proves nothing
+            yield (
+                name,
+                webhook,
+                (*sound.secrets, "", " "),
+            )  # a blank secret, as an odd separator leaves it, proves nothing
 
 
 @pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)

@@ -85,7 +85,7 @@ def nothing_vanishes(world: World) -> None:
 # ---- 4: the ledger -------------------------------------------------------------------------------------------------
 
 
-def books_balance(world: World) -> None:
+def movements_add_up(world: World) -> None:
     """4: baseline and movements make the MRR that each subscription was reported to have; 2: each key once."""
     deliveries = world.read(DELIVERIES)
     keys = Counter((row.source, row.output_key) for row in deliveries)
@@ -206,11 +206,11 @@ def _expected(world: World, merchant: Merchant, arrived: dict[tuple[str, bytes],
     return played.bodies
 
 
-def books_agree(world: World) -> None:
-    """4, in the end: the MRR of each subscription is what the merchant's own books say."""
+def mrr_is_the_merchants(world: World) -> None:
+    """4, in the end: the MRR of each subscription is that of the merchant's own records."""
     for merchant in world.merchants:
         if merchant.mrr is None:
             continue
         reported = {one.id: one.reported_mrr for source, one in _subscriptions(world) if source == merchant.source}
         if reported != merchant.mrr:
-            raise InvariantBroken(f"4: {merchant.source}: the books say {merchant.mrr}, reported are {reported}")
+            raise InvariantBroken(f"4: {merchant.source}: its records say {merchant.mrr}, reported are {reported}")

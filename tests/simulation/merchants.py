@@ -53,7 +53,7 @@ Steps = tuple[tuple[Sent, ...], ...]
 class Merchant:
     """One source with its customers. `steps`: the webhooks of each, in the order in which they are sent.
 
-    `mrr`: of each subscription in the end, by the merchant's own books; None: it has none.
+    `mrr`: of each subscription in the end, by the merchant's own records; None: it has none.
     """
 
     source: str
@@ -123,7 +123,7 @@ def _some_merchant(name: str, chance: random.Random) -> Merchant:
 
 
 def _random_merchant(name: str, chance: random.Random, *, customers: int, days: int) -> Merchant:
-    """Customers of whom the merchant keeps books. What some of them do first names no visit."""
+    """Customers of whom the merchant keeps records. What some of them do first names no visit."""
     begin, bodies, mrr = stripe_lifecycle.START, [COUPON], {}
     for number in range(customers):
         tag, late = f"{name}{number}", chance.random() < 0.4

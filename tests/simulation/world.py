@@ -231,7 +231,7 @@ class World:
 
         busy = self._act(place, "process webhooks", run)
         if busy:
-            checks.books_balance(self)
+            checks.movements_add_up(self)
         return busy
 
     def send(self, place: int) -> bool:

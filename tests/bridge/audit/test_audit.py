@@ -106,7 +106,7 @@ def settled(path: Path, made: Merchant, **settings: str) -> Audited:
     store, envelope = open_store(chosen.database_url), processors()["stripe"].envelope
     with store.reading() as tx:
         done = tx.execute(text("PRAGMA user_version")).scalar_one()
-    with store.transaction() as tx:  # of a run that was interrupted: the clock stands still, so no lease ends
+    with store.transaction() as tx:  # of a run that was interrupted: the clock does not move, so no lease ends
         tx.execute(text("UPDATE streams SET leased_by = NULL, leased_until = NULL WHERE leased_until IS NOT NULL"))
     for first in range(done, len(made.buyers), PART):
         webhooks = Merchant(buyers=made.buyers[first : first + PART]).webhooks
@@ -401,10 +401,12 @@ def test_a_million_rows_need_little_memory(audited: Audited, differ: bool) -> No
     )  # fmt: skip
     report = run(audited.store(), request)
 
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(f"{count:,} rows, {report.differing:,} differ: {time.monotonic() - began:.0f} s, {grown / 1024:.0f} MiB more")
+    growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(
+        f"{count:,} rows, {report.differing:,} differ: {time.monotonic() - began:.0f} s, {growth / 1024:.0f} MiB more"
+    )
     assert report.counts.get(Cause.MISSING, 0) == (count if differ else 0)
-    assert grown < 200 * 1024
+    assert growth < 200 * 1024
 
 
 HEADER = "customer_id,date,change_type,mrr_change,currency"

@@ -32,7 +32,7 @@ def found(ended: Ended, about: str) -> list[tuple[str, str]]:
     return [(one["grade"], one["text"]) for one in ended.json if one["about"] == about]
 
 
-def test_a_bridge_that_stands_has_no_problem(cli: Command, sqlite_store: Store, httpserver: HTTPServer) -> None:
+def test_a_running_bridge_has_no_problem(cli: Command, sqlite_store: Store, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/readyz").respond_with_data("")
     with sqlite_store.transaction() as tx:
         leases.heartbeat(tx, "worker", datetime.now(UTC))

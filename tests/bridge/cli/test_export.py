@@ -15,7 +15,7 @@ from bridge.cli.export import DATASETS
 from bridge.csv_lines import csv_lines
 from bridge.store import Store, subscriptions
 from tests.bridge.cli.conftest import Command
-from tests.bridge.store.builders import a_delivery, a_subscription_row, a_touch, added, touched
+from tests.bridge.store.builders import a_delivery, a_subscription_row, added, an_update, updated
 
 COMMANDS = Path(__file__).resolve().parents[3] / "docs" / "commands.md"
 BODY = json.dumps(
@@ -31,7 +31,7 @@ BODY = json.dumps(
 @pytest.fixture
 def merchant(sqlite_store: Store) -> Store:
     """A start of 49.00 and a refund of 9.00 of one customer."""
-    touched(sqlite_store, a_touch())
+    updated(sqlite_store, an_update())
     added(
         sqlite_store,
         a_delivery("a", event_type="subscription", amount=Decimal(49), mrr_impact=Decimal(49), body=BODY),

@@ -237,7 +237,9 @@ def test_it_waits_for_the_first_signed_webhook(
         ),
     ],
 )
-def test_a_script_is_told_what_is_missing_or_wrong(bare: Command, args: tuple[str, ...], error: str) -> None:
+def test_a_script_gets_an_error_that_names_what_is_missing_or_wrong(
+    bare: Command, args: tuple[str, ...], error: str
+) -> None:
     ended = bare("init", *args)
 
     assert ended.status == 2

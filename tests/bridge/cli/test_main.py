@@ -76,7 +76,7 @@ def test_another_file_of_settings_is_read(bare: Command, tmp_path: Path) -> None
     assert "STRIPE_WEBHOOK_SECRET: looks like an API key (sk_…)" in read.err
 
 
-def test_every_wrong_setting_is_told_at_once_and_the_status_is_2(bare: Command) -> None:
+def test_every_wrong_setting_is_reported_at_once_and_the_status_is_2(bare: Command) -> None:
     ended = bare("status", STRIPE_WEBHOOK_SECRET="sk_live_wrong", PULSORA_SECRET_TOKEN="pub_x", SENDER_THREADS="many")
 
     assert ended.status == 2

@@ -19,7 +19,7 @@ def delivery_statuses(store: Store) -> list[str]:
 # ---- Replay ----------------------------------------------------------------------------------------------------
 
 
-def test_a_replayed_event_goes_through_once_more_and_is_not_told_again(
+def test_a_replayed_webhook_is_processed_again_and_not_reported_again(
     cli: Command, sqlite_store: Store, sqlite_url: str
 ) -> None:
     ids = arrive(sqlite_store, "stripe", "signup")

@@ -9,7 +9,7 @@ from bridge.store.outbox import DeliveryStatus
 from bridge.store.refusals import Refusals
 from tests.bridge.cli.conftest import Command
 from tests.bridge.cli.working import arrive, work
-from tests.bridge.store.builders import a_delivery, a_touch, added, an_outcome
+from tests.bridge.store.builders import a_delivery, added, an_outcome, an_update
 from tests.settings import some_settings
 
 
@@ -25,7 +25,7 @@ def test_an_empty_store_says_so(cli: Command) -> None:
 
 def test_it_says_until_when_the_next_customer_waits(cli: Command, sqlite_store: Store) -> None:
     with sqlite_store.transaction() as tx:
-        streams.upsert(tx, [a_touch(due_at=datetime(2099, 3, 1, 12, 0, tzinfo=UTC))])
+        streams.upsert(tx, [an_update(due_at=datetime(2099, 3, 1, 12, 0, tzinfo=UTC))])
 
     assert (
         "Settling: 1 customer waiting, 0 due, 0 in progress.\n"
@@ -34,7 +34,7 @@ def test_it_says_until_when_the_next_customer_waits(cli: Command, sqlite_store: 
     ) in cli("status").out
 
 
-def test_a_life_is_counted_and_added_up(cli: Command, sqlite_store: Store, sqlite_url: str) -> None:
+def test_a_lifecycle_is_counted_and_added_up(cli: Command, sqlite_store: Store, sqlite_url: str) -> None:
     settings = some_settings(sqlite_url)
     arrive(sqlite_store, "stripe", "upgrade")
     work(sqlite_store, settings)
@@ -115,7 +115,7 @@ def test_pauses_and_failed_deliveries_are_reported_in_sentences(cli: Command, sq
     assert "FAILED deliveries: 1. pulsora-bridge deliveries list --status failed\n" in output
 
 
-def test_the_youngest_sign_of_life_counts(cli: Command, sqlite_store: Store) -> None:
+def test_the_latest_heartbeat_counts(cli: Command, sqlite_store: Store) -> None:
     now = datetime.now(UTC)
     with sqlite_store.transaction() as tx:
         leases.heartbeat(tx, "old", now - timedelta(hours=3))

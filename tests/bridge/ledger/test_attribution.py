@@ -186,7 +186,7 @@ def test_the_latest_visit_of_a_subscription_is_the_one_that_counts() -> None:
     assert ledger.events[-1].visitor_fingerprint == "fp_new"
 
 
-def test_a_visit_that_is_told_late_does_not_replace_a_later_one() -> None:
+def test_a_visit_that_arrives_late_does_not_replace_a_later_one() -> None:
     ledger = settled(
         [a_subscription(metadata=visit("new"), at=after(days=9))],
         [a_subscription(metadata=visit("old"))],
@@ -282,11 +282,11 @@ def test_a_released_event_takes_customer_and_campaign_of_the_visit_with_it() -> 
 
 
 def test_a_webhook_that_names_a_visit_says_what_it_releases() -> None:
-    visit_told = an_attribution()
+    visit = an_attribution()
 
-    ledger = settled([a_purchase(900)], [visit_told])
+    ledger = settled([a_purchase(900)], [visit])
 
-    assert ledger.last.notes == {visit_told.processor_event_id: ("visit found", "releases pi_1")}
+    assert ledger.last.notes == {visit.processor_event_id: ("visit found", "releases pi_1")}
 
 
 def test_a_webhook_that_names_no_visit_says_so() -> None:
@@ -359,7 +359,7 @@ def test_a_guest_with_an_id_of_the_merchants_own_is_no_guest() -> None:
     assert event.customer_id == "u_7"
 
 
-def test_source_and_campaign_are_told_where_the_merchants_metadata_has_them() -> None:
+def test_source_and_campaign_are_reported_where_the_merchants_metadata_has_them() -> None:
     (event,) = settled([a_purchase(900, metadata={"source": "ads", "campaign": "spring"})]).events
 
     assert (event.metadata["source"], event.metadata["campaign"]) == ("ads", "spring")

@@ -97,7 +97,7 @@ def test_everything_that_terms_and_lines_rest_on_is_wanted() -> None:
     }
 
 
-def test_what_the_ledger_stands_at_is_wanted_again_until_it_has_ended() -> None:
+def test_the_present_terms_are_looked_up_again_until_they_have_ended() -> None:
     running = settled([a_created(now=terms(items=(an_item(price=TIERED),)))]).state
     ended = settled([an_ended()]).state
 
@@ -117,7 +117,7 @@ def test_the_discounts_of_a_customer_are_wanted_while_none_of_the_subscriptions_
     assert missing_keys([], [], catalog_of(a_coupon(20, id="FIFTH")), remembered) == frozenset()
 
 
-def test_tiers_and_coupons_that_nobody_told_are_missing() -> None:
+def test_tiers_and_coupons_that_are_not_in_the_catalog_are_missing() -> None:
     found = terms(items=(an_item(price=TIERED),), discounts=(Discount(coupon_id="SAVE"), Discount(id="di_1")))
     facts = [a_created(now=found)]
 

@@ -136,7 +136,7 @@ def test_a_discount_that_is_given_later_lacks_the_bill_that_shows_what_it_comes_
     assert lacks([given], settled(signup())) == "a payment of the change of sub_ada_1"
 
 
-def test_a_change_beside_a_discount_lacks_the_webhook_of_its_end() -> None:
+def test_a_change_at_the_end_of_a_discount_lacks_the_webhook_of_that_end() -> None:
     (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
     assert isinstance(change, SubscriptionState)
     discounts = (Discount(id="di_1", coupon=Coupon(id="SPRING", percent=Decimal(25), duration=Duration.ONCE)),)

@@ -86,7 +86,7 @@ def test_a_customer_who_comes_back_with_another_subscription_is_reactivated() ->
     assert [event.metadata.get("reactivation") for event in ledger.events] == [None, None, True]
 
 
-def test_a_subscription_that_resumes_beside_another_one_is_an_upgrade_and_no_reactivation() -> None:
+def test_a_subscription_that_resumes_next_to_another_one_is_an_upgrade_and_no_reactivation() -> None:
     paused = a_subscription(Status.PAUSED, at=after(days=12))
     resumed = a_subscription(at=after(days=14))
 

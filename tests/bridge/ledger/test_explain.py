@@ -33,7 +33,7 @@ from tests.builders import (
     terms,
 )
 
-STORY = [
+TIMELINE = [
     a_created(Status.INCOMPLETE, processor_event_id="evt_1"),
     a_payment(4900, at=after(seconds=2), processor_event_id="evt_2"),
     an_invoice(4900, reason=Reason.START, at=after(seconds=3), processor_event_id="evt_3"),
@@ -42,10 +42,10 @@ STORY = [
 ]
 
 
-def test_the_story_of_an_invoice_reads_like_a_note() -> None:
-    made = settle(EMPTY, STORY, Policy())
+def test_the_explanation_of_an_invoice_is_a_readable_text() -> None:
+    made = settle(EMPTY, TIMELINE, Policy())
 
-    note = explain("evt_3", STORY, EMPTY, made)
+    note = explain("evt_3", TIMELINE, EMPTY, made)
 
     assert "\n".join(note.lines) == (
         "Facts of evt_3:\n"
@@ -69,7 +69,7 @@ def test_the_story_of_an_invoice_reads_like_a_note() -> None:
 
 
 def test_a_webhook_that_gave_no_event_says_why() -> None:
-    before = settle(EMPTY, STORY, Policy()).state
+    before = settle(EMPTY, TIMELINE, Policy()).state
     late = [a_subscription(seats=9, was=terms(), at=after(seconds=1), processor_event_id="evt_late")]
 
     note = explain("evt_late", late, before, settle(before, late, Policy()))
@@ -78,13 +78,13 @@ def test_a_webhook_that_gave_no_event_says_why() -> None:
     assert note.lines[-2:] == ("Revenue events:", "  none")
 
 
-def test_a_webhook_without_facts_has_a_story_too() -> None:
+def test_a_webhook_without_facts_has_an_explanation_too() -> None:
     note = explain("evt_9", [], EMPTY, settle(EMPTY, [], Policy()))
 
     assert note.lines == ("Facts of evt_9:", "  none that the bridge uses", "Revenue events:", "  none")
 
 
-def test_a_story_says_what_was_there_before_the_bridge_and_what_is_a_guess() -> None:
+def test_an_explanation_names_baselines_and_estimates() -> None:
     facts = [an_invoice(4900, processor_event_id="evt_1", lines=())]
     before = settled(
         [a_subscription(now=terms(items=(an_item(price=a_price(None, tiered=True)),)))], [a_purchase()]
@@ -103,7 +103,7 @@ def test_a_story_says_what_was_there_before_the_bridge_and_what_is_a_guess() -> 
     )
 
 
-def test_a_visit_that_releases_events_is_told_with_them() -> None:
+def test_a_visit_that_releases_events_is_explained_with_them() -> None:
     before = settled([a_purchase(processor_event_id="evt_1")]).state
     visit = [an_attribution()]
     made = settle(before, visit, Policy())
@@ -113,12 +113,12 @@ def test_a_visit_that_releases_events_is_told_with_them() -> None:
     assert note.revenue_events == ("purchase pi_1 of 49.00 USD, visit found: customer",)
 
 
-def test_the_story_for_programs_is_json() -> None:
-    made = settle(EMPTY, STORY, Policy())
+def test_the_explanation_for_programs_is_json() -> None:
+    made = settle(EMPTY, TIMELINE, Policy())
 
-    story = explain("evt_5", STORY, EMPTY, made).as_json()
+    explained = explain("evt_5", TIMELINE, EMPTY, made).as_json()
 
-    assert list(story) == [
+    assert list(explained) == [
         "event_id",
         "facts",
         "notes",
@@ -127,11 +127,11 @@ def test_the_story_for_programs_is_json() -> None:
         "ledger_after",
         "revenue_events",
     ]
-    assert story["notes"] == ["sub_1: MRR 0.00 USD -> 49.00 USD: subscription"]
-    assert json.loads(json.dumps(story)) == story
+    assert explained["notes"] == ["sub_1: MRR 0.00 USD -> 49.00 USD: subscription"]
+    assert json.loads(json.dumps(explained)) == explained
 
 
-def test_nothing_of_the_metadata_is_told() -> None:
+def test_nothing_of_the_metadata_is_shown() -> None:
     facts: list[Fact] = [a_purchase(metadata={**VISIT, "email": "ada@example.com"}, processor_event_id="evt_1")]
 
     note = explain("evt_1", facts, EMPTY, settle(EMPTY, facts, Policy()))

@@ -60,7 +60,7 @@ def test_first_seen_when_it_is_resumed_it_comes_back() -> None:
     assert ledger.events[0].metadata["reactivation"] is True
 
 
-def test_first_seen_in_two_webhooks_of_one_moment_the_one_that_tells_of_before_comes_first() -> None:
+def test_first_seen_in_two_webhooks_of_one_moment_the_one_that_states_the_terms_before_comes_first() -> None:
     paused = a_subscription(PAUSED, processor_event_id="evt_1")
     updated = a_subscription(PAUSED, was=terms(), processor_event_id="evt_2")
 

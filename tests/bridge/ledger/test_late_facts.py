@@ -11,7 +11,7 @@ from tests.builders import a_created, a_paid_invoice, a_subscription, after, an_
 INCOMPLETE, ACTIVE, PAUSED = Status.INCOMPLETE, Status.ACTIVE, Status.PAUSED
 
 
-def test_a_late_beginning_tells_that_what_was_taken_for_old_is_new() -> None:
+def test_a_late_creation_shows_that_an_assumed_baseline_is_new() -> None:
     ledger = settled([a_subscription(minor=9900, was=terms(), at=after(days=9))], [a_created()])
 
     assert rows(ledger.events) == ["upgrade 0.00 +50.00", "subscription 0.00 +49.00"]
@@ -25,7 +25,7 @@ def test_a_late_beginning_of_what_has_ended_makes_both_ends_meet() -> None:
     assert balance(ledger) == (0, 0)
 
 
-def test_a_late_beginning_of_what_stands_paused_tells_both_its_start_and_its_stop() -> None:
+def test_a_late_creation_of_a_paused_subscription_reports_both_its_start_and_its_pause() -> None:
     paused = a_subscription(PAUSED, at=after(days=9))
     first_payment = an_invoice(4900, reason=Reason.START, at=after(seconds=3))
 
@@ -37,11 +37,11 @@ def test_a_late_beginning_of_what_stands_paused_tells_both_its_start_and_its_sto
     assert balance(ledger) == (0, 0)
 
 
-def test_a_late_beginning_does_not_hide_what_a_twin_tells_of_before_later_still() -> None:
+def test_a_late_creation_does_not_hide_the_terms_before_that_an_even_later_copy_states() -> None:
     paused = a_subscription(PAUSED, at=after(days=9))
-    twin = a_subscription(PAUSED, was=terms(), at=after(days=9))
+    copy = a_subscription(PAUSED, was=terms(), at=after(days=9))
 
-    orders = [*permutations([[paused], [a_created()], [twin]]), [[paused], [a_created(INCOMPLETE)], [twin]]]
+    orders = [*permutations([[paused], [a_created()], [copy]]), [[paused], [a_created(INCOMPLETE)], [copy]]]
     for windows in orders:
         ledger = settled(*windows)
 
@@ -49,14 +49,14 @@ def test_a_late_beginning_does_not_hide_what_a_twin_tells_of_before_later_still(
         assert balance(ledger) == (0, 0)
 
 
-def test_a_late_first_payment_tells_a_beginning_too_and_carries_it() -> None:
+def test_a_late_first_payment_shows_a_start_too_and_is_paired_with_it() -> None:
     ledger = settled([a_subscription(at=after(seconds=4))], [an_invoice(4900, reason=Reason.START)])
 
     assert rows(ledger.events) == ["subscription 49.00 +49.00"]
     assert balance(ledger) == (4900, 4900)
 
 
-def test_a_first_payment_beside_a_state_that_tells_nothing_of_before_is_a_beginning() -> None:
+def test_a_first_payment_with_a_state_that_states_nothing_of_before_is_a_start() -> None:
     ledger = settled([a_subscription(), *a_paid_invoice(4900, reason=Reason.START, at=after(seconds=9))])
 
     assert rows(ledger.events) == ["subscription 49.00 +49.00"]
@@ -71,7 +71,7 @@ def test_an_older_state_changes_nothing() -> None:
     assert balance(ledger) == (9900, 9900)
 
 
-def test_what_has_ended_never_comes_back_to_life() -> None:
+def test_an_ended_subscription_never_becomes_active_again() -> None:
     ledger = settled(
         [a_created()],
         [an_ended(at=after(days=9))],
@@ -83,9 +83,9 @@ def test_what_has_ended_never_comes_back_to_life() -> None:
 
 
 def test_an_end_ends_even_when_its_clock_is_behind() -> None:
-    story = [a_created(), a_subscription(seats=2, was=terms(), at=after(days=10)), an_ended(at=after(days=9))]
+    timeline = [a_created(), a_subscription(seats=2, was=terms(), at=after(days=10)), an_ended(at=after(days=9))]
 
-    for windows in ([story], [story[:2], story[2:]], [story[:1], story[2:], story[1:2]]):
+    for windows in ([timeline], [timeline[:2], timeline[2:]], [timeline[:1], timeline[2:], timeline[1:2]]):
         ledger = settled(*windows)
 
         assert balance(ledger) == (0, 0)
@@ -127,7 +127,7 @@ def test_a_copy_of_a_change_that_was_taken_back_within_its_second_does_not_undo_
         assert balance(ledger) == (4900, 4900)
 
 
-def test_a_change_that_is_made_taken_back_and_made_again_within_a_second_stands() -> None:
+def test_a_change_that_is_made_undone_and_made_again_within_a_second_counts() -> None:
     there, back = a_subscription(seats=5, was=terms()), a_subscription(was=terms(seats=5))
     again = a_subscription(seats=5, was=terms())
 

@@ -87,7 +87,7 @@ def test_who_comes_back_is_a_subscription_marked_as_reactivation(status: Status)
     assert "reactivation" not in ledger.events[0].metadata
 
 
-def test_who_comes_back_by_paying_is_told_with_the_payment() -> None:
+def test_a_return_by_a_payment_is_reported_with_it() -> None:
     back = [a_subscription(was=terms(UNPAID), at=after(days=40)), *a_paid_invoice(4900, 2, at=after(days=40))]
 
     ledger = settled([a_created()], [a_subscription(UNPAID, was=terms(), at=after(days=9))], back)
@@ -156,12 +156,12 @@ def test_an_unpaid_start_that_comes_back_by_paying_leaves_the_payment_to_the_ret
 
 def test_a_scheduled_end_is_churn_when_it_takes_effect() -> None:
     leaving = terms(cancels_at=after(days=31))
-    story = [
+    timeline = [
         a_subscription(now=leaving, was=terms(), at=after(days=9)),
         an_ended(at=after(days=31), ended_reason="cancellation_requested"),
     ]
 
-    ledger = settled([a_created()], story[:1], story[1:])
+    ledger = settled([a_created()], timeline[:1], timeline[1:])
 
     assert rows(ledger.events[1:]) == ["churn 0.00 -49.00"]
     assert ledger.events[1].occurred_at == after(days=31)

@@ -160,7 +160,7 @@ def test_an_amount_off_in_another_currency_is_a_guess() -> None:
     assert mrr(terms(discounts=(a_discount(a_coupon(off={"EUR": 500})),))) == estimate(4900)
 
 
-def test_beside_an_unknown_coupon_the_last_invoice_says_what_all_of_them_took_off() -> None:
+def test_with_an_unknown_coupon_the_last_invoice_shows_what_all_of_them_took_off() -> None:
     billed = a_line(4900, discount=1225, price_id="price_4900")  # 25 %, whichever of the two took it
 
     both = terms(discounts=(a_discount(a_coupon(20)), Discount(coupon_id="WHO")))

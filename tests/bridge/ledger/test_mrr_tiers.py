@@ -81,14 +81,14 @@ def test_an_estimate_is_corrected_as_soon_as_the_tiers_are_known() -> None:
 
 def test_each_state_is_measured_by_the_bill_of_its_own_seats() -> None:
     price = tiered(TiersMode.GRADUATED, ())
-    story = [
+    timeline = [
         a_created(now=of_price(price, 7)),
         an_invoice(7100, reason=Reason.START, lines=(a_line(7100, 7, price_id="price_tiers"),)),
         a_subscription(now=of_price(price, 12), was=of_price(price, 7), at=after(days=9)),
         an_invoice(10800, "in_2", at=after(days=31), lines=(a_line(10800, 12, price_id="price_tiers"),)),
     ]
 
-    ledger = settled(story)
+    ledger = settled(timeline)
 
     assert rows(ledger.events) == ["subscription 71.00 +71.00", "upgrade 0.00 +37.00", "renewal 108.00 0"]
     assert all("mrr_estimated" not in event.metadata for event in ledger.events)

@@ -47,16 +47,16 @@ def test_facts_of_one_webhook_are_in_an_order_of_their_own() -> None:
 
 
 def test_what_begins_comes_first_and_what_ends_comes_last() -> None:
-    begun, grown, ended = a_created(), a_subscription(seats=2), an_ended()
+    begun, upgraded, ended = a_created(), a_subscription(seats=2), an_ended()
 
-    for order in permutations([ended, grown, begun]):
-        assert list(states_in_order(order, None)) == [begun, grown, ended]
+    for order in permutations([ended, upgraded, begun]):
+        assert list(states_in_order(order, None)) == [begun, upgraded, ended]
 
 
 def test_what_is_imported_comes_before_what_changes_at_that_moment() -> None:
-    imported, grown = a_subscription(stage=Stage.IMPORTED), a_subscription(seats=2)
+    imported, upgraded = a_subscription(stage=Stage.IMPORTED), a_subscription(seats=2)
 
-    assert list(states_in_order([grown, imported], None)) == [imported, grown]
+    assert list(states_in_order([upgraded, imported], None)) == [imported, upgraded]
 
 
 def test_a_change_follows_the_state_that_it_changed() -> None:
@@ -77,9 +77,9 @@ def test_a_change_follows_also_what_the_ledger_knew_before() -> None:
 
 
 def test_without_a_word_of_before_the_further_state_is_the_later() -> None:
-    trial, running, again_told = a_subscription(TRIALING), a_subscription(ACTIVE), again(a_subscription(TRIALING))
+    trial, running, repeated = a_subscription(TRIALING), a_subscription(ACTIVE), again(a_subscription(TRIALING))
 
-    assert list(states_in_order([running, again_told, trial], None))[-1] == running
+    assert list(states_in_order([running, repeated, trial], None))[-1] == running
 
 
 def test_the_processors_own_clock_of_the_object_goes_before_the_events() -> None:

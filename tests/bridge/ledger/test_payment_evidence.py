@@ -26,9 +26,9 @@ INCOMPLETE, TRIALING = Status.INCOMPLETE, Status.TRIALING
 
 
 def test_a_paid_first_invoice_starts_what_its_state_still_calls_incomplete() -> None:
-    story = [a_created(INCOMPLETE), *a_paid_invoice(4900, reason=Reason.START, at=after(seconds=3))]
+    timeline = [a_created(INCOMPLETE), *a_paid_invoice(4900, reason=Reason.START, at=after(seconds=3))]
 
-    ledger = settled(story, [a_subscription(was=terms(INCOMPLETE), at=after(seconds=3))])
+    ledger = settled(timeline, [a_subscription(was=terms(INCOMPLETE), at=after(seconds=3))])
 
     assert rows(ledger.events) == ["subscription 49.00 +49.00"]
 
@@ -45,7 +45,7 @@ def test_a_straggling_state_from_before_the_first_payment_takes_nothing_back() -
     assert rows(ledger.events) == ["subscription 49.00 +49.00"]
 
 
-def test_a_start_told_by_its_payment_is_not_taken_back_by_the_beginning_that_comes_late() -> None:
+def test_a_start_reported_by_its_payment_is_not_taken_back_by_a_late_creation() -> None:
     paid = an_invoice(4900, reason=Reason.START, lines=(a_line(),), at=after(seconds=3))
 
     ledger = settled([paid], [a_created(INCOMPLETE)], [a_subscription(was=terms(INCOMPLETE), at=after(seconds=3))])
@@ -80,7 +80,7 @@ def test_the_state_corrects_what_was_guessed_from_lines() -> None:
     assert "mrr_estimated" not in ledger.events[1].metadata
 
 
-def test_a_guess_at_what_was_never_told_is_corrected_in_silence() -> None:
+def test_an_estimate_that_was_never_reported_is_corrected_silently() -> None:
     taxed = an_item(price=a_price(14000, tax_inclusive=True))
     old = a_subscription(now=terms(items=(taxed,)))
     renewal = an_invoice(14000, "in_2", Reason.CYCLE, lines=(a_line(11667, price_id="price_14000"),), at=after(days=20))
@@ -91,7 +91,7 @@ def test_a_guess_at_what_was_never_told_is_corrected_in_silence() -> None:
     assert balance(ledger) == (0, 0)
 
 
-def test_what_began_here_is_told_though_it_was_guessed_to_be_worth_nothing() -> None:
+def test_a_start_is_reported_although_its_mrr_was_estimated_as_0() -> None:
     unknown = terms(discounts=(a_discount(),))
     free = an_invoice(0, reason=Reason.START, lines=(a_line(4900, discount=4900),))
     begun = Ledger().after([a_created(now=unknown), free], Policy())

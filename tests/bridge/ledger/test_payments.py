@@ -43,9 +43,9 @@ def total(ledger: Ledger) -> int:
 
 
 def test_a_charge_its_intent_and_its_session_are_one_payment() -> None:
-    story = [a_payment(1500, charge_id="ch_1"), a_payment(1500), a_purchase(1500)]
+    timeline = [a_payment(1500, charge_id="ch_1"), a_payment(1500), a_purchase(1500)]
 
-    ledger = settled(story)
+    ledger = settled(timeline)
 
     assert rows(ledger.events) == ["purchase 15.00 -"]
     assert ledger.events[0].transaction_id == "pi_1"
@@ -60,7 +60,7 @@ def test_a_charge_counted_by_itself_is_its_intents_once_that_is_known() -> None:
     assert total(settled([by_intent], [by_charge])) == 1500
 
 
-def test_an_invoice_its_charge_and_their_joint_are_one_payment_in_every_order_and_any_windows() -> None:
+def test_an_invoice_its_charge_and_the_link_between_them_are_one_payment_in_every_order_and_any_windows() -> None:
     facts = a_paid_invoice(4900)
 
     for first, second, third in permutations(facts):
@@ -73,7 +73,7 @@ def test_an_invoice_its_charge_and_their_joint_are_one_payment_in_every_order_an
             assert total(settled(*windows)) == 4900
 
 
-def test_an_old_invoice_that_names_its_payment_needs_no_joint() -> None:
+def test_an_old_invoice_that_names_its_payment_needs_no_link() -> None:
     facts: list[Fact] = [
         a_payment(4900, invoice_id="in_1", membership=Membership.INVOICE),
         an_invoice(4900, payment_id="pi_1"),
@@ -88,14 +88,14 @@ def test_an_invoice_paid_out_of_band_is_money_too() -> None:
     assert rows(settled([an_invoice(4900)]).events) == ["renewal 49.00 0"]
 
 
-def test_an_invoice_that_counts_more_than_its_payments_tells_the_rest() -> None:
+def test_an_invoice_that_states_more_than_its_payments_reports_the_rest() -> None:
     ledger = settled([an_invoice_payment(4000, "in_1", subscription_id="sub_1")], [an_invoice(10000)])
 
     assert rows(ledger.events) == ["renewal 40.00 0", "renewal 60.00 0"]
     assert [event.transaction_id for event in ledger.events] == ["in_1", "in_1:2"]
 
 
-def test_an_overpaid_invoice_tells_all_that_was_paid() -> None:
+def test_an_overpaid_invoice_reports_all_that_was_paid() -> None:
     ledger = settled([an_invoice(10000)], [an_invoice_payment(10000)], [an_invoice_payment(2000, payment_id="pi_2")])
 
     assert rows(ledger.events) == ["renewal 100.00 0", "renewal 20.00 0"]
@@ -119,9 +119,9 @@ def test_with_nothing_to_join_it_to_a_charge_is_a_purchase() -> None:
 
 
 def test_a_charge_is_joined_to_its_invoice_by_a_link_alone() -> None:
-    story = [a_payment(4900), an_invoice(4900), a_link(payment_id="pi_1", invoice_id="in_1")]
+    timeline = [a_payment(4900), an_invoice(4900), a_link(payment_id="pi_1", invoice_id="in_1")]
 
-    for order in permutations(story):
+    for order in permutations(timeline):
         assert rows(settled(order).events) == ["renewal 49.00 0"]
 
 
@@ -160,7 +160,7 @@ def test_a_match_gives_way_to_a_link_that_names_another_invoice() -> None:
     assert ledger.state.receivables["in_2"].payments == {"pi_1": 4900}
 
 
-def test_a_charge_told_as_a_purchase_before_its_link_came_is_not_told_again() -> None:
+def test_a_charge_reported_as_a_purchase_before_its_link_arrives_is_not_reported_again() -> None:
     ledger = settled(
         [a_payment(4900)], [a_created(), an_invoice(4900, reason=Reason.START)], [an_invoice_payment(4900)]
     )
@@ -168,7 +168,7 @@ def test_a_charge_told_as_a_purchase_before_its_link_came_is_not_told_again() ->
     assert rows(ledger.events) == ["purchase 49.00 -", "subscription 0.00 +49.00"]
 
 
-def test_payments_told_apart_that_turn_out_to_be_one_are_taken_back() -> None:
+def test_payments_reported_apart_that_turn_out_to_be_one_are_taken_back() -> None:
     apart = [a_payment(4000, "pi_1"), a_payment(6000, "pi_2")]
     joints = [an_invoice_payment(4000, "in_1", "pi_1"), an_invoice_payment(6000, "in_1", "pi_2")]
 
@@ -182,9 +182,9 @@ def test_payments_told_apart_that_turn_out_to_be_one_are_taken_back() -> None:
 @pytest.mark.parametrize("minutes", [(-2 * 24 * 60, 0), (-50, -10), (0, 30)])
 def test_payments_that_name_no_invoice_paid_the_one_whose_amount_they_add_up_to(minutes: tuple[int, int]) -> None:
     first, second = (after(minutes=when) for when in minutes)
-    story = [a_payment(3000, "pi_1", at=first), a_payment(1900, "pi_2", at=second), an_invoice(4900)]
+    timeline = [a_payment(3000, "pi_1", at=first), a_payment(1900, "pi_2", at=second), an_invoice(4900)]
 
-    for order in permutations(story):
+    for order in permutations(timeline):
         for windows in ([order], [[one] for one in order], [order[:1], order[1:]], [order[:2], order[2:]]):
             ledger = settled(*windows)
 
@@ -209,18 +209,18 @@ def test_payments_that_do_not_add_up_to_an_invoice_are_purchases(others: list[Pa
 
 def test_of_several_sets_that_add_up_the_fewest_and_latest_payments_paid_the_invoice() -> None:
     parts = [(1000, "pi_a", -9), (3900, "pi_b", -8), (1000, "pi_c", -7), (2900, "pi_d", -6), (3900, "pi_e", 0)]
-    story = [a_payment(minor, key, at=after(days=days)) for minor, key, days in parts]
+    timeline = [a_payment(minor, key, at=after(days=days)) for minor, key, days in parts]
 
-    ledger = settled([*story, an_invoice(4900)])
+    ledger = settled([*timeline, an_invoice(4900)])
 
     assert ledger.state.receivables["in_1"].payments == {"pi_c": 1000, "pi_e": 3900}
 
 
 def test_what_was_taken_back_is_not_taken_back_again() -> None:
     apart = [a_payment(4000, "pi_1"), an_invoice(10000)]
-    joint = [an_invoice_payment(4000, "in_1", "pi_1")]
+    link = [an_invoice_payment(4000, "in_1", "pi_1")]
 
-    ledger = settled(apart, joint, joint, list(map(again, [*apart, *joint])))
+    ledger = settled(apart, link, link, list(map(again, [*apart, *link])))
 
     assert total(ledger) == 10000
     assert len({event.output_key for event in ledger.events}) == len(ledger.events)
@@ -230,29 +230,29 @@ def test_what_was_taken_back_is_not_taken_back_again() -> None:
 
 
 def test_a_movement_goes_with_one_payment_at_most() -> None:
-    story = [
+    timeline = [
         a_created(),
         *a_paid_invoice(4900, 1, Reason.START),
         *a_paid_invoice(4900, 2, Reason.START, at=after(seconds=9)),
     ]
 
-    assert rows(settled(story).events) == ["subscription 49.00 +49.00", "renewal 49.00 0"]
+    assert rows(settled(timeline).events) == ["subscription 49.00 +49.00", "renewal 49.00 0"]
 
 
 def test_a_start_goes_with_the_payment_that_was_asked_for_it() -> None:
-    story = [
+    timeline = [
         a_created(),
         *a_paid_invoice(700, 1, Reason.CYCLE),
         *a_paid_invoice(4900, 2, Reason.START, at=after(days=3)),
     ]
 
-    assert rows(settled(story).events) == ["subscription 49.00 +49.00", "renewal 7.00 0"]
+    assert rows(settled(timeline).events) == ["subscription 49.00 +49.00", "renewal 7.00 0"]
 
 
 def test_a_payment_carries_no_movement_of_another_subscription() -> None:
-    story = [a_created(), *a_paid_invoice(900, reason=Reason.START, subscription_id="sub_2")]
+    timeline = [a_created(), *a_paid_invoice(900, reason=Reason.START, subscription_id="sub_2")]
 
-    assert rows(settled(story).events) == ["subscription 0.00 +49.00", "renewal 9.00 0"]
+    assert rows(settled(timeline).events) == ["subscription 0.00 +49.00", "renewal 9.00 0"]
 
 
 def test_a_start_that_is_billed_nothing_leaves_the_next_bill_to_the_change_it_is_for() -> None:
@@ -299,7 +299,7 @@ def test_a_return_is_paid_by_the_bill_it_names_unless_that_was_paid_before() -> 
 # ---- Its event ----------------------------------------------------------------------------------------------------
 
 
-def test_a_purchase_is_told_with_what_was_bought_and_with_its_coupon() -> None:
+def test_a_purchase_is_reported_with_what_was_bought_and_with_its_coupon() -> None:
     bought = an_invoice(
         900,
         reason=Reason.ONE_OFF,
@@ -322,19 +322,19 @@ def test_a_payment_without_a_customer_is_a_guests() -> None:
 # ---- Net of tax ---------------------------------------------------------------------------------------------------
 
 
-def test_net_of_tax_tells_what_is_left_without_it() -> None:
+def test_net_of_tax_reports_what_is_left_without_it() -> None:
     ledger = settled([an_invoice(11900, tax=1900)], policy=NET)
 
     assert rows(ledger.events) == ["renewal 100.00 0"]
 
 
-def test_net_of_tax_a_tax_that_is_learnt_later_is_taken_back() -> None:
+def test_net_of_tax_a_tax_that_becomes_known_later_is_taken_back() -> None:
     ledger = settled([a_payment(11900)], [an_invoice(11900, tax=1900)], policy=NET)
 
     assert rows(ledger.events) == ["purchase 119.00 -", "refund -19.00 0"]
 
 
-def test_net_of_tax_refunds_in_parts_add_up_to_what_was_told() -> None:
+def test_net_of_tax_refunds_in_parts_add_up_to_what_was_reported() -> None:
     parts = [a_refund(minor, f"re_{minor}", at=after(days=1, seconds=minor)) for minor in (3333, 3334, 5233)]
 
     ledger = settled([an_invoice(11900, tax=1900, payment_id="pi_1")], parts[:1], parts[1:2], parts[2:], policy=NET)
@@ -344,7 +344,7 @@ def test_net_of_tax_refunds_in_parts_add_up_to_what_was_told() -> None:
     assert total(ledger) == 0
 
 
-def test_net_of_tax_a_tax_that_is_learnt_after_the_refund_changes_both() -> None:
+def test_net_of_tax_a_tax_that_becomes_known_after_the_refund_changes_both() -> None:
     ledger = settled(
         [a_payment(11900)], [a_refund(11900)], [an_invoice(11900, tax=1900, payment_id="pi_1")], policy=NET
     )
@@ -352,7 +352,7 @@ def test_net_of_tax_a_tax_that_is_learnt_after_the_refund_changes_both() -> None
     assert rows(ledger.events) == ["purchase 119.00 -", "refund -119.00 0"]
 
 
-def test_net_of_tax_what_comes_back_after_the_tax_was_learnt_comes_back_net() -> None:
+def test_net_of_tax_a_reversal_after_the_tax_became_known_is_net() -> None:
     ledger = settled(
         [a_payment(11900)],
         [a_dispute(11900)],

@@ -31,7 +31,7 @@ def at_noon(catalog: Catalog) -> ValuationContext:
     return ValuationContext(at=NOON, policy=Policy(), catalog=catalog)
 
 
-def test_a_plan_is_told_with_interval_and_seats() -> None:
+def test_a_plan_is_reported_with_interval_and_seats() -> None:
     assert plan_details_of(terms(seats=3), at_noon(EMPTY_CATALOG)) == PlanDetails(
         plan="Pro", interval="monthly", seats=3
     )
@@ -81,11 +81,11 @@ def test_without_a_recurring_item_there_is_no_plan() -> None:
     ],
     ids=["by name", "by id", "by a name seen elsewhere", "by an id that is all", "unknown", "over"],
 )
-def test_a_coupon_is_told_while_it_runs(discount: Discount, catalog: Catalog, coupon: str | None) -> None:
+def test_a_coupon_is_in_the_metadata_while_it_runs(discount: Discount, catalog: Catalog, coupon: str | None) -> None:
     assert plan_details_of(terms(discounts=(discount,)), at_noon(catalog)).coupon == coupon
 
 
-def test_lines_name_a_plan_that_no_state_has_told_yet() -> None:
+def test_lines_name_a_plan_that_no_state_has_named_yet() -> None:
     lines = [a_line(900, name="Small"), a_line(4900, 3)]
 
     assert plan_details_of_lines(lines, EMPTY_CATALOG) == PlanDetails(plan="Pro", interval="monthly", seats=3)
@@ -95,9 +95,9 @@ def test_lines_name_a_plan_that_no_state_has_told_yet() -> None:
     assert plan_details_of_lines([], EMPTY_CATALOG) == PlanDetails()
 
 
-def test_a_payment_is_told_with_the_plan_of_its_day() -> None:
+def test_a_payment_is_reported_with_the_plan_of_its_day() -> None:
     team = terms(items=(an_item(price=a_price(9900, name="Team")),))
-    story = [
+    timeline = [
         a_created(),
         *a_paid_invoice(4900, 1, Reason.START),
         *a_paid_invoice(4900, 2, at=after(days=31)),
@@ -105,7 +105,7 @@ def test_a_payment_is_told_with_the_plan_of_its_day() -> None:
         *a_paid_invoice(9900, 3, at=after(days=62)),
     ]
 
-    ledger = settled(story)
+    ledger = settled(timeline)
 
     assert [(event.event_type.value, event.metadata["plan"]) for event in ledger.events] == [
         ("subscription", "Pro"),

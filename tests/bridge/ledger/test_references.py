@@ -69,7 +69,7 @@ def test_a_name_goes_before_a_match() -> None:
     )
 
 
-def test_a_total_stands_on_its_own_invoice_whatever_payment_it_names() -> None:
+def test_a_total_belongs_to_its_own_invoice_whatever_payment_it_names() -> None:
     total = an_invoice(invoice_id="in_2", payment_id="pi_1")
     references = references_of(a_link(payment_id="pi_1", invoice_id="in_1"), total)
 

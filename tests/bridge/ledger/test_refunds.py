@@ -73,7 +73,7 @@ def test_a_refund_names_the_plan_of_its_payment_whichever_change_arrives_before_
         assert plans == {"subscription": "Pro", "upgrade": "Team", "refund": "Pro"}
 
 
-def test_a_refund_may_be_told_as_a_positive_amount() -> None:
+def test_a_refund_may_be_reported_as_a_positive_amount() -> None:
     ledger = settled([PAID], [a_refund(2500)], policy=Policy(refund_amount=RefundAmount.POSITIVE))
 
     assert rows(ledger.events) == ["purchase 100.00 -", "refund 25.00 0"]
@@ -88,13 +88,13 @@ def test_a_refund_counts_when_it_succeeds() -> None:
     assert ledger.events[1].occurred_at == after(days=1)
 
 
-def test_a_refund_that_failed_without_having_been_told_is_nothing() -> None:
+def test_a_refund_that_failed_before_it_was_reported_is_no_event() -> None:
     ledger = settled([PAID], [a_refund(2500, status=PENDING)], [a_refund(2500, status=FAILED)])
 
     assert rows(ledger.events) == ["purchase 100.00 -"]
 
 
-def test_a_refund_that_was_told_and_failed_is_compensated() -> None:
+def test_a_refund_that_was_reported_and_failed_is_compensated() -> None:
     ledger = settled([PAID], [a_refund(2500)], [a_refund(2500, status=FAILED, at=after(days=5))])
 
     assert rows(ledger.events) == ["purchase 100.00 -", "refund -25.00 0", "purchase 25.00 0"]
@@ -114,16 +114,16 @@ def test_a_refund_that_has_failed_does_not_succeed_any_more() -> None:
     assert rows(ledger.events) == ["purchase 100.00 -"]
 
 
-def test_several_refunds_of_a_payment_are_told_each() -> None:
+def test_each_of_several_refunds_of_a_payment_is_reported() -> None:
     ledger = settled([PAID, a_refund(2500, "re_1", at=after(days=1)), a_refund(1000, "re_2", at=after(days=2))])
 
     assert rows(ledger.events) == ["purchase 100.00 -", "refund -25.00 0", "refund -10.00 0"]
 
 
-def test_a_refund_before_its_payment_is_told_all_the_same() -> None:
-    story = [PAID, a_refund(2500)]
+def test_a_refund_before_its_payment_is_reported_all_the_same() -> None:
+    timeline = [PAID, a_refund(2500)]
 
-    for windows in windows_of(story):
+    for windows in windows_of(timeline):
         ledger = settled(*windows)
 
         assert total(ledger) == 7500
@@ -136,7 +136,7 @@ def test_a_refund_by_its_charge_alone_finds_the_payment() -> None:
     assert ledger.events[1].metadata["refunded_transaction_id"] == "pi_1"
 
 
-def test_a_refund_of_nothing_known_stands_for_itself() -> None:
+def test_a_refund_of_an_unknown_payment_is_reported_alone() -> None:
     (event,) = settled([a_refund(2500, ids=Ids(customer_id="cus_1"))]).events
 
     assert rows([event]) == ["refund -25.00 0"]
@@ -158,7 +158,7 @@ def test_a_guests_refund_that_comes_first_is_the_same_guests_too() -> None:
 # ---- Totals -------------------------------------------------------------------------------------------------------
 
 
-def test_a_total_alone_tells_what_it_adds_each_time() -> None:
+def test_a_total_alone_is_reported_by_what_it_adds_each_time() -> None:
     ledger = settled([PAID], [a_refunded_total(3000)], [a_refunded_total(5000, at=after(days=1))])
 
     assert rows(ledger.events) == ["purchase 100.00 -", "refund -30.00 0", "refund -20.00 0"]
@@ -190,13 +190,13 @@ def test_totals_and_single_refunds_never_add_up_to_more(facts: list[Fact]) -> No
 
 
 def test_a_total_of_a_refund_that_fails_is_compensated_in_every_order() -> None:
-    story = [
+    timeline = [
         a_refund(3000, status=PENDING),
         a_refunded_total(3000, at=after(seconds=1)),
         a_refund(3000, status=FAILED, at=after(days=5)),
     ]
 
-    for windows in windows_of(story):
+    for windows in windows_of(timeline):
         assert total(settled([PAID], *windows)) == 10000
 
 
@@ -227,9 +227,9 @@ def test_a_dispute_takes_money_and_its_end_may_bring_it_back() -> None:
 
 
 def test_a_dispute_may_give_back_a_part_and_later_the_rest() -> None:
-    story = [a_dispute(10000), a_reinstatement(4000, at=after(days=60)), a_reinstatement(10000, at=after(days=90))]
+    timeline = [a_dispute(10000), a_reinstatement(4000, at=after(days=60)), a_reinstatement(10000, at=after(days=90))]
 
-    for windows in windows_of(story):
+    for windows in windows_of(timeline):
         ledger = settled([PAID], *windows)
 
         assert total(ledger) == 10000
@@ -254,7 +254,7 @@ def test_a_reversal_that_is_not_certain_yet_is_nothing() -> None:
 
 
 def test_a_refund_never_moves_mrr() -> None:
-    story = [
+    timeline = [
         a_created(),
         *a_paid_invoice(4900, reason=Reason.START),
         a_refund(4900),
@@ -262,7 +262,7 @@ def test_a_refund_never_moves_mrr() -> None:
         a_reinstatement(4900),
     ]
 
-    ledger = settled(story)
+    ledger = settled(timeline)
 
     assert sum(event.mrr_impact or 0 for event in ledger.events) == 49
     assert ledger.state.subscriptions["sub_1"].reported_mrr == 4900
@@ -273,9 +273,9 @@ def test_a_refund_never_moves_mrr() -> None:
 
 def test_a_refund_of_the_released_amount_is_no_refund_and_every_other_is() -> None:
     captured = a_purchase(3000, released=2000)
-    story = [captured, a_refund(2000, "re_released"), a_refund(500, "re_2"), a_refund(2000, "re_3")]
+    timeline = [captured, a_refund(2000, "re_released"), a_refund(500, "re_2"), a_refund(2000, "re_3")]
 
-    for windows in windows_of(story):
+    for windows in windows_of(timeline):
         ledger = settled(*windows)
 
         assert total(ledger) == 500  # 30.00 - 5.00 - 20.00; the released 20.00 had never been paid
@@ -287,9 +287,9 @@ def test_a_dispute_of_the_released_amount_is_a_dispute() -> None:
 
 
 def test_a_released_amount_is_taken_out_of_a_total() -> None:
-    story = [a_purchase(3000, released=2000), a_refunded_total(2500, released=2000), a_refund(500, "re_2")]
+    timeline = [a_purchase(3000, released=2000), a_refunded_total(2500, released=2000), a_refund(500, "re_2")]
 
-    for windows in windows_of(story):
+    for windows in windows_of(timeline):
         assert total(settled(*windows)) == 2500
 
 
@@ -302,9 +302,9 @@ def test_a_capture_that_was_not_counted_as_refunded_outweighs_a_later_total() ->
 
 def test_a_released_amount_moves_with_its_payment_to_the_invoice() -> None:
     payment = a_purchase(3000, released=2000, membership=Membership.UNKNOWN)
-    invoice, joint = an_invoice(3000), an_invoice_payment(3000, "in_1", "pi_1")
+    invoice, link = an_invoice(3000), an_invoice_payment(3000, "in_1", "pi_1")
 
-    ledger = settled([payment], [joint, invoice], [a_refund(2000, "re_released")])
+    ledger = settled([payment], [link, invoice], [a_refund(2000, "re_released")])
 
     assert total(ledger) == 3000
 
@@ -323,14 +323,14 @@ def test_the_note_on_a_release_says_that_no_money_had_moved() -> None:
 
 
 def test_each_further_withdrawal_has_ids_of_its_own() -> None:
-    story = [
+    timeline = [
         a_dispute(5000, at=after(days=1)),
         a_reinstatement(5000, at=after(days=20)),
         a_dispute(10000, at=after(days=40)),
         a_reinstatement(8000, at=after(days=60)),
     ]
 
-    ledger = settled([PAID, *story])
+    ledger = settled([PAID, *timeline])
 
     assert rows(ledger.events)[1:] == ["refund -50.00 0", "purchase 50.00 0", "refund -50.00 0", "purchase 30.00 0"]
     assert [event.transaction_id for event in ledger.events[1:]] == [
@@ -339,7 +339,7 @@ def test_each_further_withdrawal_has_ids_of_its_own() -> None:
         "dp_1:withdrawn:10000",
         "dp_1:reinstated:8000",
     ]
-    for windows in windows_of(story):
+    for windows in windows_of(timeline):
         assert total(settled([PAID], *windows)) == 8000  # 100 - 100 + 80
 
 

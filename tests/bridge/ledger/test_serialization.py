@@ -16,7 +16,7 @@ ENCODED = {
 }
 
 
-def test_a_shelf_reads_what_is_asked_for_and_nothing_else() -> None:
+def test_a_lazy_mapping_reads_only_what_is_looked_up() -> None:
     mapping = LazyMapping(Touchpoint, {"a": ENCODED["a"], "broken": {"nonsense": 1}})
 
     assert mapping["a"] == A
@@ -27,12 +27,12 @@ def test_a_shelf_reads_what_is_asked_for_and_nothing_else() -> None:
         mapping["c"]
 
 
-def test_a_shelf_is_written_as_it_was_read() -> None:
+def test_a_lazy_mapping_is_written_as_it_was_read() -> None:
     assert unstructure(LazyMapping(Touchpoint, ENCODED)) == ENCODED
     assert unstructure(LazyMapping(Touchpoint, {"a": A, "b": ENCODED["b"]})) == ENCODED
 
 
-def test_a_changed_shelf_leaves_the_old_one_as_it_was() -> None:
+def test_a_changed_lazy_mapping_leaves_the_old_one_as_it_was() -> None:
     mapping = LazyMapping(Touchpoint, {"a": A})
 
     changed = mapping.updated({"b": B, "a": None})
@@ -42,7 +42,7 @@ def test_a_changed_shelf_leaves_the_old_one_as_it_was() -> None:
     assert mapping.updated({}) is mapping
 
 
-def test_the_latest_of_a_shelf_are_those_put_on_it_last() -> None:
+def test_the_latest_of_a_lazy_mapping_are_those_that_were_added_last() -> None:
     mapping = LazyMapping(Touchpoint, {"a": A, "b": B})
 
     assert dict(mapping.latest(1)) == {"b": B}

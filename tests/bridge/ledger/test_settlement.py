@@ -49,13 +49,13 @@ def test_a_one_off_charge_on_a_subscription_is_a_purchase_that_names_it() -> Non
 
 
 def test_the_first_payment_carries_the_start_of_its_subscription() -> None:
-    story = [
+    timeline = [
         a_created(INCOMPLETE),
         *a_paid_invoice(4900, reason=Reason.START, at=after(seconds=3)),
         a_subscription(ACTIVE, was=terms(INCOMPLETE), at=after(seconds=3)),
     ]
 
-    ledger = settled(story)
+    ledger = settled(timeline)
 
     (event,) = ledger.events
     assert rows([event]) == ["subscription 49.00 +49.00"]
@@ -110,7 +110,7 @@ def test_a_cycle_whose_mrr_also_changed_is_two_events() -> None:
     assert rows(ledger.events[1:]) == ["upgrade 0.00 +49.00", "renewal 98.00 0"]
 
 
-def test_a_renewal_beside_seats_added_for_the_next_bill_is_two_events() -> None:
+def test_a_renewal_with_seats_added_for_the_next_bill_is_two_events() -> None:
     start = [a_created(), *a_paid_invoice(4900, reason=Reason.START)]
     renewal = [
         *a_paid_invoice(4900, 2, at=after(days=31)),
@@ -122,7 +122,7 @@ def test_a_renewal_beside_seats_added_for_the_next_bill_is_two_events() -> None:
     assert rows(ledger.events[1:]) == ["renewal 49.00 0", "upgrade 0.00 +49.00"]
 
 
-def test_an_invoice_paid_weeks_after_its_start_was_told_is_a_renewal() -> None:
+def test_an_invoice_paid_weeks_after_its_start_was_reported_is_a_renewal() -> None:
     ledger = settled([a_created()], a_paid_invoice(4900, reason=Reason.START, at=after(days=21)))
 
     assert rows(ledger.events) == ["subscription 0.00 +49.00", "renewal 49.00 0"]
@@ -138,7 +138,7 @@ def test_a_trial_that_ends_an_hour_before_its_invoice_is_paid_starts_alone() -> 
     assert rows(ledger.events) == ["subscription 0.00 +49.00", "renewal 49.00 0"]
 
 
-def test_no_money_is_no_event_while_the_movement_stands_alone() -> None:
+def test_no_money_is_no_event_while_the_movement_is_reported_alone() -> None:
     ledger = settled([a_created(), an_invoice(0, reason=Reason.START)])
 
     assert rows(ledger.events) == ["subscription 0.00 +49.00"]
@@ -178,29 +178,29 @@ def test_a_payment_without_a_state_takes_its_mrr_from_the_lines_and_says_that_it
 
 
 def test_an_incomplete_subscription_that_expires_gives_nothing() -> None:
-    story = [
+    timeline = [
         a_created(INCOMPLETE),
         an_ended(was=terms(INCOMPLETE), at=after(hours=23), ended_reason="incomplete_expired"),
     ]
 
-    assert settled(story).events == ()
-    assert settled(story[:1], story[1:]).events == ()
+    assert settled(timeline).events == ()
+    assert settled(timeline[:1], timeline[1:]).events == ()
     assert settled([an_ended(ended_reason="incomplete_expired")]).events == ()
 
 
 # ---- Order and duplicates -----------------------------------------------------------------------------------------
 
 
-def test_every_order_of_a_window_gives_the_same_events_the_same_state_and_the_same_remarks() -> None:
-    story = [
+def test_every_order_of_a_window_gives_the_same_events_the_same_state_and_the_same_notes() -> None:
+    timeline = [
         a_created(INCOMPLETE),
         *a_paid_invoice(4900, reason=Reason.START, at=after(seconds=3)),
         a_subscription(ACTIVE, was=terms(INCOMPLETE), at=after(seconds=3)),
         a_refund(500, at=after(days=1)),
     ]
-    expected = settle(EMPTY, story, Policy())
+    expected = settle(EMPTY, timeline, Policy())
 
-    for order in permutations(story):
+    for order in permutations(timeline):
         made = settle(EMPTY, order, Policy())
 
         assert made.events == expected.events
@@ -208,25 +208,30 @@ def test_every_order_of_a_window_gives_the_same_events_the_same_state_and_the_sa
         assert made.notes == expected.notes
 
 
-def test_what_is_told_again_changes_nothing() -> None:
-    story = [a_created(), *a_paid_invoice(4900, reason=Reason.START), a_refund(500, at=after(days=1)), an_attribution()]
-    first = settle(EMPTY, story, Policy())
+def test_facts_that_arrive_again_change_nothing() -> None:
+    timeline = [
+        a_created(),
+        *a_paid_invoice(4900, reason=Reason.START),
+        a_refund(500, at=after(days=1)),
+        an_attribution(),
+    ]
+    first = settle(EMPTY, timeline, Policy())
 
-    again_told = settle(first.state, [*story, *map(again, story)], Policy())
+    repeated = settle(first.state, [*timeline, *map(again, timeline)], Policy())
 
-    assert again_told.events == ()
-    assert again_told.released == ()
-    assert dump(again_told.state) == dump(first.state)
+    assert repeated.events == ()
+    assert repeated.released == ()
+    assert dump(repeated.state) == dump(first.state)
 
 
-def test_an_event_names_the_webhooks_it_rests_on_the_telling_one_first() -> None:
-    story = [
+def test_an_event_names_the_webhooks_that_caused_it_the_primary_one_first() -> None:
+    timeline = [
         a_created(processor_event_id="evt_created"),
         an_invoice(4900, reason=Reason.START, at=after(seconds=2), processor_event_id="evt_invoice"),
         an_invoice_payment(4900, at=after(seconds=1), processor_event_id="evt_payment"),
     ]
 
-    (event,) = settled(story).events
+    (event,) = settled(timeline).events
 
     assert event.caused_by == ("evt_invoice", "evt_payment", "evt_created")
     assert event.metadata["processor_event_id"] == "evt_invoice"
@@ -234,7 +239,7 @@ def test_an_event_names_the_webhooks_it_rests_on_the_telling_one_first() -> None
 
 
 def test_events_come_in_the_order_in_which_the_customer_lived_them() -> None:
-    story = [
+    timeline = [
         an_ended(at=after(days=40)),
         a_refund(500, at=after(days=41)),
         a_created(),
@@ -242,7 +247,7 @@ def test_events_come_in_the_order_in_which_the_customer_lived_them() -> None:
         *a_paid_invoice(4900, reason=Reason.START),
     ]
 
-    assert rows(settled(story).events) == [
+    assert rows(settled(timeline).events) == [
         "subscription 49.00 +49.00",
         "renewal 49.00 0",
         "churn 0.00 -49.00",
@@ -251,7 +256,7 @@ def test_events_come_in_the_order_in_which_the_customer_lived_them() -> None:
 
 
 def test_two_subscriptions_of_one_customer_are_counted_apart() -> None:
-    story = [
+    timeline = [
         a_created(),
         *a_paid_invoice(4900, 1, Reason.START),
         a_created(minor=900, subscription_id="sub_2", at=after(days=1)),
@@ -259,7 +264,7 @@ def test_two_subscriptions_of_one_customer_are_counted_apart() -> None:
         an_ended(minor=900, subscription_id="sub_2", at=after(days=2)),
     ]
 
-    events = settled(story).events
+    events = settled(timeline).events
 
     assert rows(events) == ["subscription 49.00 +49.00", "subscription 9.00 +9.00", "churn 0.00 -9.00"]
     assert [event.subscription_id for event in events] == ["sub_1", "sub_2", "sub_2"]
@@ -283,7 +288,7 @@ def test_every_webhook_gets_a_remark_also_when_it_gave_no_event() -> None:
     }
 
 
-def test_a_payment_told_twice_says_that_it_is_counted_already() -> None:
+def test_a_payment_reported_twice_is_noted_as_already_counted() -> None:
     state = settled([a_purchase(1500)]).state
 
     made = settle(state, [a_purchase(1500, processor_event_id="evt_again")], Policy())

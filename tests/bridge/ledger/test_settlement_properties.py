@@ -126,7 +126,7 @@ def test_no_event_comes_twice_in_any_windows(lifecycle: Lifecycle, data: st.Data
 
 @thorough
 @given(lifecycle=lifecycles(), data=st.data())
-def test_what_is_settled_is_not_told_again(lifecycle: Lifecycle, data: st.DataObject) -> None:
+def test_what_is_settled_is_not_reported_again(lifecycle: Lifecycle, data: st.DataObject) -> None:
     ledger = settled(*windows(data.draw, lifecycle))
 
     again = settle(ledger.state, data.draw(st.lists(st.sampled_from(lifecycle.facts))), Policy())

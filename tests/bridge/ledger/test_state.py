@@ -40,7 +40,7 @@ RICH = terms(
     cancels_at=after(days=9),
 )
 
-STORY = [
+TIMELINE = [
     a_created(now=RICH, trial_ends_at=after(days=1), changed_at=after(seconds=1)),
     *a_paid_invoice(4900, 1, Reason.START, lines=(a_line(),), tax=100, plan="Pro"),
     a_payment(700, "pi_7"),
@@ -59,7 +59,7 @@ def test_an_empty_state_is_what_nothing_written_reads_as() -> None:
 
 
 def test_a_state_is_the_same_after_it_was_written_down() -> None:
-    state = settle(EMPTY, STORY, Policy()).state
+    state = settle(EMPTY, TIMELINE, Policy()).state
 
     read = load(dump(state))
 
@@ -68,7 +68,7 @@ def test_a_state_is_the_same_after_it_was_written_down() -> None:
     assert dump(load(dump(read))) == dump(state)
 
 
-def test_what_only_stands_there_as_a_default_is_not_written() -> None:
+def test_default_values_are_not_written() -> None:
     assert json.loads(dump(EMPTY)) == {"version": 2, "state": {}}
 
 

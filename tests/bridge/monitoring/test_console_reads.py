@@ -23,7 +23,7 @@ from tests.bridge.store.builders import (
     SCOPE,
     a_delivery,
     a_subscription_row,
-    a_touch,
+    an_update,
     stored,
 )
 
@@ -32,7 +32,7 @@ def settle(store: Store) -> None:
     """Anna's evt_1 and evt_2, settled together with a subscription of 49.00; Bert's purchase, held."""
     ids = stored(store, "evt_1", "evt_2")
     with store.transaction() as tx:
-        streams.upsert(tx, [a_touch(ANNA), a_touch(BERT)])
+        streams.upsert(tx, [an_update(ANNA), an_update(BERT)])
         streams.link(tx, SCOPE, {"sub_1": ANNA})
         inbox.assign(tx, [(row_id, ANNA) for row_id in ids])
         inbox.mark_settled(tx, [(row_id, 1, ["reported"]) for row_id in ids], NOON)

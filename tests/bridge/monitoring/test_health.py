@@ -23,12 +23,12 @@ from tests.bridge.store.builders import (
     NOON,
     a_delivery,
     a_subscription_row,
-    a_touch,
     a_webhook,
     added,
     an_outcome,
+    an_update,
     stored,
-    touched,
+    updated,
 )
 
 PULSORA = Destination(endpoint="https://pulsora.example/api/ingest", token="sec_fake")
@@ -160,10 +160,10 @@ def test_a_pause_is_a_problem_and_names_its_reason(running: Store) -> None:
 def test_what_waits_for_a_date_is_not_overdue(running: Store) -> None:
     """A cancellation dated a month ahead waits for its date; only what was due five minutes ago is late."""
     stored(running, "evt_1")
-    touched(running, a_touch(ANNA, due_at=NOON + timedelta(days=25)))
+    updated(running, an_update(ANNA, due_at=NOON + timedelta(days=25)))
 
     later = [grades(health(running, at))[1] for at in (NOON, NOON + MINUTE)]
-    touched(running, a_touch(BERT, due_at=NOON - 6 * MINUTE))
+    updated(running, an_update(BERT, due_at=NOON - 6 * MINUTE))
 
     assert later == ["ok", "ok"]
     assert [one.text for one in health(running).attention] == ["Customers have been due for settling for 6 min."]

@@ -21,7 +21,7 @@ from bridge.sandbox.demo_report import (
     totals,
 )
 
-LIFE = [
+LIFECYCLE = [
     ("subscription", 49.0, 49),
     ("renewal", 49.0, 0),
     ("upgrade", 33.8, 50),
@@ -42,9 +42,9 @@ def an_event(number: int, kind: str, amount: float, mrr: int | None) -> dict[str
     return data if mrr is None else {**data, "mrr_impact": mrr}
 
 
-def a_life() -> list[dict[str, Any]]:
+def a_lifecycle() -> list[dict[str, Any]]:
     """The revenue events of one processor's scenarios."""
-    return [an_event(number, *one) for number, one in enumerate(LIFE)]
+    return [an_event(number, *one) for number, one in enumerate(LIFECYCLE)]
 
 
 def a_report(events: list[dict[str, Any]]) -> DemoReport:
@@ -54,32 +54,32 @@ def a_report(events: list[dict[str, Any]]) -> DemoReport:
     )
 
 
-def test_a_life_that_arrived_whole_keeps_every_promise() -> None:
-    assert differences(a_report(a_life()), ["stripe"]) == []
+def test_a_lifecycle_that_arrived_completely_meets_every_expectation() -> None:
+    assert differences(a_report(a_lifecycle()), ["stripe"]) == []
 
 
 @pytest.mark.parametrize(
     ("spoilt", "problem"),
     [
-        (lambda life: life[1:], "stripe: 0 x subscription with MRR impact 49.00, expected 1"),
-        (lambda life: life[:-1], "stripe: MRR is not 0 after churn"),
+        (lambda events: events[1:], "stripe: 0 x subscription with MRR impact 49.00, expected 1"),
+        (lambda events: events[:-1], "stripe: MRR is not 0 after churn"),
         (
-            lambda life: [*life, an_event(9, "renewal", 49.0, 0)],
+            lambda events: [*events, an_event(9, "renewal", 49.0, 0)],
             "stripe: 2 x renewal with MRR impact 0.00, expected 1",
         ),
         (
-            lambda life: [*life[:-1], {**life[-1], "transaction_id": "tx_0"}],
+            lambda events: [*events[:-1], {**events[-1], "transaction_id": "tx_0"}],
             "stripe: a transaction id arrived twice",
         ),
-        (lambda life: [], "stripe: 0 x purchase with MRR impact none, expected 2"),
+        (lambda events: [], "stripe: 0 x purchase with MRR impact none, expected 2"),
     ],
 )
 def test_whatever_is_missing_or_too_much_is_a_broken_promise(spoilt: Any, problem: str) -> None:
-    assert problem in differences(a_report(spoilt(a_life())), ["stripe"])
+    assert problem in differences(a_report(spoilt(a_lifecycle())), ["stripe"])
 
 
 def test_a_forged_webhook_that_was_stored_is_a_broken_promise() -> None:
-    report = a_report(a_life())
+    report = a_report(a_lifecycle())
     report.responses = Counter({STORED: 11, DUPLICATE: 3})
 
     [problem] = differences(report, ["stripe"])
@@ -88,14 +88,14 @@ def test_a_forged_webhook_that_was_stored_is_a_broken_promise() -> None:
 
 
 def test_mrr_runs_up_and_down() -> None:
-    assert [str(level) for level in running_mrr(a_life())] == ["49", "49", "99", "19", "19", "19", "19", "0"]
+    assert [str(level) for level in running_mrr(a_lifecycle())] == ["49", "49", "99", "19", "19", "19", "19", "0"]
 
 
 def test_revenue_is_summed_by_currency_exactly() -> None:
     euros = {**an_event(9, "purchase", 0.1, None), "currency": "EUR"}
 
     # 49.00 + 49.00 + 33.80 - 20.00 + 29.00 + 29.00
-    assert revenue([*a_life(), euros, euros, euros]) == {"USD": Decimal("169.8"), "EUR": Decimal("0.3")}
+    assert revenue([*a_lifecycle(), euros, euros, euros]) == {"USD": Decimal("169.8"), "EUR": Decimal("0.3")}
 
 
 def test_a_line_fits_a_terminal_of_80_columns() -> None:
@@ -106,7 +106,7 @@ def test_a_line_fits_a_terminal_of_80_columns() -> None:
 
 
 def test_the_totals_say_what_became_of_every_webhook() -> None:
-    assert totals(a_report(a_life()), ["stripe"]) == [
+    assert totals(a_report(a_lifecycle()), ["stripe"]) == [
         "from        revenue    highest MRR   MRR after churn",
         "stripe   169.80 USD      99.00 USD          0.00 USD",
         "",

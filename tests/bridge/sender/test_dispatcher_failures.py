@@ -58,7 +58,7 @@ def test_closing_records_what_was_on_its_way_and_sends_nothing_more(
     assert len(pulsora.received) == 1
 
 
-def test_what_waits_too_long_for_a_thread_is_handed_back(
+def test_what_waits_too_long_for_a_thread_is_unclaimed(
     store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.sender.pool.MAX_WAIT", 0.1 * SECOND)

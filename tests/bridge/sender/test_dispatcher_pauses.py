@@ -196,15 +196,17 @@ def test_a_clock_that_is_set_gives_no_second_budget_and_sends_nothing_twice(
     for minute in range(0, 500, 5):  # of a clock that nobody sets; each time another process looks at one that is
         before, at = len(pulsora.received), NOW + minute * MINUTE
         dispatcher = make_dispatcher(per_hour=10, threads=2, owner=f"test:{minute}")
-        told = at + (60 * hours * MINUTE if minute >= 30 else 0 * MINUTE)
-        rounds(dispatcher, told, uptime=Uptime(boot="boot_fake", seconds=minute * 60.0))
+        clock = at + (60 * hours * MINUTE if minute >= 30 else 0 * MINUTE)
+        rounds(dispatcher, clock, uptime=Uptime(boot="boot_fake", seconds=minute * 60.0))
         sent_at += [at] * (len(pulsora.received) - before)
 
     assert max(sum(at <= other < at + 60 * MINUTE for other in sent_at) for at in sent_at) == 10
     assert sorted(keys(pulsora)) == sorted(f"in_{number}" for number in range(35))
 
 
-def test_a_spent_budget_is_told(store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora) -> None:
+def test_a_used_up_budget_is_in_the_report(
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
+) -> None:
     dispatcher = make_dispatcher(per_hour=3)
     put(store, *(an_event(f"in_{number}", f"cus_{number}") for number in range(5)))
 
@@ -214,7 +216,7 @@ def test_a_spent_budget_is_told(store: Store, make_dispatcher: MakeDispatcher, p
     assert len(pulsora.received) == 3
 
 
-def test_what_is_handed_back_gives_its_place_in_the_budget_back(
+def test_an_unclaimed_delivery_releases_its_place_in_the_budget(
     store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
 ) -> None:
     dispatcher = make_dispatcher(per_hour=100, threads=1)

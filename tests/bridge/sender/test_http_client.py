@@ -97,7 +97,7 @@ def test_retry_after_is_handed_on_as_it_came(pulsora: ScriptedPulsora, client: H
     assert response.retry_after == "Sat, 01 Mar 2025 12:05:00 GMT"
 
 
-def test_a_web_page_is_told_apart(pulsora: ScriptedPulsora, client: HttpClient) -> None:
+def test_a_web_page_is_distinguished_from_the_api(pulsora: ScriptedPulsora, client: HttpClient) -> None:
     pulsora.script(page(200))
 
     response = client.post(pulsora.endpoint, TOKEN, BODY)
@@ -171,7 +171,7 @@ def test_an_address_that_is_none_is_a_value(client: HttpClient, endpoint: str) -
     assert (response.status, response.reason) == (None, "the address is invalid; see PULSORA_ENDPOINT")
 
 
-def test_a_token_that_cannot_stand_in_a_header_is_a_value_and_is_not_told(
+def test_a_token_that_no_header_can_hold_is_refused_before_it_is_sent(
     pulsora: ScriptedPulsora, client: HttpClient
 ) -> None:
     response = client.post(pulsora.endpoint, "sec_fake\r\nX-Other: 1", BODY)
@@ -221,7 +221,7 @@ def test_the_proxy_of_the_environment_is_used(
 
     response = client.post("http://ingest.invalid/api/ingest", TOKEN, BODY)
 
-    assert response.status == 404  # the stand-in serves a path, and a proxy is asked for a whole address
+    assert response.status == 404  # the fake serves a path, and a proxy is asked for a whole address
     assert pulsora.connections == 1
 
 

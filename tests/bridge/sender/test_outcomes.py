@@ -201,7 +201,7 @@ def test_an_event_of_a_source_that_is_gone_waits_an_hour() -> None:
     assert decision.outcome.last_error == "not sent: no source shop is configured"
 
 
-def test_what_is_handed_back_is_as_if_it_had_not_been_claimed() -> None:
+def test_an_unclaimed_delivery_is_as_if_it_had_not_been_claimed() -> None:
     delivery = a_delivery(last_status=503, last_error="503")
 
     decision = unclaim(delivery, NOW)
@@ -221,7 +221,7 @@ def test_what_is_handed_back_is_as_if_it_had_not_been_claimed() -> None:
         (a_response(500), "500"),
     ],
 )
-def test_an_answer_is_told_in_a_line(response: Response, line: str) -> None:
+def test_a_response_is_described_in_one_line(response: Response, line: str) -> None:
     assert describe(response) == line
 
 
@@ -247,7 +247,7 @@ def test_no_answer_loses_an_event(status: int | None, attempts: int, last_status
         assert outcome.next_at > NOW
 
 
-def test_the_name_of_a_destination_changes_with_its_token_and_tells_none() -> None:
+def test_the_name_of_a_destination_changes_with_its_token_and_does_not_contain_it() -> None:
     other = Destination(endpoint=DESTINATION.endpoint, token="sec_other_fake")
 
     assert DESTINATION.id != other.id

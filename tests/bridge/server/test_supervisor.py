@@ -34,7 +34,7 @@ def test_serve_runs_as_many_workers_as_configured() -> None:
 
 
 class Process:
-    """A stand-in for a child process."""
+    """A fake child process."""
 
     exitcode = 1
 

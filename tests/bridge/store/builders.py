@@ -61,10 +61,10 @@ def a_delivery(output_key: str = "payment:pi_1", **changes: object) -> NewDelive
     return replace(_DELIVERY, output_key=output_key, **changes)  # type: ignore[arg-type]
 
 
-def a_touch(stream_id: str = ANNA, at: datetime = NOON, **changes: object) -> StreamUpdate:
+def an_update(stream_id: str = ANNA, at: datetime = NOON, **changes: object) -> StreamUpdate:
     """Something that arrived for a stream, due a minute later."""
-    touch = StreamUpdate(stream_id=stream_id, scope=SCOPE, has_customer=True, at=at, due_at=at + MINUTE)
-    return replace(touch, **changes)  # type: ignore[arg-type]
+    update = StreamUpdate(stream_id=stream_id, scope=SCOPE, has_customer=True, at=at, due_at=at + MINUTE)
+    return replace(update, **changes)  # type: ignore[arg-type]
 
 
 def an_outcome(delivery_id: int, status: DeliveryStatus = DeliveryStatus.DELIVERED, **changes: object) -> Outcome:
@@ -119,10 +119,10 @@ def claimed(store: Store, now: datetime = NOON, limit: int = 10, paused: tuple[s
         return [one.id for one in outbox.claim(tx, now, limit, "sender", now + MINUTE, paused)]
 
 
-def touched(store: Store, *touches: StreamUpdate) -> None:
-    """Commits touches."""
+def updated(store: Store, *updates: StreamUpdate) -> None:
+    """Commits updates of streams."""
     with store.transaction() as tx:
-        streams.upsert(tx, touches)
+        streams.upsert(tx, updates)
 
 
 def an_audit(**more: Any) -> AuditResult:

@@ -76,7 +76,7 @@ def race(store: Store, name: str, count: int) -> None:
     for number in range(count):
         now = datetime.now(UTC)
         with store.transaction() as tx:
-            streams.upsert(tx, [_touch(customer, now) for customer in chance.sample(CUSTOMERS, 3)])
+            streams.upsert(tx, [_update(customer, now) for customer in chance.sample(CUSTOMERS, 3)])
         with store.transaction() as tx:
             claims = streams.claim_due(tx, now, 2, name, now + MINUTE)
         with store.transaction() as tx:
@@ -92,7 +92,7 @@ def race(store: Store, name: str, count: int) -> None:
             say(delivery.id)
 
 
-def _touch(customer: str, now: datetime) -> StreamUpdate:
+def _update(customer: str, now: datetime) -> StreamUpdate:
     return StreamUpdate(stream_id=customer, scope="stripe||live", has_customer=True, at=now, due_at=now)
 
 

@@ -6,7 +6,7 @@ from bridge.store import Store, catalog
 from tests.bridge.store.builders import SCOPE
 
 
-def test_what_was_learnt_is_recalled_by_kind_and_id(store: Store) -> None:
+def test_a_catalog_entry_is_found_by_kind_and_id(store: Store) -> None:
     with store.transaction() as tx:
         catalog.upsert(tx, SCOPE, [("price", "x", '{"a": 1}'), ("coupon", "x", '{"b": 2}'), ("price", "y", "{}")])
         catalog.upsert(tx, "stripe||test", [("price", "x", "test")])
@@ -17,7 +17,7 @@ def test_what_was_learnt_is_recalled_by_kind_and_id(store: Store) -> None:
     assert known == {("price", "x"): '{"a": 1}', ("coupon", "x"): '{"b": 2}'}
 
 
-def test_the_last_that_is_learnt_holds(store: Store) -> None:
+def test_the_last_entry_is_kept(store: Store) -> None:
     with store.transaction() as tx:
         catalog.upsert(tx, SCOPE, [("price", "x", "first"), ("price", "x", "second")])
         catalog.upsert(tx, SCOPE, [("price", "x", "third"), ("price", "y", "é🦊")])
@@ -29,7 +29,7 @@ def test_the_last_that_is_learnt_holds(store: Store) -> None:
         }
 
 
-def test_nothing_learnt_and_nothing_asked_is_nothing(store: Store) -> None:
+def test_nothing_stored_and_nothing_looked_up_is_an_empty_catalog(store: Store) -> None:
     with store.transaction() as tx:
         catalog.upsert(tx, SCOPE, [])
         assert catalog.lookup(tx, SCOPE, []) == {}

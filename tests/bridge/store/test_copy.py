@@ -46,13 +46,13 @@ from tests.bridge.store.builders import (
     a_delivery,
     a_differing_row,
     a_subscription_row,
-    a_touch,
     a_webhook,
     added,
     an_attempt,
     an_audit,
+    an_update,
     stored,
-    touched,
+    updated,
 )
 
 Open = Callable[[str], Store]
@@ -78,7 +78,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
 def filled(store: Store) -> None:
     """Puts something into every table."""
     first, second, _ = stored(store, "evt_1", "evt_2", "evt_\x00é")
-    touched(store, a_touch())
+    updated(store, an_update())
     added(store, a_delivery("k1", amount=Decimal("0.10")), a_delivery("k2", mrr_impact=None))
     with store.transaction() as tx:
         inbox.assign(tx, [(first, ANNA)])
@@ -109,9 +109,9 @@ def filled(store: Store) -> None:
 def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, target: str) -> None:
     filled(store)
     other = opened(target)
-    told: list[tuple[str, int, int]] = []
+    reported: list[tuple[str, int, int]] = []
 
-    counts = copy.copy_store(store, other, lambda *progress: told.append(progress))
+    counts = copy.copy_store(store, other, lambda *progress: reported.append(progress))
 
     assert set(counts) == {
         "inbox", "bodies", "streams", "states", "links", "outbox", "catalog", "rate_limit", "pauses", "leases",
@@ -119,7 +119,7 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
         "reconciliations", "alerts", "audits", "audit_rows", "erasure_key", "erasures",
     }  # fmt: skip
     assert min(counts.values()) >= 1
-    assert [progress for progress in told if progress[0] == "links"] == [
+    assert [progress for progress in reported if progress[0] == "links"] == [
         ("links", 1000, 2500),
         ("links", 2000, 2500),
         ("links", 2500, 2500),
@@ -134,7 +134,7 @@ def test_everything_arrives_and_the_work_goes_on(store: Store, opened: Open, tar
 
 
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])
-def test_what_comes_after_a_move_is_stored_beside_what_was_moved(store: Store, opened: Open, target: str) -> None:
+def test_what_arrives_after_a_copy_is_stored_with_what_was_copied(store: Store, opened: Open, target: str) -> None:
     filled(store)
     other = opened(target)
     copy.copy_store(store, other)

@@ -9,13 +9,13 @@ from bridge.store.count_cache import FEW_ROWS, cached
 
 
 def asked_twice(store: Store, answers: list[int]) -> list[int]:
-    """What two readers are told one after the other; an answer is as large as its number of rows."""
+    """The results of two readers, one after the other; a result is as large as its number of rows."""
     ask: Callable[[], int] = iter(answers).__next__
-    told = []
+    results = []
     for _ in range(2):
         with store.reading() as tx:
-            told.append(cached(tx, "how many", ask, lambda count: count))
-    return told
+            results.append(cached(tx, "how many", ask, lambda count: count))
+    return results
 
 
 def test_few_rows_are_counted_each_time(sqlite_store: Store) -> None:

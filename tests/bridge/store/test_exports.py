@@ -1,4 +1,4 @@
-"""Exports: every revenue event and customer once, and the same sums as the merchant's books and the ledger."""
+"""Exports: every revenue event and customer once, and the same sums as the merchant's own records and the ledger."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bridge.store.exports import ExportFilter, Record
 from bridge.store.inbox import NewWebhook
 from processors import processors
 from tests.audit_merchant import Merchant, merchant
-from tests.bridge.store.builders import a_delivery, a_subscription_row, added, touched
-from tests.bridge.store.builders import a_touch as a_touch_of
+from tests.bridge.store.builders import a_delivery, a_subscription_row, added, updated
+from tests.bridge.store.builders import an_update as an_update_of
 from tests.settings import some_settings
 from tests.working import settle_all
 
@@ -46,14 +46,16 @@ def summed(rows: Iterable[Record], key: str, value: str) -> dict[Any, Any]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_the_sums_of_every_export_are_those_of_the_merchants_books_and_of_the_ledger(store: Store, seed: int) -> None:
-    books = settled(store, seed)
+def test_the_sums_of_every_export_are_those_of_the_merchants_own_records_and_of_the_ledger(
+    store: Store, seed: int
+) -> None:
+    merchant = settled(store, seed)
 
     moves, paid, people = (list(read(store, ALL)) for read in (exports.movements, exports.revenue, exports.customers))
 
     mrr = {
         f"sub_{one.simulated.tag}_{name}": Decimal(minor) / 100
-        for one in books.buyers
+        for one in merchant.buyers
         for name, minor in one.mrr.items()
         if minor
     }
@@ -83,7 +85,7 @@ def test_a_period_a_source_and_the_mode_choose_rows(store: Store) -> None:
         scope = f"{source}||{'live' if livemode else 'test'}"
         stream = f"{scope}|cus_{key}"
         day = "2026-03-02" if key == "d" else "2026-03-01"
-        touched(store, a_touch_of(stream, scope=scope))
+        updated(store, an_update_of(stream, scope=scope))
         added(
             store,
             a_delivery(key, scope=scope, stream_id=stream, source=source, livemode=livemode, body=body % day),
@@ -104,7 +106,9 @@ def test_a_period_a_source_and_the_mode_choose_rows(store: Store) -> None:
 
 def test_a_customer_has_a_row_for_each_currency_and_none_without_money(store: Store) -> None:
     anna, bert = "stripe||live|cus_anna", "stripe|acct_1|live|~pi_2"
-    touched(store, a_touch_of(anna), a_touch_of(bert, scope="stripe|acct_1|live"), a_touch_of("stripe||live|cus_0"))
+    updated(
+        store, an_update_of(anna), an_update_of(bert, scope="stripe|acct_1|live"), an_update_of("stripe||live|cus_0")
+    )
     added(
         store,
         a_delivery("1", stream_id=anna, currency="USD", amount=Decimal("9.00")),

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.store import Store, inbox, streams
 from bridge.store.inbox import InboxStatus, Purged
-from tests.bridge.store.builders import ANNA, BERT, HOUR, MINUTE, NOON, SCOPE, a_touch, a_webhook, statuses, stored
+from tests.bridge.store.builders import ANNA, BERT, HOUR, MINUTE, NOON, SCOPE, a_webhook, an_update, statuses, stored
 
 
 def test_what_arrived_is_read_back_as_it_came(store: Store) -> None:
@@ -240,7 +240,7 @@ def test_merging_takes_the_rows_along(store: Store) -> None:
     first, second = stored(store, "evt_1", "evt_2")
     nobody = f"{SCOPE}|~pi_1"
     with store.transaction() as tx:
-        streams.upsert(tx, [a_touch(nobody, has_customer=False)])
+        streams.upsert(tx, [an_update(nobody, has_customer=False)])
         inbox.assign(tx, [(first, nobody), (second, nobody)])
         streams.merge(tx, nobody, ANNA, NOON, since=NOON + MINUTE)
 

@@ -46,7 +46,7 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
     assert store.accept(a_webhook()) is False
 
 
-def test_before_the_first_migration_the_operator_is_told_what_to_run(empty_url: str, tmp_path: Path) -> None:
+def test_before_the_first_migration_the_error_names_the_command_to_run(empty_url: str, tmp_path: Path) -> None:
     (tmp_path / "new.db").touch()
     store = open_store(empty_url)
 

@@ -307,7 +307,7 @@ def _take(tx: Connection, step: str, stream_id: str, number: int) -> None:
 # ---- Looking ---------------------------------------------------------------------------------------------------
 
 
-def test_counts_and_backlog_tell_what_is_still_to_be_sent(store: Store) -> None:
+def test_counts_and_backlog_show_what_is_still_to_be_sent(store: Store) -> None:
     first, *_ = added(
         store,
         a_delivery("k1", created_at=NOON),

@@ -23,7 +23,7 @@ def test_a_pause_ends_by_itself(store: Store) -> None:
     assert standing(store, NOON + MINUTE) == []
 
 
-def test_a_probing_pause_stands_until_it_is_ended(store: Store) -> None:
+def test_a_probing_pause_lasts_until_it_is_ended(store: Store) -> None:
     with store.transaction() as tx:
         pauses.pause(tx, PULSORA, NOON + MINUTE, "401", probing=True, now=NOON)
     assert len(standing(store, NOON + HOUR)) == 1

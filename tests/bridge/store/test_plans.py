@@ -35,10 +35,10 @@ from tests.bridge.store.builders import (
     SCOPE,
     a_delivery,
     a_subscription_row,
-    a_touch,
     a_webhook,
     an_attempt,
     an_outcome,
+    an_update,
 )
 
 CLAIM = Claim(
@@ -61,7 +61,7 @@ ALL_DAY: dict[str, Question] = {
     "list of everything": lambda tx: inbox.listing(tx, before_id=9),
     "list by status": lambda tx: inbox.listing(tx, status=InboxStatus.FAILED),
     "list by source": lambda tx: inbox.listing(tx, source="stripe"),
-    "touch": lambda tx: streams.upsert(tx, [a_touch(ANNA), a_touch(BERT)]),
+    "touch": lambda tx: streams.upsert(tx, [an_update(ANNA), an_update(BERT)]),
     "links": lambda tx: streams.links(tx, SCOPE, [f"pi_{n}" for n in range(100)]),
     "link": lambda tx: streams.link(tx, SCOPE, {"pi_1": ANNA}),
     "merge": lambda tx: _lost(lambda: streams.merge(tx, f"{SCOPE}|~pi_1", ANNA, NOON)),

@@ -1,4 +1,4 @@
-"""Trouble with the server or the way to it: told within four seconds, and over when its cause is."""
+"""A server that fails or cannot be reached is reported within four seconds, and used again when it is back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def store(postgresql_url: str) -> Iterator[Store]:
     store.close()
 
 
-def test_a_locked_table_is_told_in_time_and_forgotten_afterwards(store: Store) -> None:
+def test_a_locked_table_is_reported_in_time_and_has_no_effect_afterwards(store: Store) -> None:
     began = time.monotonic()
 
     with store.transaction() as tx:
@@ -130,7 +130,7 @@ def test_connections_that_died_are_replaced_unnoticed(store: Store) -> None:
         leases.heartbeat(tx, "worker", NOON)
 
 
-def test_a_connection_that_dies_at_work_is_told(store: Store) -> None:
+def test_a_connection_that_is_lost_within_a_transaction_raises(store: Store) -> None:
     with pytest.raises(StoreUnavailable), store.transaction() as tx:
         tx.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
@@ -138,7 +138,7 @@ def test_a_connection_that_dies_at_work_is_told(store: Store) -> None:
         leases.heartbeat(tx, "worker", NOON)
 
 
-def test_a_server_that_refuses_is_told_at_once() -> None:
+def test_a_server_that_refuses_is_reported_without_the_password() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     store = open_store(f"postgresql://user:secret@127.0.0.1:{port}/bridge")
@@ -150,7 +150,7 @@ def test_a_server_that_refuses_is_told_at_once() -> None:
     store.close()
 
 
-def test_a_server_that_never_answers_is_told_within_four_seconds() -> None:
+def test_a_server_that_never_responds_is_reported_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         store = open_store(f"postgresql://user@127.0.0.1:{silent.getsockname()[1]}/bridge")
         began = time.monotonic()

@@ -11,7 +11,7 @@ from bridge.store import Store, inbox, outbox, search, streams
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.search import DeliveryFilter, WebhookFilter
-from tests.bridge.store.builders import ANNA, BERT, NOON, SCOPE, a_delivery, a_touch, a_webhook, stored
+from tests.bridge.store.builders import ANNA, BERT, NOON, SCOPE, a_delivery, a_webhook, an_update, stored
 
 BODY = '{"customer_id":"user_7","transaction_id":"in_1","customer_subscription_id":"sub_1","metadata":{"plan":"Pro"}}'
 
@@ -22,7 +22,7 @@ def stocked(store: Store) -> Store:
     first, second, third = stored(store, "evt_1", "evt_2", "evt_3")
     store.accept(a_webhook("import_1", type="bridge.import"))
     with store.transaction() as tx:
-        streams.upsert(tx, [a_touch(ANNA), a_touch(BERT)])
+        streams.upsert(tx, [an_update(ANNA), an_update(BERT)])
         streams.link(tx, SCOPE, {"in_1": ANNA, "sub_1": ANNA})
         inbox.assign(tx, [(first, ANNA), (second, ANNA)])
         inbox.mark_settled(tx, [(first, 1, ["reported as renewal"]), (second, 0, [])], NOON)

@@ -79,7 +79,9 @@ def test_while_there_is_trouble_nothing_is_accepted_and_afterwards_everything(
 
 
 @pytest.mark.parametrize("trouble", [locked, full_disk, vanished])
-def test_a_worker_is_told_of_trouble_and_goes_on_afterwards(sqlite_store: Store, path: Path, trouble: Trouble) -> None:
+def test_a_worker_gets_an_error_meanwhile_and_continues_afterwards(
+    sqlite_store: Store, path: Path, trouble: Trouble
+) -> None:
     big = os.urandom(1_000_000).hex()
 
     with trouble(path), pytest.raises(StoreUnavailable), sqlite_store.transaction() as tx:
@@ -153,7 +155,7 @@ def test_a_file_that_was_replaced_is_opened_anew(sqlite_store: Store, sqlite_tem
     assert sqlite_store.accept(a_webhook("evt_new")) is True
 
 
-def test_a_file_replaced_beside_the_log_of_the_old_one_is_refused(
+def test_a_file_replaced_next_to_the_log_of_the_old_one_is_refused(
     sqlite_store: Store, sqlite_template: Path, path: Path
 ) -> None:
     sqlite_store.accept(a_webhook("evt_old"))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from bridge.store import Store, streams
 from bridge.store.streams import Claim, LeaseLost, SettledStream
-from tests.bridge.store.builders import ANNA, BERT, HOUR, MINUTE, NOON, SCOPE, a_touch, touched
+from tests.bridge.store.builders import ANNA, BERT, HOUR, MINUTE, NOON, SCOPE, an_update, updated
 
 NOBODY = f"{SCOPE}|~pi_1"
 
@@ -23,8 +23,8 @@ def save(tx: Connection, claim: Claim, state: str, now: datetime, due_at: dateti
     streams.save(tx, [SettledStream(claim=claim, state=state, due_at=due_at)], now)
 
 
-def test_a_touched_stream_is_due_at_its_time_and_not_before(store: Store) -> None:
-    touched(store, a_touch(due_at=NOON + MINUTE))
+def test_an_updated_stream_is_due_at_its_time_and_not_before(store: Store) -> None:
+    updated(store, an_update(due_at=NOON + MINUTE))
 
     with store.reading() as tx:
         assert streams.is_any_due(tx, NOON) is False
@@ -34,9 +34,9 @@ def test_a_touched_stream_is_due_at_its_time_and_not_before(store: Store) -> Non
 
 
 def test_a_window_keeps_its_beginning_while_its_end_moves(store: Store) -> None:
-    touched(store, a_touch(at=NOON, has_customer=False))
-    touched(store, a_touch(at=NOON + MINUTE, has_customer=True))
-    touched(store, a_touch(at=NOON + 2 * MINUTE, has_customer=False, due_at=NOON + HOUR))
+    updated(store, an_update(at=NOON, has_customer=False))
+    updated(store, an_update(at=NOON + MINUTE, has_customer=True))
+    updated(store, an_update(at=NOON + 2 * MINUTE, has_customer=False, due_at=NOON + HOUR))
 
     with store.reading() as tx:
         row = streams.find(tx, [ANNA, BERT])[ANNA]
@@ -46,12 +46,12 @@ def test_a_window_keeps_its_beginning_while_its_end_moves(store: Store) -> None:
 
 
 def test_after_settling_a_new_window_opens(store: Store) -> None:
-    touched(store, a_touch(at=NOON))
+    updated(store, an_update(at=NOON))
     (claim,) = claims(store)
     with store.transaction() as tx:
         save(tx, claim, "{}", NOON + MINUTE)
 
-    touched(store, a_touch(at=NOON + HOUR))
+    updated(store, an_update(at=NOON + HOUR))
 
     with store.reading() as tx:
         row = streams.find(tx, [ANNA])[ANNA]
@@ -59,7 +59,7 @@ def test_after_settling_a_new_window_opens(store: Store) -> None:
 
 
 def test_a_claimed_stream_is_nobody_elses_until_its_lease_runs_out(store: Store) -> None:
-    touched(store, a_touch())
+    updated(store, an_update())
 
     first = claims(store, NOON + MINUTE, "worker 1")
     meanwhile = claims(store, NOON + MINUTE, "worker 2")
@@ -72,7 +72,7 @@ def test_a_claimed_stream_is_nobody_elses_until_its_lease_runs_out(store: Store)
 
 def test_the_longest_waiting_are_claimed_first_and_given_by_id(store: Store) -> None:
     for minute, name in enumerate(("d", "b", "c", "a")):
-        touched(store, a_touch(f"{SCOPE}|{name}", due_at=NOON + minute * MINUTE))
+        updated(store, an_update(f"{SCOPE}|{name}", due_at=NOON + minute * MINUTE))
 
     taken = claims(store, NOON + HOUR, limit=3)
 
@@ -81,27 +81,27 @@ def test_the_longest_waiting_are_claimed_first_and_given_by_id(store: Store) -> 
 
 def test_of_a_backlog_a_quarter_is_claimed_from_what_became_due_last(store: Store) -> None:
     names = [f"{SCOPE}|cus_{number}" for number in range(10)]  # cus_0 has been due for longest
-    touched(store, *(a_touch(name, due_at=NOON + timedelta(seconds=number)) for number, name in enumerate(names)))
+    updated(store, *(an_update(name, due_at=NOON + timedelta(seconds=number)) for number, name in enumerate(names)))
 
     assert [claim.stream_id for claim in claims(store, limit=8)] == [*names[:6], *names[8:]]
     assert [claim.stream_id for claim in claims(store, limit=8)] == names[6:8]
 
 
 def test_a_saved_state_comes_back_with_the_next_claim(store: Store) -> None:
-    touched(store, a_touch())
+    updated(store, an_update())
     (claim,) = claims(store)
     state = '{"café": "' + "x" * 10_000 + '"}'
 
     with store.transaction() as tx:
         save(tx, claim, state, NOON + MINUTE)
-    touched(store, a_touch())
+    updated(store, an_update())
 
     assert claim.state is None
     assert [again.state for again in claims(store)] == [state]
 
 
 def test_a_settled_stream_is_due_no_more(store: Store) -> None:
-    touched(store, a_touch())
+    updated(store, an_update())
     (claim,) = claims(store)
 
     with store.transaction() as tx:
@@ -110,10 +110,10 @@ def test_a_settled_stream_is_due_no_more(store: Store) -> None:
     assert claims(store, NOON + HOUR) == []
 
 
-def test_what_is_touched_while_it_is_settled_stays_due(store: Store) -> None:
-    touched(store, a_touch())
+def test_a_stream_that_is_updated_while_it_is_settled_stays_due(store: Store) -> None:
+    updated(store, an_update())
     (claim,) = claims(store)
-    touched(store, a_touch(at=NOON + 2 * MINUTE, due_at=NOON + 3 * MINUTE))
+    updated(store, an_update(at=NOON + 2 * MINUTE, due_at=NOON + 3 * MINUTE))
 
     with store.transaction() as tx:
         save(tx, claim, "{}", NOON + 2 * MINUTE, due_at=NOON + HOUR)
@@ -124,7 +124,7 @@ def test_what_is_touched_while_it_is_settled_stays_due(store: Store) -> None:
 
 
 def test_facts_dated_ahead_make_a_stream_due_again_later(store: Store) -> None:
-    touched(store, a_touch())
+    updated(store, an_update())
     (claim,) = claims(store)
 
     with store.transaction() as tx:
@@ -135,7 +135,7 @@ def test_facts_dated_ahead_make_a_stream_due_again_later(store: Store) -> None:
 
 
 def test_many_are_saved_as_one(store: Store) -> None:
-    touched(store, a_touch(ANNA), a_touch(BERT))
+    updated(store, an_update(ANNA), an_update(BERT))
     anna, bert = claims(store)
 
     with store.transaction() as tx:
@@ -148,7 +148,7 @@ def test_many_are_saved_as_one(store: Store) -> None:
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing(store: Store) -> None:
-    touched(store, a_touch(ANNA), a_touch(BERT))
+    updated(store, an_update(ANNA), an_update(BERT))
     slow = claims(store, NOON + MINUTE, "slow")
     anna, _ = claims(store, NOON + 3 * MINUTE, "quick")
     with store.transaction() as tx:
@@ -157,12 +157,12 @@ def test_a_worker_that_lost_its_lease_writes_nothing(store: Store) -> None:
     with pytest.raises(LeaseLost), store.transaction() as tx:
         streams.save(tx, [SettledStream(claim=claim, state="slow") for claim in slow], NOON + 3 * MINUTE)
 
-    touched(store, a_touch(ANNA), a_touch(BERT))
+    updated(store, an_update(ANNA), an_update(BERT))
     assert [claim.state for claim in claims(store, NOON + HOUR)] == ["quick", None]
 
 
 def test_a_worker_cannot_use_its_own_older_lease(store: Store) -> None:
-    touched(store, a_touch())
+    updated(store, an_update())
     (older,) = claims(store, NOON + MINUTE)
     claims(store, NOON + 3 * MINUTE)
 
@@ -171,7 +171,7 @@ def test_a_worker_cannot_use_its_own_older_lease(store: Store) -> None:
 
 
 def test_a_postponed_stream_comes_back_with_the_reason_shown(store: Store) -> None:
-    touched(store, a_touch())
+    updated(store, an_update())
     (claim,) = claims(store)
 
     with store.transaction() as tx:
@@ -184,7 +184,7 @@ def test_a_postponed_stream_comes_back_with_the_reason_shown(store: Store) -> No
 
 
 def test_a_released_stream_is_due_at_once(store: Store) -> None:
-    touched(store, a_touch())
+    updated(store, an_update())
     (claim,) = claims(store)
 
     with store.transaction() as tx:
@@ -193,8 +193,8 @@ def test_a_released_stream_is_due_at_once(store: Store) -> None:
     assert len(claims(store)) == 1
 
 
-def test_counts_tell_waiting_due_and_leased(store: Store) -> None:
-    touched(store, *(a_touch(f"{SCOPE}|{n}") for n in range(5)), a_touch(ANNA, due_at=NOON + HOUR))
+def test_counts_are_of_waiting_due_and_leased_streams(store: Store) -> None:
+    updated(store, *(an_update(f"{SCOPE}|{n}") for n in range(5)), an_update(ANNA, due_at=NOON + HOUR))
     taken = claims(store, limit=2)
     with store.transaction() as tx:
         save(tx, taken[0], "{}", NOON)
@@ -225,7 +225,7 @@ def test_a_link_can_be_led_elsewhere(store: Store) -> None:
 
 
 def test_a_merged_stream_is_gone_and_all_its_ids_lead_on(store: Store) -> None:
-    touched(store, a_touch(NOBODY, has_customer=False), a_touch(f"{SCOPE}|~cs_1"), a_touch(ANNA))
+    updated(store, an_update(NOBODY, has_customer=False), an_update(f"{SCOPE}|~cs_1"), an_update(ANNA))
     with store.transaction() as tx:
         streams.link(tx, SCOPE, {"pi_1": NOBODY, "ch_1": NOBODY, "pi_2": f"{SCOPE}|~pi_2"})
 
@@ -243,7 +243,7 @@ def test_a_merged_stream_is_gone_and_all_its_ids_lead_on(store: Store) -> None:
 
 
 def test_a_stream_that_is_settled_or_being_settled_is_not_merged_away(store: Store) -> None:
-    touched(store, a_touch(NOBODY, has_customer=False), a_touch(ANNA, due_at=NOON + HOUR))
+    updated(store, an_update(NOBODY, has_customer=False), an_update(ANNA, due_at=NOON + HOUR))
     (claim,) = claims(store)
 
     with pytest.raises(LeaseLost), store.transaction() as tx:
@@ -258,12 +258,12 @@ def test_a_stream_that_is_settled_or_being_settled_is_not_merged_away(store: Sto
 
 
 def test_an_adopted_stream_leaves_its_state_and_its_ids_to_the_other_one(store: Store) -> None:
-    touched(store, a_touch(NOBODY, has_customer=False))
+    updated(store, an_update(NOBODY, has_customer=False))
     (claim,) = claims(store)
     with store.transaction() as tx:
         streams.link(tx, SCOPE, {"pi_1": NOBODY})
         save(tx, claim, "nobody's", NOON + MINUTE)
-    touched(store, a_touch(ANNA))
+    updated(store, an_update(ANNA))
 
     with store.transaction() as tx:
         streams.adopt(tx, NOBODY, ANNA, "both", NOON + HOUR)
@@ -278,11 +278,11 @@ def test_an_adopted_stream_leaves_its_state_and_its_ids_to_the_other_one(store: 
 @pytest.mark.parametrize("leased", [NOBODY, ANNA])
 def test_a_stream_that_is_being_settled_neither_adopts_nor_is_adopted(store: Store, leased: str) -> None:
     for stream_id in (NOBODY, ANNA):
-        touched(store, a_touch(stream_id))
+        updated(store, an_update(stream_id))
         with store.transaction() as tx:
             (claim,) = streams.claim_due(tx, NOON + MINUTE, 1, "worker", NOON + 2 * MINUTE)
             save(tx, claim, stream_id, NOON + MINUTE)
-    touched(store, a_touch(leased))
+    updated(store, an_update(leased))
     claims(store)
 
     with pytest.raises(LeaseLost), store.transaction() as tx:
@@ -293,21 +293,21 @@ def test_a_stream_that_is_being_settled_neither_adopts_nor_is_adopted(store: Sto
 
 
 def test_an_arrival_without_a_customer_never_puts_off_what_waits_already(store: Store) -> None:
-    touched(store, a_touch(NOBODY, has_customer=False, due_at=NOON + HOUR))
-    touched(store, a_touch(NOBODY, has_customer=False, due_at=NOON + 720 * HOUR))
+    updated(store, an_update(NOBODY, has_customer=False, due_at=NOON + HOUR))
+    updated(store, an_update(NOBODY, has_customer=False, due_at=NOON + 720 * HOUR))
     with store.reading() as tx:
         before = streams.find(tx, [NOBODY])[NOBODY].due_at
 
-    touched(store, a_touch(NOBODY, has_customer=True, due_at=NOON + 2 * HOUR))
+    updated(store, an_update(NOBODY, has_customer=True, due_at=NOON + 2 * HOUR))
 
     with store.reading() as tx:
         assert (before, streams.find(tx, [NOBODY])[NOBODY].due_at) == (NOON + HOUR, NOON + 2 * HOUR)
 
 
 def test_what_arrives_while_a_stream_is_postponed_keeps_its_own_time(store: Store) -> None:
-    touched(store, a_touch())
+    updated(store, an_update())
     (claim,) = claims(store)
-    touched(store, a_touch(at=NOON + MINUTE, due_at=NOON + 2 * MINUTE))
+    updated(store, an_update(at=NOON + MINUTE, due_at=NOON + 2 * MINUTE))
 
     with store.transaction() as tx:
         streams.postpone(tx, claim, NOON + HOUR, "it waits for something")
@@ -321,7 +321,7 @@ def test_any_number_of_ids_is_looked_up(store: Store, count: int) -> None:
     leads = {f"pi_{n}": f"{SCOPE}|{n}" for n in range(count)}
     with store.transaction() as tx:
         streams.link(tx, SCOPE, leads)
-        streams.upsert(tx, [a_touch(stream_id) for stream_id in leads.values()])
+        streams.upsert(tx, [an_update(stream_id) for stream_id in leads.values()])
 
     with store.reading() as tx:
         assert streams.links(tx, SCOPE, leads) == leads

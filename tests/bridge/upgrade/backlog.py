@@ -86,7 +86,7 @@ def work(store: Store, at: datetime) -> None:
 
 
 def send(store: Store, at: datetime) -> Sequence[tuple[str, str]]:
-    """Delivers what is due to a stand-in; the type and transaction of each event that arrived there, in order."""
+    """Delivers what is due to a fake Pulsora; the type and transaction of each event that arrived there, in order."""
     with FakePulsora(TOKEN) as pulsora:
         routes = {"stripe": Destination(endpoint=pulsora.endpoint, token=TOKEN)}
         drain = Dispatcher(store, routes, owner="worker", threads=1)

@@ -21,7 +21,7 @@ from bridge.store.outbox import DeliveryStatus
 from bridge.store.refusals import Refusals
 from bridge.web import create_app
 from bridge.web.admin import one_time_link
-from tests.bridge.store.builders import ANNA, NOON, a_delivery, a_touch, a_webhook, an_outcome, stored
+from tests.bridge.store.builders import ANNA, NOON, a_delivery, a_webhook, an_outcome, an_update, stored
 from tests.settings import ADMIN_TOKEN, STRIPE_SECRET, TOKEN, some_settings
 
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
@@ -39,7 +39,7 @@ def settled(store: Store, *event_ids: str) -> list[int]:
     """Anna's webhooks, settled together at noon with one revenue event."""
     ids = stored(store, *event_ids)
     with store.transaction() as tx:
-        streams.upsert(tx, [a_touch(ANNA)])
+        streams.upsert(tx, [an_update(ANNA)])
         inbox.assign(tx, [(row_id, ANNA) for row_id in ids])
         inbox.mark_settled(tx, [(row_id, 1, ["reported"]) for row_id in ids], NOON)
         outbox.add(tx, [a_delivery(event_ids=tuple(event_ids))])
@@ -317,7 +317,7 @@ def test_a_browser_without_a_path_is_led_to_the_console(client: FlaskClient) -> 
     assert client.get("/").status_code == 404
 
 
-def test_without_an_admin_token_only_this_machine_is_told_how_to_open_the_console(
+def test_without_an_admin_token_only_this_machine_learns_how_to_open_the_console(
     sqlite_url: str, sqlite_store: Store
 ) -> None:
     settings = replace(some_settings(sqlite_url), admin_token=None)
@@ -411,7 +411,7 @@ def test_the_overview_says_how_many_customers_wait_and_for_what(client: FlaskCli
 
     with sqlite_store.transaction() as tx:
         streams.upsert(
-            tx, [a_touch(ANNA, due_at=until), a_touch("stripe||live|cus_2", due_at=until + timedelta(days=1))]
+            tx, [an_update(ANNA, due_at=until), an_update("stripe||live|cus_2", due_at=until + timedelta(days=1))]
         )
     shown = re.sub("<[^>]+>", "", page(client, "/admin/?stay=1"))
 

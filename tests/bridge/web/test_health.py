@@ -13,7 +13,7 @@ from bridge.store import Store, leases, open_store
 from bridge.web import create_app
 
 
-def test_it_lives(client: FlaskClient) -> None:
+def test_healthz_responds(client: FlaskClient) -> None:
     assert client.get("/healthz").json == {"status": "ok"}
 
 

@@ -195,7 +195,7 @@ def test_a_thin_event_waits_while_the_api_is_away(sqlite_store: Store, settings:
     assert status_of(sqlite_store, "evt_thin") == (InboxStatus.FAILED, "Stripe's API is down")
 
 
-def test_without_a_key_a_thin_event_tells_what_to_do(sqlite_store: Store, settings: Settings) -> None:
+def test_without_a_key_a_thin_event_says_what_to_do(sqlite_store: Store, settings: Settings) -> None:
     thin, _ = a_thin_charge()
     receive(sqlite_store, thin)
 

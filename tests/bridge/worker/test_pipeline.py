@@ -145,7 +145,7 @@ def test_webhooks_that_come_again_later_give_nothing_more(store: Store, settings
     assert len(deliveries_in(store)) == 1
 
 
-def test_an_invoice_payment_waits_until_its_customer_is_told(store: Store, settings: Settings) -> None:
+def test_an_invoice_payment_waits_until_its_customer_is_named(store: Store, settings: Settings) -> None:
     webhooks = Customer.begin("ada", BORN).subscribe().webhooks
     nameless = [body for body in webhooks if json.loads(body)["type"] == "invoice_payment.paid"]
     rest = [body for body in webhooks if body not in nameless]
@@ -272,7 +272,9 @@ def test_the_first_charge_after_a_trial_meets_its_start_though_it_comes_an_hour_
     assert summaries(deliveries_in(store)) == [("subscription", "49.00", "49.00")]
 
 
-def test_a_trial_that_ends_without_a_payment_is_told_alone_after_two_hours(store: Store, settings: Settings) -> None:
+def test_a_trial_that_ends_without_a_payment_is_reported_alone_after_two_hours(
+    store: Store, settings: Settings
+) -> None:
     trial_end = NOW - timedelta(minutes=1)
     customer = Customer.begin("ada", trial_end - timedelta(days=14)).subscribe(trial_days=14)
     webhooks = customer.end_trial().webhooks[len(customer.webhooks) :]

@@ -132,7 +132,7 @@ def _refunded(found: Json, at: datetime, money: Money, event_id: str) -> Transla
     return Translation(facts=(refund,))
 
 
-def _stands(status: Status, stage: Stage = Stage.CHANGED) -> Translator:
+def _state(status: Status, stage: Stage = Stage.CHANGED) -> Translator:
     def translator(found: Json, at: datetime, money: Money, event_id: str) -> Translation:
         amount = Decimal(money.minor)
         price = Price(id="pebble", currency=money.currency, unit_amount=amount, interval=Interval.MONTH, name="Pebble")
@@ -154,9 +154,9 @@ Translator = Callable[[Json, datetime, Money, str], Translation]
 TRANSLATORS: Mapping[str, Translator] = {
     "paid": _paid,
     "refunded": _refunded,
-    "begun": _stands(Status.ACTIVE, Stage.CREATED),
-    "changed": _stands(Status.ACTIVE),
-    "ended": _stands(Status.ENDED),
+    "begun": _state(Status.ACTIVE, Stage.CREATED),
+    "changed": _state(Status.ACTIVE),
+    "ended": _state(Status.ENDED),
 }
 
 

@@ -57,7 +57,7 @@ def in_its_own_process(distribution: Path, *command: str) -> subprocess.Complete
     )
 
 
-def test_it_stands_beside_those_that_are_built_in(pebble: Processor) -> None:
+def test_it_is_registered_next_to_those_that_are_built_in(pebble: Processor) -> None:
     assert pebble.title == "Pebble Pay"
     assert processors.processors().keys() >= {"stripe", "paddle", "paddle-classic", "pebble"}
 
@@ -78,7 +78,7 @@ def test_it_is_held_to_what_every_processor_is_held_to(distribution: Path) -> No
     assert "failed" not in ran.stdout
 
 
-def test_setup_tells_its_address_its_events_and_its_secret(distribution: Path) -> None:
+def test_setup_prints_its_address_its_events_and_its_secret(distribution: Path) -> None:
     ran = in_its_own_process(distribution, "-m", "bridge.cli", "setup", "pebble")
 
     assert ran.returncode == 0, ran.stderr

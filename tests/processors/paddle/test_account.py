@@ -91,7 +91,7 @@ def test_what_was_seen_is_not_asked_for(account: Account, httpserver: HTTPServer
     assert httpserver.log == []
 
 
-def test_a_subscription_that_has_ended_or_is_gone_tells_nothing(account: Account, httpserver: HTTPServer) -> None:
+def test_a_subscription_that_has_ended_or_is_gone_gives_no_fact(account: Account, httpserver: HTTPServer) -> None:
     gives(httpserver, "/subscriptions/sub_1", a_subscription(status="canceled"))
     httpserver.expect_request("/subscriptions/sub_2").respond_with_json({"error": {}}, status=404)
     payments = [payment(a_transaction()), payment(a_transaction(subscription="sub_2"))]

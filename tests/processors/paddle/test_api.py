@@ -119,7 +119,7 @@ def test_events_end_at_the_first_that_is_too_old(api: PaddleApi, httpserver: HTT
 # ---- Refusals -----------------------------------------------------------------------------------------------------
 
 
-def test_when_paddle_is_busy_it_waits_as_long_as_it_is_told(
+def test_when_paddle_is_busy_it_waits_as_long_as_retry_after_says(
     api: PaddleApi, httpserver: HTTPServer, waits: Waits
 ) -> None:
     headers = {"Retry-After": "7"}

@@ -106,7 +106,7 @@ def test_a_discounts_terms_are_remembered(more: dict[str, Any], coupon: Coupon) 
 
 
 @pytest.mark.parametrize("more", [{"id": None}, {"amount": "much"}, {"amount": None}])
-def test_a_discount_without_id_or_amount_teaches_nothing(more: dict[str, Any]) -> None:
+def test_a_discount_without_id_or_amount_is_no_catalog_entry(more: dict[str, Any]) -> None:
     assert learned("discount.updated", {**TEN_OFF, **more}) == ()
 
 

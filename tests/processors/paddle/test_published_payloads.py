@@ -138,7 +138,7 @@ def test_the_adjustments_wait_for_their_approval(folder: str, kind: str) -> None
     assert (found.kind, found.status, found.amount.minor) == (RefundKind.REFUND, RefundStatus.PENDING, 100)
 
 
-def test_the_published_life_settles_to_the_published_levels() -> None:
+def test_the_published_lifecycle_settles_to_the_published_levels() -> None:
     kinds = ("created", "activated", "updated", "canceled")
     translations = [translated("notifications", "transaction.completed", AT + timedelta(seconds=2))]
     translations += [

@@ -170,7 +170,7 @@ def test_without_secrets_it_is_a_mismatch_that_says_so() -> None:
 
 
 @pytest.mark.parametrize(("ts", "expected"), [(TS - 301, "301 s old"), (TS + 301, "301 s in the future")])
-def test_a_stale_webhook_is_told_by_how_many_seconds(ts: int, expected: str) -> None:
+def test_a_stale_webhook_gets_an_error_with_the_difference_in_seconds(ts: int, expected: str) -> None:
     error = refused(f"ts={ts};h1={digest(ts=ts)}")
 
     assert error.problem is SignatureProblem.STALE
@@ -251,7 +251,7 @@ def test_secret_keys_of_destinations_are_fine(value: str) -> None:
         ("whsec_fake", "begins with pdl_ntfset_"),
     ],
 )
-def test_anything_else_is_told_what_a_secret_key_looks_like(value: str, expected: str) -> None:
+def test_anything_else_gets_an_error_that_shows_what_a_secret_key_looks_like(value: str, expected: str) -> None:
     problem = secret_problem(value)
 
     assert problem is not None
@@ -384,7 +384,7 @@ def test_where_the_sdk_breaks_on_hostile_input_ours_refuses(
     assert refused.value.problem is problem
 
 
-def test_a_newer_scheme_beside_ours_breaks_the_sdk_and_is_accepted_here() -> None:
+def test_a_newer_scheme_next_to_ours_breaks_the_sdk_and_is_accepted_here() -> None:
     ts = at_present()
     written = f"ts={ts};h1={digest(ts=ts)};h2=new"
 

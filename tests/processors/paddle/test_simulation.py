@@ -36,7 +36,7 @@ BILL = [
 ]
 ACTIVATED = ["subscription.updated", "subscription.activated"]
 
-Telling = Callable[[Customer], Customer]
+Step = Callable[[Customer], Customer]
 
 
 def begun() -> Customer:
@@ -82,7 +82,7 @@ def test_a_signup_with_a_trial_is_trialing_and_costs_nothing() -> None:
     assert (found["details"]["totals"]["grand_total"], found["payments"]) == ("0", [])
 
 
-def test_who_is_known_already_is_not_told_of_again() -> None:
+def test_a_known_customer_is_not_created_again() -> None:
     first = begun().buy()
 
     assert types(first.buy(), since=first) == [
@@ -121,7 +121,7 @@ def test_who_is_known_already_is_not_told_of_again() -> None:
         "scheduled cancellation", "refund", "chargeback", "chargeback that is won",
     ],
 )  # fmt: skip
-def test_a_later_step_sends_these_webhooks(step: Telling, expected: list[str]) -> None:
+def test_a_later_step_sends_these_webhooks(step: Step, expected: list[str]) -> None:
     ada = begun().subscribe(PRO).later(days=10)
 
     assert types(step(ada), since=ada) == expected

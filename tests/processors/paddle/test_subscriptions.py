@@ -15,7 +15,7 @@ from tests.processors.paddle.translating import AT, VISIT, a_subscription, state
 SOON = AT + timedelta(days=3)
 
 
-def test_a_subscription_tells_all_that_it_is_worth() -> None:
+def test_a_subscription_has_all_that_its_mrr_needs() -> None:
     found = state(a_subscription(TEAM, 3, custom_data=VISIT))
 
     (item,) = found.now.items
@@ -97,7 +97,7 @@ def test_a_creation_names_the_transaction_that_paid_it() -> None:
     assert found.ids == Ids(customer_id="ctm_1", subscription_id="sub_1", invoice_id="txn_1", payment_id="txn_1")
 
 
-def test_a_discount_is_told_by_its_id_and_its_dates() -> None:
+def test_a_discount_has_its_id_and_its_dates() -> None:
     discount = {"id": "dsc_1", "starts_at": payloads.stamp(AT), "ends_at": payloads.stamp(SOON)}
 
     assert state(a_subscription(discount=discount)).now.discounts == (

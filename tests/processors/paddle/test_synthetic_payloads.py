@@ -63,7 +63,7 @@ def test_synthetic_custom_data_of_transaction_and_subscription_names_the_visit()
     assert (event.visitor_fingerprint, event.session_id) == ("fp_ada", "sess_ada")
 
 
-def test_synthetic_a_currency_without_decimals_is_told_whole() -> None:
+def test_synthetic_a_currency_without_decimals_has_whole_amounts() -> None:
     state = a_subscription(YEN, currency="JPY", started_at=STARTED, updated_at=STARTED)
 
     events = settled(
@@ -99,7 +99,7 @@ def test_synthetic_a_one_time_charge_on_a_subscription_is_a_purchase() -> None:
     assert rows(events)[1:] == [("purchase", "29.00", None)]
 
 
-def test_synthetic_a_scheduled_cancellation_tells_nothing_until_it_takes_effect() -> None:
+def test_synthetic_a_scheduled_cancellation_ends_nothing_until_it_takes_effect() -> None:
     change = {"action": "cancel", "effective_at": payloads.stamp(AT), "resume_at": None}
     ended = updated(status="canceled", canceled_at=AT, updated_at=AT)
 

@@ -27,7 +27,7 @@ def test_a_first_payment_names_money_subscription_and_visit() -> None:
     assert (found.plan, found.metadata, found.processor_event_id) == ("Pro", VISIT, "evt_1")
 
 
-def test_the_recurring_line_is_told_without_tax() -> None:
+def test_the_recurring_line_is_read_without_tax() -> None:
     line = payloads.line(PRO, amount=9800, quantity=2, tax=1960, discount=980)
 
     found = payment(a_transaction(line, quantity=2))
@@ -169,7 +169,7 @@ def test_what_has_no_id_no_currency_or_no_total_gives_a_reason(key: str) -> None
     assert translation.reason == "the transaction has no id, no total or no currency"
 
 
-def test_older_payloads_without_a_grand_totals_tax_tell_the_totals() -> None:
+def test_of_older_payloads_without_a_grand_totals_tax_the_totals_are_read() -> None:
     entity = a_transaction(payloads.line(PRO, amount=4900, tax=980))
     del entity["details"]["totals"]["grand_total_tax"]
 

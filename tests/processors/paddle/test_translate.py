@@ -14,7 +14,7 @@ from processors.paddle.simulation.scenarios import SCENARIOS
 from processors.paddle.translate import EVENTS, SILENT, TRANSLATORS, translate
 from tests.processors.paddle.translating import AT, a_transaction, translated
 
-LIFE = [body for name in ("lifecycle", "trial", "chargeback") for body in SCENARIOS[name].events("ada", AT)]
+BODIES = [body for name in ("lifecycle", "trial", "chargeback") for body in SCENARIOS[name].events("ada", AT)]
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["id", "amount"]), inner, max_size=2),
@@ -60,7 +60,7 @@ def test_every_event_that_paddle_sends_has_its_place() -> None:
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_what_tells_nothing_of_revenue_says_so(kind: str) -> None:
+def test_what_is_not_about_revenue_gives_a_reason(kind: str) -> None:
     translation = translated(kind, {"id": "x_1"})
 
     assert translation.facts == ()
@@ -103,10 +103,8 @@ def test_what_cannot_be_read_gives_a_reason(body: bytes) -> None:
 
 
 @settings(deadline=None, max_examples=300)
-@given(body=st.sampled_from(LIFE), places=st.lists(st.integers(0, 10**6), min_size=1, max_size=3), odd=ODD)
-def test_whatever_stands_anywhere_in_an_event_it_has_a_meaning_or_a_reason(
-    body: bytes, places: list[int], odd: Any
-) -> None:
+@given(body=st.sampled_from(BODIES), places=st.lists(st.integers(0, 10**6), min_size=1, max_size=3), odd=ODD)
+def test_any_value_anywhere_in_an_event_gives_facts_or_a_reason(body: bytes, places: list[int], odd: Any) -> None:
     event = json.loads(body)
     for place in places:
         holders = list(_holders(event))

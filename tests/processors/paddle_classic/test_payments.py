@@ -42,7 +42,7 @@ def test_a_first_payment_names_money_tax_and_subscription() -> None:
 
 
 @pytest.mark.parametrize(("word", "stage"), [("1", Stage.CREATED), ("0", Stage.CHANGED)])
-def test_a_payment_tells_how_its_subscription_stands_and_how_its_plan_is_called(word: str, stage: Stage) -> None:
+def test_a_payment_states_the_status_of_its_subscription_and_the_name_of_its_plan(word: str, stage: Stage) -> None:
     translation = translated("subscription_payment_succeeded", {**PAID, "initial_payment": word})
 
     state, _ = translation.facts
@@ -70,7 +70,7 @@ def test_what_is_not_the_plans_price_measures_nothing(more: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("word", ["1", "true", "True"])
-def test_the_first_payment_is_told_by_several_words(word: str) -> None:
+def test_the_first_payment_is_recognised_by_several_words(word: str) -> None:
     assert payment({**PAID, "initial_payment": word}).reason is Reason.START
 
 

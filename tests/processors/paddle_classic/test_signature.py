@@ -193,7 +193,7 @@ def test_only_a_private_key_signs() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "hunter2", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"])
-def test_what_is_no_key_is_told_what_one_looks_like(value: str) -> None:
+def test_a_value_that_is_no_key_gets_an_error_that_shows_what_one_looks_like(value: str) -> None:
     problem = secret_problem(value)
 
     assert problem is not None

@@ -71,7 +71,7 @@ def test_an_update_without_a_unit_price_is_read_from_the_total() -> None:
     assert offer(found.now) == ("12347", 9900, 2, Interval.MONTH, 1)  # 198.00 / 2
 
 
-def test_an_update_whose_old_values_cannot_be_read_still_says_how_it_stands() -> None:
+def test_an_update_whose_old_values_cannot_be_read_still_has_its_present_state() -> None:
     found = state("subscription_updated", {**UPDATED, "old_quantity": "old_quantity", "old_price": "old_price"})
 
     assert found.before is None
@@ -96,7 +96,7 @@ def test_a_cancellation_that_takes_effect_at_once_is_an_end_alone(date: str) -> 
     assert (found.at, found.now.status) == (AT, Status.ENDED)
 
 
-def test_a_scheduled_end_of_a_plan_whose_period_is_unknown_is_told_when_it_comes() -> None:
+def test_a_scheduled_end_of_a_plan_whose_period_is_unknown_is_reported_when_it_arrives() -> None:
     found = state("subscription_cancelled", CANCELLED, {})
 
     assert (found.at, found.now.status) == (datetime(2026, 12, 23, tzinfo=UTC), Status.ENDED)
@@ -119,7 +119,7 @@ def test_a_scheduled_end_of_a_plan_whose_period_is_unknown_is_told_when_it_comes
         ("", Interval.MONTH, 1),
     ],
 )
-def test_without_a_table_the_next_bill_tells_the_period_and_it_is_marked(
+def test_without_a_table_the_next_bill_shows_the_period_which_is_marked(
     next_bill: str, interval: Interval, count: int
 ) -> None:
     found = state("subscription_created", CREATED, {}, next_bill_date=next_bill)
@@ -128,7 +128,7 @@ def test_without_a_table_the_next_bill_tells_the_period_and_it_is_marked(
     assert found.estimated
 
 
-def test_the_table_tells_the_period_whatever_the_bill_dates() -> None:
+def test_the_table_states_the_period_whatever_the_bill_dates() -> None:
     table = {"PADDLE_CLASSIC_PLANS": "12345=3 months"}
 
     found = state("subscription_created", CREATED, table)
@@ -225,7 +225,7 @@ def test_what_cannot_be_read_gives_a_reason(more: dict[str, str]) -> None:
         ('{"visitor_fingerprint": {"deep": "1"}, "session_id": 7}', "", {"session_id": "7"}),
     ],
 )
-def test_the_merchants_own_data_stands_as_json_in_either_field(
+def test_the_merchants_own_data_is_json_in_either_field(
     passthrough: str, custom_data: str, kept: dict[str, str]
 ) -> None:
     found = state("subscription_created", CREATED, passthrough=passthrough, custom_data=custom_data)

@@ -44,7 +44,7 @@ FULL = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_tells_nothing_of_revenue_says_so(name: str) -> None:
+def test_what_is_not_about_revenue_gives_a_reason(name: str) -> None:
     assert translated(name, {}) == Translation(reason=f"{name} is not an alert that the bridge uses")
 
 
@@ -101,7 +101,7 @@ def test_published_alerts_with_names_for_numbers_give_reasons() -> None:
         assert published(name).reason == "the alert has no subscription, plan, status, price or currency"
 
 
-def test_published_alerts_with_their_numbers_filled_in_tell_their_facts() -> None:
+def test_published_alerts_with_their_numbers_filled_in_give_their_facts() -> None:
     (created,) = published("subscription_created", unit_price="10.00").facts
     (ended,) = published("subscription_cancelled").facts  # nor is this one's: it ends all the same
     (paid,) = published("subscription_payment_succeeded").facts  # its unit price is no number: only the money

@@ -101,7 +101,7 @@ def test_the_key_may_stand_in_a_file(tmp_path: Path) -> None:
     assert settings.sources["paddle-classic"].secrets == (PUBLIC.strip(),)
 
 
-def test_wrong_settings_are_told_together() -> None:
+def test_wrong_settings_are_reported_together() -> None:
     with pytest.raises(SettingsError) as refused:
         load({**ENVIRON, "PADDLE_CLASSIC_PUBLIC_KEY": "nonsense", "PADDLE_CLASSIC_PLANS": "1=fortnight"})
 

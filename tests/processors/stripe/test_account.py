@@ -176,7 +176,7 @@ def test_a_subscription_that_a_payment_started_begins_with_it(account: Account, 
     assert state.stage is Stage.CREATED
 
 
-def test_a_subscription_that_has_ended_by_now_tells_its_own_end(account: Account, httpserver: HTTPServer) -> None:
+def test_a_subscription_that_has_ended_by_now_states_its_own_end(account: Account, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/subscriptions/sub_1").respond_with_json(a_subscription(status="canceled"))
 
     assert account.related_facts(translated("invoice.paid", an_invoice("subscription_cycle")).facts, set()) == []
@@ -204,7 +204,7 @@ def test_what_is_seen_or_said_is_not_asked_for(account: Account, httpserver: HTT
 # ---- Import, reconciliation, thin events --------------------------------------------------------------------------
 
 
-def test_an_import_tells_every_subscription_as_a_baseline(account: Account, httpserver: HTTPServer) -> None:
+def test_an_import_gives_every_subscription_as_a_baseline(account: Account, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/subscriptions").respond_with_json(
         listed([a_subscription(), {"id": "sub_2"}, {**a_subscription(status="trialing"), "id": "sub_3"}])
     )

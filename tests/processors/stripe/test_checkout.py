@@ -42,7 +42,7 @@ def test_a_session_names_the_visit_and_all_that_it_belongs_to() -> None:
     assert origin.ids == Ids(customer_id="cus_1", subscription_id="sub_1", invoice_id="in_1", checkout_id="cs_1")
 
 
-def test_the_clients_reference_is_told_under_its_own_name() -> None:
+def test_the_clients_reference_is_read_under_its_own_name() -> None:
     origin, payment = facts(a_session(client_reference_id="ref_1"))
 
     assert origin.metadata == {**VISIT, "client_reference_id": "ref_1"}

@@ -22,7 +22,7 @@ def ends(translation: Translation) -> dict[str | None, datetime | None]:
 
 
 @pytest.mark.parametrize("kind", ["customer.created", "customer.updated"])
-def test_a_customers_metadata_is_told(kind: str) -> None:
+def test_a_customers_metadata_is_an_attribution(kind: str) -> None:
     found = fact(kind, customer("cus_1", metadata={"session_id": "sess_1"}))
 
     assert found == Attribution(

@@ -28,7 +28,7 @@ def test_a_percentage_is_exact() -> None:
     assert coupon_of(QUARTER) == QUARTER_OFF
 
 
-def test_an_amount_is_told_by_currency_with_its_options() -> None:
+def test_an_amount_is_stated_by_currency_with_its_options() -> None:
     found = {**coupon("TEN", amount_off=1000, currency="usd", duration="once"), "name": None}
     found["currency_options"] = {"eur": {"amount_off": 900}, "jpy": {"amount_off": 1500}, "gbp": None}
 
@@ -79,7 +79,7 @@ def test_a_clover_discount_whose_coupon_the_api_expanded_has_it() -> None:
     assert discount_of(expanded) == Discount(id="di_1", coupon_id="QUARTER", coupon=QUARTER_OFF, starts_at=AT)
 
 
-def test_an_id_beside_its_object_is_one_discount() -> None:
+def test_an_id_and_its_object_are_one_discount() -> None:
     both = {"discounts": ["di_0", "di_1"], "discount": a_discount(Shape.OLD)}
 
     assert [(one.id, one.coupon_id) for one in discounts_on(both)] == [("di_0", None), ("di_1", "QUARTER")]
@@ -136,7 +136,7 @@ def test_a_coupon_is_remembered(kind: str) -> None:
     assert translated(kind, QUARTER).catalog == (QUARTER_OFF,)
 
 
-def test_a_promotion_codes_coupon_is_remembered_where_it_stands_there() -> None:
+def test_a_promotion_codes_coupon_is_read_where_the_payload_has_it() -> None:
     old = {"id": "promo_1", "object": "promotion_code", "coupon": QUARTER}
     clover = {"id": "promo_1", "object": "promotion_code", "promotion": {"type": "coupon", "coupon": "QUARTER"}}
 

@@ -72,7 +72,7 @@ def test_the_tax_is_that_of_what_was_paid(amount_paid: int, tax: int) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_paid_invoice_tells_its_total_and_its_subscription(shape: Shape) -> None:
+def test_a_paid_invoice_has_its_total_and_its_subscription(shape: Shape) -> None:
     found = paid(an_invoice(shape))
 
     assert (found.key, found.is_total, found.membership) == ("in_1", True, Membership.INVOICE)
@@ -113,11 +113,11 @@ def test_a_body_of_both_shapes_is_read_once() -> None:
     assert [one.price_id for one in found.lines or ()] == ["price_pro"]
 
 
-def test_payment_succeeded_tells_the_same_as_paid() -> None:
+def test_payment_succeeded_gives_the_same_fact_as_paid() -> None:
     assert replace(paid(an_invoice(), "invoice.payment_succeeded"), is_primary=True) == paid(an_invoice())
 
 
-def test_an_invoice_of_nothing_still_tells_what_it_was_for() -> None:
+def test_an_invoice_of_0_still_states_what_it_was_for() -> None:
     found = paid(an_invoice(amount_paid=0, billing_reason="subscription_create"))
 
     assert (found.amount.minor, found.reason) == (0, Reason.START)
@@ -195,7 +195,7 @@ def test_a_long_invoice_whose_first_lines_are_one_time_keeps_its_billing_reason(
 # ---- Its lines ----------------------------------------------------------------------------------------------------
 
 
-def test_an_old_line_tells_price_name_and_interval() -> None:
+def test_an_old_line_has_price_name_and_interval() -> None:
     found = paid(an_invoice(Shape.OLD))
 
     assert found.lines == (
@@ -214,7 +214,7 @@ def test_an_old_line_tells_price_name_and_interval() -> None:
 
 
 @pytest.mark.parametrize("shape", BASIL_ON)
-def test_a_line_since_basil_tells_ids_and_its_period(shape: Shape) -> None:
+def test_a_line_since_basil_has_ids_and_its_period(shape: Shape) -> None:
     found = paid(an_invoice(shape))
 
     (one,) = found.lines or ()
@@ -223,7 +223,7 @@ def test_a_line_since_basil_tells_ids_and_its_period(shape: Shape) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_line_tells_quantity_proration_and_what_came_off(shape: Shape) -> None:
+def test_a_line_has_quantity_proration_and_discounts(shape: Shape) -> None:
     off = [{"amount": 490, "discount": "di_1"}, {"amount": 10, "discount": "di_2"}]
 
     found = paid(an_invoice(shape, lines=[a_line(shape, quantity=3, proration=True, discount_amounts=off)]))
@@ -315,7 +315,7 @@ def test_without_lines_in_the_payload_there_are_none_to_judge_by() -> None:
     assert (found.lines, found.reason) == (None, Reason.CYCLE)
 
 
-def test_of_hundreds_of_lines_the_first_ten_are_told() -> None:
+def test_of_hundreds_of_lines_the_first_ten_are_read() -> None:
     assert len(paid(an_invoice(lines=[a_line()] * 10, has_more=True)).lines or ()) == 10
 
 
@@ -329,7 +329,7 @@ def test_old_lines_make_their_prices_known() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_invoices_tax_is_told(shape: Shape) -> None:
+def test_the_invoices_tax_is_read(shape: Shape) -> None:
     assert paid(an_invoice(shape, tax=931)).tax == 931
     assert paid(an_invoice(shape, tax=0)).tax == 0
 
@@ -342,7 +342,7 @@ def test_the_oldest_invoices_have_one_sum_of_tax() -> None:
     assert paid({**without(an_invoice(Shape.OLD), "total_tax_amounts"), "tax": 931}).tax == 931
 
 
-def test_discounts_are_told_with_their_coupon_where_it_stands_there() -> None:
+def test_discounts_have_their_coupon_where_the_payload_has_it() -> None:
     quarter = payloads.coupon("QUARTER", percent=25, name="A quarter off")
     found = payloads.discount("di_1", quarter, customer="cus_1", subscription="sub_1", start=AT, shape=Shape.OLD)
     coupon = Coupon(id="QUARTER", percent=Decimal(25), duration=Duration.FOREVER, name="A quarter off")
@@ -360,13 +360,13 @@ def test_the_subscriptions_metadata_is_read_from_the_parent(shape: Shape) -> Non
     assert (found.subscription_metadata, found.metadata) == ({"session_id": "s"}, {"order": "7"})
 
 
-def test_the_subscriptions_metadata_of_2023_stands_beside() -> None:
+def test_the_subscriptions_metadata_of_2023_is_in_its_details() -> None:
     old = {**an_invoice(Shape.OLD), "subscription_details": {"metadata": {"session_id": "s"}}}
 
     assert paid(old).subscription_metadata == {"session_id": "s"}
 
 
-def test_before_that_it_stands_on_the_subscriptions_lines() -> None:
+def test_before_2023_the_metadata_is_on_the_subscriptions_lines() -> None:
     item = a_line(Shape.OLD, priced=SHIRT, subscription=None, item_id=None, metadata={"gift": "yes"})
     own = a_line(Shape.OLD, metadata={"session_id": "s"})
 
@@ -374,7 +374,7 @@ def test_before_that_it_stands_on_the_subscriptions_lines() -> None:
 
 
 @pytest.mark.parametrize(("shape", "plan"), [(Shape.OLD, "shirt"), (Shape.CLOVER, None)])
-def test_what_a_one_off_invoice_sold_is_told_by_its_price_never_by_a_description(
+def test_what_a_one_off_invoice_sold_is_named_by_its_price_never_by_a_description(
     shape: Shape, plan: str | None
 ) -> None:
     shirt = {**a_line(shape, priced=SHIRT, subscription=None, item_id=None), "description": "Shirt for Ada L."}

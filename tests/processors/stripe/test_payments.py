@@ -32,7 +32,7 @@ def payment(kind: str, found: dict[str, Any], previous: dict[str, Any] | None = 
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_charge_and_its_intent_tell_the_same_payment(shape: Shape) -> None:
+def test_a_charge_and_its_intent_are_the_same_payment(shape: Shape) -> None:
     of_charge = payment("charge.succeeded", a_charge(shape=shape))
     of_intent = payment(
         "payment_intent.succeeded",
@@ -52,7 +52,7 @@ def test_a_charge_without_an_intent_is_keyed_by_itself() -> None:
     assert (found.key, found.ids.payment_id, found.ids.charge_id) == ("ch_1", "ch_1", "ch_1")
 
 
-def test_the_objects_own_metadata_is_told() -> None:
+def test_the_objects_own_metadata_is_read() -> None:
     found = payment("charge.succeeded", a_charge(metadata={"session_id": " sess_1 ", "empty": ""}))
 
     assert found.metadata == {"session_id": "sess_1"}
@@ -90,7 +90,7 @@ def test_a_pending_charge_is_no_money_yet() -> None:
     assert translated("charge.succeeded", a_charge(status="pending")).facts == ()
 
 
-def test_a_charge_captured_later_is_told_by_its_update() -> None:
+def test_a_charge_captured_later_is_reported_by_its_update() -> None:
     old = a_charge(created=AT - timedelta(days=6))
 
     assert payment("charge.updated", old, {"captured": False, "amount_captured": 0}).key == "pi_1"
@@ -104,7 +104,7 @@ def test_an_older_charge_whose_description_changed_is_no_news() -> None:
     )
 
 
-def test_a_young_charge_that_gets_metadata_is_told_again_with_it() -> None:
+def test_a_recent_charge_that_gets_metadata_is_a_fact_again_with_it() -> None:
     found = payment("charge.updated", a_charge(metadata={"session_id": "s"}), {"metadata": {"session_id": None}})
 
     assert (found.key, found.metadata) == ("pi_1", {"session_id": "s"})

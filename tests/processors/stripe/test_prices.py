@@ -108,7 +108,7 @@ def test_a_tiered_price_without_its_tiers_is_not_complete() -> None:
     assert is_complete(read(price("price_1", minor=0)))
 
 
-def test_a_tax_inside_the_amount_is_told() -> None:
+def test_a_tax_inside_the_amount_is_marked() -> None:
     assert read(price("price_1", minor=1, tax_behavior="inclusive")).tax_inclusive
     assert not read(price("price_1", minor=1, tax_behavior="exclusive")).tax_inclusive
 

@@ -178,7 +178,7 @@ def test_the_updated_subscription_had_the_same_terms_before() -> None:
     assert found.stage is Stage.CHANGED
 
 
-def test_the_refunded_charge_tells_its_one_refund() -> None:
+def test_the_refunded_charge_gives_its_one_refund() -> None:
     found = only(sync_engine("charge_refunded"))
 
     assert isinstance(found, Refund)
@@ -396,7 +396,7 @@ def test_a_subscription_of_one_date_may_have_been_one_of_another(date: str) -> N
         assert kinds(translation) == ["SubscriptionState"]
 
 
-def test_the_fixtures_tell_what_became_of_a_charges_invoice() -> None:
+def test_only_an_old_charge_can_state_that_it_has_no_invoice() -> None:
     old, basil = (resources(date)["charge"] for date in ("2024-07-31", "2025-11-12"))
 
     read = [

@@ -36,7 +36,7 @@ def given_back(kind: str, found: dict[str, Any], previous: dict[str, Any] | None
 
 
 @pytest.mark.parametrize("kind", ["refund.created", "refund.updated", "charge.refund.updated"])
-def test_a_refund_is_told_by_its_own_id(kind: str) -> None:
+def test_a_refund_has_the_key_of_its_id(kind: str) -> None:
     found = given_back(kind, a_refund())
 
     assert (found.key, found.transaction_id, found.amount.minor) == ("re_1", "re_1", 2000)
@@ -55,7 +55,7 @@ def test_a_refund_is_told_by_its_own_id(kind: str) -> None:
         (None, RefundStatus.SUCCEEDED),
     ],
 )
-def test_a_refund_stands_where_its_status_says(stated: str | None, status: RefundStatus) -> None:
+def test_a_refund_has_the_status_that_it_states(stated: str | None, status: RefundStatus) -> None:
     assert given_back("refund.updated", {**a_refund(), "status": stated}).status is status
 
 
@@ -69,7 +69,7 @@ def test_a_refund_of_a_bare_charge_is_joined_by_the_charge() -> None:
     assert found.ids == Ids(payment_id="ch_1", charge_id="ch_1")
 
 
-def test_the_customer_is_told_where_the_refund_names_it() -> None:
+def test_the_customer_is_read_where_the_refund_names_it() -> None:
     assert given_back("refund.created", {**a_refund(), "customer": "cus_1"}).ids.customer_id == "cus_1"
 
 
@@ -81,7 +81,7 @@ def test_a_refund_without_id_amount_or_currency_says_nothing(spoilt: dict[str, A
 # ---- charge.refunded ----------------------------------------------------------------------------------------------
 
 
-def test_an_old_refunded_charge_tells_the_refund_that_is_new() -> None:
+def test_an_old_refunded_charge_gives_the_refund_that_is_new() -> None:
     one, two = a_refund("re_1", 1000), a_refund("re_2", 500)
     found = a_charge(amount_refunded=1500, refunds=[two, one], invoice="in_1")
 
@@ -91,19 +91,19 @@ def test_an_old_refunded_charge_tells_the_refund_that_is_new() -> None:
     assert new.ids == Ids(customer_id="cus_1", invoice_id="in_1", payment_id="pi_1", charge_id="ch_1")
 
 
-def test_without_old_values_every_listed_refund_is_told() -> None:
+def test_without_old_values_every_listed_refund_is_a_fact() -> None:
     found = a_charge(amount_refunded=1500, refunds=[a_refund("re_2", 500), a_refund("re_1", 1000)])
 
-    told_of = translated("charge.refunded", found).facts
+    facts = translated("charge.refunded", found).facts
 
-    assert [(one.key, one.amount.minor) for one in told_of if isinstance(one, Refund)] == [
+    assert [(one.key, one.amount.minor) for one in facts if isinstance(one, Refund)] == [
         ("re_2", 500),
         ("re_1", 1000),
     ]
 
 
 @pytest.mark.parametrize("shape", [Shape.BASIL, Shape.CLOVER])
-def test_a_refunded_charge_without_its_refunds_tells_the_total(shape: Shape) -> None:
+def test_a_refunded_charge_without_its_refunds_gives_the_total(shape: Shape) -> None:
     found = given_back("charge.refunded", a_charge(shape, amount_refunded=1500), {"amount_refunded": 1000})
 
     assert (found.key, found.is_total, found.amount.minor) == ("ch_1:refunded", True, 1500)
@@ -180,7 +180,7 @@ def legs(kind: str, *moved: int, currency: str = "usd", **more: Any) -> list[tup
     return [(one.key, one.amount.minor) for one in found if isinstance(one, Refund)]
 
 
-def test_a_part_that_is_reinstated_is_told_by_the_balance() -> None:
+def test_a_part_that_is_reinstated_follows_from_the_balance() -> None:
     assert legs("funds_reinstated", -4900, 3000) == [("dp_1:withdrawn", 4900), ("dp_1:reinstated", 3000)]
 
 

@@ -33,7 +33,7 @@ PRO = price("price_1", minor=4900)
 TEN = coupon("TEN", percent=10)
 
 
-def test_a_price_teaches_its_tiers_and_its_products_name() -> None:
+def test_a_price_gives_its_tiers_and_its_products_name() -> None:
     tiered = {**price("price_1", minor=None, tiers_mode="volume"), "tiers": [{"up_to": None, "unit_amount": 5}]}
     tiered["product"] = {"id": "prod_1", "name": "Pro"}
 
@@ -45,7 +45,7 @@ def test_a_price_teaches_its_tiers_and_its_products_name() -> None:
     assert account.of_price({}) == ()
 
 
-def test_a_coupon_teaches_itself() -> None:
+def test_a_coupon_is_a_catalog_entry() -> None:
     found, products = account.of_coupon(TEN)
     *_, limited = account.of_coupon({**TEN, "applies_to": {"products": ["prod_1"]}})
 

@@ -55,7 +55,7 @@ def test_what_sign_makes_is_what_the_documentation_describes() -> None:
     assert webhook.body == BODY
 
 
-def test_the_account_of_a_connect_event_is_told() -> None:
+def test_the_account_of_a_connect_event_is_read() -> None:
     body = json.dumps({**json.loads(BODY), "account": "acct_1", "livemode": False}).encode()
 
     event = checked(f"t={T},v1={digest(body)}", body)
@@ -142,7 +142,7 @@ def test_a_secret_that_cannot_be_encoded_matches_nothing() -> None:
 
 
 @pytest.mark.parametrize(("t", "expected"), [(T - 301, "301 s old"), (T + 301, "301 s in the future")])
-def test_a_stale_webhook_is_told_by_how_many_seconds(t: int, expected: str) -> None:
+def test_a_stale_webhook_gets_an_error_with_the_difference_in_seconds(t: int, expected: str) -> None:
     error = refused(f"t={t},v1={digest(BODY, t)}")
 
     assert error.problem is SignatureProblem.STALE
@@ -213,7 +213,7 @@ def test_signing_secrets_are_fine(value: str) -> None:
         ("hunter2", "begin with whsec_"),
     ],
 )
-def test_anything_else_is_told_what_a_signing_secret_looks_like(value: str, expected: str) -> None:
+def test_anything_else_gets_an_error_that_shows_what_a_signing_secret_looks_like(value: str, expected: str) -> None:
     problem = secret_problem(value)
 
     assert problem is not None

@@ -86,7 +86,7 @@ def test_the_visit_is_named_on_the_session_the_subscription_and_its_invoice() ->
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_change_tells_the_old_values_of_what_changed(shape: Shape) -> None:
+def test_a_change_states_the_old_values_of_what_changed(shape: Shape) -> None:
     customer = begun(shape).subscribe(PRO).later(days=10).change(TEAM, quantity=2)
 
     last = states(customer.webhooks)[-1]
@@ -100,7 +100,7 @@ def test_a_change_tells_the_old_values_of_what_changed(shape: Shape) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_each_payment_of_a_life_is_told_several_times_under_one_key(shape: Shape) -> None:
+def test_each_payment_of_a_lifecycle_is_reported_several_times_under_one_key(shape: Shape) -> None:
     customer = begun(shape).subscribe(PRO).renew().later(days=1).buy(2900)
 
     keys = Counter(fact.key for fact in facts(customer.webhooks) if isinstance(fact, Payment))
@@ -133,7 +133,7 @@ def test_a_coupon_comes_off_what_is_paid(shape: Shape) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_refund_is_told_under_its_own_id(shape: Shape) -> None:
+def test_a_refund_has_its_own_id(shape: Shape) -> None:
     customer = begun(shape).buy(2900).refund(1000).refund()
 
     singles = {
@@ -234,7 +234,7 @@ def test_a_scenario_takes_these_payments(name: str, paid: list[int]) -> None:
     assert list(taken(webhooks).values()) == paid
 
 
-def test_simulated_webhooks_are_live_unless_told_otherwise() -> None:
+def test_simulated_webhooks_are_live_by_default() -> None:
     def livemode(customer: Customer) -> set[Any]:
         return {json.loads(body)["livemode"] for body in customer.buy(100).webhooks}
 

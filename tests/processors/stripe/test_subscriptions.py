@@ -68,7 +68,7 @@ def state(found: dict[str, Any], kind: str = "updated", previous: dict[str, Any]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_subscription_is_told_whole(shape: Shape) -> None:
+def test_a_subscription_is_translated_completely(shape: Shape) -> None:
     found = state(a_subscription(shape, metadata={"session_id": "s"}, latest_invoice="in_1"), "created")
 
     assert found == SubscriptionState(
@@ -125,13 +125,13 @@ def test_one_that_was_never_paid_has_ended_with_that_reason() -> None:
     assert found.before.status is Status.INCOMPLETE
 
 
-def test_a_paused_one_tells_what_paused_it() -> None:
+def test_a_paused_subscription_states_what_paused_it() -> None:
     paused = {**a_subscription(status="paused"), "status_details": {"paused": {"type": "pause_requested"}}}
 
     assert state(paused, "paused").ended_reason == "pause_requested"
 
 
-def test_the_end_of_a_trial_is_told() -> None:
+def test_the_end_of_a_trial_is_read() -> None:
     assert state(a_subscription(status="trialing", trial_end=END)).trial_ends_at == END
 
 
@@ -213,7 +213,7 @@ def the_discount(shape: Shape, end: datetime | None = None) -> dict[str, Any]:
     return discount("di_1", QUARTER, customer="cus_1", subscription="sub_1", start=BEGIN, end=end, shape=shape)
 
 
-def test_an_old_discount_stands_there_with_its_coupon() -> None:
+def test_an_old_discount_contains_its_coupon() -> None:
     found = state(a_subscription(Shape.OLD, discounts=[the_discount(Shape.OLD, END)]))
 
     assert found.now.discounts == (
@@ -293,7 +293,7 @@ def test_a_pause_that_forgives_what_falls_due_stops_collecting(behavior: str, st
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_terms_before_a_change_of_plan_are_told(shape: Shape) -> None:
+def test_the_terms_before_a_change_of_plan_are_read(shape: Shape) -> None:
     old = a_subscription(shape)
     new = a_subscription(shape, items=[an_item(TEAM, shape, quantity=2)])
     previous = {key: value for key, value in old.items() if new[key] != value}
@@ -304,7 +304,7 @@ def test_the_terms_before_a_change_of_plan_are_told(shape: Shape) -> None:
     assert found.now.items == (Item(price=TEAM_PRICE, quantity=Decimal(2)),)
 
 
-def test_where_only_the_subscriptions_own_plan_tells_the_old_one() -> None:
+def test_where_only_the_subscriptions_own_plan_names_the_old_one() -> None:
     new = a_subscription(Shape.OLD, items=[an_item(TEAM, Shape.OLD)])
 
     found = state(new, previous={"plan": plan_of(PRO)})
@@ -313,7 +313,7 @@ def test_where_only_the_subscriptions_own_plan_tells_the_old_one() -> None:
     assert found.before.items == (Item(price=PRO_PRICE),)
 
 
-def test_where_the_old_plan_is_told_by_what_differs() -> None:
+def test_where_the_old_plan_follows_from_what_differs() -> None:
     new = a_subscription(Shape.OLD, items=[an_item(TEAM, Shape.OLD)])
 
     found = state(
@@ -325,7 +325,7 @@ def test_where_the_old_plan_is_told_by_what_differs() -> None:
     assert found.before.items == (Item(price=PRO_PRICE),)
 
 
-def test_where_only_the_subscriptions_own_quantity_tells_the_old_one() -> None:
+def test_where_only_the_subscriptions_own_quantity_states_the_old_one() -> None:
     new = a_subscription(Shape.OLD, items=[an_item(shape=Shape.OLD, quantity=5)])
 
     found = state(new, previous={"quantity": 2})
@@ -343,7 +343,7 @@ def test_before_items_the_old_quantity_was_the_subscriptions() -> None:
     assert [one.quantity for one in found.before.items] == [Decimal(2)]
 
 
-def test_the_status_before_is_told() -> None:
+def test_the_status_before_is_read() -> None:
     found = state(a_subscription(), previous={"status": "past_due"})
 
     assert found.before is not None
@@ -359,7 +359,7 @@ def test_the_status_before_is_told() -> None:
         (Shape.CLOVER, {"discounts": ["di_0"]}, (Discount(id="di_0"),)),
     ],
 )
-def test_the_discounts_before_are_told(shape: Shape, previous: dict[str, Any], before: tuple[Discount, ...]) -> None:
+def test_the_discounts_before_are_read(shape: Shape, previous: dict[str, Any], before: tuple[Discount, ...]) -> None:
     found = state(a_subscription(shape, discounts=[the_discount(shape)]), previous=previous)
 
     assert found.before is not None
@@ -396,7 +396,7 @@ def test_a_renewal_moves_the_period_and_not_the_terms() -> None:
     assert found.before == found.now
 
 
-def test_without_old_values_nothing_is_told_of_before() -> None:
+def test_without_old_values_the_terms_before_are_unknown() -> None:
     assert state(a_subscription()).before is None
 
 

@@ -44,7 +44,7 @@ def test_an_object_that_says_nothing_raises_nothing(found: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    ("kind", "told_of"),
+    ("kind", "reason"),
     [
         ("charge.failed", "a charge that failed"),
         ("charge.pending", "a charge that is not paid yet"),
@@ -57,15 +57,15 @@ def test_an_object_that_says_nothing_raises_nothing(found: dict[str, Any]) -> No
         ("something.of.the.future", "something.of.the.future is not an event that the bridge uses"),
     ],
 )
-def test_what_is_no_news_says_why(kind: str, told_of: str) -> None:
+def test_what_is_no_news_says_why(kind: str, reason: str) -> None:
     translation = translated(kind, {"id": "x_1"})
 
     assert translation.facts == ()
-    assert told_of in (translation.reason or "")
+    assert reason in (translation.reason or "")
 
 
 @pytest.mark.parametrize(
-    ("body", "told_of"),
+    ("body", "reason"),
     [
         (b"{", "unreadable"),
         (b"{}", "id, type or created is missing"),
@@ -74,8 +74,8 @@ def test_what_is_no_news_says_why(kind: str, told_of: str) -> None:
         (b'{"id": "evt_1", "type": "invoice.paid", "created": 1, "data": {"object": "in_1"}}', "carries no object"),
     ],
 )
-def test_a_body_that_is_no_event_says_why(body: bytes, told_of: str) -> None:
-    assert told_of in (translate(body, {}).reason or "")
+def test_a_body_that_is_no_event_says_why(body: bytes, reason: str) -> None:
+    assert reason in (translate(body, {}).reason or "")
 
 
 # ---- Thin events --------------------------------------------------------------------------------------------------
