@@ -146,6 +146,8 @@ class Dispatcher:
                 pauses.pause(tx, pause.target, pause.until, pause.reason, probing=pause.probing, now=now)
             if result.decision.resumes:
                 pauses.resume(tx, result.attempt.destination.id)
+            elif result.is_probe_without_answer:
+                pauses.probe_next(tx, result.attempt.destination.id, now)
         unsent = Counter(result.attempt.origin for result in self._results if result.response is None)
         for origin, count in unsent.items():
             if self._plan.per_hour:

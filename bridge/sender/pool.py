@@ -15,6 +15,7 @@ import structlog
 from bridge.sender import payload
 from bridge.sender.http_client import HttpClient, Response
 from bridge.sender.outcomes import Attempt, Decision, decide, describe, invalid, unclaim
+from bridge.sender.retry_policy import Verdict
 from bridge.store.attempts import NewAttempt
 from processors.values import Value
 
@@ -44,6 +45,12 @@ class Result(Value):
     attempt: Attempt
     decision: Decision
     response: Response | None = None
+
+    @property
+    def is_probe_without_answer(self) -> bool:
+        """Whether it is a probe that says nothing about its destination: not sent, or rejected for its own content."""
+        is_about_event = self.response is None or self.decision.verdict is Verdict.GIVE_UP
+        return self.attempt.refused_since is not None and is_about_event
 
 
 def attempt_of(result: Result) -> NewAttempt:

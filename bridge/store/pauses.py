@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Insert, bindparam, case, delete, or_, select
+from sqlalchemy import Connection, Insert, bindparam, case, delete, or_, select, update
 
 from bridge.store.schema import pauses
 from bridge.store.statements import InsertInto, insert_per_dialect
@@ -45,6 +45,11 @@ def _pause(insert_into: InsertInto) -> Insert:
 PAUSE = insert_per_dialect(_pause)
 ALL = select(pauses).order_by(pauses.c.destination)
 RESUME = delete(pauses).where(pauses.c.destination == bindparam("whose"))
+PROBE_NEXT = (
+    update(pauses)
+    .where(pauses.c.destination == bindparam("whose"), pauses.c.probing, pauses.c.until > bindparam("now"))
+    .values(until=bindparam("now"))
+)
 
 
 def pause(
@@ -64,3 +69,8 @@ def active(tx: Connection, now: datetime) -> list[Pause]:
 def resume(tx: Connection, destination: str) -> None:
     """Ends a pause."""
     tx.execute(RESUME, {"whose": destination})
+
+
+def probe_next(tx: Connection, destination: str, now: datetime) -> None:
+    """Lets the next probe follow now: the last one said nothing about the destination."""
+    tx.execute(PROBE_NEXT, {"whose": destination, "now": now})

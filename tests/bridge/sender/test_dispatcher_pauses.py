@@ -99,6 +99,27 @@ def test_what_was_refused_is_not_the_next_probe(
     assert keys(pulsora)[:2] == ["in_1", "in_2"]
 
 
+def test_a_probe_that_is_not_sent_or_is_rejected_for_itself_is_followed_by_the_next_at_once(
+    store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
+) -> None:
+    dispatcher = make_dispatcher(threads=1)
+    put(store, an_event("in_1", "cus_1"))
+    pulsora.script(Reply(status=401))
+    rounds(dispatcher)
+    put(store, an_event("in_2", "cus_2", body="{"), an_event("in_3", "cus_3"), an_event("in_4", "cus_4"))
+    pulsora.script(Reply(status=400))
+
+    for second in (61, 62, 63):
+        rounds(dispatcher, NOW + second * SECOND)
+
+    found = rows(store)
+    assert [found[key].status for key in ("in_2", "in_3")] == [DeliveryStatus.FAILED] * 2
+    assert found["in_4"].status is DeliveryStatus.DELIVERED
+    assert keys(pulsora)[:3] == ["in_1", "in_3", "in_4"]
+    with store.reading() as tx:
+        assert pauses.active(tx, NOW + 64 * SECOND) == []
+
+
 def test_a_customer_whose_text_a_firewall_dislikes_stops_the_others_once(
     store: Store, make_dispatcher: MakeDispatcher, pulsora: ScriptedPulsora
 ) -> None:
