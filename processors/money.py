@@ -31,6 +31,7 @@ ZERO_DIGITS = frozenset(
     }
 )
 THREE_DIGITS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+TOO_MUCH = 10**18  # minor units: sums of smaller amounts stay exact in decimals of 28 digits
 
 
 class Currency:
@@ -83,13 +84,15 @@ def round_minor(exact: Fraction) -> int:
 
 
 def whole_minor(value: Any) -> int | None:
-    """Whole minor units from a payload's int or string of digits, or None: it is neither."""
+    """Whole minor units from a payload's int or string of digits, or None: it is neither, or beyond `TOO_MUCH`."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return value
+        return value if abs(value) < TOO_MUCH else None
     number = exact_decimal(value)
-    return int(number) if number is not None and number == number.to_integral_value() else None
+    if number is None or abs(number) >= TOO_MUCH:
+        return None
+    return int(number) if number == number.to_integral_value() else None
 
 
 def exact_decimal(value: Any) -> Decimal | None:
@@ -111,8 +114,8 @@ def exact_decimal(value: Any) -> Decimal | None:
 
 
 def minor_of_major(value: Any, currency: Currency) -> int | None:
-    """Minor units of an amount in major units ("215.16"), rounded half up; None: not a number."""
+    """Minor units of an amount in major units ("215.16"), rounded half up; None: not a number, or beyond `TOO_MUCH`."""
     number = exact_decimal(value)
     if number is None:
         return None
-    return int(number.scaleb(currency.digits).to_integral_value(ROUND_HALF_UP))
+    return whole_minor(number.scaleb(currency.digits).to_integral_value(ROUND_HALF_UP))
