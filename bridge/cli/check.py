@@ -37,7 +37,7 @@ from bridge.sender import amount_rules
 from bridge.sender.destinations import Destination
 from bridge.server.installation import import_conflicts
 from bridge.settings import Settings, Source
-from bridge.store import Store, inbox, open_store, outbox, pauses, rejected_visits, resend
+from bridge.store import Store, inbox, interventions, open_store, outbox, pauses, rejected_visits
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from processors import processors
@@ -235,7 +235,7 @@ def _traffic(store: Store, settings: Settings) -> Iterator[Finding]:
         heartbeat_at = latest_heartbeat(tx)
         paused = {one.destination: one for one in pauses.active(tx, now)}
         failed = sum(count for (_, status), count in outbox.counts(tx).items() if status is DeliveryStatus.FAILED)
-        cures = {setting: resend.failed_with(tx, setting) for setting in amount_rules.SETTINGS}
+        cures = {setting: interventions.failed_with(tx, setting) for setting in amount_rules.SETTINGS}
         unreadable = sum(count for (_, status), count in inbox.counts(tx).items() if status is InboxStatus.FAILED)
         receiving = read_health(tx, now).stages[0]
     yield _worker(heartbeat_at, now)

@@ -19,7 +19,7 @@ from bridge.formatting import amount, quantity, signed_amount
 from bridge.sender.amount_rules import Rewritten, rewritten
 from bridge.sender.forwarding import is_forwarded, kept_back
 from bridge.settings import Settings, Source
-from bridge.store import Store, interventions, leases, outbox, resend
+from bridge.store import Store, interventions, leases, outbox
 from bridge.store.outbox import Delivery, DeliveryStatus
 
 # A lease that is taken once and never expires: the question was asked.
@@ -49,11 +49,11 @@ def retry(ids: tuple[int, ...], failed: bool, rewrite: bool, as_json: bool) -> N
         raise UsageError("give the ids of deliveries, --failed or --rewrite")
     settings = load_settings()
     with opened_store(settings) as store, store.transaction() as tx:
-        listed = {one.id: one for one in resend.every(tx, DeliveryStatus.FAILED)}
+        listed = {one.id: one for one in interventions.every(tx, DeliveryStatus.FAILED)}
         changed = {new.id: new for new in _rewritten(listed.values(), settings)} if rewrite else {}
         requested = set(listed if failed else ids or changed)
         changes = {row_id: (new.body, new.amount) for row_id, new in changed.items() if row_id in requested}
-        resend.rewrite(tx, changes)
+        interventions.rewrite(tx, changes)
         found = [one for row_id in sorted(set(ids) - listed.keys()) if (one := outbox.find(tx, row_id))]
         count = interventions.send_now(tx, requested, datetime.now(UTC)).total
         unknown = sorted(set(ids) - listed.keys() - {one.id for one in found})
@@ -123,14 +123,14 @@ def _forward(store: Store, sources: Mapping[str, Source], *, yes: bool) -> list[
         sums = _sums(one.delivery for one in chosen)
         confirm(f"{quantity(len(chosen), 'revenue event')} will be sent to Pulsora ({sums}).", yes=yes)
     with store.transaction() as tx:
-        resend.forward(tx, chosen, now)
+        interventions.forward(tx, chosen, now)
     return [one.status for one in chosen]
 
 
 def _release(store: Store, sources: Mapping[str, Source], *, yes: bool) -> list[DeliveryStatus]:
     """Sends what is held for its attribution. Returns the new statuses."""
     with store.reading() as tx:
-        held = [one for name in sources for one in resend.every(tx, DeliveryStatus.HELD, name)]
+        held = [one for name in sources for one in interventions.every(tx, DeliveryStatus.HELD, name)]
     if held:
         confirm(
             f"{quantity(len(held), 'held revenue event')} will be sent to Pulsora without attribution ({_sums(held)}). "
@@ -157,7 +157,7 @@ def offer_kept_back(settings: Settings, *, may_ask: bool) -> None:
         found = f"{quantity(len(chosen), 'revenue event')} kept back by DRY_RUN ({sums})"
         if may_ask and ask(f"{found}. Send to Pulsora now?"):
             with store.transaction() as tx:
-                resend.forward(tx, chosen, now)
+                interventions.forward(tx, chosen, now)
             return
     click.echo(f"{found}: not sent. To send: pulsora-bridge deliveries send --not-forwarded", err=True)
 
@@ -171,7 +171,7 @@ def _is_any_kept_back(tx: Connection, sources: Mapping[str, Source]) -> bool:
     """Whether it is worth reading them: a bridge that receives test traffic may have very many that stay back."""
     return any(
         name in sources and is_forwarded(sources[name], livemode=livemode)
-        for name, livemode in resend.with_not_forwarded(tx)
+        for name, livemode in interventions.with_not_forwarded(tx)
     )
 
 

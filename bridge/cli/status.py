@@ -14,7 +14,7 @@ from bridge.formatting import duration, quantity, timestamp
 from bridge.monitoring.health import Health, read_health
 from bridge.monitoring.status import Counts, Status, read_status
 from bridge.sender import amount_rules
-from bridge.store import resend
+from bridge.store import interventions
 from bridge.store.inbox import InboxStatus
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.totals import Total
@@ -35,7 +35,7 @@ def status(as_json: bool) -> None:
         with store.reading() as tx:
             health = read_health(tx, seen.now)
             alerts = [one.text for one in read_notices(tx, settings, seen.now)]
-            cures = {setting: resend.failed_with(tx, setting) for setting in amount_rules.SETTINGS}
+            cures = {setting: interventions.failed_with(tx, setting) for setting in amount_rules.SETTINGS}
     if as_json:
         print_json({**_for_programs(seen), "refused": [one.text for one in health.refusals], "alerts": alerts})
         return

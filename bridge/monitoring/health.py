@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from bridge.formatting import duration, quantity, timestamp
 from bridge.monitoring.heartbeat import is_worker_alive, latest_heartbeat
 from bridge.sender import amount_rules
-from bridge.store import inbox, pauses, queues, refusals, resend
+from bridge.store import inbox, interventions, pauses, queues, refusals
 from bridge.store.pauses import Pause
 from bridge.store.queues import Queues
 from bridge.store.refusals import RefusalSum
@@ -202,7 +202,7 @@ def _settling(tx: Connection, waiting: Queues, now: datetime) -> Iterator[Notice
 def _amount_rules(tx: Connection) -> Iterator[Notice]:
     """The settings that cure deliveries which were rejected because of their amount."""
     for setting in amount_rules.SETTINGS:
-        if count := resend.failed_with(tx, setting):
+        if count := interventions.failed_with(tx, setting):
             yield Notice(
                 grade=Grade.PROBLEM,
                 text=f"{quantity(count, 'revenue event')} rejected because of the amount. To cure it, "

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bridge.settings import Settings
-from bridge.store import Store, attempts, inbox, outbox, resend
+from bridge.store import Store, attempts, inbox, interventions, outbox
 from bridge.store.attempts import NewAttempt
 from bridge.store.inbox import NewWebhook
 from bridge.store.outbox import Delivery, DeliveryStatus, Outcome
@@ -147,8 +147,8 @@ def _row(one: Dated, settings: Settings, at: datetime) -> inbox.EncodedRow:
 
 def _deliver(tx: Connection, now: datetime, chance: random.Random) -> None:
     """Records that everything is delivered that would have been by now."""
-    held = [one for one in resend.every(tx, DeliveryStatus.HELD) if one.hold_until and one.hold_until <= now]
-    made = [_attempt(one, chance) for one in [*resend.every(tx, DeliveryStatus.PENDING), *held]]
+    held = [one for one in interventions.every(tx, DeliveryStatus.HELD) if one.hold_until and one.hold_until <= now]
+    made = [_attempt(one, chance) for one in [*interventions.every(tx, DeliveryStatus.PENDING), *held]]
     outcomes = [
         Outcome(id=one.delivery_id, status=DeliveryStatus.DELIVERED, attempts=1, at=one.at, last_status=ACCEPTED)
         for one in made

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from bridge.ledger.policy import Unattributed
 from bridge.settings import Source
-from bridge.store import resend
+from bridge.store import interventions
+from bridge.store.interventions import Forwarded
 from bridge.store.outbox import DeliveryStatus
-from bridge.store.resend import Forwarded
 
 NO_ATTRIBUTION = "none"  # as `metadata.attribution` says it
 
@@ -37,7 +37,7 @@ def first_status(source: Source, *, livemode: bool, is_attributed: bool, created
 def kept_back(tx: Connection, sources: Mapping[str, Source], now: datetime) -> list[Forwarded]:
     """The revenue events that were not forwarded and would be today, with their new status."""
     found = []
-    for one in resend.every(tx, DeliveryStatus.NOT_FORWARDED):
+    for one in interventions.every(tx, DeliveryStatus.NOT_FORWARDED):
         source = sources.get(one.source)
         if source is None or not is_forwarded(source, livemode=one.livemode):
             continue

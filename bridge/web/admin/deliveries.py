@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from bridge.inspection.next_step import next_step
 from bridge.monitoring.settlements import customer_of
 from bridge.sender.forwarding import kept_back
-from bridge.store import attempts, inbox, interventions, outbox, pauses, resend, search
+from bridge.store import attempts, inbox, interventions, outbox, pauses, search
 from bridge.store.delivery_columns import Movement
 from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.web.admin import list_query
@@ -52,7 +52,7 @@ def _again(tx: Connection, ids: Sequence[int], now: datetime) -> int:
 def _forward(tx: Connection, ids: Sequence[int], now: datetime) -> int:
     wanted = set(ids)
     chosen = [one for one in kept_back(tx, context().settings.sources, now) if one.delivery.id in wanted]
-    return resend.forward(tx, chosen, now)
+    return interventions.forward(tx, chosen, now)
 
 
 BULK: Mapping[str, Bulk] = {

@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 from sqlalchemy import Connection, delete, select
 
-from bridge.store import Store, daily_sums, outbox, ownership, resend, series
+from bridge.store import Store, daily_sums, interventions, outbox, ownership, series
 from bridge.store.daily_sums import Days, Period
 from bridge.store.outbox import DeliveryStatus, NewDelivery
 from bridge.store.schema import outbox as table
@@ -64,7 +64,7 @@ def attribute(tx: Connection, chance: random.Random) -> None:
 
 def rewrite(tx: Connection, chance: random.Random) -> None:
     one = some(tx, chance, DeliveryStatus.FAILED)
-    resend.rewrite(tx, {one.id: (one.body, Decimal(chance.randrange(10_000)) / 100)})
+    interventions.rewrite(tx, {one.id: (one.body, Decimal(chance.randrange(10_000)) / 100)})
 
 
 def move(tx: Connection, chance: random.Random) -> None:

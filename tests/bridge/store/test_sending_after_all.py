@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import pytest
 
-from bridge.store import Store, outbox, resend
+from bridge.store import Store, interventions, outbox
+from bridge.store.interventions import Forwarded
 from bridge.store.outbox import Delivery, DeliveryStatus
-from bridge.store.resend import Forwarded
 from tests.bridge.store.builders import ANNA, BERT, HOUR, NOON, SCOPE, a_delivery, added, an_outcome, claimed
 
 KEPT = DeliveryStatus.NOT_FORWARDED
@@ -28,7 +28,7 @@ def found(store: Store, ids: Sequence[int]) -> list[Delivery]:
 def forwarded(store: Store, *ids: int) -> int:
     chosen = [Forwarded(delivery=one, status=DeliveryStatus.PENDING) for one in found(store, ids)]
     with store.transaction() as tx:
-        return resend.forward(tx, chosen, NOON)
+        return interventions.forward(tx, chosen, NOON)
 
 
 def delivered(store: Store, *ids: int) -> None:
@@ -73,7 +73,7 @@ def test_what_is_held_after_all_waits_for_its_hold(store: Store) -> None:
     [row_id] = added(store, kept("k:1"))
     [one] = found(store, [row_id])
     with store.transaction() as tx:
-        resend.forward(tx, [Forwarded(delivery=one, status=DeliveryStatus.HELD, hold_until=NOON + HOUR)], NOON)
+        interventions.forward(tx, [Forwarded(delivery=one, status=DeliveryStatus.HELD, hold_until=NOON + HOUR)], NOON)
 
     assert claimed(store, NOON) == []
     assert claimed(store, NOON + HOUR) == [row_id]
@@ -92,7 +92,7 @@ def test_a_failed_one_is_rewritten_and_a_delivered_one_never(store: Store) -> No
     failed, done = added(store, a_delivery("k:1"), a_delivery("k:2", stream_id=BERT))
     with store.transaction() as tx:
         outbox.record(tx, [an_outcome(failed, DeliveryStatus.FAILED), an_outcome(done)])
-        resend.rewrite(tx, {failed: ('{"amount":5}', Decimal("5.00")), done: ('{"amount":5}', Decimal("5.00"))})
+        interventions.rewrite(tx, {failed: ('{"amount":5}', Decimal("5.00")), done: ('{"amount":5}', Decimal("5.00"))})
 
     assert [(one.body, str(one.amount)) for one in found(store, [failed, done])] == [
         ('{"amount":5}', "5.00"),
@@ -104,12 +104,12 @@ def test_a_failed_one_is_rewritten_and_a_delivered_one_never(store: Store) -> No
 def test_every_delivery_of_a_status_is_read_whatever_the_size_of_a_page(
     store: Store, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    monkeypatch.setattr(resend, "PAGE", page)
+    monkeypatch.setattr(interventions, "PAGE", page)
     ids = added(store, *(kept(f"k:{number}") for number in range(5)), a_delivery("k:9"))
 
     with store.reading() as tx:
-        assert [one.id for one in resend.every(tx, KEPT)] == sorted(ids[:5], reverse=True)
-        assert resend.with_not_forwarded(tx) == [("stripe", True)]
+        assert [one.id for one in interventions.every(tx, KEPT)] == sorted(ids[:5], reverse=True)
+        assert interventions.with_not_forwarded(tx) == [("stripe", True)]
 
 
 def test_failed_ones_are_counted_by_the_words_of_their_error(store: Store) -> None:
@@ -122,4 +122,4 @@ def test_failed_ones_are_counted_by_the_words_of_their_error(store: Store) -> No
         outbox.record(tx, failed)
 
     with store.reading() as tx:
-        assert resend.failed_with(tx, "REFUND_AMOUNT=positive") == 1
+        assert interventions.failed_with(tx, "REFUND_AMOUNT=positive") == 1
