@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bridge.formatting import timestamp
 from bridge.inspection.next_step import next_step
-from bridge.inspection.refold import refold
+from bridge.inspection.resettling import resettle
 from bridge.ledger.audit_notes import format_amount
 from bridge.ledger.explain import Explanation, describe_fact
 from bridge.ledger.state import Subscription, load
@@ -108,7 +108,7 @@ def explain_webhook(tx: Connection, row: InboxRow, settings: Settings) -> Webhoo
         problem=problem or (translated.reason if translated else None),
         due_at=stream.due_at if stream else None,
         waits_for=stream.reason if stream else None,
-        ledger=refold(tx, row, settings) if translated else None,
+        ledger=resettle(tx, row, settings) if translated else None,
         subscriptions=tuple(map(_subscription, state.subscriptions.values())),
         deliveries=tuple(one for one in in_stream if row.event_id in one.event_ids),
     )

@@ -58,7 +58,7 @@ def settle_due(
         batches = open_batches(tx, claims, settings, now, translations or Translations(settings))
     ready, postponed = _split(batches, routed_until)
     postponed += [(claim, now + RETRY_AFTER, NO_SOURCE) for claim in claims if source_of(claim.scope, settings) is None]
-    # The network and the folding come between the transactions: no lock is held meanwhile, only the lease.
+    # The API and the ledger are asked between the transactions: no lock is held meanwhile, only the lease.
     if enrich is not None:
         enrich(ready)
     for batch in ready:

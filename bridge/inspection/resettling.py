@@ -1,4 +1,4 @@
-"""Recomputes a customer's ledger from the stored webhooks, up to one webhook."""
+"""Settles the stored webhooks of a customer again, up to one webhook, without a change of the database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bridge.worker.batch import load_catalog
 from bridge.worker.translation import TranslationError, translate
 
 
-def refold(tx: Connection, row: InboxRow, settings: Settings) -> Explanation | None:
+def resettle(tx: Connection, row: InboxRow, settings: Settings) -> Explanation | None:
     """Settles the stream's webhooks again in the windows in which they were settled, and explains `row` among them.
 
     None if that is not possible or gives other notes than were stored: a body was purged, the settings changed, or the
