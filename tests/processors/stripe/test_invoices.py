@@ -1,4 +1,4 @@
-"""Invoices and invoice payments: amount, reason and lines, in old, dual and basil formats."""
+"""Invoices: amount, reason and lines, in old, dual and basil formats."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from processors.facts import (
 )
 from processors.money import Currency, Money
 from processors.stripe.simulation import payloads
-from processors.stripe.simulation.payloads import Shape, invoice, invoice_payment, line, price
+from processors.stripe.simulation.payloads import Shape, invoice, line, price
 from processors.values import replace
 from tests.processors.stripe.translating import AT, BASIL_ON, SHAPES, fact, translated, without
 
@@ -382,46 +382,6 @@ def test_what_a_one_off_invoice_sold_is_named_by_its_price_never_by_a_descriptio
     found = paid(an_invoice(shape, lines=[shirt], subscription=None))
 
     assert (found.plan, found.price_id, found.product_id) == (plan, "price_shirt", "prod_2")
-
-
-# ---- Invoice payments ---------------------------------------------------------------------------------------------
-
-
-def test_an_invoice_payment_names_invoice_and_intent() -> None:
-    found = paid(
-        invoice_payment("inpay_1", invoice="in_1", amount_paid=4900, payment_intent="pi_1"), "invoice_payment.paid"
-    )
-
-    assert (found.key, found.is_total, found.membership) == ("pi_1", False, Membership.INVOICE)
-    assert found.ids == Ids(invoice_id="in_1", payment_id="pi_1")
-    assert found.amount == Money(minor=4900, currency=USD)
-
-
-def test_an_invoice_payment_without_an_intent_is_keyed_by_its_charge() -> None:
-    found = paid(invoice_payment("inpay_1", invoice="in_1", amount_paid=4900, charge="ch_1"), "invoice_payment.paid")
-
-    assert (found.key, found.ids.charge_id) == ("ch_1", "ch_1")
-
-
-def test_a_payment_recorded_from_elsewhere_is_keyed_by_its_record() -> None:
-    found = paid(
-        invoice_payment("inpay_1", invoice="in_1", amount_paid=4900, payment_record="pyr_1"), "invoice_payment.paid"
-    )
-
-    assert found.key == "pyr_1"
-
-
-def test_an_invoice_payment_may_be_a_part() -> None:
-    part = invoice_payment("inpay_1", invoice="in_1", amount_paid=2000, payment_intent="pi_1")
-
-    assert paid(part, "invoice_payment.paid").amount.minor == 2000
-
-
-@pytest.mark.parametrize("spoilt", [{"invoice": None}, {"amount_paid": None}, {"currency": 1}])
-def test_an_invoice_payment_without_invoice_or_amount_is_no_payment(spoilt: dict[str, Any]) -> None:
-    found = invoice_payment("inpay_1", invoice="in_1", amount_paid=4900, payment_intent="pi_1")
-
-    assert translated("invoice_payment.paid", {**found, **spoilt}).facts == ()
 
 
 # ---- Links --------------------------------------------------------------------------------------------------------
