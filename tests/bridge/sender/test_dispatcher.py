@@ -42,7 +42,7 @@ def test_every_attempt_is_kept_with_its_response(
     store: Store, dispatcher: Dispatcher, pulsora: ScriptedPulsora
 ) -> None:
     put(store, an_event("in_1"))
-    pulsora.script(Reply(status=503, body=b'{"message": "busy"}'))
+    pulsora.script(Reply(status=503, body=b'{"message": "busy"}', delay_seconds=0.1))
 
     rounds(dispatcher)
     rounds(dispatcher, NOW + MINUTE)
@@ -51,9 +51,9 @@ def test_every_attempt_is_kept_with_its_response(
         kept = attempts.of_delivery(tx, rows(store)["in_1"].id)
     assert [(one.status, one.response, one.result) for one in kept] == [
         (503, "503: busy", DeliveryStatus.PENDING),
-        (202, kept[1].response, DeliveryStatus.DELIVERED),
+        (202, "202", DeliveryStatus.DELIVERED),
     ]
-    assert all(one.took_ms >= 0 for one in kept)
+    assert kept[0].took_ms >= 100
 
 
 def test_what_goes_on_the_wire_is_the_stored_text_in_its_envelope(

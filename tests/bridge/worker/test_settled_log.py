@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from bridge.store import Store
+from bridge.store import Store, inbox
+from bridge.store.inbox import InboxStatus
 from tests.bridge.cli.working import arrive, work
 from tests.settings import some_settings
 
@@ -18,7 +19,10 @@ def test_each_settled_webhook_is_logged_with_its_stream_and_revenue_events(
         work(sqlite_store, some_settings(sqlite_url))
 
     settled = [line for line in lines if line["event"] == "settled"]
-    assert {line["event_id"] for line in settled} <= set(event_ids)
+    with sqlite_store.reading() as tx:
+        stored = {row.event_id for row in inbox.listing(tx, InboxStatus.SETTLED)}
+    assert {line["event_id"] for line in settled} == stored
+    assert stored <= set(event_ids)
     assert {line["source"] for line in settled} == {"stripe"}
     assert len({line["stream"] for line in settled}) == 1
     assert any(line["revenue_events"] for line in settled)
