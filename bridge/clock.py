@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from processors.values import Value
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uptime:
+
+class Uptime(Value):
     """Seconds since a boot, which `boot` identifies."""
 
     boot: str

@@ -9,9 +9,10 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from processors.values import Value
 
 if TYPE_CHECKING:
     from bridge.otel import Exporters
@@ -21,8 +22,7 @@ Samples = Iterable[tuple[Mapping[str, str], float]]  # labels and value
 ReadMetrics = Callable[[], Mapping[str, Samples]]  # by metric name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(Value):
     """One step of a webhook, or of several: the first names the trace, the others are linked. `key`: source, event id.
 
     `is_root`: the webhook's arrival, the parent of all others. `problem`: why it failed.

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any, dataclass_transform
 
 from msgspec import Struct, StructMeta, field
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-__all__ = ["Value", "field", "names_of", "replace"]
+__all__ = ["Value", "asdict", "field", "names_of", "replace"]
 
 
 class _KeywordOnly(StructMeta):
@@ -24,6 +24,7 @@ class Value(Struct, frozen=True, omit_defaults=True, metaclass=_KeywordOnly):
 
     A settlement creates about fifty and changes ten. A dataclass takes five times as long for the one, and ten times
     as long for the other, as this does.
+    The definition of a class takes 15 µs of each start, that of a dataclass 500.
     """
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -15,6 +14,7 @@ from bridge.store.pauses import Pause
 from bridge.store.reconciliations import Run
 from bridge.store.refusals import RefusalSum
 from bridge.store.rejected_visits import RejectedVisits
+from processors.values import Value, field
 
 REFUSED_SHARE = 0.2  # of a source's webhooks in the last hour, so that one wrong endpoint of two is found
 WORKER_GONE_AFTER = timedelta(minutes=2)  # longer than a restart
@@ -44,8 +44,7 @@ class Cause(StrEnum):
     AUDIT = "audit"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
+class Explained(Value):
     """A cause in words: what happens, the cure, the console's page. `rule`: the alert in Prometheus."""
 
     title: str
@@ -143,8 +142,7 @@ EXPLAINED: Mapping[Cause, Explained] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Value):
     """A cause that holds, for one subject: a source, a destination, or the bridge itself."""
 
     cause: Cause
@@ -152,8 +150,7 @@ class Found:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSeen:
+class SourceSeen(Value):
     """A source. `refused`: of the last 24 hours; `refused_now`, `accepted_now`: of the last hour; `run`: the last."""
 
     name: str
@@ -165,8 +162,7 @@ class SourceSeen:
     failing_since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(Value):
     """The state of the bridge at `now`.
 
     `worker_gone_since`: since when no worker is alive; None: one is. `worker_seen_at`: its last heartbeat; None: a

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bridge.alerts.lifecycle import Kind, Message
 from bridge.log import HIDDEN, scrub
+from processors.values import Value
 
 SENDER = "Pulsora bridge"
 MAX_REASON_LENGTH = 300
@@ -17,8 +17,7 @@ PARTS = re.compile(r"[/:@?&=,\s]+")
 SHORTEST_SECRET = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(Value):
     """The result for one address. `name`: its number and kind, such as `2 (slack)`. `problem` None: it was sent."""
 
     name: str

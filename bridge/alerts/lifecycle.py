@@ -6,13 +6,13 @@ Bounded: a cause sends at most one message in an hour, and one all-clear, howeve
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bridge.alerts.causes import EXPLAINED, Cause, Found
 from bridge.formatting import duration, timestamp
 from bridge.store.alerts import AlertState
+from processors.values import Value, replace
 
 SPACING = timedelta(hours=1)  # between two messages about one cause
 CLEARED_AFTER = timedelta(minutes=5)  # absent that long: a retry in between would raise it again
@@ -41,8 +41,7 @@ PREFIXES: Mapping[Kind, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Value):
     """A message to the operator."""
 
     cause: Cause
@@ -51,8 +50,7 @@ class Message:
     body: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Value):
     """A state to write, and the message to send before. `state` None: there is nothing left to remember.
 
     `sent`: the state once the message has been sent; `state` is the one if it could not be.

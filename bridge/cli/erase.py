@@ -14,6 +14,7 @@ from bridge.errors import UsageError
 from bridge.formatting import quantity
 from bridge.privacy.erasing import CannotErase, Plan, Receipt, erase, plan
 from bridge.worker.translation import translate
+from processors.values import names_of
 
 NAMES: Mapping[str, str] = {
     "webhooks": "webhook",
@@ -66,7 +67,7 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _print(receipt: Receipt, *, as_json: bool) -> None:
     if as_json:
-        print_json({name: getattr(receipt, name) for name in receipt.__dataclass_fields__})
+        print_json({name: getattr(receipt, name) for name in names_of(receipt)})
         return
     click.echo(f"Erased at {receipt.erased_at}: {_counted(receipt.counts)}.")
     if receipt.dropped:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -21,12 +20,12 @@ from bridge.store import outbox, streams
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery
 from bridge.worker.translation import TranslationError, translate
+from processors.values import Value
 
 MAX_SETTLED_WITH = 12  # webhooks of the same window that are listed for people
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookExplanation:
+class WebhookExplanation(Value):
     """A stored webhook explained, in sentences without personal data.
 
     `facts`: what the webhook says; `problem`: why there are none. `due_at`: when its stream is settled next.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sqlalchemy import Connection
@@ -19,13 +18,12 @@ from bridge.store import streams, subscriptions
 from bridge.worker.batch import load_catalog
 from processors.facts import Ids, Stage, SubscriptionState
 from processors.money import Money, major
-from processors.values import replace
+from processors.values import Value, field, replace
 
 Sums = Mapping[str, Decimal]  # by currency, in major units
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class Planned(Value):
     """One subscription. `unreported`: the MRR of it that Pulsora never received; None: nothing.
 
     `is_new`: the ledger does not know it. `keeps_time`: its state is the ledger's own, so it is as old as that.
@@ -44,8 +42,7 @@ class Planned:
         return replace(self.state, reports_baseline=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportPlan:
+class ImportPlan(Value):
     """Every subscription that the API lists, and those of the ledger with MRR that was never reported."""
 
     listed: tuple[Planned, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,21 +18,20 @@ from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.store.schema import outbox
 from bridge.store.streams import StreamRow
 from bridge.store.subscriptions import SubscriptionRow
+from processors.values import Value, replace
 
 NO_VISIT = "none"
 DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Value):
     """The customer's MRR after the last movement of a day, in major units."""
 
     day: date
     level: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class Visit(Value):
     """Where an attribution was found, and the visit that it names. `count`: deliveries that carry it."""
 
     place: str
@@ -43,8 +41,7 @@ class Visit:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Customer:
+class Customer(Value):
     """One stream: a customer of one ledger. `revenue`: by currency, in major units; `mrr`: by currency."""
 
     stream: StreamRow
@@ -148,8 +145,7 @@ def sums_by_currency(pairs: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]
 # ---- Lists -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Summary(Value):
     """A customer in a list. `last_at`: when the latest revenue event was created; None: there is none."""
 
     stream_id: str

@@ -6,7 +6,6 @@ Reads only indexes over rows that wait or failed, so that it costs the same with
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -19,6 +18,7 @@ from bridge.store import inbox, interventions, pauses, queues, refusals
 from bridge.store.pauses import Pause
 from bridge.store.queues import Queues
 from bridge.store.refusals import RefusalSum
+from processors.values import Value, field
 
 REFUSED_WITHIN = timedelta(hours=1)
 FEW_REFUSALS = 3  # fewer may be anybody's requests
@@ -50,8 +50,7 @@ class Grade(StrEnum):
     PROBLEM = "problem"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(Value):
     """Something to look at: a sentence, and the page (with its query) where it is seen and cured.
 
     `brief`: the sentence in few words, where there is little room; by default the whole.
@@ -64,8 +63,7 @@ class Notice:
     query: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Value):
     """Receiving, settling or sending. `last_at`: when it last happened; None: never."""
 
     name: str
@@ -80,8 +78,7 @@ class Stage:
         return max((one.grade for one in self.notices), key=order.index, default=Grade.OK)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(Value):
     """The three stages, and the numbers of rows that wait or failed."""
 
     stages: Sequence[Stage]

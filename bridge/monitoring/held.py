@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,10 +14,10 @@ from bridge.scope import Scope, StreamId
 from bridge.store import search
 from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.store.search import DeliveryFilter
+from processors.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldCustomer:
+class HeldCustomer(Value):
     """The held revenue events of one customer. `until`: when the first of them is sent without an attribution."""
 
     stream_id: str

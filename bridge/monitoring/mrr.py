@@ -8,7 +8,6 @@ and not as much as the history. That both ways lead to the same sums is checked 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -20,18 +19,17 @@ from bridge.store.delivery_columns import Movement
 from bridge.store.series import Selection
 from bridge.store.subscriptions import Level
 from processors.money import iso_digits
+from processors.values import Value, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MovementTotal:
+class MovementTotal(Value):
     """The movements of one kind: their MRR in major units, and how many."""
 
     mrr: Decimal
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bucket:
+class Bucket(Value):
     """One period. `level`: the MRR at its end; None when a plan is selected: changes of plan move MRR between plans."""
 
     span: Span
@@ -40,8 +38,7 @@ class Bucket:
     level: Decimal | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MrrReport:
+class MrrReport(Value):
     """The MRR of a selection. Amounts in major units with the currency's decimals.
 
     `start`: the level before the first day; `end`: at the end of the last one; `baseline`: the part of `now` that is

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -16,13 +15,13 @@ from bridge.sender.destinations import Destination
 from bridge.store import rate_limit, series, subscriptions
 from bridge.store.series import Selection
 from bridge.store.subscriptions import Level
+from processors.values import Value
 
 DAYS = 30
 DELIVERIES_OF = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trend:
+class Trend(Value):
     """An amount in one currency, its change or parts over 30 days, and its value on each of them."""
 
     currency: str
@@ -31,8 +30,7 @@ class Trend:
     line: Sequence[Decimal]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(Value):
     """The requests to one origin that count against the hourly limit. `limit` 0: none."""
 
     origin: str
@@ -40,8 +38,7 @@ class Budget:
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deliveries:
+class Deliveries(Value):
     """The deliveries of the last 24 hours, and how long they took from the first webhook to Pulsora, in seconds."""
 
     count: int
@@ -49,8 +46,7 @@ class Deliveries:
     p95: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
+class Overview(Value):
     """The overview page at `now`. `mode`: live, or test while there is only test money.
 
     `mrr`: the level now, its change and its line over 30 days. `revenue`: of 30 days net of refunds; `change`: refunds.

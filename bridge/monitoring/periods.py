@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from bridge.store.daily_sums import Period
+from processors.values import Value
 
 __all__ = ["DAY", "Period", "Span", "months_before", "spans", "start_of"]
 
 DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(Value):
     """One bar: its first and last day, both included."""
 
     first: date

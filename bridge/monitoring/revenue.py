@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from sqlalchemy import Connection
@@ -12,14 +11,14 @@ from bridge.monitoring.mrr import exact
 from bridge.monitoring.periods import Period, Span, spans
 from bridge.store import series
 from bridge.store.series import AttributionSum, RevenueSum, Selection
+from processors.values import Value
 
 REFUND = "refund"
 # The order in which the parts of a bar are stacked.
 TYPES = ("renewal", "subscription", "upgrade", "downgrade", "purchase", "churn", REFUND)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Value):
     """Revenue of one kind, in major units, and from how many events."""
 
     name: str
@@ -27,8 +26,7 @@ class Part:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevenueBucket:
+class RevenueBucket(Value):
     """One period: revenue by event type. `net`: refunds subtracted."""
 
     span: Span
@@ -36,8 +34,7 @@ class RevenueBucket:
     net: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevenueReport:
+class RevenueReport(Value):
     """The revenue of a selection. `gross`: payments; `refunds`: negative; `net`: their sum.
 
     `attribution`: by the place where the visit was found, "none" without one, "held" while it is waited for.

@@ -6,7 +6,6 @@ Neighbours that were ignored share a line too, so that they do not hide what mat
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -17,14 +16,14 @@ from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery
 from bridge.store.queues import Wait
 from bridge.store.search import WebhookFilter
+from processors.values import Value
 
 READ_AHEAD = 5  # webhooks read for one line
 
 Key = tuple[str, datetime]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(Value):
     """Webhooks that were settled together, the newest first, with their revenue events; or a single webhook.
 
     `wait`: until when the webhook waits, and for what; None: it does not wait.
@@ -50,8 +49,7 @@ class Line:
         return list(dict.fromkeys(found))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Value):
     """Lines of a list. `before`: where the next page begins; None: there is none."""
 
     lines: Sequence[Line]

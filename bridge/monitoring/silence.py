@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from sqlalchemy import Connection
 
 from bridge.store import arrivals
+from processors.values import Value
 
 FACTOR = 3
 MIN_HISTORY = timedelta(days=14)  # two weekends, so that one of them is not taken for an outage
@@ -18,8 +18,7 @@ MIN_LIMIT = timedelta(hours=1)  # and the resolution of the history
 HOUR = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
+class Silence(Value):
     """When the last webhook of a source arrived, how long none may arrive, and since when that is exceeded."""
 
     last_at: datetime | None

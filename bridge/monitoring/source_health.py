@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -11,6 +10,7 @@ from sqlalchemy import Connection
 from bridge.monitoring.health import REFUSED_WITHIN, UNSIGNED, Grade, refusal_grade
 from bridge.store import refusals, search
 from bridge.store.refusals import RefusalSum
+from processors.values import Value
 
 WINDOW = timedelta(hours=24)
 
@@ -26,8 +26,7 @@ CURES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceHealth:
+class SourceHealth(Value):
     """A source. `last_at`: when its latest webhook arrived; None: none did.
 
     `refused`: in the last 24 hours; `judged`: those of them that say something about the source.

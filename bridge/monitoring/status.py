@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bridge.monitoring.heartbeat import latest_heartbeat
@@ -14,12 +13,12 @@ from bridge.store.pauses import Pause
 from bridge.store.queues import Queues, Wait
 from bridge.store.streams import StreamCounts
 from bridge.store.totals import Sum, Total, sums, totals
+from processors.values import Value
 
 Counts = Mapping[str, Mapping[str, int]]  # source -> status -> rows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(Value):
     """The state of the bridge at `now`.
 
     `eta`: as `Queues.eta`. `worker_seen_at`: the latest heartbeat of any worker. `overdue_since`: since when a webhook

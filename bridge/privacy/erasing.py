@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -21,6 +20,7 @@ from bridge.store import Store, erasures, inbox, leases, search, streams
 from bridge.store.erasures import Stored
 from bridge.store.inbox import InboxRow, InboxStatus
 from processors.interface import Translation
+from processors.values import Value, field, names_of
 
 ROUTER = "router"  # the lease of the worker that assigns webhooks to customers
 LEASE = timedelta(seconds=5)
@@ -33,8 +33,7 @@ class CannotErase(BridgeError):
     """Nothing was changed; the message says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Value):
     """The rows that an erasure would change. `unassigned`: webhooks that belong to no stream."""
 
     found: Sequence[Stored]
@@ -57,8 +56,7 @@ class Plan:
         return [amount for one in self.found for amount in one.undelivered]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(Value):
     """The proof of an erasure. It names nobody: `customers` are pseudonyms. `digest`: SHA-256 of all other fields."""
 
     erased_at: str
@@ -175,7 +173,7 @@ def _erase(tx: Connection, wanted: Plan, translate: Translate, now: datetime) ->
 
 
 def _fields(receipt: Receipt) -> Mapping[str, object]:
-    return {name: getattr(receipt, name) for name in receipt.__dataclass_fields__}
+    return {name: getattr(receipt, name) for name in names_of(receipt)}
 
 
 def erase_stream(tx: Connection, stream_id: str, known: Pseudonyms, translate: Translate) -> str:

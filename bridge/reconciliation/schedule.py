@@ -5,11 +5,11 @@ Every run continues where the last complete one ended, so that no time is left o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bridge.store.reconciliations import Run
+from processors.values import Value
 
 IN_FLIGHT = timedelta(minutes=5)  # the webhook of a younger event may still be on its way
 OVERLAP = timedelta(minutes=10)  # an event may appear in the list a little after the time it states
@@ -31,8 +31,7 @@ class Reason(StrEnum):
     ERROR = "the last run failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class Situation(Value):
     """The state of a source.
 
     `silent_since`: when it became quieter than usual; None: it is not. `refused_at`: its last refused webhook;
@@ -49,8 +48,7 @@ class Situation:
     last_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(Value):
     """The part of the list to read. `lost_since`: from then until `since` the processor keeps nothing any more."""
 
     since: datetime

@@ -7,12 +7,12 @@ latter rejects every refund and every movement without a payment; these can be r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from bridge.ledger.events import EventType
 from bridge.ledger.policy import MovementAmount, Policy, RefundAmount
 from bridge.store.outbox import Delivery, DeliveryStatus
+from processors.values import Value
 
 REFUND_SETTING = "REFUND_AMOUNT=positive"
 MOVEMENT_SETTING = "MOVEMENT_AMOUNT=mrr"
@@ -22,8 +22,7 @@ REJECTED = range(400, 500)
 INVALID = (400, 422)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rewritten:
+class Rewritten(Value):
     """A rejected delivery under the present rules."""
 
     id: int

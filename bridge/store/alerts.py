@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +11,10 @@ from sqlalchemy import Connection, Insert, bindparam, delete, select
 
 from bridge.store.schema import alerts
 from bridge.store.statements import InsertInto, execute_many, insert_per_dialect
+from processors.values import Value, asdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertState:
+class AlertState(Value):
     """A cause between two looks at it.
 
     `since`: when it was first seen. `subjects`: what the last message named. `sent_at`: when that was; None: nothing

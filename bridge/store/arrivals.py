@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, Connection, Insert, bindparam, case, delete, func, select, type_coerce
@@ -11,13 +10,13 @@ from sqlalchemy import BigInteger, Connection, Insert, bindparam, case, delete, 
 from bridge.store.refusals import hour_of
 from bridge.store.schema import arrivals
 from bridge.store.statements import InsertInto, execute_many, insert_per_dialect
+from processors.values import Value, asdict
 
 RETENTION = timedelta(days=60)
 MICROSECONDS_AN_HOUR = 3600 * 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrivals:
+class Arrivals(Value):
     """How many webhooks of one source were accepted in the hour that begins at `hour`, and when the last one was."""
 
     source: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_
 from bridge.store.daily_sums import day_of, number_of
 from bridge.store.schema import audit_rows, audits, catalog, decompress, inbox, outbox, states, subscriptions
 from bridge.store.statements import padded_chunks, per_dialect
+from processors.values import Value, names_of
 
 CHUNK = 2000
 KEPT = 100  # results of a source
@@ -27,8 +27,7 @@ class Readable(Protocol):
     def reading(self) -> AbstractContextManager[Connection]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRow:
+class AuditRow(Value):
     """One row that differed, in major units."""
 
     measure: str
@@ -41,8 +40,7 @@ class AuditRow:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditResult:
+class AuditResult(Value):
     """One audit. `days`: measure, day, currency, ours, theirs. `counts`: differing rows by cause."""
 
     id: int = 0
@@ -120,7 +118,7 @@ OF_KIND = select(catalog.c.body).where(catalog.c.scope == bindparam("scope"), ca
 
 def add(tx: Connection, result: AuditResult, rows: Sequence[AuditRow]) -> int:
     """Keeps a result with its first thousand rows, and deletes what is older than the last hundred. Returns its id."""
-    values = {name: getattr(result, name) for name in AuditResult.__dataclass_fields__ if name != "id"}
+    values = {name: getattr(result, name) for name in names_of(AuditResult) if name != "id"}
     values |= {"counts": json.dumps(dict(result.counts)), "days": json.dumps(list(result.days))}
     values |= {"first": number_of(result.first), "last": number_of(result.last)}
     added: int = tx.execute(ADD, values).scalar_one()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine
+
+from processors.values import Value
 
 T = TypeVar("T")
 
@@ -17,8 +18,7 @@ FEW_ROWS = 100_000  # up to here nothing is cached
 ROWS_PER_SECOND = 50_000  # beyond, a result is valid for its number of rows divided by this, in seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Value):
     """A result, valid until `expires_at` (monotonic clock)."""
 
     value: object

@@ -12,7 +12,6 @@ them (`Deadlock`), and the worker repeats it at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
@@ -20,6 +19,7 @@ from itertools import groupby
 from sqlalchemy import Connection, Integer, bindparam, case, delete, func, insert, literal_column, select, text
 
 from bridge.store.schema import daily_sums, outbox, summed_days
+from processors.values import Value
 
 FIRST_DAY = date(1970, 1, 1)
 DAY = timedelta(days=1)
@@ -35,8 +35,7 @@ class Period(StrEnum):
     MONTH = "month"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Days:
+class Days(Value):
     """The days from `first` to `last`, both included, of one mode and currency."""
 
     livemode: bool

@@ -10,7 +10,6 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -45,6 +44,7 @@ from bridge.store.schema import (
     subscriptions,
 )
 from bridge.store.statements import execute_many, padded_chunks, per_dialect
+from processors.values import Value
 
 PAGE = 500
 KEY_BYTES = 32
@@ -54,8 +54,7 @@ TEXTS = (alerts, audit_rows, audits, pauses, reconciliations, rejected_visits)
 SHORTEST_IN_TEXT = 6  # a shorter one would be found in other words
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(Value):
     """The number of rows of one stream. `undelivered`: amounts of the revenue events that Pulsora did not confirm."""
 
     stream_id: str

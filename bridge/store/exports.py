@@ -19,6 +19,7 @@ from bridge.store.daily_sums import number_of
 from bridge.store.schema import outbox, streams, subscriptions
 from bridge.store.search import Readable
 from bridge.store.statements import padded_chunks, unindexed
+from processors.values import Value
 
 CHUNK = 2000
 EXACT = 60  # digits of a sum
@@ -38,8 +39,7 @@ CUSTOMERS = (
 Record = Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportFilter:
+class ExportFilter(Value):
     """The rows to export: live or test money, of one source or all, from `first` to `last` in UTC, both included."""
 
     livemode: bool = True

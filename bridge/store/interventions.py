@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +14,7 @@ from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.store.outbox.heads import lock_heads, requeue_before
 from bridge.store.schema import HEAD, outbox
 from bridge.store.statements import execute_many, literal, padded_chunks, per_dialect, unindexed
+from processors.values import Value
 
 PAGE = 1000
 THIS = outbox.c.id == bindparam("row_id")
@@ -58,8 +58,7 @@ HEADS_BEFORE = per_dialect(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentNow:
+class SentNow(Value):
     """How many deliveries will be sent at once, by their status before."""
 
     pending: int
@@ -71,8 +70,7 @@ class SentNow:
         return self.pending + self.failed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forwarded:
+class Forwarded(Value):
     """A delivery that was not forwarded, and its status from now on. `hold_until`: for HELD only."""
 
     delivery: Delivery

@@ -7,19 +7,18 @@ processes the counters would seem to go back, which Prometheus takes for a resta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import BigInteger, Connection, func, select, type_coerce
 
 from bridge.store.schema import DELIVERED, outbox
+from processors.values import Value
 
 MICROSECOND = timedelta(microseconds=1)
 TOOK = type_coerce(outbox.c.delivered_at, BigInteger) - type_coerce(outbox.c.received_at, BigInteger)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyCounts:
+class LatencyCounts(Value):
     """`count` events took `seconds` in sum; `within`: how many of them took at most each of the given times."""
 
     count: int

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Insert, bindparam, case, delete, or_, select, update
 
 from bridge.store.schema import pauses
 from bridge.store.statements import InsertInto, insert_per_dialect
+from processors.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
+class Pause(Value):
     """Nothing is sent to the destination until then. `probing`: afterwards one event is sent first, as a test."""
 
     destination: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,10 +15,10 @@ from bridge.store import streams as streams_rows
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.schema import DUE, OPEN, READY, inbox, outbox, streams
 from bridge.store.statements import literal
+from processors.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queues:
+class Queues(Value):
     """Numbers of rows, and times. None: there is none.
 
     `pending`: revenue events to be sent that are not held. `retrying`: those of them that were tried before and wait
@@ -95,8 +94,7 @@ def last_received_at(tx: Connection, source: str) -> datetime | None:
 LONGEST_WINDOW = timedelta(days=1)  # more than any time for which other webhooks of the customer are awaited
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
+class Wait(Value):
     """Until when a customer's webhooks wait, and for what; `reason` None: for the customer's other webhooks."""
 
     until: datetime

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,12 +11,12 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 
 from bridge.store.inbox import InboxStatus
 from bridge.store.schema import inbox, reconciliations
+from processors.values import Value, asdict
 
 RETENTION = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Value):
     """One comparison of a source with its processor.
 
     `since`, `until`: the part of the list that was read. `listed`: its events; `stored`: those that had not arrived.

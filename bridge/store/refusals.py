@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Insert, bindparam, case, delete, func, literal, select
 
 from bridge.store.schema import EPOCH, Instant, refused_webhooks
 from bridge.store.statements import InsertInto, execute_many, insert_per_dialect
+from processors.values import Value, asdict
 
 RETENTION = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusals:
+class Refusals(Value):
     """How many webhooks of one source were refused for one cause in the hour that begins at `hour`."""
 
     source: str
@@ -25,8 +24,7 @@ class Refusals:
     last_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusalSum:
+class RefusalSum(Value):
     """How many webhooks of one source were refused for one cause since some time, and when the last one was."""
 
     source: str

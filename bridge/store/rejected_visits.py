@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Insert, select
 
 from bridge.store.schema import rejected_visits
 from bridge.store.statements import InsertInto, execute_many, insert_per_dialect
+from processors.values import Value, asdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RejectedVisits:
+class RejectedVisits(Value):
     """How many webhooks of one source had no visit for one cause, such as "session_id is undefined"; the latest one."""
 
     source: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +22,7 @@ from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.store.outbox import reading as deliveries
 from bridge.store.schema import inbox, links, outbox, subscriptions
 from bridge.store.statements import padded_chunks, unindexed
+from processors.values import Value
 
 IMPORT_TYPE = "bridge.import"
 SEARCHED_ROWS = 50_000  # 0.2 to 0.3 s
@@ -38,8 +38,7 @@ class Readable(Protocol):
     def reading(self) -> AbstractContextManager[Connection]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookFilter:
+class WebhookFilter(Value):
     """Which webhooks to list; None: no restriction. `first` and `last`: days of arrival in UTC, both included.
 
     Imported subscriptions are left out unless asked for: a thousand of them would hide what the processor sends.
@@ -58,8 +57,7 @@ class WebhookFilter:
     since_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryFilter:
+class DeliveryFilter(Value):
     """Which deliveries to list; None: no restriction. `first` and `last`: days of the event in UTC, both included.
 
     A `plan` of "" means events without a plan; an `attribution` of "none" those without a visit.
@@ -115,8 +113,7 @@ def streams_of(tx: Connection, text: str) -> list[str]:
     return list(found)[:MAX_STREAMS]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Searched:
+class Searched(Value):
     """The rows that one page of a search compares: those from `since_id` on, which is of the time `since`."""
 
     since_id: int

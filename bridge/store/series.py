@@ -6,7 +6,6 @@ Read from the sums of whole days, and from covering indexes of the outbox for th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVarTuple
@@ -29,14 +28,14 @@ from bridge.store.daily_sums import DAY, Days, Period, day_of, number_of, unsumm
 from bridge.store.delivery_columns import Movement
 from bridge.store.schema import MOVES, OPEN, daily_sums, outbox, summed_days
 from bridge.store.statements import literal
+from processors.values import Value, replace
 
 NO_PLAN = ""
 
 Columns = TypeVarTuple("Columns")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(Value):
     """The events that a report is about: one mode and currency, from `first` to `last` in UTC, both included.
 
     `source`, `plan` None: all of them. A `plan` of "" selects events without a plan.
@@ -50,8 +49,7 @@ class Selection:
     plan: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MovementSum:
+class MovementSum(Value):
     """The movements of one kind on one day, in major units."""
 
     day: date
@@ -60,8 +58,7 @@ class MovementSum:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevenueSum:
+class RevenueSum(Value):
     """The revenue of one day, event type, source, plan and place of attribution, in major units.
 
     `attribution`: where the visit was found; "none" without one, which may still be found while the event is held.
@@ -76,8 +73,7 @@ class RevenueSum:
     attribution: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttributionSum:
+class AttributionSum(Value):
     """Revenue by the place where its visit was found, "none" without one, and "held" while it is waited for."""
 
     place: str

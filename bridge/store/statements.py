@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -25,6 +24,8 @@ from sqlalchemy import (
     literal_column,
     select,
 )
+
+from processors.values import Value
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert as UpsertInto
@@ -131,8 +132,7 @@ def execute_many(tx: Connection, statement: Write, rows: Sequence[Mapping[str, o
     return tx.exec_driver_sql(prepared.sql, values, execution_options={"preserve_rowcount": True}).rowcount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
+class _Prepared(Value):
     """A statement as the driver takes it. SQLAlchemy would look up and convert each value of each row anew.
 
     `constants`: values that the statement itself contains. `conversions`: how the type of a column stores its values.

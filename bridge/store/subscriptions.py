@@ -6,7 +6,6 @@ Written in the transaction that writes the state; the ledger never reads it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -14,10 +13,10 @@ from sqlalchemy import Connection, Insert, bindparam, delete, func, select, tupl
 
 from bridge.store.schema import subscriptions
 from bridge.store.statements import InsertInto, execute_many, insert_per_dialect
+from processors.values import Value, asdict, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubscriptionRow:
+class SubscriptionRow(Value):
     """One subscription: its reported MRR, and the baseline in it that was never reported. In major units."""
 
     stream_id: str
@@ -31,8 +30,7 @@ class SubscriptionRow:
     changed_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
+class Level(Value):
     """The MRR of one source, currency and plan. `count`: subscriptions with MRR."""
 
     currency: str

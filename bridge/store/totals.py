@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
 from sqlalchemy import Connection, Row, func, select
@@ -12,6 +11,7 @@ from sqlalchemy import Connection, Row, func, select
 from bridge.store.count_cache import cached
 from bridge.store.outbox import UNSENT, DeliveryStatus
 from bridge.store.schema import outbox
+from processors.values import Value
 
 GROUP = (outbox.c.source, outbox.c.livemode, outbox.c.status, outbox.c.currency, outbox.c.event_type)
 # Amounts are text, so the database cannot add them; equal amounts are grouped there and summed here, exactly.
@@ -20,8 +20,7 @@ SUMS = select(*GROUP, outbox.c.amount, outbox.c.mrr_impact, func.count().label("
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sum:
+class Sum(Value):
     """The sums of the events of one kind, in major units, exact."""
 
     source: str
@@ -34,8 +33,7 @@ class Sum:
     mrr_impact: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Total:
+class Total(Value):
     """The sums of one source's revenue events of one mode and currency, in major units, exact."""
 
     source: str

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from itertools import chain, pairwise
 
 from markupsafe import Markup, escape
+
+from processors.values import Value, field
 
 MAX_TICKS = 5
 CHARACTER = 7.2  # width of a digit at the font size of the labels
@@ -27,8 +28,7 @@ MAX_BAR = 46.0
 CUT = 0.6  # where no level is below this part of the highest, the axis begins above 0, so that changes are visible
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
+class Segment(Value):
     """A part of a bar. `kind`: the class that gives its colour. `text`: its name and amount, shown on hover."""
 
     kind: str
@@ -37,8 +37,7 @@ class Segment:
     href: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class Column(Value):
     """The bars of one period: positive segments are stacked upwards from 0, negative ones downwards.
 
     `line`: the value of the line at this period.
@@ -49,8 +48,7 @@ class Column:
     line: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Value):
     """A bar of a waterfall: a change from where the last one ended, or a level (`is_total`) from 0.
 
     `brief`: the label on narrow screens.
@@ -65,8 +63,7 @@ class Step:
     href: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
+class Size(Value):
     """The size of a chart in CSS pixels, and the class that shows it on the screens that it is for."""
 
     name: str
@@ -77,8 +74,7 @@ class Size:
 SIZES = (Size(name="wide", width=1100, height=300), Size(name="narrow", width=370, height=240))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
+class Plot(Value):
     """The drawing area of a chart: where a column and a value are."""
 
     size: Size

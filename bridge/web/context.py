@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from flask import current_app
 
 from bridge.settings import Settings
@@ -11,12 +9,12 @@ from bridge.store import Store
 from bridge.web.arrivals import ArrivalCounter
 from bridge.web.login_limit import LoginLimit
 from bridge.web.refusals import RefusalCounter
+from processors.values import Value, field
 
 KEY = "pulsora_bridge"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(Value):
     """Everything that the routes need."""
 
     settings: Settings

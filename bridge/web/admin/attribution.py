@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, request, url_for
@@ -17,6 +16,7 @@ from bridge.web.admin.notices import back, finished
 from bridge.web.admin.page import render
 from bridge.web.admin.session import admin_only, require_form
 from bridge.web.context import context
+from processors.values import replace
 
 MAX_HELD = 500
 PERIOD = timedelta(days=90)

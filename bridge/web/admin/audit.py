@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from flask import Blueprint, abort, request
@@ -14,6 +13,7 @@ from bridge.store.audits import AuditResult, AuditRow
 from bridge.web.admin.page import ROW_ID, render
 from bridge.web.admin.session import admin_only
 from bridge.web.context import context
+from processors.values import Value
 
 UNEXPLAINED = "unexplained"
 SHOWN = 200
@@ -21,8 +21,7 @@ HISTORY = 30
 MEASURES = {"revenue": "Revenue", "mrr": "MRR", "movements": "MRR movements"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(Value):
     """Both sides of one figure. `day` None: the present level, or the sum."""
 
     measure: str

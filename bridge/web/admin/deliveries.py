@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flask import Blueprint, abort, request, url_for
@@ -22,6 +21,7 @@ from bridge.web.admin.notices import back, finished
 from bridge.web.admin.page import PAGE_ROWS, ROW_ID, render
 from bridge.web.admin.session import admin_only, require_form
 from bridge.web.context import context
+from processors.values import Value, replace
 
 TOKEN_SHOWN = "sec_***"
 TYPES = ("subscription", "renewal", "upgrade", "downgrade", "churn", "purchase", "refund")
@@ -33,8 +33,7 @@ CSV_COLUMNS = (
 AGAIN = (DeliveryStatus.FAILED, DeliveryStatus.PENDING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bulk:
+class Bulk(Value):
     """An action on all deliveries that pass a filter, which asks first."""
 
     title: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from flask import request
@@ -13,6 +12,7 @@ from bridge.monitoring.periods import Period, months_before
 from bridge.store import series, subscriptions
 from bridge.store.series import Selection
 from bridge.store.subscriptions import Level
+from processors.values import Value
 
 RANGES: Mapping[str, str] = {"30d": "30 days", "90d": "90 days", "12m": "12 months", "all": "All time"}
 EARLIEST = date(2000, 1, 1)
@@ -20,8 +20,7 @@ LONGEST_BY_DAY = timedelta(days=400)
 LONGEST_BY_WEEK = timedelta(days=7 * 260)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportQuery:
+class ReportQuery(Value):
     """The request of a report. `span`: a key of RANGES, or "" for chosen days. `plans`, `sources`: to choose from.
 
     `levels`: the present MRR of the mode, in all currencies.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -20,13 +19,13 @@ from bridge.web.admin.session import admin_only
 from bridge.web.context import context
 from processors import processors
 from processors.interface import Processor
+from processors.values import Value
 
 MASK = "•••"
 NOT_SET = "not set"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourcePage:
+class SourcePage(Value):
     """A source with the address of its endpoint. `settings`: name and value, secrets masked."""
 
     source: Source

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, abort, redirect, request, url_for
@@ -22,6 +21,7 @@ from bridge.web.admin.page import PAGE_ROWS, ROW_ID, render
 from bridge.web.admin.session import admin_only, require_form
 from bridge.web.auth import admin_token
 from bridge.web.context import context
+from processors.values import Value, replace
 
 if TYPE_CHECKING:
     from bridge.inspection.explanation import WebhookExplanation
@@ -99,8 +99,7 @@ def _values(row: InboxRow) -> Mapping[str, object]:
 # ---- One webhook -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookPage:
+class WebhookPage(Value):
     """Everything that the page of one webhook shows. `ids`: the rows of the webhooks that it was settled with."""
 
     explained: WebhookExplanation

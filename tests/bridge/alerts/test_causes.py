@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from bridge.store.pauses import Pause
 from bridge.store.reconciliations import Run
 from bridge.store.refusals import RefusalSum
 from bridge.store.rejected_visits import RejectedVisits
+from processors.values import replace
 
 ROOT = Path(__file__).resolve().parents[3]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

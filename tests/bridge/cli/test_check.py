@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bridge.store.outbox import DeliveryStatus
 from bridge.store.refusals import Refusals
 from bridge.store.rejected_visits import RejectedVisits
 from processors import processors
+from processors.values import replace
 from tests.bridge.cli.conftest import Command, Ended
 from tests.bridge.store.builders import NOON, a_delivery
 from tests.fake_processors import STRIPE_KEY, STRIPE_PERMISSIONS, FakeStripe

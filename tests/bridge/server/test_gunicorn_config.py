@@ -128,6 +128,21 @@ print(*sys.modules)
     assert not {"rich", "alembic", "stripe", "apprise", "bridge.cli.dev"} & set(ran.stdout.split())
 
 
+def test_the_records_of_a_web_process_are_values_which_take_no_time_to_define() -> None:
+    program = """
+import inspect, sys
+import bridge.cli.run, bridge.web
+packages = ("bridge.store", "bridge.monitoring", "bridge.web", "bridge.reconciliation", "bridge.privacy")
+for name, module in sys.modules.items():
+    for _, one in inspect.getmembers(module, inspect.isclass) if name.startswith(packages) else ():
+        if one.__module__ == name and "__dataclass_params__" in vars(one) and one.__dataclass_params__.frozen:
+            print(one)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert ran.stdout == ""
+
+
 def test_a_web_process_opens_the_database_before_it_serves(sqlite_template: Path, tmp_path: Path) -> None:
     shutil.copy(sqlite_template, tmp_path / "bridge.db")
     settings = some_settings(f"sqlite:///{tmp_path / 'bridge.db'}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -87,7 +86,7 @@ def a_subscription_row(subscription_id: str = "sub_1", **changes: object) -> Sub
         stream_id=ANNA, subscription_id=subscription_id, source="stripe", livemode=True, currency="USD", plan="Pro",
         mrr=Decimal(49), baseline=Decimal(0), changed_at=NOON,
     )  # fmt: skip
-    return dataclasses.replace(row, **changes)  # type: ignore[arg-type]
+    return replace(row, **changes)  # type: ignore[arg-type]
 
 
 def stored(store: Store, *event_ids: str) -> list[int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 from sqlalchemy import insert
 
 from bridge.store import Store, audits, schema
+from processors.values import replace
 from tests.bridge.store.builders import ANNA, BERT, NOON, a_differing_row, an_audit
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -16,6 +15,7 @@ from bridge.store.refusals import Refusals, RefusalSum
 from bridge.store.rejected_visits import RejectedVisits
 from bridge.store.schema import outbox as table
 from bridge.store.subscriptions import Level
+from processors.values import replace
 from tests.bridge.store.builders import (
     ANNA,
     HOUR,
