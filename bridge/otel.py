@@ -112,7 +112,7 @@ class _Reading:
         return observe
 
     def values(self) -> Mapping[str, Samples]:
-        """The samples of every metric."""
+        """The samples of every metric, by its name; read anew at most once in SAME_READING_SECONDS."""
         with self._lock:
             if time.monotonic() - self._at > SAME_READING_SECONDS:
                 self._values, self._at = self._read(), time.monotonic()

@@ -63,7 +63,7 @@ class Monitor:
             return leases.acquire(tx, LEASE_NAME, self.owner, now, now + LEASE)
 
     def _deliver(self, step: Step, now: datetime) -> tuple[AlertState | None, bool]:
-        """The state to write. One address that accepts the message is enough: the others are in the log."""
+        """The state to write, and whether a message was sent: one address that accepts it is enough."""
         if step.message is None:
             return step.state, False
         results = self.send(self.settings.alert_urls, step.message)

@@ -122,7 +122,7 @@ class Timeline:
     causes: dict[int, Cause] = field(default_factory=dict)
 
     def open_rows(self) -> list[int]:
-        """Those that differ and have no cause yet."""
+        """The positions of the rows that differ and have no cause yet."""
         return [place for place, row in enumerate(self.rows) if row.gap and place not in self.causes]
 
 

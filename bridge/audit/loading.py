@@ -52,7 +52,7 @@ class Span:
 
 
 def scaled(amount: Decimal) -> int:
-    """An amount in ten-thousandths, as the spool adds it."""
+    """An amount in ten-thousandths of a major unit, as the spool adds it."""
     return int(amount * TEN_THOUSAND)
 
 

@@ -31,7 +31,7 @@ class Repaired:
 
     @property
     def total(self) -> int:
-        """Everything that was stored."""
+        """The number of everything that was stored."""
         return self.events + self.objects + self.subscriptions
 
 

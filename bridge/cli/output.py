@@ -196,7 +196,7 @@ def print_json(value: object) -> None:
 
 
 def fields_of(value: Any) -> Mapping[str, object]:
-    """A record's fields without its body, which holds personal data."""
+    """A record's fields by name, without its body, which holds personal data."""
     return {name: getattr(value, name) for name in names_of(value) if name not in BODIES}
 
 

@@ -136,6 +136,7 @@ def _visits(found: Iterable[Delivery]) -> list[Visit]:
 
 
 def sums_by_currency(pairs: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    """The sum of the amounts of each currency, with its decimals. `pairs`: currency and amount in major units."""
     found: dict[str, Decimal] = {}
     for currency, value in pairs:
         found[currency] = found.get(currency, Decimal()) + value

@@ -231,7 +231,7 @@ def _secrets(of: _Values) -> tuple[str, ...]:
 
 
 def _options(of: _Values) -> dict[str, str]:
-    """The processor's other options."""
+    """The values of the processor's other options, by name. Records a problem for each that its check refuses."""
     options = {option.name: of.values[option.name] for option in of.processor.options if option.name in of.values}
     for option in of.processor.options:
         for wrong in _wrong(option, [options[option.name]] if option.name in options else ()):

@@ -50,22 +50,22 @@ class Spool:
             self._write(table)
 
     def items(self) -> Iterator[tuple[str, Iterator[Row]]]:
-        """The revenue by invoice, else by payment."""
+        """The revenue: each invoice, else payment, with its rows as in ITEMS."""
         return self._grouped(ITEMS)
 
     def moves(self) -> Iterator[tuple[str, Iterator[Row]]]:
-        """The movements by customer or subscription, in the order of their days."""
+        """The movements: each customer or subscription with its rows, in the order of their days."""
         return self._grouped(MOVES)
 
     def take_level(self, key: str) -> Row | None:
-        """The stream, currency and amount of a subscription's level here, once."""
+        """The stream, currency and amount of a subscription's level here; None: it has none, or it was taken before."""
         self._flush()
         found = self._connection.execute("DELETE FROM levels WHERE key = ? RETURNING stream, currency, amount", (key,))
         rows: list[Row] = found.fetchall()
         return rows[0] if rows else None
 
     def levels(self) -> Iterator[Row]:
-        """The levels that were not taken."""
+        """The levels that were not taken: key, stream, currency and amount."""
         self._flush()
         yield from self._connection.execute("SELECT * FROM levels WHERE amount <> 0 ORDER BY key")
 

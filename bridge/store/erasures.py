@@ -320,5 +320,5 @@ def add_receipt(tx: Connection, receipt: str, at: datetime) -> None:
 
 
 def receipts(tx: Connection) -> list[tuple[datetime, str]]:
-    """All receipts, the oldest first."""
+    """All receipts, each with the time of its erasure, the oldest first."""
     return [(row.at, row.receipt) for row in tx.execute(select(erasures).order_by(erasures.c.id))]

@@ -66,7 +66,7 @@ class SentNow(Value):
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """How many in all."""
         return self.pending + self.failed
 
 

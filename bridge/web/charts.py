@@ -212,7 +212,7 @@ def _waterfall(size: Size, steps: Sequence[Step]) -> Markup:
 
 
 def _edges(steps: Iterable[Step]) -> Iterator[tuple[float, float]]:
-    """Where each bar begins and ends."""
+    """The amounts at which each bar begins and ends."""
     level = 0.0
     for step in steps:
         begin = 0.0 if step.is_total else level
@@ -221,7 +221,7 @@ def _edges(steps: Iterable[Step]) -> Iterator[tuple[float, float]]:
 
 
 def _extremes(columns: Iterable[Column]) -> Iterator[float]:
-    """The values that the plot must contain."""
+    """The amounts that the plot must contain."""
     for column in columns:
         values = [float(segment.value) for segment in column.segments]
         yield sum(value for value in values if value > 0)

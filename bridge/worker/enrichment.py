@@ -42,7 +42,7 @@ def connect(source: Source) -> Api | None:
 
 
 def connect_all(settings: Settings) -> dict[str, Api]:
-    """The APIs of all sources that have a key."""
+    """The API of each source that has a key, by the source's name."""
     return {source.name: api for source in settings.sources.values() if (api := connect(source)) is not None}
 
 

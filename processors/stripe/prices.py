@@ -144,7 +144,10 @@ def _tiers(holder: Json) -> tuple[Tier, ...]:
 
 
 def _division(price: Json, plan: Json) -> tuple[int | None, bool]:
-    """Packages: `transform_quantity` of a price, `transform_usage` of a plan."""
+    """The units of a package, and whether a part counts as a whole one. (None, False): the price has no packages.
+
+    `transform_quantity` of a price, `transform_usage` of a plan.
+    """
     found = table(price, "transform_quantity") or table(plan, "transform_usage")
     divide_by = whole_minor(found.get("divide_by"))
     return (divide_by, found.get("round") == "up") if divide_by and divide_by > 0 else (None, False)

@@ -114,7 +114,7 @@ def _counts(tx: Connection) -> dict[tuple[str, InboxStatus], int]:
 
 
 def conflict_count(tx: Connection) -> int:
-    """The webhooks of revenue events that were not sent, because another stream has reported the same fact."""
+    """How many webhooks failed because another stream has reported the same fact: their events were not sent."""
     return tx.execute(CONFLICTS).scalar_one()
 
 

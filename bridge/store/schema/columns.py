@@ -19,7 +19,7 @@ COMPRESSION_LEVEL = 1
 
 
 def as_microseconds(instant: datetime) -> int:
-    """An instant as it is stored."""
+    """An aware datetime as it is stored: microseconds since 1970 UTC."""
     return (instant - EPOCH) // MICROSECOND
 
 

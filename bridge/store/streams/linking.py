@@ -48,7 +48,7 @@ DELETE_STATE = delete(states).where(states.c.stream_id == bindparam("old"))
 
 
 def links(tx: Connection, scope: str, refs: Iterable[str]) -> dict[str, str]:
-    """The streams that references of a ledger link to; unknown references are left out."""
+    """The stream that each reference of a ledger links to, by reference; unknown references are left out."""
     found: dict[str, str] = {}
     for chunk in padded_chunks(refs):
         found |= {row.ref: row.stream_id for row in tx.execute(LINKS[tx.dialect.name], {"scope": scope, "refs": chunk})}

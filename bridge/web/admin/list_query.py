@@ -69,13 +69,13 @@ def delivery_filter() -> DeliveryFilter:
 
 
 def parameters(names: Sequence[str]) -> dict[str, str]:
-    """The parameters of this request's filter, without the page."""
+    """The parameters of this request's filter, by name, without the page."""
     # An empty select of the form means "all"; only `plan` has a meaning when it is empty, and the form has no `plan`.
     return {name: value for name in names if (value := request.args.get(name)) or (value == "" and name == "plan")}
 
 
 def before() -> int | None:
-    """The page that is asked for."""
+    """The id of the row after which the page begins; None: the first page."""
     return request.args.get("before", type=row_id)
 
 
