@@ -37,12 +37,17 @@ Measurements = Mapping[str, tuple[Measurement, ...]]  # by price, the older firs
 
 
 class Bill(Value):
-    """The recurring lines of one invoice or transaction, and the discounts on it, also those that no line shows."""
+    """The recurring lines of one invoice or transaction, and the discounts on it, also those that no line shows.
+
+    `is_primary`: of several webhooks about the bill, the one that names its time.
+    """
 
     at: datetime
     currency: Currency
     lines: tuple[Line, ...]
     discount_ids: tuple[str, ...] = ()
+    event_id: str = ""
+    is_primary: bool = True
 
 
 def bills_of(facts: Iterable[Fact], references: References) -> dict[str, list[Bill]]:
@@ -53,9 +58,19 @@ def bills_of(facts: Iterable[Fact], references: References) -> dict[str, list[Bi
             continue
         subscription_id = subscription_of(references, fact.ids)
         if subscription_id is not None:
-            bill = Bill(at=fact.at, currency=fact.amount.currency, lines=fact.lines, discount_ids=_discount_ids(fact))
-            found.setdefault(subscription_id, []).append(bill)
+            found.setdefault(subscription_id, []).append(_bill(fact, fact.lines))
     return found
+
+
+def _bill(payment: Payment, lines: tuple[Line, ...]) -> Bill:
+    return Bill(
+        at=payment.at,
+        currency=payment.amount.currency,
+        lines=lines,
+        discount_ids=_discount_ids(payment),
+        event_id=payment.processor_event_id,
+        is_primary=payment.is_primary and payment.is_total,
+    )
 
 
 def _discount_ids(payment: Payment) -> tuple[str, ...]:

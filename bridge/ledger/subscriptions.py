@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from bridge.ledger.audit_notes import AuditNotes, format_amount
 from bridge.ledger.events import NO_PLAN_DETAILS, PlanDetails
 from bridge.ledger.item_amounts import BILLED_WITHIN
-from bridge.ledger.measurements import bills_of, last_full_lines, measurements_of, to_store
+from bridge.ledger.measurements import Bill, bills_of, last_full_lines, measurements_of, to_store
 from bridge.ledger.movements import (
     Cause,
     Movement,
@@ -106,10 +106,14 @@ def _apply_states(fold: SubscriptionFold, facts: Iterable[Fact]) -> None:
 def _apply_own_states(
     fold: SubscriptionFold, subscription_id: str, states: Sequence[SubscriptionState], discounts: Sequence[Cause]
 ) -> None:
-    """One subscription's states in order, and between them the discounts on its customer that begin or end."""
+    """One subscription's states in order, and between them what corrects or changes its MRR without a state."""
     known = _with_corrected_baseline(fold, subscription_id)
     waiting = [*_discounts_settled_before(fold, known, states), *discounts]
-    for state in _steps(fold, states, known.terms if known else None):
+    settled_terms = known.terms if known else None
+    bills = _causes(fold.rules.bills.get(subscription_id, ())) if settled_terms is not None else []
+    for state in _steps(fold, states, settled_terms):
+        if known is not None and known.terms == settled_terms:
+            known = _apply_corrections(fold, known, bills, until=state.at)
         while known is not None and waiting and waiting[0].at <= state.at:
             known = _apply_customer_discount(fold, known, waiting.pop(0))
         known = known or new_subscription(subscription_id, state.now.currency, state.at)
@@ -119,6 +123,20 @@ def _apply_own_states(
         known = step.subscription
     for cause in waiting:
         known = None if known is None else _apply_customer_discount(fold, known, cause)
+    if known is not None and known.terms == settled_terms:
+        _apply_corrections(fold, known, bills)
+
+
+def _apply_corrections(
+    fold: SubscriptionFold, known: Subscription, bills: list[Cause], until: datetime | None = None
+) -> Subscription:
+    """The terms that were settled before, valued anew by each bill until then: not by a bill that follows a change.
+
+    So an end takes off what the bill before it showed, whether both are settled together or one after the other.
+    """
+    while bills and (until is None or bills[0].at < until):
+        known = _apply_correction(fold, known, bills.pop(0))
+    return known
 
 
 def _steps(
@@ -198,10 +216,23 @@ def _store_evidence(fold: SubscriptionFold) -> None:
         )
 
 
-def _correct_valuations(fold: SubscriptionFold, latest: Fact, bills: Mapping[str, object]) -> None:
-    cause = Cause(at=latest.at, event_id=latest.processor_event_id)
+def _correct_valuations(fold: SubscriptionFold, latest: Fact, bills: Mapping[str, Sequence[Bill]]) -> None:
+    by_catalog = Cause(at=latest.at, event_id=latest.processor_event_id)
     for known in [one for one in fold.subscriptions.values() if one.estimated or one.id in bills]:
-        fold.apply(correct_valuation(known, cause, fold.rules), cause, (cause.event_id,))
+        causes = _causes(bills.get(known.id, ()))
+        _apply_correction(fold, known, causes[-1] if causes else by_catalog)
+
+
+def _causes(bills: Sequence[Bill]) -> list[Cause]:
+    """The bills as causes of corrections, in order: those that name their time, whichever of the others are there."""
+    primary = [one for one in bills if one.is_primary] or bills
+    return [Cause(at=one.at, event_id=one.event_id) for one in primary]
+
+
+def _apply_correction(fold: SubscriptionFold, known: Subscription, cause: Cause) -> Subscription:
+    step = correct_valuation(known, cause, fold.rules.up_to(cause.at, known.id))
+    fold.apply(step, cause, (cause.event_id,))
+    return step.subscription
 
 
 # ---- Proof by payment ---------------------------------------------------------------------------------------------

@@ -6,11 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bridge.ledger.catalog import Catalog
-from bridge.ledger.measurements import Bill, Measurements, Scopes, scopes_with_bills, with_measurements
+from bridge.ledger.measurements import (
+    Bill,
+    Measurements,
+    Scopes,
+    measurements_of,
+    scopes_with_bills,
+    with_measurements,
+)
 from bridge.ledger.policy import Policy
 from bridge.ledger.state import Subscription
 from processors.facts import Discount, Period
-from processors.values import Value, field
+from processors.values import Value, field, replace
 
 
 class ValuationContext(Value):
@@ -41,6 +48,18 @@ class ValuationRules(Value):
     bills: Mapping[str, Sequence[Bill]] = field(default_factory=dict)
     measured: Mapping[str, Measurements] = field(default_factory=dict)
     customer_discounts: tuple[Discount, ...] = ()
+
+    def up_to(self, at: datetime, subscription_id: str) -> ValuationRules:
+        """The rules without the bills of a subscription after this time."""
+        bills = self.bills.get(subscription_id, ())
+        past = [one for one in bills if one.at <= at]
+        if len(past) == len(bills):
+            return self
+        return replace(
+            self,
+            bills={**self.bills, subscription_id: past},
+            measured={**self.measured, subscription_id: measurements_of(past, self.catalog)},
+        )
 
     def context(
         self, at: datetime, known: Subscription, periods: Mapping[str, Period] | None = None

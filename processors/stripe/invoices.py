@@ -30,6 +30,8 @@ def from_paid_invoice(event: Snapshot) -> Translation:
     """The total paid on an invoice so far, with reason and lines. Also for invoices of 0."""
     found = event.object
     amount, ids = money_of(_amount_paid(found), found.get("currency")), invoice_ids(found)
+    if found.get("paid_out_of_band") is True:
+        ids = replace(ids, payment_id=ids.invoice_id, charge_id=None)  # no charge reports it
     sold = {} if ids.subscription_id else _product(found)
     if ids.invoice_id is None or amount is None or amount.minor < 0:
         return ignored("an invoice without id, amount or currency")
@@ -92,7 +94,7 @@ def from_invoice_payment(event: Snapshot) -> Translation:
         ids=ids,
         amount=amount,
         membership=Membership.INVOICE,
-        is_primary=False,
+        is_primary=at(found, "payment.payment_record") is not None,  # no charge reports it
         processor_event_id=event.id,
     )
     return with_facts(fact)

@@ -48,6 +48,7 @@ UNUSUAL = {
         "the API says once",
         "by the API's word, before any bill",
     ),
+    "the table has no state of a change, which the processor would send with its bill": ("billed by an invoice each",),
     "webhooks of one sale lie hours to weeks apart": (
         "two days apart",
         "arrives two hours later",

@@ -107,6 +107,13 @@ class ExtendedCustomer(PayingCustomer):
         updated = {**found, "cancel_at": _unix(self.at + timedelta(days=days)), "canceled_at": _unix(self.at)}
         return self.sent("customer.subscription.updated", updated, {"cancel_at": None, "canceled_at": None})
 
+    def leave_term(self, *, days: int) -> Self:
+        """The subscription is to end with its period, not with its term, which is over in so many days."""
+        asked = self.cancel(at_period_end=True)
+        sent = json.loads(asked.webhooks[-1])
+        sent["data"]["previous_attributes"]["cancel_at"] = _unix(self.at + timedelta(days=days))
+        return replace(asked, webhooks=(*asked.webhooks[:-1], json.dumps(sent).encode()))
+
     def next_period(self, *, name: str = "1", **changes: Any) -> Self:
         """The next period begins, before its invoice."""
         sold = self.subscriptions[name]

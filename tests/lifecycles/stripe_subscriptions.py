@@ -353,7 +353,7 @@ SUBSCRIPTIONS = (
             ada.start_term(PRO, days=365)
             .bill(4900, "subscription_create", name="1")
             .later(days=10)
-            .cancel(at_period_end=True)
+            .leave_term(days=355)
         ),
         "subscription 49.00 +49.00 Pro monthly",
         "churn            0 -49.00 Pro monthly cancellation_requested",

@@ -20,7 +20,7 @@ import pytest
 from bridge.ledger import Policy
 from bridge.ledger.catalog import CatalogKey, key_of
 from bridge.ledger.completeness import CHECKS, missing
-from bridge.ledger.completeness.events import missing_visits
+from bridge.ledger.completeness.events import missing_before_estimates, missing_visits
 from bridge.ledger.completeness.payments import missing_for_refunds
 from bridge.ledger.completeness.subscriptions import missing_for_changes
 from bridge.ledger.completeness.trial import Trial
@@ -33,13 +33,16 @@ from processors.paddle.simulation import customer as paddle
 from processors.stripe.simulation import customer as stripe
 from processors.stripe.simulation.payloads import Shape
 from tests.lifecycles import harness
-from tests.lifecycles.harness import TranslatedWebhook, translated, windows_in_real_time
+from tests.lifecycles.harness import Ledger, TranslatedWebhook, translated, windows_in_real_time
 from tests.lifecycles.merchant_customer import MerchantCustomer
-from tests.lifecycles.merchant_frame import run
+from tests.lifecycles.merchant_frame import IS_CAMPAIGN, run
 from tests.lifecycles.merchant_offers import METER, OFFERS
 from tests.lifecycles.ordinary import UNUSUAL, is_bare, is_ordinary
+from tests.lifecycles.paddle_merchant_customer import PLANS
+from tests.lifecycles.paddle_merchant_customer import MerchantCustomer as PaddleMerchantCustomer
 from tests.lifecycles.stripe_merchant import Customer
 from tests.lifecycles.test_arrival import cases
+from tests.lifecycles.test_paddle_merchant import Customer as PaddleCustomer
 from tests.lifecycles.test_stripe_merchant import Merchant
 from tests.lifecycles.virtual_pipeline import DEFAULT_RULES, EARLY, Pipeline, Settled
 
@@ -50,6 +53,8 @@ ORDERS_OF_A_RULE = 4
 AT_ONCE = timedelta(seconds=3)
 SEND = Policy(unattributed=Unattributed.SEND)
 VISIT = "buys something whose visit only the session names"
+ESTIMATE = "moves to a plan with tax inside, and begins a new period ten seconds later, whose bill shows the tax"
+ESTIMATE_BEFORE_END = "leaves ten seconds after the bill that shows the tax inside the plan moved to before"
 USAGE = "pays for usage ten seconds before a move to Pro that costs nothing"
 Check = Callable[[Trial], Iterator[str]]
 EXCEPTIONS = (
@@ -65,7 +70,12 @@ TITLES = [title for title in cases() if not any(part in title for part in EXCEPT
 
 def case(title: str) -> tuple[Policy, tuple[CatalogEntry, ...], Sequence[TranslatedWebhook]]:
     """A lifecycle of the tables, or the one of this module."""
-    own = {VISIT: visit_by_checkout, USAGE: usage_before_a_change}
+    own = {
+        VISIT: visit_by_checkout,
+        USAGE: usage_before_a_change,
+        ESTIMATE: estimate_before_its_bill,
+        ESTIMATE_BEFORE_END: estimate_before_an_end,
+    }
     return (SEND, (), own[title]()) if title in own else cases()[title]
 
 
@@ -155,6 +165,21 @@ def usage_before_a_change() -> tuple[TranslatedWebhook, ...]:
     return translated(ada.webhooks, processors()["stripe"])
 
 
+def estimate_before_its_bill() -> tuple[TranslatedWebhook, ...]:
+    """A change whose amount without tax is not known, and a bill that shows it, for which the change is no reason."""
+    taxed = OFFERS["Taxed"]
+    ada = MerchantCustomer.begin("ada", datetime(2026, 1, 1, tzinfo=UTC), Shape.CLOVER)
+    ada = ada.subscribe(OFFERS["Pro"], 1, name="1").later(days=10).change(taxed, 1, name="1", billed=False)
+    return translated(ada.later(seconds=10).begin_anew(name="1").webhooks, processors()["stripe"])
+
+
+def estimate_before_an_end() -> tuple[TranslatedWebhook, ...]:
+    """A renewal that shows the tax inside the plan, and seconds later the end, which names no transaction."""
+    ada = PaddleMerchantCustomer.begin("ada", datetime(2026, 1, 1, tzinfo=UTC)).subscribe(PLANS["Pro"], 1)
+    ada = ada.later(days=10).change(PLANS["Taxed"], 1).renew()
+    return translated(ada.later(seconds=10).cancel().webhooks, processors()["paddle"])
+
+
 # By what is taken to be there always: the rules without it, and a lifecycle that is then wrong in one of a few orders.
 RULES: dict[str, tuple[dict[str, object], str]] = {
     "the invoice of a payment, or that it has none": (
@@ -172,7 +197,7 @@ RULES: dict[str, tuple[dict[str, object], str]] = {
     ),
     "the payment of a change": (
         without_check(missing_for_changes),
-        "paddle-classic: moves to Team after ten days of thirty, billed at once: 50.00 x 20/30",
+        "paddle-classic: adds a seat, billed at once with the tax on top: 24.50 + 4.66",
     ),
     "the change before a change": (
         {"subscriptions._continuity": nothing},
@@ -184,6 +209,11 @@ RULES: dict[str, tuple[dict[str, object], str]] = {
     ),
     "the payment of a refund": (without_check(missing_for_refunds), "gets everything back the next day-CLOVER"),
     "the bill before a change": ({"subscriptions._invoice_before": nothing}, USAGE),
+    "the bill that may show an estimated amount": (without_check(missing_before_estimates), ESTIMATE),
+    "the bill that may correct an estimate before an end": (
+        {"events._before_the_change": nothing},
+        ESTIMATE_BEFORE_END,
+    ),
     "the visit": (without_check(missing_visits), VISIT),
 }
 
@@ -231,6 +261,25 @@ def test_everything_usual_is_settled_at_once(shape: Shape | None) -> None:
     assert bodies(play(Policy(), {}, EARLY, mixed)) == bodies(play(Policy(), {}, DEFAULT_RULES, mixed))
 
 
+@pytest.mark.parametrize(
+    "title",
+    [
+        "pays the first invoice by bank transfer, outside Stripe-OLD",
+        "pays the first invoice by bank transfer, outside Stripe-CLOVER",
+        "signs up with 50 % off for three months, for a merchant who subtracts what recurs-CLOVER",
+        "signs up for a term of a year and asks to leave with the first month, counted at request-CLOVER",
+        "five graduated seats are billed at once, tiers unknown: 90.00 / 0.5, to a cent-CLOVER",
+        "paddle: pays half for a month, for a merchant who counts what is paid",
+        "paddle: pays 1.00 to try for two weeks, then the full price",
+        "paddle: moves to Starter, prorated at once: nothing is paid, the rest is credit for the next bill",
+    ],
+)
+def test_what_no_further_webhook_can_change_is_settled_at_once(title: str) -> None:
+    settlements = played(title, EARLY, as_usual(cases()[title][2], random.Random(title))).settlements
+
+    assert [is_at_once(one) for one in settlements] == [True] * len(settlements)
+
+
 def is_at_once(one: Settled) -> bool:
     return one.at - one.last_arrival <= AT_ONCE
 
@@ -269,7 +318,7 @@ def test_most_events_of_complete_webhooks_are_settled_at_once(capsys: pytest.Cap
     with capsys.disabled():
         print(f"\nsettled at once, of each {EVERY}th lifecycle: {share}")
     assert share.of("all") > 0.8
-    assert share.of("ordinary") > 0.92
+    assert share.of("ordinary") > 0.95
 
 
 @pytest.mark.campaign
@@ -277,7 +326,7 @@ def test_events_of_ordinary_lifecycles_are_settled_at_once(capsys: pytest.Captur
     share = share_of(TITLES)
     with capsys.disabled():
         print(f"\nsettled at once, of every lifecycle: {share}")
-    assert share.of("ordinary") > 0.92
+    assert share.of("ordinary") > 0.95
 
 
 def test_each_reason_why_a_lifecycle_is_unusual_has_lifecycles() -> None:
@@ -304,19 +353,39 @@ class EarlyMerchant(Merchant):
     def compare(self, customer: Customer, chance: random.Random) -> None:
         """With the full window, in the usual order and in another one."""
         self.close(customer, chance)
-        ledger, webhooks = customer.ledger, customer.arrived
-        usual = as_usual(webhooks, chance)
-        for arrivals in (usual, in_any_order(webhooks, chance)) if webhooks else ():
-            early = play(ledger.policy, ledger.catalog, EARLY, arrivals)
-            assert bodies(early) == bodies(play(ledger.policy, ledger.catalog, DEFAULT_RULES, arrivals))
-            for one in early.settlements if arrivals is usual else ():
-                EarlyMerchant.share.add(one, ordinary=not is_bare(one.facts))
+        compare(customer.ledger, customer.arrived, chance, EarlyMerchant.share)
+
+
+class EarlyPaddleCustomer(PaddleCustomer):
+    """The random customer of Paddle, whose webhooks arrive at the bridge as usual and in any order."""
+
+    share: ClassVar[Share] = Share()
+
+    def a_window_arrives(self, chance: random.Random, share: float) -> None:  # type: ignore[override]  # no rule
+        """Nothing: all are delivered in the end."""
+
+    def teardown(self) -> None:
+        if hasattr(self, "simulated"):
+            compare(self.delivery.ledger, self.delivery.in_transit, random.Random(0), EarlyPaddleCustomer.share)
+
+
+def compare(ledger: Ledger, webhooks: Sequence[TranslatedWebhook], chance: random.Random, share: Share) -> None:
+    """With the full window, in the usual order and in another one."""
+    usual = as_usual(webhooks, chance)
+    for arrivals in (usual, in_any_order(webhooks, chance)) if webhooks else ():
+        early = play(ledger.policy, ledger.catalog, EARLY, arrivals)
+        assert bodies(early) == bodies(play(ledger.policy, ledger.catalog, DEFAULT_RULES, arrivals))
+        for one in early.settlements if arrivals is usual else ():
+            share.add(one, ordinary=not is_bare(one.facts))
 
 
 @pytest.mark.timeout(3600)  # a campaign may be long
-def test_settling_early_changes_nothing_for_a_random_merchant(capsys: pytest.CaptureFixture[str]) -> None:
-    EarlyMerchant.share = Share()
-    run(EarlyMerchant, steps=150, length=25)
+@pytest.mark.parametrize("machine", [EarlyMerchant, EarlyPaddleCustomer])
+def test_settling_early_changes_nothing_for_a_random_merchant(
+    machine: type[EarlyMerchant | EarlyPaddleCustomer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.share = Share()
+    run(machine, steps=150, length=25)
     with capsys.disabled():
-        print(f"\nsettled at once, of the random merchant: {EarlyMerchant.share}")
-    assert EarlyMerchant.share.of("all") > 0.85
+        print(f"\nsettled at once, of {machine.__name__}: {machine.share}")
+    assert IS_CAMPAIGN or machine.share.of("all") > 0.85  # the steps of a campaign are others each time

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from bridge.ledger.catalog import Catalog, missing_keys
-from bridge.ledger.completeness.events import missing_after_corrections, missing_before_discounts, missing_visits
+from bridge.ledger.completeness.events import missing_before_discounts, missing_before_estimates, missing_visits
 from bridge.ledger.completeness.payments import missing_for_payments, missing_for_refunds
 from bridge.ledger.completeness.subscriptions import missing_for_changes, missing_for_subscriptions
 from bridge.ledger.completeness.trial import Trial
@@ -30,7 +30,7 @@ CHECKS: tuple[Callable[[Trial], Iterator[str]], ...] = (
     missing_for_refunds,
     missing_visits,
     missing_before_discounts,
-    missing_after_corrections,
+    missing_before_estimates,
 )
 
 

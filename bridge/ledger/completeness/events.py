@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.ledger.completeness.trial import Trial
+from bridge.ledger.completeness.trial import Trial, is_alone
 from bridge.ledger.events import EventType, RevenueEvent
-from bridge.ledger.movements import CORRECTED
 from bridge.ledger.state import State
-from processors.facts import Link, Place
+from processors.facts import Link, Place, SubscriptionState
 
 SPECIFIC = (Place.OBJECT.value, Place.INVOICE.value, Place.CHECKOUT.value)
 
@@ -30,14 +29,21 @@ def _may_be_replaced(event: RevenueEvent, before: State) -> bool:
     return is_first and event.metadata.get("attribution") not in SPECIFIC
 
 
-def missing_after_corrections(trial: Trial) -> Iterator[str]:
-    """A change that may follow a corrected estimate: an end seconds later is reported with the correction."""
-    corrected = {one.subscription_id for one in trial.settlement.events if one.metadata.get("reason") == CORRECTED}
-    for known in trial.after.subscriptions.values():
-        before = trial.before.subscriptions.get(known.id)
-        is_exact_now = before is not None and before.estimated and not known.estimated
-        if is_exact_now or known.id in corrected:
-            yield f"a change that may follow the corrected MRR of {known.id}"
+def missing_before_estimates(trial: Trial) -> Iterator[str]:
+    """A bill that may show an estimated MRR: one that arrives seconds later values the change itself."""
+    for event in trial.settlement.events:
+        if event.metadata.get("mrr_estimated") and is_alone(event) and event.event_type is not EventType.CHURN:
+            yield f"a bill that may show the MRR of {event.subscription_id}"
+    yield from _before_the_change(trial)
+
+
+def _before_the_change(trial: Trial) -> Iterator[str]:
+    """A bill that may correct an estimate before a state changes it. A state that names its invoice awaits that."""
+    for fact in trial.facts:
+        if isinstance(fact, SubscriptionState) and fact.ids.invoice_id is None:
+            known = trial.before.subscriptions.get(fact.ids.subscription_id or "")
+            if known is not None and known.estimated:
+                yield f"a bill that may show the MRR of {known.id} before its change"
 
 
 def missing_before_discounts(trial: Trial) -> Iterator[str]:

@@ -16,7 +16,7 @@ from bridge.ledger.completeness.trial import (
 )
 from bridge.ledger.events import EventType
 from bridge.ledger.state import Subscription
-from processors.facts import Discount, Duration, Fact, Stage, Status, SubscriptionState, Terms
+from processors.facts import Discount, Duration, Fact, Reason, Stage, Status, SubscriptionState, Terms
 from processors.values import replace
 
 
@@ -33,7 +33,7 @@ def missing_for_subscriptions(trial: Trial) -> Iterator[str]:
         if not any(one.is_primary and one.now == state.now for one in states_of(states, subscription_id)):
             yield f"the other webhook for the change of {subscription_id}"
         if not _pays_change(trial, state):
-            yield from _continuity(state, states, trial.before.subscriptions.get(subscription_id))
+            yield from _continuity(state, states, trial)
         yield from _announced(state, trial)
 
 
@@ -49,19 +49,30 @@ def _pays_change(trial: Trial, state: SubscriptionState) -> bool:
         state.before is None
         and state.now.status in COUNTING
         and all(one.now == state.now for one in own)
-        and any(
-            event.event_type in (EventType.UPGRADE, EventType.DOWNGRADE)
-            and not is_alone(event)
-            and event.subscription_id == subscription_id
-            for event in trial.settlement.events
-        )
+        and (_is_paid_change(trial, subscription_id) or _is_change_billed_nothing(trial, subscription_id))
     )
 
 
-def _continuity(
-    state: SubscriptionState, states: Sequence[SubscriptionState], known: Subscription | None
-) -> Iterator[str]:
+def _is_paid_change(trial: Trial, subscription_id: str | None) -> bool:
+    return any(
+        event.event_type in (EventType.UPGRADE, EventType.DOWNGRADE)
+        and not is_alone(event)
+        and event.subscription_id == subscription_id
+        for event in trial.settlement.events
+    )
+
+
+def _is_change_billed_nothing(trial: Trial, subscription_id: str | None) -> bool:
+    """Whether the bill of a change is there, which nothing had to be paid for."""
+    return any(
+        bill.reason is Reason.CHANGE and is_due_nothing(bill, own)
+        for bill, own in bills_of(trial, subscription_id or "")
+    )
+
+
+def _continuity(state: SubscriptionState, states: Sequence[SubscriptionState], trial: Trial) -> Iterator[str]:
     """An earlier change, between the known terms and this one, that has not arrived."""
+    known = trial.before.subscriptions.get(state.ids.subscription_id or "")
     same = states_of(states, state.ids.subscription_id)
     own = [one for one in same if one is not state]
     known_terms = None if known is None else known.terms
@@ -74,7 +85,7 @@ def _continuity(
         return
     earlier = [one.now for one in own] + ([] if known_terms is None else [known_terms])
     if state.before is None:
-        follows = any(_differ_in_status_only(state, terms) for terms in earlier)
+        follows = any(_follows_alone(state, terms, trial.catalog) for terms in earlier)
     else:
         follows = state.before in earlier and not _is_left_too_often(state.before, same, known_terms)
     if not follows:
@@ -96,12 +107,26 @@ def _is_left_too_often(terms: Terms, states: Iterable[SubscriptionState], known_
     return leaving > (stated or bool(leading)) + (known_terms == terms)
 
 
-def _differ_in_status_only(state: SubscriptionState, terms: Terms) -> bool:
-    """Whether nothing but the status is another one. An end that was scheduled has the webhook of that before it."""
+def _follows_alone(state: SubscriptionState, terms: Terms, catalog: Catalog) -> bool:
+    """Whether nothing but the status is another one, or a discount has run out: no change of the merchant's.
+
+    An end that was scheduled has the webhook of that before it.
+    """
     if state.now.status is Status.ENDED and state.now.cancels_at is not None and terms.cancels_at is None:
         return False
-    now = replace(state.now, status=Status.ACTIVE, cancels_at=None, fixed_term=False)
-    return replace(terms, status=Status.ACTIVE, cancels_at=None, fixed_term=False) == now
+    kept = tuple(one for one in terms.discounts if one in state.now.discounts or not _has_run_out(one, state, catalog))
+    return _without_status(replace(terms, discounts=kept)) == _without_status(state.now)
+
+
+def _without_status(terms: Terms) -> Terms:
+    items = tuple(replace(item, counts=True) for item in terms.items)
+    return replace(terms, status=Status.ACTIVE, items=items, cancels_at=None, fixed_term=False)
+
+
+def _has_run_out(discount: Discount, state: SubscriptionState, catalog: Catalog) -> bool:
+    full = catalog.full_discount(discount)
+    is_once = full.coupon is not None and full.coupon.duration is Duration.ONCE
+    return is_once or (full.ends_at is not None and full.ends_at <= state.at)
 
 
 def _announced(state: SubscriptionState, trial: Trial) -> Iterator[str]:
@@ -162,14 +187,15 @@ def missing_for_changes(trial: Trial) -> Iterator[str]:
 
     Stripe names the latest invoice in each change: if that one is known (`_announced`), there is no new one.
     """
-    unclear = {fact.ids.subscription_id for fact in trial.facts if _may_change_otherwise(fact, trial.catalog)}
+    unclear = {fact.ids.subscription_id for fact in trial.facts if _may_change_otherwise(fact, trial)}
     for event in trial.settlement.events:
         is_change = event.event_type in (EventType.UPGRADE, EventType.DOWNGRADE)
-        if is_change and is_alone(event) and event.subscription_id in unclear:
+        is_billed = _is_change_billed_nothing(trial, event.subscription_id)
+        if is_change and is_alone(event) and event.subscription_id in unclear and not is_billed:
             yield f"a payment of the change of {event.subscription_id}"
 
 
-def _may_change_otherwise(fact: Fact, catalog: Catalog) -> bool:
+def _may_change_otherwise(fact: Fact, trial: Trial) -> bool:
     """Whether the MRR may change by a new invoice, by a discount whose products are not known before it is billed, or
     by the end of one, which several webhooks may report.
     """
@@ -177,16 +203,32 @@ def _may_change_otherwise(fact: Fact, catalog: Catalog) -> bool:
         return False
     before, now = discounts_of(fact.before or fact.now), discounts_of(fact.now)
     is_unknown = fact.before is None and bool(now)
-    full = [catalog.full_discount(one) for one in before]
-    has_ended = any(one.ends_at is not None and one.ends_at <= fact.at for one in full)
-    removed = [one for one in full if (one.id or one.coupon_id) not in _ids_of(now)]
     is_added = bool(_ids_of(now) - _ids_of(before))  # a bill may show that it comes off nothing
-    return fact.ids.invoice_id is None or is_unknown or is_added or has_ended or any(_may_end(one) for one in removed)
+    may_end = any(_may_be_ending(one, fact, trial) for one in before)
+    is_billed_unnamed = fact.ids.invoice_id is None and not _is_discount_over(fact, trial)
+    return is_billed_unnamed or is_unknown or is_added or may_end
 
 
-def _may_end(discount: Discount) -> bool:
-    """Whether the discount may end without an action of the merchant. One that is given for ever does not."""
-    return discount.coupon is None or discount.coupon.duration is not Duration.FOREVER
+def _is_discount_over(state: SubscriptionState, trial: Trial) -> bool:
+    """Whether a discount has run out and nothing else is another: no bill is made for that."""
+    known = trial.before.subscriptions.get(state.ids.subscription_id or "")
+    if state.before is not None or known is None or known.terms is None:
+        return False
+    return len(known.terms.discounts) > len(state.now.discounts) and _follows_alone(state, known.terms, trial.catalog)
+
+
+def _may_be_ending(discount: Discount, state: SubscriptionState, trial: Trial) -> bool:
+    """Whether the discount ends without an action of the merchant, and only one of the two webhooks for that is there:
+    of the period that begins without it, and of the terms without it. One that is given for ever does not end so.
+    """
+    full = trial.catalog.full_discount(discount)
+    has_ended = full.ends_at is not None and full.ends_at <= state.at
+    is_removed = (full.id or full.coupon_id) not in _ids_of(discounts_of(state.now))
+    if not has_ended and not (is_removed and (full.coupon is None or full.coupon.duration is not Duration.FOREVER)):
+        return False
+    same = states_of((one for one in trial.facts if isinstance(one, SubscriptionState)), state.ids.subscription_id)
+    at_end = [discount in discounts_of(one.now) for one in same if one.at == state.at and one.before is not None]
+    return not (has_ended and True in at_end and False in at_end)
 
 
 def _ids_of(discounts: Iterable[Discount]) -> set[str | None]:

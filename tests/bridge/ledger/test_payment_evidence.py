@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import pytest
+
 from bridge.ledger import Policy
 from processors.facts import Reason, Status
 from tests.bridge.ledger.harness import Ledger, balance, catalog_of, rows, settled
@@ -89,6 +93,33 @@ def test_an_estimate_that_was_never_reported_is_corrected_silently() -> None:
 
     assert rows(ledger.events) == ["renewal 140.00 0", "churn 0.00 -116.67"]
     assert balance(ledger) == (0, 0)
+
+
+@pytest.mark.parametrize("seconds", [-20, 20])
+def test_a_bill_corrects_an_estimate_before_the_end_that_follows_it_even_if_both_arrive_together(seconds: int) -> None:
+    taxed = an_item(price=a_price(14000, tax_inclusive=True))
+    begun, at = a_created(now=terms(items=(taxed,))), after(days=20)
+    bill = an_invoice(14000, "in_2", Reason.CYCLE, lines=(a_line(11667, price_id="price_14000"),), at=at)
+    end = an_ended(was=begun.now, at=at + timedelta(seconds=seconds))
+
+    together = settled([begun], [end, bill])
+    apart = settled([begun], *([bill], [end]) if seconds > 0 else ([end], [bill]))
+
+    assert together.events == apart.events
+    corrected = ["downgrade 0.00 -23.33", "renewal 140.00 0", "churn 0.00 -116.67"]
+    assert rows(together.events)[1:] == (corrected if seconds > 0 else ["churn 0.00 -140.00", "renewal 140.00 0"])
+    assert balance(together) == (0, 0)
+
+
+def test_the_first_of_two_bills_corrects_an_estimate_at_its_time_even_if_both_arrive_together() -> None:
+    taxed = an_item(price=a_price(14000, tax_inclusive=True))
+    begun = a_created(now=terms(items=(taxed,)))
+    first, second = (
+        an_invoice(14000, invoice_id, Reason.CYCLE, lines=(a_line(11667, price_id="price_14000"),), at=at)
+        for invoice_id, at in (("in_2", after(days=20)), ("in_3", after(days=20, seconds=20)))
+    )
+
+    assert settled([begun], [second, first]).events == settled([begun], [first], [second]).events
 
 
 def test_a_start_is_reported_although_its_mrr_was_estimated_as_0() -> None:

@@ -38,6 +38,7 @@ def test_a_payment_recorded_from_elsewhere_is_keyed_by_its_record() -> None:
     found = paid(invoice_payment("inpay_1", invoice="in_1", amount_paid=4900, payment_record="pyr_1"))
 
     assert found.key == "pyr_1"
+    assert found.is_primary  # no charge reports it
 
 
 def test_an_invoice_payment_may_be_a_part() -> None:
