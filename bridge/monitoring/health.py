@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from bridge.formatting import duration, quantity, timestamp
 from bridge.monitoring.heartbeat import is_worker_alive, latest_heartbeat
 from bridge.sender import amount_rules
-from bridge.store import inbox, interventions, pauses, queues, refusals
+from bridge.store import arrivals, inbox, interventions, pauses, queues, refusals
 from bridge.store.pauses import Pause
 from bridge.store.queues import Queues
 from bridge.store.refusals import RefusalSum
@@ -135,24 +135,24 @@ def _receiving(tx: Connection, refused: Sequence[RefusalSum], waiting: Queues) -
         whose = "an unknown source" if one.cause == "unknown_source" else one.source
         count = f"{quantity(one.count, 'webhook')} of {whose} refused"
         yield Notice(
-            grade=refusal_grade(one, queues.last_received_at(tx, one.source)),
+            grade=refusal_grade(one, arrivals.last_at(tx, one.source)),
             text=f"{count} in the last hour: {one.cause}, {CAUSES.get(one.cause, 'see the log')}.",
             brief=f"{count}: {one.cause}",
             page="sources",
         )
 
 
-def refusal_grade(refused: RefusalSum, last_received_at: datetime | None) -> Grade:
-    """A problem if the source has had no webhook since and none before, or several were refused.
+def refusal_grade(refused: RefusalSum, last_accepted_at: datetime | None) -> Grade:
+    """A problem if several were refused since the last accepted webhook, or one before the first.
 
     A few requests without a readable signature may come from anybody, and the next webhook shows that all is well.
     """
     if refused.cause == "unknown_source":
         return Grade.WARNING
     is_signed = refused.cause not in UNSIGNED
-    if last_received_at is None:
+    if last_accepted_at is None:
         return Grade.PROBLEM if is_signed or refused.count >= FEW_REFUSALS else Grade.WARNING
-    is_current = refused.last_at > last_received_at
+    is_current = refused.last_at > last_accepted_at
     return Grade.PROBLEM if is_current and is_failing(refused.cause, refused.count) else Grade.WARNING
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from bridge.monitoring.health import REFUSED_WITHIN, UNSIGNED, Grade, refusal_grade
-from bridge.store import refusals, search
+from bridge.store import arrivals, inbox, refusals
 from bridge.store.refusals import RefusalSum
 from processors.values import Value
 
@@ -27,13 +27,15 @@ CURES = {
 
 
 class SourceHealth(Value):
-    """A source. `last_at`: when its latest webhook arrived; None: none did.
+    """A source. `last_at`: when its latest webhook was stored; None: none was.
 
+    `accepted_at`: when a web process accepted the latest one; None: none in 60 days. Fetched events do not count.
     `refused`: in the last 24 hours; `judged`: those of them that say something about the source.
     """
 
     name: str
     last_at: datetime | None
+    accepted_at: datetime | None
     refused: Sequence[RefusalSum]
     judged: Sequence[RefusalSum]
 
@@ -45,7 +47,7 @@ class SourceHealth(Value):
     @property
     def is_failing(self) -> bool:
         """Whether webhooks were refused since the last one was accepted, by the rule of the overview."""
-        return any(refusal_grade(one, self.last_at) is Grade.PROBLEM for one in self.judged)
+        return any(refusal_grade(one, self.accepted_at) is Grade.PROBLEM for one in self.judged)
 
 
 def source_health(tx: Connection, names: Iterable[str], now: datetime) -> list[SourceHealth]:
@@ -55,7 +57,8 @@ def source_health(tx: Connection, names: Iterable[str], now: datetime) -> list[S
     return [
         SourceHealth(
             name=name,
-            last_at=search.last_received_at(tx, name),
+            last_at=inbox.last_received_at(tx, name),
+            accepted_at=arrivals.last_at(tx, name),
             refused=(own := refused.get(name, [])),
             # Port scanners send a few unsigned requests every hour: a day of them says no more than an hour.
             judged=[

@@ -77,20 +77,6 @@ RETRYING = select(func.count()).where(READY, outbox.c.attempts > 0, outbox.c.rea
 READY_SINCE = select(func.min(outbox.c.ready_at)).where(READY, outbox.c.ready_at <= bindparam("now"), ~IS_HELD)
 FAILED_DELIVERIES = select(func.count()).where(outbox.c.status == literal("failed"))
 
-LAST_OF_SOURCE = (
-    select(inbox.c.received_at)
-    .where(inbox.c.source == bindparam("source"), inbox.c.status == bindparam("status"))
-    .order_by(inbox.c.id.desc())
-    .limit(1)
-)
-
-
-def last_received_at(tx: Connection, source: str) -> datetime | None:
-    """When the newest webhook of a source was received: the newest of each status, as the index has them."""
-    found = [tx.execute(LAST_OF_SOURCE, {"source": source, "status": one.value}).scalar() for one in InboxStatus]
-    return max((at for at in found if at is not None), default=None)
-
-
 LONGEST_WINDOW = timedelta(days=1)  # more than any time for which other webhooks of the customer are awaited
 
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from bridge.store.inbox import InboxStatus
-from bridge.store.schema import inbox, reconciliations
+from bridge.store.schema import reconciliations
 from processors.values import Value, asdict
 
 RETENTION = timedelta(days=30)
@@ -48,13 +47,6 @@ DELETE_OLD = delete(reconciliations).where(
     reconciliations.c.id < LATEST_ID.where(WITHOUT_ERROR).scalar_subquery(),
 )
 LATEST_COMPLETE = select(*COLUMNS).where(reconciliations.c.id == LATEST_ID.where(WITHOUT_ERROR).scalar_subquery())
-OF_SOURCE = select(inbox.c.received_at).where(
-    inbox.c.source == bindparam("source"),
-    inbox.c.status == bindparam("status"),
-    inbox.c.type.not_like("bridge.%"),
-)
-FIRST_OF_SOURCE = OF_SOURCE.order_by(inbox.c.id).limit(1)
-LAST_OF_SOURCE = OF_SOURCE.order_by(inbox.c.id.desc()).limit(1)
 RECENT = (
     select(*COLUMNS).where(reconciliations.c.at >= bindparam("since")).order_by(reconciliations.c.id.desc()).limit(500)
 )
@@ -75,18 +67,6 @@ def latest(tx: Connection, source: str) -> Run | None:
 def latest_complete(tx: Connection, source: str) -> Run | None:
     """The last run of a source without an error."""
     return next((_from_row(row._asdict()) for row in tx.execute(LATEST_COMPLETE, {"whose": source})), None)
-
-
-def first_and_last(tx: Connection, source: str) -> tuple[datetime | None, datetime | None]:
-    """When the first and the last stored webhook of a source arrived: one step into an index for each status."""
-    first = [_edge(tx, FIRST_OF_SOURCE, source, one) for one in InboxStatus]
-    last = [_edge(tx, LAST_OF_SOURCE, source, one) for one in InboxStatus]
-    return min((at for at in first if at), default=None), max((at for at in last if at), default=None)
-
-
-def _edge(tx: Connection, query: Select[Any], source: str, status: InboxStatus) -> datetime | None:
-    found: datetime | None = tx.execute(query, {"source": source, "status": status.value}).scalar()
-    return found
 
 
 def since(tx: Connection, at: datetime) -> list[Run]:

@@ -371,20 +371,6 @@ def streams_with_plans(tx: Connection, stream_ids: Sequence[str]) -> dict[str, s
     return found
 
 
-LATEST_OF_SOURCE = select(func.max(inbox.c.id)).where(
-    inbox.c.source == bindparam("source"), inbox.c.status == bindparam("status")
-)
-RECEIVED_AT = select(inbox.c.received_at).where(inbox.c.id == bindparam("id"))
-
-
-def last_received_at(tx: Connection, source: str) -> datetime | None:
-    """When the latest webhook of a source arrived."""
-    latest = [tx.execute(LATEST_OF_SOURCE, {"source": source, "status": one.value}).scalar() for one in InboxStatus]
-    row_id = max((one for one in latest if one is not None), default=None)
-    found: datetime | None = None if row_id is None else tx.execute(RECEIVED_AT, {"id": row_id}).scalar()
-    return found
-
-
 def has_anything(tx: Connection) -> bool:
     """Whether a webhook or a delivery was ever stored."""
     return any(tx.execute(select(table.c.id).limit(1)).first() is not None for table in (inbox, outbox))

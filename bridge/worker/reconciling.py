@@ -14,7 +14,7 @@ from bridge.reconciliation.endpoints import faults_of
 from bridge.reconciliation.missing_events import Incomplete, oldest_kept, store_missing
 from bridge.reconciliation.schedule import Reason, Situation, Span, reason_to_run, span
 from bridge.settings import Settings, Source
-from bridge.store import Store, arrivals, leases, reconciliations, refusals
+from bridge.store import Store, arrivals, inbox, leases, reconciliations, refusals
 from bridge.store.reconciliations import Run
 from processors.interface import Api
 
@@ -65,7 +65,6 @@ class Reconciler:
     def _situation(self, tx: Connection, source: Source, now: datetime) -> Situation:
         refused = [one.last_at for one in refusals.since(tx, now - refusals.RETENTION) if one.source == source.name]
         complete = reconciliations.latest_complete(tx, source.name)
-        first_at, last_at = (None, None) if complete else reconciliations.first_and_last(tx, source.name)
         return Situation(
             started_at=self.started_at,
             last=reconciliations.latest(tx, source.name),
@@ -73,8 +72,8 @@ class Reconciler:
             silent_since=read_silence(tx, source.name, source.silence_hours, now).silent_since,
             refused_at=max(refused, default=None),
             accepted_at=arrivals.last_at(tx, source.name),
-            first_at=first_at,
-            last_at=last_at,
+            first_at=None if complete else inbox.first_received_at(tx, source.name),
+            last_at=None if complete else inbox.last_received_at(tx, source.name),
         )
 
     def _reconcile(self, source: Source, api: Api, of: Situation, reason: Reason, now: datetime) -> None:

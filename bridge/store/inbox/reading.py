@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, bindparam, func, literal_column, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, literal_column, select
 
 from bridge.store.count_cache import cached
 from bridge.store.inbox.rows import CONFLICT, InboxRow, InboxStatus, storable
@@ -37,6 +37,13 @@ COUNTS = select(inbox.c.source, inbox.c.status, func.count()).group_by(inbox.c.s
 CONFLICTS = select(func.count()).where(
     inbox.c.status == literal("failed"), inbox.c.retry_at.is_(None), inbox.c.reason.startswith(CONFLICT)
 )
+OF_SOURCE = select(inbox.c.received_at).where(
+    inbox.c.source == bindparam("source"),
+    inbox.c.status == bindparam("status"),
+    inbox.c.type.not_like("bridge.%"),
+)
+FIRST_OF_SOURCE = OF_SOURCE.order_by(inbox.c.id).limit(1)
+LAST_OF_SOURCE = OF_SOURCE.order_by(inbox.c.id.desc()).limit(1)
 OLDEST = select(inbox.c.received_at).where(inbox.c.status == bindparam("status")).order_by(inbox.c.id).limit(1)
 
 
@@ -122,6 +129,22 @@ def oldest_failed(tx: Connection) -> datetime | None:
     """When the first row that has failed was received."""
     found: datetime | None = tx.execute(OLDEST, {"status": InboxStatus.FAILED.value}).scalar()
     return found
+
+
+def first_received_at(tx: Connection, source: str) -> datetime | None:
+    """When the first webhook of a source was stored; None: none was. The bridge's own events do not count."""
+    return min(_of_each_status(tx, FIRST_OF_SOURCE, source), default=None)
+
+
+def last_received_at(tx: Connection, source: str) -> datetime | None:
+    """When the last webhook of a source was stored; None: none was. The bridge's own events do not count."""
+    return max(_of_each_status(tx, LAST_OF_SOURCE, source), default=None)
+
+
+def _of_each_status(tx: Connection, query: Select[datetime], source: str) -> list[datetime]:
+    """The time that the query finds for each status, as the index has them."""
+    found = [tx.execute(query, {"source": source, "status": one.value}).scalar() for one in InboxStatus]
+    return [at for at in found if at is not None]
 
 
 def from_row(row: Row[*tuple[object, ...]]) -> InboxRow:

@@ -23,6 +23,7 @@ from tests.bridge.store.builders import (
     SCOPE,
     a_delivery,
     a_subscription_row,
+    accepted,
     an_update,
     stored,
 )
@@ -92,7 +93,7 @@ def test_held_revenue_is_grouped_by_customer(store: Store) -> None:
 
 
 def test_a_source_that_only_refuses_fails_and_one_that_receives_again_does_not(store: Store) -> None:
-    stored(store, "evt_1")
+    accepted(store)
     refused = [
         Refusals(source=name, cause="signature_mismatch", hour=refusals.hour_of(NOON), count=2, last_at=NOON - HOUR)
         for name in ("stripe", "paddle")
@@ -120,7 +121,7 @@ def test_a_source_that_only_refuses_fails_and_one_that_receives_again_does_not(s
 def test_a_source_fails_by_what_was_refused_since_its_last_webhook(
     store: Store, cause: str, counts: list[int], is_failing: bool
 ) -> None:
-    stored(store, "evt_1")  # received at noon
+    accepted(store)  # at noon
     late = NOON + 12 * HOUR
     refused = [
         Refusals(source="stripe", cause=cause, hour=refusals.hour_of(at), count=count, last_at=at)

@@ -24,6 +24,7 @@ from tests.bridge.store.builders import (
     a_delivery,
     a_subscription_row,
     a_webhook,
+    accepted,
     added,
     an_outcome,
     an_update,
@@ -82,7 +83,7 @@ def test_without_a_worker_nothing_is_settled_and_nothing_that_waits_is_sent(stor
 def test_refused_webhooks_are_a_problem_until_one_is_accepted(running: Store) -> None:
     refuse(running, NOON - MINUTE)
     before = health(running)
-    stored(running, "evt_1")  # received at noon
+    accepted(running)
     after = health(running)
 
     assert grades(before)[0] == "problem"
@@ -96,7 +97,7 @@ def test_refused_webhooks_are_a_problem_until_one_is_accepted(running: Store) ->
 
 @pytest.mark.parametrize(("count", "grade"), [(2, "warning"), (3, "problem")])
 def test_one_forged_request_is_not_yet_a_problem(running: Store, count: int, grade: str) -> None:
-    stored(running, "evt_1")
+    accepted(running)
     refuse(running, NOON + MINUTE, count=count)
 
     assert grades(health(running, NOON + 2 * MINUTE))[0] == grade
@@ -108,10 +109,19 @@ def test_one_forged_request_is_not_yet_a_problem(running: Store, count: int, gra
 )
 def test_requests_without_a_signature_may_be_anybodys(running: Store, count: int, had_one: bool, grade: str) -> None:
     if had_one:
-        stored(running, "evt_1")
+        accepted(running)
     refuse(running, NOON + MINUTE, "signature_missing", count)
 
     assert grades(health(running, NOON + 2 * MINUTE))[0] == grade
+
+
+def test_fetched_events_and_attributions_do_not_hide_a_wrong_secret(running: Store) -> None:
+    accepted(running, NOON - HOUR)
+    refuse(running, NOON - MINUTE)
+    stored(running, "evt_fetched")  # received at noon, from the processor's list of events
+    running.accept(a_webhook("attribution_1", type="bridge.attribution"))
+
+    assert grades(health(running))[0] == "problem"
 
 
 def test_webhooks_of_another_source_do_not_hide_a_wrong_secret(running: Store) -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from bridge.store import Store, inbox, outbox, streams
+from bridge.store import Store, arrivals, inbox, outbox, streams
+from bridge.store.arrivals import Arrivals
 from bridge.store.attempts import NewAttempt
 from bridge.store.audits import AuditResult, AuditRow
 from bridge.store.inbox import InboxStatus, NewWebhook
@@ -87,6 +88,13 @@ def a_subscription_row(subscription_id: str = "sub_1", **changes: object) -> Sub
         mrr=Decimal(49), baseline=Decimal(0), changed_at=NOON,
     )  # fmt: skip
     return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def accepted(store: Store, at: datetime = NOON) -> None:
+    """A web process accepts a webhook of Stripe."""
+    with store.transaction() as tx:
+        inbox.insert_new(tx, [inbox.encode_row(a_webhook(received_at=at))])
+        arrivals.add(tx, [Arrivals(source="stripe", hour=arrivals.hour_of(at), count=1, last_at=at)], at)
 
 
 def stored(store: Store, *event_ids: str) -> list[int]:
