@@ -199,7 +199,7 @@ def _with_newer(tx: Connection, stream_ids: Sequence[str], before: int) -> set[s
 
 
 def _summaries(tx: Connection, found: Mapping[str, datetime | None]) -> list[Summary]:
-    plans = search.streams_with_plans(tx, list(found))
+    plans = subscriptions.latest_plans(tx, list(found))
     latest = select(func.max(outbox.c.created_at)).where(outbox.c.stream_id == bindparam("id"))
     return [
         Summary(

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bridge.scope import StreamId
-from bridge.store import queues, search
+from bridge.store import queues, search, subscriptions
 from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.outbox import Delivery
 from bridge.store.queues import Wait
@@ -102,7 +102,7 @@ def _is_ignored_too(line: Sequence[InboxRow], row: InboxRow, wanted: WebhookFilt
 def _described(tx: Connection, lines: Iterable[Sequence[InboxRow]]) -> list[Line]:
     found = list(lines)
     stream_ids = [rows[0].stream_id for rows in found if rows[0].stream_id]
-    plans = search.streams_with_plans(tx, stream_ids)
+    plans = subscriptions.latest_plans(tx, stream_ids)
     events = search.deliveries_of(tx, [key for rows in found if (key := _key(rows[0])) is not None])
     waits = queues.waits_of(tx, (rows[0] for rows in found))
     described = []

@@ -146,3 +146,8 @@ def read(tx: Connection, now: datetime) -> Queues:
         failed_deliveries=tx.execute(FAILED_DELIVERIES).scalar_one(),
         ready_since=tx.execute(READY_SINCE, {"now": now}).scalar(),
     )
+
+
+def has_anything(tx: Connection) -> bool:
+    """Whether a webhook or a delivery was ever stored."""
+    return any(tx.execute(select(table.c.id).limit(1)).first() is not None for table in (inbox, outbox))

@@ -6,7 +6,7 @@ at most SEARCHED_ROWS of them, and the next one continues there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol, TypeVar
@@ -20,7 +20,7 @@ from bridge.store.inbox import InboxRow, InboxStatus
 from bridge.store.inbox import reading as webhooks
 from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.store.outbox import reading as deliveries
-from bridge.store.schema import inbox, links, outbox, subscriptions
+from bridge.store.schema import inbox, links, outbox
 from bridge.store.statements import padded_chunks, unindexed
 from processors.values import Value
 
@@ -358,19 +358,3 @@ def _first_id(tx: Connection, table: Table, at: Column[Any], since: datetime) ->
         else:
             low = row[0] + 1
     return low
-
-
-def streams_with_plans(tx: Connection, stream_ids: Sequence[str]) -> dict[str, str]:
-    """The plan of each stream: of its subscription that changed last."""
-    found: dict[str, str] = {}
-    for chunk in padded_chunks(stream_ids):
-        query = select(subscriptions.c.stream_id, subscriptions.c.plan).where(subscriptions.c.stream_id.in_(chunk))
-        for stream_id, plan in tx.execute(query.order_by(subscriptions.c.changed_at)):
-            if plan:
-                found[stream_id] = plan
-    return found
-
-
-def has_anything(tx: Connection) -> bool:
-    """Whether a webhook or a delivery was ever stored."""
-    return any(tx.execute(select(table.c.id).limit(1)).first() is not None for table in (inbox, outbox))

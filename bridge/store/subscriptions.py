@@ -5,14 +5,14 @@ Written in the transaction that writes the state; the ledger never reads it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import Connection, Insert, bindparam, delete, func, select, tuple_
 
 from bridge.store.schema import subscriptions
-from bridge.store.statements import InsertInto, execute_many, insert_per_dialect
+from bridge.store.statements import InsertInto, execute_many, insert_per_dialect, padded_chunks
 from processors.values import Value, asdict, replace
 
 
@@ -132,3 +132,14 @@ def with_mrr(tx: Connection, sources: Iterable[str], after: tuple[str, str], lim
 def of_stream(tx: Connection, stream_id: str) -> list[SubscriptionRow]:
     """The subscriptions of one customer."""
     return [SubscriptionRow(**row._mapping) for row in tx.execute(OF_STREAM, {"stream_id": stream_id})]
+
+
+def latest_plans(tx: Connection, stream_ids: Sequence[str]) -> dict[str, str]:
+    """The plan of each stream, by stream: that of its subscription that changed last."""
+    found: dict[str, str] = {}
+    for chunk in padded_chunks(stream_ids):
+        query = select(subscriptions.c.stream_id, subscriptions.c.plan).where(subscriptions.c.stream_id.in_(chunk))
+        for stream_id, plan in tx.execute(query.order_by(subscriptions.c.changed_at)):
+            if plan:
+                found[stream_id] = plan
+    return found

@@ -13,7 +13,7 @@ from bridge.monitoring.source_health import CURES, SourceHealth, source_health
 from bridge.settings import SERVICE_SETTINGS, Settings, Source
 from bridge.settings.declarations import settings_of
 from bridge.settings.model import POLICY_SETTINGS
-from bridge.store import search
+from bridge.store import queues
 from bridge.web.admin.page import render
 from bridge.web.admin.session import admin_only
 from bridge.web.context import context
@@ -63,7 +63,7 @@ def setup() -> Response:
 def has_anything() -> bool:
     """Whether anything was ever stored. Until then the first page is the set-up."""
     with context().store.reading() as tx:
-        return search.has_anything(tx)
+        return queues.has_anything(tx)
 
 
 def read_pages() -> tuple[list[SourcePage], list[SourceHealth]]:
