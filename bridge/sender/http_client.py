@@ -10,17 +10,15 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util.proxy import connection_requires_http_tunnel
+from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.response import BaseHTTPResponse
 
 from bridge.log import HIDDEN, scrub
 from processors.http_client import INVALID_ADDRESS, explain_network_error
@@ -31,13 +29,6 @@ READ_SECONDS = 15.0  # without a byte of the response
 RESPONSE_SECONDS = 30.0  # for the whole response, however slowly it arrives
 MAX_RESPONSE_BYTES = 32 * 1024
 MAX_REASON_LENGTH = 300
-POST_ERRORS = (
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    http.client.HTTPException,
-    OSError,
-    ValueError,
-)
 
 # A reason is shown on terminals: no control character, and nothing invisible that could hide or reorder text.
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa1-\u1fff\u2010-\u2027\u2030-\ud7ff]+")
@@ -76,8 +67,9 @@ class HttpClient:
         """Posts one body. Raises nothing for errors of network, server or settings."""
         started = time.monotonic()
         try:
-            response, content = self._session().route(endpoint, token).post(body, self._timeout)
-        except POST_ERRORS as error:
+            response = self._session().route(endpoint, token).post(body, self._timeout)
+            content = _read(response)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             return Response(status=None, reason=_explain(error), took_ms=_milliseconds_since(started))
         return Response(
             status=response.status,
@@ -104,12 +96,19 @@ class HttpClient:
 # ---- The response ----------------------------------------------------------------------------------------------
 
 
-def _read(response: http.client.HTTPResponse) -> bytes:
+def _read(response: BaseHTTPResponse) -> bytes:
     """The beginning of a response's body. The rest is not read, and a truncated body changes no status."""
     content = b""
-    with suppress(http.client.HTTPException, OSError):
-        while len(content) < MAX_RESPONSE_BYTES and (piece := response.read(4096)):
+    try:
+        for piece in response.stream(4096, decode_content=False):
             content += piece
+            if len(content) >= MAX_RESPONSE_BYTES:
+                break
+    except (urllib3.exceptions.HTTPError, OSError):
+        pass
+    finally:
+        response.close()  # a kept connection would take the rest for the next response; one without a rest is kept
+        response.release_conn()
     return content
 
 
@@ -185,58 +184,32 @@ class _Session(requests.Session):
         assert isinstance(adapter, _Adapter)
         found = self.merge_environment_settings(url, {}, None, None, None)
         pool = adapter.get_connection_with_tls_context(request, found["verify"], found["proxies"], found["cert"])
-        assert isinstance(pool, HTTPConnectionPool)
         adapter.cert_verify(pool, url, found["verify"], found["cert"])  # type: ignore[no-untyped-call]
-        has_tunnel = connection_requires_http_tunnel(pool.proxy, pool.proxy_config, urlsplit(url).scheme)
         headers = {name: text for name, text in request.headers.items() if name != "Content-Length"}
-        return _Route(
-            pool=pool,
-            url=adapter.request_url(request, found["proxies"]),
-            headers={**headers, **({} if has_tunnel else pool.proxy_headers)},
-            has_tunnel=has_tunnel,
-        )
+        return _Route(pool=pool, url=adapter.request_url(request, found["proxies"]), headers=headers)
 
 
 class _Route(Value):
-    """The way to one endpoint: the connection to its host or to a proxy, and what each request says.
+    """The way to one endpoint: the connections to its host or to a proxy, and what each request says."""
 
-    The pool opens the connection and keeps it. Its `urlopen` would add two thirds of the time: it can retry,
-    redirect, decode and share connections, of which nothing is wanted here.
-    """
-
-    pool: HTTPConnectionPool
+    pool: ConnectionPool
     url: str
     headers: Mapping[str, str | bytes]
-    has_tunnel: bool  # through a proxy, to an endpoint with TLS
 
-    def post(self, body: bytes, timeout: tuple[float, float]) -> tuple[http.client.HTTPResponse, bytes]:
-        """The response and the beginning of its body. No redirect is followed, and nothing is sent twice."""
-        connection, response = self.pool._get_conn(), None  # closed if the server has closed it
-        assert isinstance(connection, HTTPConnection)
-        try:
-            connection.timeout, read_seconds = timeout
-            if connection.is_closed:
-                self._open(connection)
-            with suppress(BrokenPipeError, ConnectionResetError):  # the server may have responded before the end
-                connection.request("POST", self.url, body, self.headers)  # type: ignore[arg-type]  # also bytes
-            connection.sock.settimeout(read_seconds)
-            response = http.client.HTTPConnection.getresponse(connection)
-            return response, _read(response)
-        finally:
-            if response is None or not response.isclosed():  # the rest would be taken for the next response
-                connection.close()
-            self.pool._put_conn(connection)
-
-    def _open(self, connection: HTTPConnection) -> None:
-        try:
-            if self.has_tunnel:
-                self.pool._prepare_proxy(connection)
-            else:
-                connection.connect()
-        except POST_ERRORS as error:
-            if connection.proxy is None or connection.has_connected_to_proxy:
-                raise
-            raise urllib3.exceptions.ProxyError("it cannot be reached", error) from error
+    def post(self, body: bytes, timeout: tuple[float, float]) -> BaseHTTPResponse:
+        """The response, whose body is not read yet. No redirect is followed, and nothing is sent twice."""
+        return self.pool.urlopen(  # type: ignore[attr-defined,no-any-return]  # every pool has it
+            "POST",
+            self.url,
+            body=body,
+            headers=self.headers,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,  # with a proxy the address is that of the endpoint
+            timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
+            preload_content=False,
+            decode_content=False,
+        )
 
 
 class _Adapter(HTTPAdapter):
