@@ -135,21 +135,22 @@ def execute_many(tx: Connection, statement: Write, rows: Sequence[Mapping[str, o
 class _Prepared(Value):
     """A statement as the driver takes it. SQLAlchemy would look up and convert each value of each row anew.
 
-    `constants`: values that the statement itself contains. `conversions`: how the type of a column stores its values.
+    `constants`: values that the statement itself contains. `columns`: of each parameter in the driver's order, its name
+    and how its type stores a value; None: as it is.
     """
 
     sql: str
-    names: tuple[str, ...]
     is_positional: bool
     constants: Mapping[str, object]
-    conversions: Mapping[str, Callable[[Any], Any]]
+    columns: tuple[tuple[str, Callable[[Any], Any] | None], ...]
 
     def parameters(self, row: Mapping[str, object]) -> Any:
         """The parameters of one row, in the driver's order or by name."""
-        values = {**self.constants, **row}
-        for name, convert in self.conversions.items():
-            values[name] = convert(values[name])
-        return tuple([values[name] for name in self.names]) if self.is_positional else values
+        given = {**self.constants, **row} if self.constants else row
+        values = [given[name] if convert is None else convert(given[name]) for name, convert in self.columns]
+        if self.is_positional:
+            return tuple(values)
+        return {name: value for (name, _), value in zip(self.columns, values, strict=True)}
 
 
 @lru_cache(maxsize=256)
@@ -159,8 +160,7 @@ def _prepared(statement: Write, dialect: Dialect, keys: tuple[str, ...]) -> _Pre
     converters = {name: kind.bind_processor(dialect) for name, kind in types.items()}
     return _Prepared(
         sql=str(compiled),
-        names=tuple(compiled.positiontup or ()),
         is_positional=compiled.positional,
         constants={name: value for name, value in compiled.params.items() if name not in keys},
-        conversions={name: convert for name, convert in converters.items() if convert is not None},
+        columns=tuple((name, converters[name]) for name in compiled.positiontup or compiled.params),
     )

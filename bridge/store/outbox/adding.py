@@ -9,7 +9,7 @@ from msgspec.structs import fields
 from sqlalchemy import Connection, bindparam, case, select, update
 
 from bridge.store import delivery_columns
-from bridge.store.outbox.heads import IS_OPEN_FIRST, first, lock_heads, promote_next
+from bridge.store.outbox.heads import IS_OPEN_FIRST, first, headed, lock_heads, promote_next
 from bridge.store.outbox.rows import LIVE, UNSENT, DeliveryStatus, NewDelivery
 from bridge.store.schema import HEAD, outbox
 from bridge.store.statements import execute_many, insert_per_dialect, literal, padded_chunks, per_dialect, unindexed
@@ -44,11 +44,27 @@ def add(tx: Connection, deliveries: Iterable[NewDelivery]) -> int:
     """Adds revenue events; returns how many are new. A known output key is left unchanged: one fact, one event."""
     wanted = list(deliveries)
     waiting = {one.stream_id for one in wanted if one.status in UNSENT}
-    lock_heads(tx, waiting)
-    added = execute_many(tx, ADD[tx.dialect.name], [_values(one) for one in wanted])
+    rows = [_values(one) for one in wanted]
+    if tx.dialect.name == "postgresql":
+        lock_heads(tx, waiting)
+    else:
+        _mark_heads(rows, waiting - headed(tx, waiting))
+    added = execute_many(tx, ADD[tx.dialect.name], rows)
     _hasten(tx, {one.stream_id for one in wanted if one.status in UNSENT and one.priority == LIVE})
-    promote_next(tx, waiting)
+    if tx.dialect.name == "postgresql" or added < len(rows):
+        promote_next(tx, waiting)
     return added
+
+
+def _mark_heads(rows: Iterable[dict[str, object]], without_head: set[str]) -> None:
+    """Makes the first open event of each of these streams its head, as `promote_next` would once it is added.
+
+    A stream without a head has no open event. On PostgreSQL another transaction may give it one meanwhile.
+    """
+    for row in rows:
+        if row["stream_id"] in without_head and row["status"] in UNSENT:
+            row |= {"is_head": True, "ready_at": row["next_at"]}
+            without_head.remove(row["stream_id"])
 
 
 def _hasten(tx: Connection, stream_ids: Iterable[str]) -> None:
@@ -83,6 +99,7 @@ def _values(one: NewDelivery) -> dict[str, object]:
     return {name: getattr(one, name) for name in NEW_COLUMNS} | {
         "status": one.status.value,
         "is_head": False,
+        "ready_at": None,
         "next_at": one.hold_until if held else one.next_at,
         "event_ids": json.dumps(one.event_ids),
         **delivery_columns.row(one.body, one.created_at, one.event_type, one.amount, one.mrr_impact),

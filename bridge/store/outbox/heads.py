@@ -58,17 +58,17 @@ def promote_next(tx: Connection, stream_ids: Collection[str]) -> None:
     successor is not locked: the transaction that records the successor would not see what this one has added.
     """
     if tx.dialect.name != "postgresql":
-        waiting = sorted(set(stream_ids) - _headed(tx, stream_ids))
+        waiting = sorted(set(stream_ids) - headed(tx, stream_ids))
         execute_many(tx, PROMOTE_ONE, [{"promoted": stream_id} for stream_id in waiting])
         return
     unlocked = set(stream_ids)
     while unlocked:
         unlocked -= lock_heads(tx, unlocked)
         unlocked -= _promote_all(tx, unlocked)
-        unlocked &= _headed(tx, unlocked)
+        unlocked &= headed(tx, unlocked)
 
 
-def _headed(tx: Connection, stream_ids: Collection[str]) -> set[str]:
+def headed(tx: Connection, stream_ids: Collection[str]) -> set[str]:
     """Those of the streams that have a head."""
     statement = HEADS[tx.dialect.name]
     return {

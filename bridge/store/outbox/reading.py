@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, select
 
@@ -12,6 +13,7 @@ from bridge.store.outbox.rows import Backlog, Delivery, DeliveryStatus
 from bridge.store.schema import OPEN, outbox
 from bridge.store.statements import unindexed
 
+NAMES = [column.name for column in outbox.c]
 LIST = select(outbox).order_by(outbox.c.id.desc())
 OF_STREAM = select(outbox).where(outbox.c.stream_id == bindparam("stream_id")).order_by(outbox.c.id)
 FIND = select(outbox).where(outbox.c.id == bindparam("row_id"))
@@ -71,7 +73,7 @@ def backlog(tx: Connection) -> Backlog:
 
 def from_row(row: Row[*tuple[object, ...]], status: DeliveryStatus | None = None) -> Delivery:
     """A row of the table."""
-    values = row._asdict()
+    values: dict[str, Any] = dict(zip(NAMES, row, strict=True))
     for name in UNREAD:
         values.pop(name, None)
     values["status"] = status or DeliveryStatus(row.status)
