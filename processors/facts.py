@@ -275,6 +275,8 @@ class Refund(Value):
     The amount of a DISPUTE or a REVERSAL is the total of its key so far. `reverses`: the key of the refund that a
     REVERSAL compensates. `is_total`: `amount` is the total refunded on the payment so far (Stripe's `charge.refunded`
     before refunds had their own events), and `key` is the charge's. `released`: as in `Payment`; in the total.
+    `total_before`: the total before this event, as the processor states it. `is_move`: the event reports that the money
+    moves now; False: it is about a refund or dispute that may be much older.
     """
 
     key: str
@@ -285,6 +287,8 @@ class Refund(Value):
     kind: RefundKind = RefundKind.REFUND
     status: RefundStatus = RefundStatus.SUCCEEDED
     is_total: bool = False
+    total_before: int = 0
+    is_move: bool = True
     released: int | None = None
     reverses: str | None = None
     reason: str | None = None

@@ -64,6 +64,10 @@ def _settle(same_step: Sequence[Refund], context: RefundContext) -> None:
     """Reports the change by one step of a refund, which several webhooks may report."""
     refund = same_step[0]
     receivable = _receivable_for(refund, context.receivables)
+    if _is_from_before(same_step, receivable):
+        names = tuple(dict.fromkeys(one.processor_event_id for one in same_step))
+        context.notes.add(names, f"{refund.key}: given back before the bridge: not reported")
+        return
     is_further = refund.key in receivable.refunds and receivable.refunds[refund.key].counted_minor != 0
     after = _with_refund(receivable, refund, context.receivables.references)
     refunded = after_tax_basis(after.refunded, after, context.policy)
@@ -79,6 +83,20 @@ def _settle(same_step: Sequence[Refund], context: RefundContext) -> None:
         context.notes.add(event_ids, f"{refund.key}: reported as {draft.event_type} of {money}")
     else:
         context.notes.add(event_ids, f"{refund.key}: {_why_no_event(refund, receivable, after)}")
+
+
+def _is_from_before(same_step: Sequence[Refund], receivable: Receivable) -> bool:
+    """Whether money was given back before the bridge, of a payment from before it: only updates report it.
+
+    Stripe adds a refund's reference at the bank days later, and closes a dispute months after it took the money.
+    """
+    is_known = _is_paid(receivable) or same_step[0].key in receivable.refunds
+    return not is_known and not any(one.is_move for one in same_step)
+
+
+def _is_paid(receivable: Receivable) -> bool:
+    """Whether a payment of it was seen, also one of 0."""
+    return bool(receivable.payments or receivable.stated_paid)
 
 
 def _receivable_for(refund: Refund, receivables: Receivables) -> Receivable:
@@ -158,6 +176,12 @@ def _with_total(receivable: Receivable, refund: Refund, references: References) 
     single -= receivable.releases_among(payment)
     known = receivable.unassigned_refunds.get(payment, 0)
     rest = refund.amount.minor - released.get(payment, 0) - single - known
+    older = 0 if known or _is_paid(receivable) else min(refund.total_before, rest)
+    if older > 0:
+        # Given back before the bridge, of a payment from before it: in every later total, but never reported.
+        record = RefundRecord(status=RefundStatus.SUCCEEDED, minor=older, payment_id=payment)
+        receivable = replace(receivable, refunds={**receivable.refunds, f"{refund.key}:before": record})
+        rest -= older
     if rest <= 0:
         return receivable
     return replace(receivable, unassigned_refunds={**receivable.unassigned_refunds, payment: known + rest})

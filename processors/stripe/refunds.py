@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from processors.facts import Ids, Refund, RefundKind, RefundStatus
 from processors.interface import Translation
-from processors.money import Money
+from processors.money import Money, whole_minor
 from processors.payload import Json, at, first, ident, rows, strings, text
 from processors.stripe.envelope import Snapshot, customer_of, ignored, linked, money_of, with_facts
 from processors.stripe.payments import charge_ids, released_part
@@ -90,6 +90,7 @@ def _refund(event: Snapshot, found: Json, of_charge: Ids | None) -> Refund | Non
         reason=text(found.get("reason")),
         metadata=strings(found.get("metadata")),
         is_primary=_names_step(event) or of_charge is not None,
+        is_move=_names_step(event) or of_charge is not None,
         processor_event_id=event.id,
     )
 
@@ -135,6 +136,7 @@ def _total(event: Snapshot, ids: Ids) -> Refund | None:
         amount=amount,
         transaction_id=ids.charge_id,
         is_total=True,
+        total_before=whole_minor((event.previous or {}).get("amount_refunded")) or 0,
         released=released_part(event.object),
         processor_event_id=event.id,
     )
@@ -176,6 +178,7 @@ def _leg(event: Snapshot, kind: RefundKind, leg: str, amount: Money) -> Refund |
         reason=text(event.object.get("reason")),
         metadata=strings(event.object.get("metadata")),
         is_primary=event.type == f"charge.dispute.funds_{leg}",
+        is_move=event.type in (f"charge.dispute.funds_{leg}", "charge.dispute.created"),
         processor_event_id=event.id,
     )
 

@@ -8,7 +8,7 @@ from processors.stripe.simulation.customer import PRO, TEAM
 from processors.stripe.simulation.payloads import Body, Shape
 from tests.lifecycles.stripe_customer import ExtendedCustomer
 from tests.lifecycles.stripe_discounts import QUARTER
-from tests.lifecycles.stripe_lifecycle import lifecycle
+from tests.lifecycles.stripe_lifecycle import SINCE_BASIL, lifecycle
 from tests.lifecycles.stripe_subscriptions import AT_REQUEST, next_month, signed_up
 
 
@@ -144,5 +144,46 @@ FIRST_SEEN = (
         "is first seen by a dispute",
         lambda ada: ada.subscribe(PRO).forget_history().later(days=3).dispute(),
         "refund -49.00 0 fraudulent unattributed",
+    ),
+    lifecycle(
+        "is first seen by a second refund: the first was given back before the bridge",
+        lambda ada: ada.subscribe(PRO).later(days=1).refund(1000).forget_history().later(days=3).refund(1500),
+        "refund -15.00 0 requested_by_customer unattributed",
+    ),
+    lifecycle(
+        "is first seen by a second and a third refund, that only the charge reports",
+        lambda ada: (
+            ada.subscribe(PRO)
+            .later(days=1)
+            .refund(1000)
+            .forget_history()
+            .later(days=3)
+            .refund(1500)
+            .later(days=3)
+            .refund(500)
+            .without("refund.created", "charge.refund.updated")
+        ),
+        "refund -15.00 0 unattributed",
+        "refund -5.00 0 unattributed",
+        shapes=SINCE_BASIL,
+    ),
+    lifecycle(
+        "is first seen when a refund from before gets its reference at the bank",
+        lambda ada: ada.subscribe(PRO).later(days=1).refund(1000).only("charge.refund.updated").later(days=8),
+    ),
+    lifecycle(
+        "is first seen when a dispute from before is lost: its money was taken before the bridge",
+        lambda ada: ada.buy(5000).forget_history().later(days=60).disputed("closed", 5000, "lost", back=0),
+    ),
+    lifecycle(
+        "is first seen when a dispute from before is won: its money comes back now",
+        lambda ada: (
+            ada.buy(5000)
+            .forget_history()
+            .later(days=60)
+            .disputed("funds_reinstated", 5000, "won", back=5000)
+            .disputed("closed", 5000, "won", back=5000)
+        ),
+        "purchase 50.00 0 fraudulent reversal unattributed",
     ),
 )
