@@ -8,7 +8,7 @@ from datetime import datetime
 from bridge.ledger.audit_notes import AuditNotes, format_amount
 from bridge.ledger.events import NO_PLAN_DETAILS, Draft, EventType, PlanDetails
 from bridge.ledger.movements import Movement
-from bridge.ledger.payments import PaymentDelta, bills_of_nothing, pair_with_movements
+from bridge.ledger.payments import PaymentDelta, bills_of_nothing, is_before_start, pair_with_movements
 from bridge.ledger.policy import MovementAmount, Policy, RefundAmount
 from bridge.ledger.receivables import Receivables
 from bridge.ledger.references import receivable_of_payment
@@ -63,7 +63,8 @@ def _unpaired_payment(delta: PaymentDelta, fold: SubscriptionFold) -> Draft:
     receivable = delta.receivable
     subscription = fold.subscriptions.get(receivable.subscription_id or "")
     is_single = receivable.subscription_id is None or receivable.reason is Reason.ONE_OFF
-    is_renewal = not (is_single or _is_in_first_trial(subscription))
+    is_for_trial = _is_in_first_trial(subscription) or any(is_before_start(delta, one) for one in fold.movements)
+    is_renewal = not (is_single or is_for_trial)
     plan_details = PlanDetails(plan=receivable.plan)
     if is_renewal:
         plan_details = fold.plan_details_at(receivable.subscription_id, delta.at)

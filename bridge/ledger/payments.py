@@ -17,7 +17,7 @@ from processors.money import round_minor
 from processors.values import Value, replace
 
 # A reactivation is paired with a payment within this time, else reported alone. A first start is paired with its first
-# payment however late: nothing else can have paid for it.
+# payment however late, since nothing else can have paid for it, but not with one that is earlier by more than this.
 PAID_WITHIN = timedelta(days=1)
 SAME_MOMENT = timedelta(seconds=5)  # the webhooks of one moment are dated this far apart at most
 BILLED_WITHIN = timedelta(minutes=10)  # a start that is billed 0 has its bill within this time
@@ -194,8 +194,19 @@ def _pays_start(delta: PaymentDelta, movement: Movement) -> bool:
     distance = abs(delta.at - movement.at)
     if delta.minor == 0 and distance > BILLED_WITHIN:
         return False
-    is_first = not (movement.reactivation or movement.was_active)
-    return is_first or (distance <= PAID_WITHIN and _is_named(delta, movement))
+    if _is_first_start(movement):
+        return not is_before_start(delta, movement)
+    return distance <= PAID_WITHIN and _is_named(delta, movement)
+
+
+def is_before_start(delta: PaymentDelta, movement: Movement) -> bool:
+    """Whether it was paid long before the subscription's first start: for a trial, or for a set-up during one."""
+    is_same = delta.receivable.subscription_id == movement.subscription_id
+    return is_same and _is_first_start(movement) and delta.at < movement.at - PAID_WITHIN
+
+
+def _is_first_start(movement: Movement) -> bool:
+    return movement.event_type is EventType.SUBSCRIPTION and not (movement.reactivation or movement.was_active)
 
 
 def _is_named(delta: PaymentDelta, movement: Movement) -> bool:

@@ -86,6 +86,20 @@ SUBSCRIPTIONS = (
         live=("subscription 0 +49.00 Pro monthly", "renewal 49.00 0 Pro monthly"),
     ),
     lifecycle(
+        "pays 100.00 for a set-up when the trial begins, and two weeks later the first month",
+        lambda ada: (
+            ada.start(PRO, status="trialing", trial_end=ada.at + timedelta(days=14))
+            .bill(10000, "subscription_create", name="1")
+            .later(days=14)
+            .become("active")
+            .later(hours=1)
+            .bill(4900, "subscription_cycle", name="1")
+        ),
+        "purchase    100.00      -",
+        "subscription 49.00 +49.00 Pro monthly",
+        live=("purchase 100.00 -", "subscription 0 +49.00 Pro monthly", "renewal 49.00 0 Pro monthly"),
+    ),
+    lifecycle(
         "tries for two weeks and leaves before it costs anything",
         lambda ada: ada.subscribe(PRO, trial_days=14).later(days=5).cancel(),
     ),

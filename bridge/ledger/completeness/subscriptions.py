@@ -76,9 +76,10 @@ def _continuity(state: SubscriptionState, states: Sequence[SubscriptionState], t
     same = states_of(states, state.ids.subscription_id)
     own = [one for one in same if one is not state]
     known_terms = None if known is None else known.terms
-    if state.stage is Stage.CREATED:
-        if known_terms is not None:
-            yield f"nothing that cannot wait: {state.ids.subscription_id} was created before"
+    if state.stage is Stage.CREATED and known is not None and known_terms is not None and state.at <= known.at:
+        yield f"nothing that cannot wait: {state.ids.subscription_id} was created before"
+        return
+    if state.stage is Stage.CREATED and known_terms is None:
         return
     if known_terms is None and not any(one.stage is Stage.CREATED for one in own):
         yield f"the creation of {state.ids.subscription_id}"
