@@ -1,4 +1,4 @@
-"""Numbers, amounts, durations and timestamps as people read them, in the command line and on the admin pages."""
+"""Numbers, amounts, times and sentences as people read them, in the command line and on the admin pages."""
 
 from __future__ import annotations
 
@@ -47,3 +47,8 @@ def relative(at: datetime, now: datetime) -> str:
 def timestamp(at: datetime | None) -> str:
     """A UTC time to the second: `2026-01-01 12:00:00`; empty for None."""
     return "" if at is None else at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def sentence(text: str) -> str:
+    """The text with one full stop at its end, for messages that quote another system."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."

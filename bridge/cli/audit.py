@@ -19,9 +19,9 @@ from bridge.audit.records import ZERO, DayTotal, Difference, Report
 from bridge.audit.repair import Repair, Repaired
 from bridge.audit.run import Against, Request, run
 from bridge.cli.environment import api_of, load_settings, opened_store, source_named
-from bridge.cli.output import json_option, print_json, print_table, progress, sentence
+from bridge.cli.output import json_option, print_json, print_table, progress
 from bridge.errors import BridgeError, UsageError
-from bridge.formatting import amount, quantity, signed_amount, timestamp
+from bridge.formatting import amount, quantity, sentence, signed_amount, timestamp
 from bridge.ledger.policy import AmountBasis
 from bridge.reconciliation.missing_events import Incomplete
 from bridge.scope import Scope

@@ -15,23 +15,12 @@ from bridge.alerts.causes import MIN_FREE_BYTES
 from bridge.cli.alerts import check_alerts
 from bridge.cli.connectivity import check_endpoints, check_processors, check_web
 from bridge.cli.environment import dotenv_path, load_settings
-from bridge.cli.output import (
-    Finding,
-    Grade,
-    fields_of,
-    json_option,
-    ok,
-    print_findings,
-    print_json,
-    problem,
-    sentence,
-    warning,
-)
+from bridge.cli.output import Finding, Grade, fields_of, json_option, ok, print_findings, print_json, problem, warning
 from bridge.errors import BridgeError, SettingsError
-from bridge.formatting import duration, quantity, timestamp
+from bridge.formatting import duration, quantity, sentence, timestamp
 from bridge.ledger.policy import Unattributed
 from bridge.monitoring.health import Grade as HealthGrade
-from bridge.monitoring.health import read_health
+from bridge.monitoring.health import pause_advice, read_health
 from bridge.monitoring.heartbeat import is_worker_alive, latest_heartbeat
 from bridge.sender import amount_rules
 from bridge.sender.destinations import Destination
@@ -244,8 +233,8 @@ def _traffic(store: Store, settings: Settings) -> Iterator[Finding]:
     for source in settings.sources.values():
         pause = paused.get(Destination(endpoint=source.endpoint, token=source.token).id)
         if pause is not None:
-            text = f"sending is paused until {timestamp(pause.until)} UTC: {sentence(pause.reason)} No data is lost"
-            yield problem(f"source {source.name}", text)
+            text = f"sending is paused until {timestamp(pause.until)} UTC: {sentence(pause.reason)}"
+            yield problem(f"source {source.name}", f"{text} {pause_advice(pause)}")
     if failed:
         command = "pulsora-bridge deliveries list --status failed"
         yield warning("deliveries", f"{quantity(failed, 'revenue event')} failed. Review: {command}")

@@ -10,9 +10,9 @@ import click
 
 from bridge.cli.confirmation import ask, is_interactive
 from bridge.cli.environment import api_of, load_settings, opened_store, source_named
-from bridge.cli.output import json_option, print_json, progress, sentence
+from bridge.cli.output import json_option, print_json, progress
 from bridge.errors import BridgeError, UsageError
-from bridge.formatting import amount, quantity
+from bridge.formatting import amount, quantity, sentence
 from bridge.inspection.import_plan import ImportPlan, Planned, Sums, plan_import, sums
 from bridge.internal_events import imports
 from bridge.privacy.withholding import erased_ids

@@ -182,11 +182,6 @@ def progress() -> Progress:
     )
 
 
-def sentence(text: str) -> str:
-    """The text with one full stop at its end, for messages that quote another system."""
-    return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
 # ---- For programs ----------------------------------------------------------------------------------------------
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import click
 
 from bridge.cli.environment import api_of, load_settings, opened_store, source_named
-from bridge.cli.output import json_option, print_json, progress, sentence
+from bridge.cli.output import json_option, print_json, progress
 from bridge.errors import BridgeError
-from bridge.formatting import quantity
+from bridge.formatting import quantity, sentence
 from bridge.reconciliation.missing_events import Incomplete, store_missing
 from bridge.settings import Source
 from bridge.store import Store

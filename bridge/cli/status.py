@@ -9,9 +9,9 @@ import click
 
 from bridge.alerts.notices import read_notices
 from bridge.cli.environment import opened_store, read_settings
-from bridge.cli.output import fields_of, json_option, print_json, print_table, sentence
-from bridge.formatting import duration, quantity, timestamp
-from bridge.monitoring.health import Health, read_health
+from bridge.cli.output import fields_of, json_option, print_json, print_table
+from bridge.formatting import duration, quantity, sentence, timestamp
+from bridge.monitoring.health import Health, pause_advice, read_health
 from bridge.monitoring.status import Counts, Status, read_status
 from bridge.sender import amount_rules
 from bridge.store import interventions
@@ -88,7 +88,10 @@ def _progress(seen: Status, per_hour: int) -> list[str]:
 
 def _problems(seen: Status) -> list[str]:
     """Conditions that need an operator, with the command that shows them."""
-    lines = [sentence(f"PAUSED until {timestamp(one.until)} UTC: {one.address}: {one.reason}") for one in seen.pauses]
+    lines = [
+        f"PAUSED until {timestamp(one.until)} UTC: {one.address}: {sentence(one.reason)} {pause_advice(one)}."
+        for one in seen.pauses
+    ]
     if held := _total(seen.outbox, DeliveryStatus.HELD):
         first = seen.queues.first_hold_until
         until = f", the first until {timestamp(first)} UTC" if first else ""

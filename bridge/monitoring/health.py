@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from bridge.formatting import duration, quantity, timestamp
+from bridge.formatting import duration, quantity, sentence, timestamp
 from bridge.monitoring.heartbeat import is_worker_alive, latest_heartbeat
 from bridge.sender import amount_rules
 from bridge.store import arrivals, inbox, interventions, pauses, queues, refusals
@@ -156,6 +156,13 @@ def refusal_grade(refused: RefusalSum, last_accepted_at: datetime | None) -> Gra
     return Grade.PROBLEM if is_current and is_failing(refused.cause, refused.count) else Grade.WARNING
 
 
+def pause_advice(pause: Pause) -> str:
+    """The cure of a pause, for the pages, `status` and `check`; without a full stop."""
+    if pause.probing:  # Pulsora rejects the token or the address
+        return "Nothing is lost: correct PULSORA_SECRET_TOKEN or PULSORA_ENDPOINT, and restart"
+    return "Nothing needs to be done: Pulsora asked for this pause, and sending continues after it"
+
+
 def is_failing(cause: str, count: int) -> bool:
     """Whether this many refusals are more than anybody's requests. The rule of the pages and `check`."""
     return count >= (MANY_UNSIGNED if cause in UNSIGNED else FEW_REFUSALS)
@@ -213,7 +220,7 @@ def _sending(tx: Connection, waiting: Queues, paused: Sequence[Pause], now: date
     for pause in paused:
         yield Notice(
             grade=Grade.PROBLEM,
-            text=f"Paused until {timestamp(pause.until)} UTC: {pause.reason}",
+            text=f"Paused until {timestamp(pause.until)} UTC: {sentence(pause.reason)} {pause_advice(pause)}.",
             page="deliveries",
             query={"status": "pending"},
         )

@@ -354,7 +354,7 @@ def test_a_worker_that_has_been_silent_is_a_problem(cli: Command, sqlite_store: 
     ]
 
 
-def test_a_paused_destination_is_a_problem_that_says_until_when_and_why(cli: Command, sqlite_store: Store) -> None:
+def test_a_paused_destination_is_a_problem_that_says_until_when_why_and_what_to_do(cli: Command, sqlite_store: Store) -> None:
     endpoint = "http://127.0.0.1:9/api/ingest"
     with sqlite_store.transaction() as tx:
         paused = Destination(endpoint=endpoint, token=TOKEN).id
@@ -362,7 +362,10 @@ def test_a_paused_destination_is_a_problem_that_says_until_when_and_why(cli: Com
 
     ended = cli("check", "--json", PULSORA_ENDPOINT=endpoint)
 
-    text = "sending is paused until 2030-01-01 00:00:00 UTC: 401: Invalid API token. No data is lost"
+    text = (
+        "sending is paused until 2030-01-01 00:00:00 UTC: 401: Invalid API token. "
+        "Nothing is lost: correct PULSORA_SECRET_TOKEN or PULSORA_ENDPOINT, and restart"
+    )
     assert ("problem", text) in found(ended, "source stripe")
 
 

@@ -108,10 +108,18 @@ def test_pauses_and_failed_deliveries_are_reported_in_sentences(cli: Command, sq
         outbox.record(tx, [an_outcome(delivery_id, DeliveryStatus.FAILED, last_status=400, last_error="amount wrong")])
         until, now = datetime(2030, 1, 1, tzinfo=UTC), datetime.now(UTC)
         pauses.pause(tx, "https://pulsora.co:443#1a2b", until, "401: Invalid API token", True, now=now)
+        pauses.pause(tx, "https://other.example:443", until, "429: slow down", now=now)
 
     output = cli("status").out
 
-    assert "PAUSED until 2030-01-01 00:00:00 UTC: https://pulsora.co: 401: Invalid API token.\n" in output
+    assert (
+        "PAUSED until 2030-01-01 00:00:00 UTC: https://pulsora.co: 401: Invalid API token. "
+        "Nothing is lost: correct PULSORA_SECRET_TOKEN or PULSORA_ENDPOINT, and restart.\n"
+    ) in output
+    assert (
+        "PAUSED until 2030-01-01 00:00:00 UTC: https://other.example: 429: slow down. "
+        "Nothing needs to be done: Pulsora asked for this pause, and sending continues after it.\n"
+    ) in output
     assert "FAILED deliveries: 1. pulsora-bridge deliveries list --status failed\n" in output
 
 

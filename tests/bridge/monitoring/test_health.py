@@ -159,12 +159,15 @@ def test_failed_webhooks_and_rejected_deliveries_lead_to_their_lists(running: St
     ]
 
 
-def test_a_pause_is_a_problem_and_names_its_reason(running: Store) -> None:
+def test_a_pause_is_a_problem_and_names_its_reason_and_cure(running: Store) -> None:
     stored(running, "evt_1")
     with running.transaction() as tx:
         pauses.pause(tx, PULSORA.id, NOON + HOUR, "401: wrong token", probing=True, now=NOON)
 
-    assert health(running).attention[0].text == "Paused until 2026-03-01 13:00:00 UTC: 401: wrong token"
+    assert health(running).attention[0].text == (
+        "Paused until 2026-03-01 13:00:00 UTC: 401: wrong token. "
+        "Nothing is lost: correct PULSORA_SECRET_TOKEN or PULSORA_ENDPOINT, and restart."
+    )
 
 
 def test_what_waits_for_a_date_is_not_overdue(running: Store) -> None:
