@@ -124,8 +124,8 @@ def _show(imported: Imported, plan: ImportPlan, source: Source, arguments: str, 
         print_json({**fields, "unreported": len(left), "unreported_mrr": _unreported(left)})
         return
     new = f"{imported.new:,} of them new" if imported.new else "none of them new"
-    mrr = f" Their MRR is {_text(_mrr(plan.listed))}." if plan.listed else ""
-    click.echo(f"{quantity(imported.listed, 'subscription')} read from {source.name}, {new}.{mrr}")
+    mrr = f" with an MRR of {_text(_mrr(plan.listed))}" if plan.listed else ""
+    click.echo(f"{quantity(imported.listed, 'subscription')}{mrr} read from {source.name}, {new}.")
     if imported.sent:
         text = _text(_unreported(imported.sent))
         click.echo(f"{quantity(len(imported.sent), 'baseline')} with an MRR of {text} will be sent to Pulsora.")
@@ -133,7 +133,7 @@ def _show(imported: Imported, plan: ImportPlan, source: Source, arguments: str, 
         click.echo("Pulsora has received the MRR of all of them, or will when a worker has processed it.")
     elif left:
         text = _text(_unreported(left))
-        click.echo(f"Pulsora never received {text} of it. To send it: pulsora-bridge import {arguments}")
+        click.echo(f"MRR that Pulsora never received: {text}. To send it: pulsora-bridge import {arguments}")
 
 
 def _mrr(planned: Iterable[Planned]) -> Sums:

@@ -354,7 +354,7 @@ def test_a_worker_that_has_been_silent_is_a_problem(cli: Command, sqlite_store: 
     ]
 
 
-def test_a_paused_destination_is_a_problem_that_says_until_when_why_and_what_to_do(cli: Command, sqlite_store: Store) -> None:
+def test_a_paused_destination_is_a_problem_with_its_end_reason_and_cure(cli: Command, sqlite_store: Store) -> None:
     endpoint = "http://127.0.0.1:9/api/ingest"
     with sqlite_store.transaction() as tx:
         paused = Destination(endpoint=endpoint, token=TOKEN).id

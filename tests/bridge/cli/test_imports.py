@@ -17,7 +17,7 @@ from tests.settings import some_settings
 
 KEY = "rk_live_fake_key_of_the_tests"
 STRIPE = "https://api.stripe.com/v1"
-SEND_LATER = "Pulsora never received 148.00 USD of it. To send it: pulsora-bridge import --source stripe --send\n"
+SEND_LATER = "MRR that Pulsora never received: 148.00 USD. To send it: pulsora-bridge import --source stripe --send\n"
 
 
 @pytest.fixture(name="stripe")
@@ -65,8 +65,8 @@ def test_without_being_sent_imported_subscriptions_are_silent_baselines(
     first, again = imported("--no-send"), imported("--no-send")
 
     # 49.00 + 99.00
-    assert first.out == f"2 subscriptions read from stripe, 2 of them new. Their MRR is 148.00 USD.\n{SEND_LATER}"
-    assert again.out == f"2 subscriptions read from stripe, none of them new. Their MRR is 148.00 USD.\n{SEND_LATER}"
+    assert first.out == f"2 subscriptions with an MRR of 148.00 USD read from stripe, 2 of them new.\n{SEND_LATER}"
+    assert again.out == f"2 subscriptions with an MRR of 148.00 USD read from stripe, none of them new.\n{SEND_LATER}"
     assert sent(sqlite_store) == []
 
 
@@ -79,7 +79,7 @@ def test_subscriptions_of_an_erased_customer_are_not_imported_again(
 
     again = imported("--no-send")
 
-    assert again.out.startswith("1 subscription read from stripe, none of them new. Their MRR is 99.00 USD.\n")
+    assert again.out.startswith("1 subscription with an MRR of 99.00 USD read from stripe, none of them new.\n")
     with sqlite_store.reading() as tx:
         assert [one.event_id for one in inbox.listing(tx) if "ada" in one.event_id] == []
 
@@ -108,7 +108,7 @@ def test_sent_after_a_silent_import_each_baseline_is_sent_once(
 
     assert late.out.endswith("2 baselines with an MRR of 148.00 USD will be sent to Pulsora.\n")
     assert "will be sent" not in again.out
-    assert silent.out == "2 subscriptions read from stripe, none of them new. Their MRR is 148.00 USD.\n"
+    assert silent.out == "2 subscriptions with an MRR of 148.00 USD read from stripe, none of them new.\n"
     assert sorted(sent(sqlite_store)) == [("subscription", "0.00", "49.00"), ("subscription", "0.00", "99.00")]
 
 
@@ -122,10 +122,10 @@ def test_what_an_import_stored_before_a_worker_has_seen_it_is_not_stored_again(
     ]
     work(sqlite_store, some_settings(sqlite_url))
 
-    assert [one.out.partition(".")[0] for one in ended] == [
-        "1 subscription read from stripe, 1 of them new",
-        "1 subscription read from stripe, none of them new",
-        "1 subscription read from stripe, none of them new",
+    assert [one.out.splitlines()[0] for one in ended] == [
+        "1 subscription with an MRR of 49.00 USD read from stripe, 1 of them new.",
+        "1 subscription with an MRR of 49.00 USD read from stripe, none of them new.",
+        "1 subscription with an MRR of 49.00 USD read from stripe, none of them new.",
     ]
 
     assert len(statuses(sqlite_store)) == 1
@@ -140,7 +140,7 @@ def test_what_a_silent_import_stored_is_not_new_before_a_worker_has_seen_it(
 
     ended = cli("import", "--source", "stripe", "--send", STRIPE_API_KEY=KEY)
 
-    assert ended.out.startswith("1 subscription read from stripe, none of them new.")
+    assert ended.out.startswith("1 subscription with an MRR of 49.00 USD read from stripe, none of them new.")
     assert "1 baseline with an MRR of 49.00 USD will be sent" in ended.out
 
 
