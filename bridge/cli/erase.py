@@ -12,7 +12,7 @@ from bridge.cli.environment import load_settings, opened_store
 from bridge.cli.output import json_option, print_json
 from bridge.errors import UsageError
 from bridge.formatting import quantity
-from bridge.privacy.erasing import CannotErase, Plan, Receipt, erase, plan
+from bridge.privacy.erasing import BY_ADDRESS, CannotErase, Plan, Receipt, erase, plan
 from bridge.worker.translation import translate
 from processors.values import names_of
 
@@ -47,7 +47,8 @@ def erase_customer(customer_id: str, source: str | None, drop_undelivered: bool,
             raise CannotErase(f"no customer has the id {customer_id}; nothing was erased")
         if wanted.undelivered and not drop_undelivered:
             raise CannotErase(_undelivered(wanted))
-        confirm(f"{_counted(wanted.counts)} of {customer_id} will be erased. This cannot be undone.", yes=yes)
+        counted = f"{_counted(wanted.counts)} of {customer_id} will be erased.{_by_address(wanted.counts)}"
+        confirm(f"{counted} This cannot be undone.", yes=yes)
         receipt = erase(store, wanted, lambda row: translate(row, settings), datetime.now(UTC))
     _print(receipt, as_json=as_json)
 
@@ -62,14 +63,20 @@ def _undelivered(wanted: Plan) -> str:
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(quantity(count, NAMES[name]) for name, count in counts.items() if count)
+    return ", ".join(quantity(counts[name], noun) for name, noun in NAMES.items() if counts.get(name))
+
+
+def _by_address(counts: Mapping[str, int]) -> str:
+    """A sentence about the webhooks that are erased for an e-mail address alone; empty without any."""
+    count = counts.get(BY_ADDRESS)
+    return f" In {count:,} of the webhooks only the e-mail address is the customer's." if count else ""
 
 
 def _print(receipt: Receipt, *, as_json: bool) -> None:
     if as_json:
         print_json({name: getattr(receipt, name) for name in names_of(receipt)})
         return
-    click.echo(f"Erased at {receipt.erased_at}: {_counted(receipt.counts)}.")
+    click.echo(f"Erased at {receipt.erased_at}: {_counted(receipt.counts)}.{_by_address(receipt.counts)}")
     if receipt.dropped:
         click.echo(f"{quantity(receipt.dropped, 'revenue event')} will never be sent.")
     for customer in receipt.customers:

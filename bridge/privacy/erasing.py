@@ -25,6 +25,7 @@ from processors.values import Value, field, names_of
 ROUTER = "router"  # the lease of the worker that assigns webhooks to customers
 LEASE = timedelta(seconds=5)
 SHORTEST_ID = 3
+BY_ADDRESS = "webhooks_by_address"  # among the webhooks: those that name only an e-mail address of the customer
 
 Translate = Callable[[InboxRow], Translation]  # raises when the body cannot be translated
 
@@ -34,10 +35,14 @@ class CannotErase(BridgeError):
 
 
 class Plan(Value):
-    """The rows that an erasure would change. `unassigned`: webhooks that belong to no stream."""
+    """The rows that an erasure would change. `unassigned`: webhooks that belong to no stream.
+
+    `by_address`: how many of these name only an e-mail address of the customer's webhooks, and no id.
+    """
 
     found: Sequence[Stored]
     unassigned: Sequence[int]
+    by_address: int
     ids: frozenset[str]
 
     @property
@@ -48,7 +53,7 @@ class Plan(Value):
             counts.update(one.counts)
         counts["webhooks"] += len(self.unassigned)
         counts["payloads"] += len(self.unassigned)
-        return dict(counts)
+        return {**counts, BY_ADDRESS: self.by_address}
 
     @property
     def undelivered(self) -> list[tuple[str, str]]:
@@ -95,8 +100,16 @@ def plan(store: Store, customer_id: str, source: str | None, now: datetime) -> P
     if not found:
         return None
     sources = {Scope.parse(StreamId.parse(one).scope).source for one in stream_ids}
-    own = [row.id for row in _unassigned(store, sources) if _belongs(row, ids, addresses)]
-    return Plan(found=found, unassigned=own, ids=ids)
+    by_id, by_address = [], []
+    for row in _unassigned(store, sources):
+        body = row.body or b""
+        if body.startswith(erased.MARK):
+            continue
+        if _names(body, ids):
+            by_id.append(row.id)
+        elif not addresses_in(body).isdisjoint(addresses):
+            by_address.append(row.id)
+    return Plan(found=found, unassigned=sorted(by_id + by_address), by_address=len(by_address), ids=ids)
 
 
 def _is_wanted(stream_id: str, source: str | None) -> bool:
@@ -113,12 +126,8 @@ def _unassigned(store: Store, sources: Iterable[str]) -> Iterable[InboxRow]:
         after = page[-1].id if page else after
 
 
-def _belongs(row: InboxRow, ids: frozenset[str], addresses: frozenset[str]) -> bool:
-    body = row.body or b""
-    if body.startswith(erased.MARK):
-        return False
-    named = {one for one in ids_in(body) if len(one) >= SHORTEST_ID}
-    return not named.isdisjoint(ids) or not addresses_in(body).isdisjoint(addresses)
+def _names(body: bytes, ids: frozenset[str]) -> bool:
+    return not {one for one in ids_in(body) if len(one) >= SHORTEST_ID}.isdisjoint(ids)
 
 
 # ---- Erasing -----------------------------------------------------------------------------------------------------
