@@ -188,7 +188,7 @@ RULES: dict[str, tuple[dict[str, object], str]] = {
     ),
     "the state of a paid subscription": (
         {"payments._subscription_of": nothing},
-        "moves to Team and adds two seats twenty seconds later: each change is known by the terms before it-CLOVER",
+        "moves to Team ten days on, billed at once: 21/31 of 99.00 - 49.00 = 67.06 - 33.19-OLD",
     ),
     "the payment that a start announces": (
         {"subscriptions._announced": nothing},

@@ -30,9 +30,13 @@ def _may_be_replaced(event: RevenueEvent, before: State) -> bool:
 
 
 def missing_before_estimates(trial: Trial) -> Iterator[str]:
-    """A bill that may show an estimated MRR: one that arrives seconds later values the change itself."""
+    """A bill that may show an estimated MRR: one that arrives seconds later values the start or change itself.
+
+    A change has one bill; a start may have one for each of its items.
+    """
     for event in trial.settlement.events:
-        if event.metadata.get("mrr_estimated") and is_alone(event) and event.event_type is not EventType.CHURN:
+        is_valued = event.event_type is EventType.CHURN or not event.metadata.get("mrr_estimated")
+        if not is_valued and (is_alone(event) or event.event_type is EventType.SUBSCRIPTION):
             yield f"a bill that may show the MRR of {event.subscription_id}"
     yield from _before_the_change(trial)
 

@@ -310,13 +310,24 @@ def test_a_discount_on_a_customer_who_subscribed_lacks_what_preceded_it() -> Non
 
 
 def test_a_change_of_an_unknown_amount_lacks_the_bill_that_may_show_it() -> None:
-    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
-    assert isinstance(change, SubscriptionState)
-    (item,) = change.now.items
-    tiered = replace(item, price=replace(item.price, unit_amount=None, tiered=True))
-    unknown = replace(change, now=replace(change.now, items=(*change.now.items, tiered)))
+    change = with_tiered_item(changes_after_signup(lambda ada: ada.change(TEAM)))
 
-    assert lacks([unknown], settled(signup())) == "a bill that may show the MRR of sub_ada_1"
+    assert lacks(change, settled(signup())) == "a bill that may show the MRR of sub_ada_1"
+
+
+def test_a_paid_start_lacks_the_bill_of_an_item_whose_amount_is_unknown() -> None:
+    assert lacks(with_tiered_item(signup())) == "a bill that may show the MRR of sub_ada_1"
+
+
+def with_tiered_item(facts: list[Fact]) -> list[Fact]:
+    """With a second item, of a price whose tiers are not known."""
+    return [_with_tiered_item(fact) if isinstance(fact, SubscriptionState) else fact for fact in facts]
+
+
+def _with_tiered_item(state: SubscriptionState) -> SubscriptionState:
+    (item,) = state.now.items
+    tiered = replace(item, price=replace(item.price, unit_amount=None, tiered=True, id="price_tiered"))
+    return replace(state, now=replace(state.now, items=(item, tiered)))
 
 
 def test_a_change_that_names_no_invoice_lacks_the_bill_that_may_correct_the_estimate_before_it() -> None:
