@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from bridge.internal_events import imports
-from bridge.ledger import EMPTY, Settlement, State
+from bridge.ledger import EMPTY, Settlement, State, settle
 from bridge.ledger.catalog import EMPTY_CATALOG, Catalog, CatalogKey, coupon_keys, load_entry, required_keys
 from bridge.ledger.completeness import missing
+from bridge.ledger.policy import Policy
 from bridge.ledger.settle_window import Readiness, WaitingWebhook, WaitRules, readiness
 from bridge.ledger.state import load
 from bridge.scope import Scope
@@ -21,8 +22,21 @@ from bridge.store.inbox import InboxRow
 from bridge.store.streams import Claim
 from bridge.worker.translation import TranslationError, Translations
 from processors.facts import CatalogEntry, Fact
+from processors.values import Value
 
 MAX_CLOCK_SKEW = timedelta(minutes=5)  # facts dated further ahead than this wait until their date
+
+
+class TrialSettlement(Value):
+    """A settlement on trial, and what was settled."""
+
+    facts: Sequence[Fact]
+    catalog: Catalog
+    settlement: Settlement
+
+    def is_of(self, facts: Sequence[Fact], catalog: Catalog) -> bool:
+        """Whether these very facts were settled, in whatever order."""
+        return catalog is self.catalog and sorted(map(id, facts)) == sorted(map(id, self.facts))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,8 +45,8 @@ class StreamBatch:
 
     `unreadable`: why the stored state cannot be read, else None. `api_facts`: facts from the processor's API, which no
     row contains. `future`: rows with facts dated ahead, with the time when these are due. `failed`: rows that could not
-    be translated or settled, with the error. `next_at`, `waits_for`: until when the rows wait that are not settled now,
-    and for what.
+    be translated or settled, with the error. `on_trial`: the settlement by which it was decided whether anything is
+    missing. `next_at`, `waits_for`: until when the rows wait that are not settled now, and for what.
     """
 
     claim: Claim
@@ -46,6 +60,7 @@ class StreamBatch:
     failed: dict[int, str] = field(default_factory=dict)
     catalog: Catalog = EMPTY_CATALOG
     settlement: Settlement | None = None
+    on_trial: TrialSettlement | None = None
     next_at: datetime | None = None
     waits_for: str | None = None
 
@@ -73,9 +88,19 @@ class StreamBatch:
             return "the other webhooks of an import"
         arrived = [(fact, one.since) for one in webhooks for fact in one.facts]
         try:
-            return missing(self.state, arrived, self.source.policy, self.catalog)
+            return missing(self.state, arrived, self.source.policy, self.catalog, self._settle_on_trial)
         except Exception as error:  # found again, and marked, when the window is over
             return f"nothing: settling failed with {type(error).__name__}"
+
+    def _settle_on_trial(self, state: State, facts: Sequence[Fact], policy: Policy, catalog: Catalog) -> Settlement:
+        settlement = settle(state, facts, policy, catalog)
+        self.on_trial = TrialSettlement(facts=facts, catalog=catalog, settlement=settlement)
+        return settlement
+
+    def settled_on_trial(self) -> Settlement | None:
+        """The settlement of all facts on trial; None if there was none, or if something came from the API since."""
+        trial = self.on_trial
+        return trial.settlement if trial is not None and trial.is_of(self.all_facts, self.catalog) else None
 
     def leave_waiting(self, ready: Collection[int]) -> None:
         """Takes out the rows that are not to be settled yet."""

@@ -122,7 +122,9 @@ def _settle(batch: StreamBatch) -> None:
     if batch.unreadable is not None:
         return
     try:
-        batch.settlement = settle(batch.state, batch.all_facts, batch.source.policy, batch.catalog)
+        batch.settlement = batch.settled_on_trial() or settle(
+            batch.state, batch.all_facts, batch.source.policy, batch.catalog
+        )
     except Exception as error:  # the ledger does no I/O, so the cause is one of these facts
         log.error("not_settled", stream=batch.claim.stream_id, reason=f"{type(error).__name__}: {error}")
         _settle_one_by_one(batch)

@@ -16,12 +16,14 @@ from bridge.ledger.completeness.payments import missing_for_payments, missing_fo
 from bridge.ledger.completeness.subscriptions import missing_for_changes, missing_for_subscriptions
 from bridge.ledger.completeness.trial import Trial
 from bridge.ledger.policy import Policy
-from bridge.ledger.settlement import settle
+from bridge.ledger.settlement import Settlement, settle
 from bridge.ledger.state import State
 from processors.facts import Discount, Fact, Link
 
 MAX_DELAY = timedelta(seconds=60)  # of a webhook after its fact; more shows that others may be late as well
 MAX_AHEAD = timedelta(seconds=60)  # of the processor's clock
+
+Settle = Callable[[State, Sequence[Fact], Policy, Catalog], Settlement]
 
 CHECKS: tuple[Callable[[Trial], Iterator[str]], ...] = (
     missing_for_payments,
@@ -34,8 +36,17 @@ CHECKS: tuple[Callable[[Trial], Iterator[str]], ...] = (
 )
 
 
-def missing(state: State, arrived: Sequence[tuple[Fact, datetime]], policy: Policy, catalog: Catalog) -> str | None:
-    """The fact that is still missing, in words; None: everything is there. `arrived`: each fact and when it arrived."""
+def missing(
+    state: State,
+    arrived: Sequence[tuple[Fact, datetime]],
+    policy: Policy,
+    catalog: Catalog,
+    settle: Settle = settle,
+) -> str | None:
+    """The fact that is still missing, in words; None: everything is there. `arrived`: each fact and when it arrived.
+
+    `settle`: settles on trial; one that keeps the result spares a second settlement of the same facts.
+    """
     late = next((fact for fact, at in arrived if not -MAX_AHEAD <= at - fact.at <= MAX_DELAY), None)
     if late is not None:
         return f"webhooks that may be as late as {late.processor_event_id}"
