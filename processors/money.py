@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ ZERO_DIGITS = frozenset(
 )
 THREE_DIGITS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 TOO_MUCH = 10**18  # minor units: sums of smaller amounts stay exact in decimals of 28 digits
+EXACT = Context(prec=5000)  # for sums of what is stored: earlier versions read amounts of any length from JSON
 
 
 class Currency:

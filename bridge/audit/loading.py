@@ -18,7 +18,7 @@ from bridge.settings import Source
 from bridge.store import Store, audits
 from bridge.store.audit_spool import Spool
 from bridge.store.daily_sums import number_of
-from bridge.store.schema import EPOCH, MICROSECOND
+from bridge.store.schema import EPOCH, LARGEST_SCALED, MICROSECOND
 from processors.money import major
 from processors.totals import Joined, MrrChange, RevenueItem
 
@@ -52,8 +52,8 @@ class Span:
 
 
 def scaled(amount: Decimal) -> int:
-    """An amount in ten-thousandths of a major unit, as the spool adds it."""
-    return int(amount * TEN_THOUSAND)
+    """An amount in ten-thousandths of a major unit, as the spool adds it. One above a trillion is 0, as in all sums."""
+    return int(amount * TEN_THOUSAND) if abs(amount) <= LARGEST_SCALED else 0
 
 
 def unscaled(units: int) -> Decimal:

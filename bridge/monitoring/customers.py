@@ -18,6 +18,7 @@ from bridge.store.outbox import Delivery, DeliveryStatus
 from bridge.store.schema import outbox
 from bridge.store.streams import StreamRow
 from bridge.store.subscriptions import SubscriptionRow
+from processors.money import EXACT
 from processors.values import Value, replace
 
 NO_VISIT = "none"
@@ -86,11 +87,11 @@ class Customer(Value):
         for one in self.deliveries:
             if one.currency == currency and one.mrr_impact:
                 day = (one.occurred_at or one.created_at).date()
-                moves[day] = moves.get(day, Decimal()) + one.mrr_impact
+                moves[day] = EXACT.add(moves.get(day, Decimal()), one.mrr_impact)
         found = []
         for day in sorted(moves, reverse=True):
             found.append(Step(day=day, level=exact(level, currency)))
-            level -= moves[day]
+            level = EXACT.subtract(level, moves[day])
         if found:
             found.append(Step(day=min(moves) - DAY, level=exact(level, currency)))
         return found[::-1]
@@ -139,7 +140,7 @@ def sums_by_currency(pairs: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]
     """The sum of the amounts of each currency, with its decimals. `pairs`: currency and amount in major units."""
     found: dict[str, Decimal] = {}
     for currency, value in pairs:
-        found[currency] = found.get(currency, Decimal()) + value
+        found[currency] = EXACT.add(found.get(currency, Decimal()), value)
     return {currency: exact(value, currency) for currency, value in sorted(found.items())}
 
 

@@ -18,7 +18,7 @@ from bridge.store import series, subscriptions
 from bridge.store.delivery_columns import Movement
 from bridge.store.series import Selection
 from bridge.store.subscriptions import Level
-from processors.money import iso_digits
+from processors.money import EXACT, iso_digits
 from processors.values import Value, replace
 
 
@@ -93,9 +93,11 @@ def read_mrr(
 def exact(value: Decimal, currency: str) -> Decimal:
     """An amount with the decimals of its currency, or more if it has more."""
     wanted = -iso_digits(currency)
-    normal = value.normalize()
+    normal = value.normalize(EXACT)
     exponent = normal.as_tuple().exponent
-    return value.quantize(Decimal(1).scaleb(min(wanted, exponent if isinstance(exponent, int) else wanted)))
+    return value.quantize(
+        Decimal(1).scaleb(min(wanted, exponent if isinstance(exponent, int) else wanted)), context=EXACT
+    )
 
 
 def _is_selected(one: Level, selection: Selection) -> bool:

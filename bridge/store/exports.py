@@ -19,10 +19,10 @@ from bridge.store.daily_sums import number_of
 from bridge.store.schema import outbox, streams, subscriptions
 from bridge.store.search import Readable
 from bridge.store.statements import padded_chunks, unindexed
+from processors.money import EXACT
 from processors.values import Value
 
 CHUNK = 2000
-EXACT = 60  # digits of a sum
 
 COMMON = (
     "id", "occurred_at", "source", "account", "livemode", "customer", "customer_id", "subscription_id",
@@ -143,7 +143,7 @@ def customers(store: Readable, wanted: ExportFilter) -> Iterator[Record]:
     while rows := _read(store, NEXT_STREAMS.limit(CHUNK), {"after": after}):
         chosen = [row.stream_id for row in rows if _is_wanted(row.stream_id, wanted)]
         for stream_ids in padded_chunks(chosen):
-            with store.reading() as tx, localcontext(prec=EXACT):
+            with store.reading() as tx, localcontext(EXACT):
                 accounts = _accounts(tx, stream_ids, wanted)
             for (stream_id, currency), one in sorted(accounts.items()):
                 yield _record(stream_id, currency, one)

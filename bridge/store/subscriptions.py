@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Connection, Insert, bindparam, delete, func, select, tuple_
+from sqlalchemy import Connection, Insert, Row, bindparam, delete, func, select, tuple_
 
 from bridge.store.schema import subscriptions
 from bridge.store.statements import InsertInto, execute_many, insert_per_dialect, padded_chunks
@@ -120,18 +121,24 @@ def levels(tx: Connection, livemode: bool) -> list[Level]:
 def with_baseline(tx: Connection, source: str, livemode: bool) -> list[SubscriptionRow]:
     """The subscriptions of a source whose baseline was never reported."""
     rows = tx.execute(WITH_BASELINE, {"source": source, "livemode": livemode})
-    return [SubscriptionRow(**row._mapping) for row in rows]
+    return [_row(row) for row in rows]
 
 
 def with_mrr(tx: Connection, sources: Iterable[str], after: tuple[str, str], limit: int) -> list[SubscriptionRow]:
     """The next live subscriptions of these sources that have MRR, by stream and id. `after`: the last one read."""
     chosen = {"sources": list(sources), "stream": after[0], "subscription": after[1], "limit": limit}
-    return [SubscriptionRow(**row._mapping) for row in tx.execute(WITH_MRR, chosen)]
+    return [_row(row) for row in tx.execute(WITH_MRR, chosen)]
 
 
 def of_stream(tx: Connection, stream_id: str) -> list[SubscriptionRow]:
     """The subscriptions of one customer."""
-    return [SubscriptionRow(**row._mapping) for row in tx.execute(OF_STREAM, {"stream_id": stream_id})]
+    return [_row(row) for row in tx.execute(OF_STREAM, {"stream_id": stream_id})]
+
+
+def _row(row: Row[Any]) -> SubscriptionRow:
+    """A row as it is read. MRR above a trillion is stored as NULL: it counts as 0, as in every sum."""
+    own = row._mapping
+    return SubscriptionRow(**{**own, "mrr": own["mrr"] or Decimal(), "baseline": own["baseline"] or Decimal()})
 
 
 def latest_plans(tx: Connection, stream_ids: Sequence[str]) -> dict[str, str]:

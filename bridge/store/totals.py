@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, select
 from bridge.store.count_cache import cached
 from bridge.store.outbox import UNSENT, DeliveryStatus
 from bridge.store.schema import outbox
+from processors.money import EXACT
 from processors.values import Value
 
 GROUP = (outbox.c.source, outbox.c.livemode, outbox.c.status, outbox.c.currency, outbox.c.event_type)
@@ -76,7 +77,7 @@ def _sums(tx: Connection) -> list[Sum]:
     groups: dict[tuple[object, ...], list[Row[*tuple[object, ...]]]] = defaultdict(list)
     for row in tx.execute(SUMS):
         groups[tuple(row[: len(GROUP)])].append(row)
-    with localcontext(prec=60):
+    with localcontext(EXACT):
         return [_sum(rows) for rows in groups.values()]
 
 

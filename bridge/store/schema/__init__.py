@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bridge.store.schema.columns import (
     EPOCH,
+    LARGEST_SCALED,
     MICROSECOND,
     DecimalText,
     Instant,
@@ -55,6 +56,7 @@ __all__ = [
     "DUE",
     "EPOCH",
     "HEAD",
+    "LARGEST_SCALED",
     "MICROSECOND",
     "MOVES",
     "OPEN",

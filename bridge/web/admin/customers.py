@@ -19,6 +19,7 @@ from bridge.web.admin.page import PAGE_ROWS, render
 from bridge.web.admin.session import admin_only
 from bridge.web.charts import Column
 from bridge.web.context import context
+from processors.money import TOO_MUCH
 
 MAX_POINTS = 240
 
@@ -55,9 +56,9 @@ def customer(stream_id: str) -> Response:
 
 
 def mrr_chart(found: Customer, currency: str, today: date) -> Markup | None:
-    """The MRR of one currency after each movement, as steps; None without a movement."""
+    """The MRR of one currency after each movement, as steps; None without a movement, or if it is too large to draw."""
     steps = found.steps(currency)
-    if not steps:
+    if not steps or any(abs(one.level) >= TOO_MUCH for one in steps):
         return None
     columns = _columns(steps, today)
     description = f"Now {amount(steps[-1].level)} {currency}. {len(steps)} days with movements."

@@ -50,6 +50,27 @@ def test_a_csv_has_a_header_exact_amounts_and_times_in_utc(cli: Command, merchan
     assert (start["occurred_at"], start["livemode"], start["account"]) == ("2026-03-01T23:30:00Z", "true", "")
 
 
+@pytest.mark.parametrize("digits", [30, 4000])
+def test_an_amount_of_an_earlier_version_with_too_many_digits_is_shown_whole_and_stops_no_other(
+    cli: Command, merchant: Store, digits: int
+) -> None:
+    large = Decimal("9" * digits)
+    added(merchant, a_delivery("c", event_type="upgrade", amount=large, mrr_impact=large, body=BODY))
+    with merchant.transaction() as tx:
+        subscriptions.save(tx, [a_subscription_row("sub_2", mrr=large)])
+
+    [customer] = csv.DictReader(io.StringIO(cli("export", "customers").out))
+    amounts = [row["amount"] for row in csv.DictReader(io.StringIO(cli("export", "revenue").out))]
+    [shown] = cli("customers", "show", "in_1", "--json").json
+
+    assert customer["revenue"] == shown["revenue"]["USD"] == f"1{'0' * (digits - 2)}39.00"
+    assert amounts == ["49.00", "-9.00", f"{'9' * digits}.00"]
+    assert customer["mrr"] == shown["mrr"]["USD"] == "49.00"
+    assert [one["mrr"] for one in shown["subscriptions"]] == ["49.00", "0.00"]
+    for command in ("status", "mrr", "customers show in_1", "export movements"):
+        assert cli(*command.split()).status == 0, command
+
+
 def test_a_spreadsheet_calculates_no_cell(cli: Command, merchant: Store) -> None:
     [row] = csv.DictReader(io.StringIO(cli("export", "movements").out))
 

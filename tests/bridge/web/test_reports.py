@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from bridge.store import Store, leases, outbox, refusals, subscriptions
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.refusals import Refusals
-from tests.bridge.store.builders import a_delivery, a_subscription_row, added, an_outcome
+from tests.bridge.store.builders import ANNA, a_delivery, a_subscription_row, added, an_outcome, an_update, updated
 from tests.settings import ADMIN_TOKEN
 
 TOKEN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
@@ -178,3 +178,16 @@ def test_a_page_notices_that_the_service_is_gone(client: FlaskClient) -> None:
     assert '<p id="lost" class="lost" role="alert" hidden>' in shown
     assert 'hx-get="/healthz" hx-trigger="every 5s"' in shown
     assert '"timeout": 4000' in shown
+
+
+@pytest.mark.parametrize("digits", [30, 4000])
+def test_an_amount_of_an_earlier_version_with_too_many_digits_stops_no_page(
+    client: FlaskClient, merchant: Store, digits: int
+) -> None:
+    large = "9" * digits
+    updated(merchant, an_update())
+    added(merchant, an_event("f", "upgrade", large, large, status=DeliveryStatus.HELD))
+
+    for path in ("", "mrr", "revenue", "attribution", "deliveries", "customers", f"customers/{ANNA}"):
+        page(client, f"/admin/{path}")
+    assert api(client, "/admin/api/mrr")["net"] == "148.00"
