@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -9,6 +10,19 @@ from decimal import Decimal
 def quantity(number: int, noun: str) -> str:
     """A number with its noun: `1 webhook`, `1,200 webhooks`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def currency_order(counts: Mapping[str, int | Sequence[int]]) -> list[str]:
+    """Currencies in the order of every list: the one with the most rows first, equal ones by code. None is converted.
+
+    `counts`: the rows of each; several numbers, such as subscriptions and payments, decide one after the other.
+    """
+
+    def key(code: str) -> tuple[list[int], str]:
+        count = counts[code]
+        return [-one for one in ([count] if isinstance(count, int) else count)], code
+
+    return sorted(counts, key=key)
 
 
 def amount(value: Decimal) -> str:

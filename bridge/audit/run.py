@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -44,6 +45,7 @@ from bridge.audit.records import (
     Sent,
     rounded,
 )
+from bridge.formatting import currency_order
 from bridge.ledger.policy import AmountBasis, MovementsBy
 from bridge.scope import Scope
 from bridge.settings import Source
@@ -168,10 +170,11 @@ def _complete_until(request: Request, last: date | None) -> date:
 
 
 def _report(request: Request, found: Sums) -> Report:
+    codes = currency_order(Counter(code for _, _, code in found.days))
     days = [
         DayTotal(measure=measure, day=day, currency=code, ours=rounded(ours, code), theirs=rounded(theirs, code))
         for (measure, day, code), (ours, theirs) in sorted(
-            found.days.items(), key=lambda one: (one[0][0], one[0][1] or date.max, one[0][2])
+            found.days.items(), key=lambda one: (one[0][0], one[0][1] or date.max, codes.index(one[0][2]))
         )
     ]
     order = [

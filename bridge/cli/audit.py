@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from bridge.audit.run import Against, Request, run
 from bridge.cli.environment import api_of, load_settings, opened_store, source_named
 from bridge.cli.output import json_option, print_json, print_table, progress
 from bridge.errors import BridgeError, UsageError
-from bridge.formatting import amount, quantity, sentence, signed_amount, timestamp
+from bridge.formatting import amount, currency_order, quantity, sentence, signed_amount, timestamp
 from bridge.ledger.policy import AmountBasis
 from bridge.reconciliation.missing_events import Incomplete
 from bridge.scope import Scope
@@ -263,7 +264,10 @@ def _sums(days: Sequence[DayTotal]) -> list[tuple[tuple[str, str], Decimal, Deci
         )
         ours, theirs = (ZERO, ZERO) if is_level else found.get(key, (ZERO, ZERO))
         found[key] = (ours + one.ours, theirs + one.theirs)
-    return [(key, *sums) for key, sums in found.items()]
+    figures = list(dict.fromkeys(figure for figure, _ in found))
+    codes = currency_order(Counter(one.currency for one in days))
+    order = sorted(found, key=lambda key: (figures.index(key[0]), codes.index(key[1])))
+    return [(key, *found[key]) for key in order]
 
 
 def _print_days(differing: Sequence[DayTotal]) -> None:

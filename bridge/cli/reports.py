@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import click
-from sqlalchemy import Connection
 
 from bridge.cli.environment import opened_store, read_settings
 from bridge.cli.output import json_option, print_json, print_table
 from bridge.errors import UsageError
 from bridge.formatting import amount, signed_amount
 from bridge.monitoring.mrr import MrrReport, read_mrr
-from bridge.monitoring.overview import shown_currencies
 from bridge.monitoring.periods import Period, months_before
 from bridge.monitoring.report_json import plain
 from bridge.store import series
@@ -50,7 +48,7 @@ def mrr(
         raise UsageError(f"there is no source {source}. Configured: {', '.join(sorted(settings.sources))}")
     first, last = _days(since, until, today)
     with opened_store(settings) as store, store.reading() as tx:
-        livemode, currencies = _shown(tx, is_test)
+        livemode = not is_test and series.is_live(tx)
         reports = [
             read_mrr(
                 tx,
@@ -58,7 +56,7 @@ def mrr(
                 Period(period),
                 today,
             )
-            for code in currencies
+            for code in series.currencies(tx, livemode)
             if currency is None or code == currency.upper()
         ]
     if as_json:
@@ -76,10 +74,6 @@ def _days(since: datetime | None, until: datetime | None, today: date) -> tuple[
     if first > last:
         raise UsageError("--since is after --until")
     return first, last
-
-
-def _shown(tx: Connection, is_test: bool) -> tuple[bool, list[str]]:
-    return (False, series.currencies(tx, livemode=False)) if is_test else shown_currencies(tx)
 
 
 def _print(report: MrrReport) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from sqlalchemy import Connection
 
+from bridge.formatting import currency_order
 from bridge.ledger import EMPTY, Settlement, State, settle
 from bridge.ledger.catalog import required_keys
 from bridge.ledger.movements import IMPORTED
@@ -55,11 +56,13 @@ class ImportPlan(Value):
 
 
 def sums(planned: Iterable[tuple[str, Decimal]]) -> Sums:
-    """The sums by currency, in the order of their codes."""
+    """The sums by currency; the one with the most subscriptions is first."""
     found: dict[str, Decimal] = defaultdict(Decimal)
+    counts = Counter[str]()
     for currency, amount in planned:
         found[currency] += amount
-    return dict(sorted(found.items()))
+        counts[currency] += 1
+    return {currency: found[currency] for currency in currency_order(counts)}
 
 
 def plan_import(tx: Connection, source: Source, states: Sequence[SubscriptionState], *, livemode: bool) -> ImportPlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from bridge.formatting import currency_order
 from bridge.monitoring.mrr import exact
 from bridge.monitoring.settlements import customer_of
 from bridge.scope import Scope, StreamId
@@ -137,11 +139,16 @@ def _visits(found: Iterable[Delivery]) -> list[Visit]:
 
 
 def sums_by_currency(pairs: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
-    """The sum of the amounts of each currency, with its decimals. `pairs`: currency and amount in major units."""
+    """The sum of the amounts of each currency, with its decimals. `pairs`: currency and amount in major units.
+
+    The currency with the most amounts is first.
+    """
     found: dict[str, Decimal] = {}
+    counts = Counter[str]()
     for currency, value in pairs:
         found[currency] = EXACT.add(found.get(currency, Decimal()), value)
-    return {currency: exact(value, currency) for currency, value in sorted(found.items())}
+        counts[currency] += 1
+    return {currency: exact(found[currency], currency) for currency in currency_order(counts)}
 
 
 # ---- Lists -----------------------------------------------------------------------------------------------------

@@ -68,8 +68,9 @@ def read_overview(
 ) -> Overview:
     """Reads the numbers of the page."""
     health = read_health(tx, now)
-    livemode, currencies = shown_currencies(tx)
+    livemode = series.is_live(tx)
     levels = subscriptions.levels(tx, livemode)
+    currencies = series.currencies(tx, livemode, levels)
     selections = [_last_days(livemode, currency, now.date()) for currency in currencies]
     origins = sorted({one.origin for one in destinations})
     return Overview(
@@ -82,13 +83,6 @@ def read_overview(
         budgets=[Budget(origin=o, used=rate_limit.used(tx, o, now), limit=rate_limit_per_hour) for o in origins],
         eta=health.queues.eta(rate_limit_per_hour),
     )
-
-
-def shown_currencies(tx: Connection) -> tuple[bool, list[str]]:
-    """Live money and its currencies; test money if there is no live money yet."""
-    live = series.currencies(tx, livemode=True)
-    test = [] if live else series.currencies(tx, livemode=False)
-    return not test, live or test
 
 
 def percentile(ordered: Sequence[int], share: float) -> float | None:

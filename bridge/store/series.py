@@ -5,6 +5,7 @@ Read from the sums of whole days, and from covering indexes of the outbox for th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -24,10 +25,13 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from bridge.store.daily_sums import DAY, Days, Period, day_of, number_of, unsummed
+from bridge.formatting import currency_order
+from bridge.store import subscriptions
+from bridge.store.daily_sums import DAY, FIRST_DAY, Days, Period, day_of, number_of, unsummed
 from bridge.store.delivery_columns import Movement
 from bridge.store.schema import MOVES, OPEN, daily_sums, outbox, summed_days
 from bridge.store.statements import literal
+from bridge.store.subscriptions import Level
 from processors.values import Value, replace
 
 NO_PLAN = ""
@@ -239,8 +243,34 @@ NEXT_CURRENCY = select(func.min(outbox.c.currency)).where(
 )
 
 
-def currencies(tx: Connection, livemode: bool) -> list[str]:
-    """The currencies of all events of a mode. Each costs one look into an index, however many events there are."""
+def currencies(tx: Connection, livemode: bool, present: Iterable[Level] | None = None) -> list[str]:
+    """The currencies of all events of a mode: first that with the most subscriptions, then with the most payments.
+
+    `present`: the levels of the mode, if they were read already.
+    """
+    codes = currency_codes(tx, livemode)
+    if len(codes) < 2:
+        return codes
+    sold = Counter[str]()
+    for one in subscriptions.levels(tx, livemode) if present is None else present:
+        sold[one.currency] += one.count
+    is_clear = len({sold[code] for code in codes}) == len(codes)
+    return currency_order({code: (sold[code], 0 if is_clear else _payments(tx, livemode, code)) for code in codes})
+
+
+def _payments(tx: Connection, livemode: bool, currency: str) -> int:
+    """The number of all events with an amount."""
+    selection = Selection(livemode=livemode, currency=currency, first=FIRST_DAY, last=date.max)
+    return sum(row.amount_count or 0 for row in _read(tx, selection, Period.MONTH, ()))
+
+
+def is_live(tx: Connection) -> bool:
+    """Whether lists show live money by default: unless there is only test money."""
+    return bool(currency_codes(tx, livemode=True)) or not currency_codes(tx, livemode=False)
+
+
+def currency_codes(tx: Connection, livemode: bool) -> list[str]:
+    """The same by code. Each costs one look into an index, however many events there are."""
     found: list[str] = []
     while following := tx.execute(NEXT_CURRENCY, {"livemode": livemode, "after": found[-1] if found else ""}).scalar():
         found.append(following)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, localcontext
 
 from sqlalchemy import Connection, Row, func, select
 
+from bridge.formatting import currency_order
 from bridge.store.count_cache import cached
 from bridge.store.outbox import UNSENT, DeliveryStatus
 from bridge.store.schema import outbox
@@ -54,16 +55,19 @@ def sums(tx: Connection) -> list[Sum]:
 
 
 def totals(parts: Iterable[Sum]) -> list[Total]:
-    """Revenue and MRR by source, mode and currency."""
-    found: dict[tuple[str, str, str], dict[str, Decimal]] = {}
+    """Revenue and MRR by source, mode and currency, of which the one with the most events is first."""
+    found: dict[tuple[str, str], dict[str, dict[str, Decimal]]] = {}
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for one in parts:
-        key = (one.source, "live" if one.livemode else "test", one.currency)
-        own, group = found.setdefault(key, {}), _group(one.status)
+        key = (one.source, "live" if one.livemode else "test")
+        counts[key][one.currency] += one.count
+        own, group = found.setdefault(key, {}).setdefault(one.currency, {}), _group(one.status)
         own[f"revenue_{group}"] = own.get(f"revenue_{group}", Decimal(0)) + one.amount
         own[f"mrr_{group}"] = own.get(f"mrr_{group}", Decimal(0)) + one.mrr_impact
     return [
-        Total(source=source, mode=mode, currency=currency, **own)
-        for (source, mode, currency), own in sorted(found.items())
+        Total(source=source, mode=mode, currency=currency, **found[source, mode][currency])
+        for source, mode in sorted(found)
+        for currency in currency_order(counts[source, mode])
     ]
 
 

@@ -42,7 +42,7 @@ class Summing:
 
 def _unsummed(tx: Connection, now: datetime) -> Iterator[Days]:
     for livemode in (True, False):
-        for currency in series.currencies(tx, livemode):
+        for currency in series.currency_codes(tx, livemode):
             first, last = series.first_day(tx, livemode, currency), daily_sums.last_summed(now)
             if first is not None and first <= last:
                 yield from daily_sums.unsummed(tx, Days(livemode=livemode, currency=currency, first=first, last=last))

@@ -37,6 +37,11 @@ def test_a_change_has_its_sign(change: str, text: str) -> None:
     assert formatting.signed_amount(Decimal(change)) == text
 
 
+def test_currencies_are_ordered_by_their_rows_then_by_code() -> None:
+    assert formatting.currency_order({"AED": 1, "USD": 3, "EUR": 3}) == ["EUR", "USD", "AED"]
+    assert formatting.currency_order({"AED": (0, 9), "USD": (2, 1), "EUR": (2, 5)}) == ["EUR", "USD", "AED"]
+
+
 def test_what_is_absent_is_empty() -> None:
     assert formatting.signed_amount(None) == ""
     assert formatting.timestamp(None) == ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
 from flask import Blueprint, abort, request
 from werkzeug.wrappers import Response
 
+from bridge.formatting import currency_order
 from bridge.store import audits
 from bridge.store.audits import AuditResult, AuditRow
 from bridge.web.admin.page import ROW_ID, render
@@ -102,4 +104,6 @@ def totals_of(lines: Sequence[Line]) -> list[Line]:
         found[key] = Line(
             measure=line.measure, day=None, currency=line.currency, ours=ours + line.ours, theirs=theirs + line.theirs
         )
-    return list(found.values())
+    measures = list(dict.fromkeys(measure for measure, _ in found))
+    codes = currency_order(Counter(line.currency for line in lines))
+    return sorted(found.values(), key=lambda one: (measures.index(one.measure), codes.index(one.currency)))

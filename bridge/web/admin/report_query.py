@@ -61,10 +61,9 @@ def read_query(
 ) -> ReportQuery:
     """The query of this request. A parameter that is missing or odd has its default; nothing raises."""
     mode = request.args.get("mode", "")
-    livemode = mode == "live" if mode in ("live", "test") else _has_live(tx)
+    livemode = mode == "live" if mode in ("live", "test") else series.is_live(tx)
     levels = subscriptions.levels(tx, livemode)
-    known = series.currencies(tx, livemode)
-    currencies = sorted(known, key=lambda code: (-sum(one.count for one in levels if one.currency == code), code))
+    currencies = series.currencies(tx, livemode, levels)
     currency = request.args.get("currency", "")
     if currency not in currencies:
         currency = currencies[0] if currencies else "USD"
@@ -87,11 +86,6 @@ def read_query(
         plans=sorted(plans - {""}),
         levels=levels,
     )
-
-
-def _has_live(tx: Connection) -> bool:
-    """Live money is shown unless there is only test money."""
-    return bool(series.currencies(tx, livemode=True)) or not series.currencies(tx, livemode=False)
 
 
 def _one_of(given: str | None, allowed: Sequence[str]) -> str | None:

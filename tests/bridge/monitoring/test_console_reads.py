@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from bridge.monitoring.customers import found_customers, latest_customers, read_customer
+from bridge.inspection.import_plan import sums
+from bridge.monitoring.customers import found_customers, latest_customers, read_customer, sums_by_currency
 from bridge.monitoring.held import held_by_customer
 from bridge.monitoring.settlements import read_page
 from bridge.monitoring.source_health import source_health
@@ -90,6 +91,13 @@ def test_held_revenue_is_grouped_by_customer(store: Store) -> None:
         held = held_by_customer(tx, 100)
 
     assert [(one.name, one.amounts, one.until) for one in held] == [("cus_bert", {"USD": Decimal(49)}, NOON + HOUR)]
+
+
+def test_of_sums_the_currency_with_the_most_amounts_is_first() -> None:
+    pairs = [("AED", Decimal(900)), ("USD", Decimal(1)), ("USD", Decimal(2)), ("JPY", Decimal(5))]
+
+    assert list(sums_by_currency(pairs).items()) == [("USD", Decimal(3)), ("AED", Decimal(900)), ("JPY", Decimal(5))]
+    assert list(sums(pairs).items()) == [("USD", Decimal(3)), ("AED", Decimal(900)), ("JPY", Decimal(5))]
 
 
 def test_a_source_that_only_refuses_fails_and_one_that_receives_again_does_not(store: Store) -> None:

@@ -257,6 +257,28 @@ def test_live_and_test_money_and_currencies_are_apart(store: Store) -> None:
         )
 
 
+def test_the_currency_with_the_most_subscriptions_is_first_then_that_with_the_most_payments(store: Store) -> None:
+    paid = {"amount": Decimal(9), "mrr_impact": None}
+    movements = [("AED", {}), ("AED", {}), ("AED", {}), ("EUR", paid), ("EUR", paid), ("JPY", paid), ("USD", {})]
+    added(
+        store,
+        *(
+            a_movement(f"{n}", "purchase", "0", n + 1, currency=code, **changes)
+            for n, (code, changes) in enumerate(movements)
+        ),
+    )
+    with store.transaction() as tx:
+        subscriptions.save(tx, [a_subscription_row(), a_subscription_row("sub_2", currency="AED", mrr=Decimal(0))])
+
+    with store.reading() as tx:
+        without_sums = series.currencies(tx, livemode=True)
+        shown = [one.currency for one in read_overview(tx, (), 2000, WORKED_AT).mrr]
+    Summing(store=store).run(WORKED_AT)
+    with store.reading() as tx:
+        assert without_sums == shown == series.currencies(tx, livemode=True) == ["USD", "EUR", "JPY", "AED"]
+        assert series.currency_codes(tx, livemode=True) == ["AED", "EUR", "JPY", "USD"]
+
+
 def test_held_revenue_is_neither_attributed_nor_unattributed_yet(store: Store) -> None:
     added(
         store,

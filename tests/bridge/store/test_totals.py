@@ -7,6 +7,7 @@ from decimal import Decimal
 from bridge.store import Store, totals
 from bridge.store.outbox import DeliveryStatus
 from bridge.store.totals import Sum, Total
+from processors.values import replace
 from tests.bridge.store.builders import a_delivery, added
 
 
@@ -32,6 +33,26 @@ def test_sums_are_exact(store: Store) -> None:
         Decimal("-0.030"),
     )
     assert (yen.count, yen.amount, yen.status) == (1, Decimal(4900), DeliveryStatus.PENDING)
+
+
+def test_of_each_source_and_mode_the_currency_with_the_most_events_is_first() -> None:
+    one = a_sum(DeliveryStatus.DELIVERED, "49.00", "0.00")
+    sums = [
+        replace(one, currency="AED", count=2),
+        replace(one, currency="USD", count=2),
+        replace(one, currency="USD", count=1, status=DeliveryStatus.HELD),
+        replace(one, currency="EUR", count=9, source="paddle"),
+        replace(one, currency="USD", count=8, source="paddle"),
+        replace(one, currency="AED", count=9, livemode=False),
+    ]
+
+    assert [(one.source, one.mode, one.currency) for one in totals.totals(sums)] == [
+        ("paddle", "live", "EUR"),
+        ("paddle", "live", "USD"),
+        ("stripe", "live", "USD"),
+        ("stripe", "live", "AED"),
+        ("stripe", "test", "AED"),
+    ]
 
 
 def test_totals_separate_what_was_delivered_what_is_pending_and_what_is_never_sent() -> None:

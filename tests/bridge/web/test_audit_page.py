@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+
 from flask.testing import FlaskClient
 
 from bridge.store import Store, audits
+from bridge.web.admin.audit import Line, totals_of
 from tests.bridge.store.builders import a_differing_row, an_audit
 from tests.settings import ADMIN_TOKEN
 
@@ -39,6 +43,21 @@ def test_the_last_audit_is_shown_with_its_rows_and_earlier_ones_are_linked(
     assert 'href="/admin/webhooks?q=in_1"' in last
     assert f'href="/admin/audit/{earlier}"' in last
     assert "nothing differs" in page(client, f"/admin/audit/{earlier}")
+
+
+def test_the_sums_have_the_currency_with_the_most_days_first() -> None:
+    lines = [
+        Line(measure=measure, day=date(2026, 3, day), currency=currency, ours=Decimal(1), theirs=Decimal(1))
+        for measure in ("revenue", "movements")
+        for day, currency in ((1, "AED"), (1, "USD"), (2, "USD"))
+    ]
+
+    assert [(one.measure, one.currency, one.ours) for one in totals_of(lines)] == [
+        ("revenue", "USD", Decimal(2)),
+        ("revenue", "AED", Decimal(1)),
+        ("movements", "USD", Decimal(2)),
+        ("movements", "AED", Decimal(1)),
+    ]
 
 
 def test_rows_of_one_cause_can_be_chosen(client: FlaskClient, sqlite_store: Store) -> None:
