@@ -177,13 +177,7 @@ FIRST_SEEN = (
     ),
     lifecycle(
         "is first seen when a dispute from before is won: its money comes back now",
-        lambda ada: (
-            ada.buy(5000)
-            .forget_history()
-            .later(days=60)
-            .disputed("funds_reinstated", 5000, "won", back=5000)
-            .disputed("closed", 5000, "won", back=5000)
-        ),
+        lambda ada: ada.buy(5000).forget_history().later(days=60).disputed("funds_reinstated", 5000, "won", back=5000),
         "purchase 50.00 0 fraudulent reversal unattributed",
     ),
 )

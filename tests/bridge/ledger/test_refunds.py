@@ -217,6 +217,19 @@ def test_a_total_of_one_payment_is_not_that_of_another_on_its_invoice() -> None:
 # ---- Disputes and reversals ---------------------------------------------------------------------------------------
 
 
+def test_a_dispute_from_before_the_bridge_that_is_won_returns_its_money_once() -> None:
+    mentioned = {"is_move": False, "is_primary": False}
+    facts = [
+        a_dispute(5000, processor_event_id="evt_reinstated", **mentioned),
+        a_reinstatement(5000, processor_event_id="evt_reinstated"),
+        a_dispute(5000, processor_event_id="evt_closed", **mentioned),
+        a_reinstatement(5000, processor_event_id="evt_closed", **mentioned),
+    ]
+
+    for windows in windows_of(facts):
+        assert rows(settled(*windows).events) == ["purchase 50.00 0"]
+
+
 def test_a_dispute_takes_money_and_its_end_may_bring_it_back() -> None:
     ledger = settled([PAID], [a_dispute(10000)], [a_reinstatement(10000, at=after(days=60))])
 
