@@ -11,7 +11,7 @@ from bridge.cli.environment import load_settings, opened_store
 from bridge.cli.output import json_option, print_json, progress
 from bridge.store import Store, inbox
 
-BATCH = 100  # small, because SQLite's write lock is held for one batch, and webhooks wait for it
+BATCH = 50  # small, because SQLite's write lock is held for one batch, and webhooks wait for it
 MEGABYTE = 2**20
 
 
