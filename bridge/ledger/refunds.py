@@ -170,13 +170,16 @@ def _with_reversal(receivable: Receivable, refund: Refund) -> Receivable:
 def _with_total(receivable: Receivable, refund: Refund, references: References) -> Receivable:
     """After a total: everything refunded on a payment so far, less the single refunds known."""
     payment = payment_of(references, refund.ids) or ""
-    released = with_released(receivable.released, payment, refund.released, references)
+    is_older = not _is_paid(receivable)
+    # The released part of an authorisation from before the bridge is in the total of before.
+    part = None if is_older and (refund.released or 0) <= refund.total_before else refund.released
+    released = with_released(receivable.released, payment, part, references)
     receivable = replace(receivable, released=released)
     single = sum(one.minor for one in receivable.refunds.values() if _is_in_total(one, payment, references))
     single -= receivable.releases_among(payment)
     known = receivable.unassigned_refunds.get(payment, 0)
     rest = refund.amount.minor - released.get(payment, 0) - single - known
-    older = 0 if known or _is_paid(receivable) else min(refund.total_before, rest)
+    older = min(refund.total_before, rest) if is_older and not known else 0
     if older > 0:
         # Given back before the bridge, of a payment from before it: in every later total, but never reported.
         record = RefundRecord(status=RefundStatus.SUCCEEDED, minor=older, payment_id=payment)

@@ -46,6 +46,7 @@ def from_adjustment(notification: Notification) -> Translation:
         transaction_id=key,
         kind=kind,
         status=_status(found, kind),
+        is_move=_is_move(notification, kind),
         reason=_reason(found, action),
         processor_event_id=notification.id,
     )
@@ -56,6 +57,15 @@ def _status(found: Json, kind: RefundKind) -> RefundStatus:
     """Chargebacks and reversals move their money at once, in any status."""
     status = STATUSES.get(text(found.get("status")) or "", RefundStatus.PENDING)
     return status if kind is RefundKind.REFUND else RefundStatus.SUCCEEDED
+
+
+def _is_move(notification: Notification, kind: RefundKind) -> bool:
+    """Whether the money moves now: a chargeback's when it is created, a refund's also when it is approved later.
+
+    The reversal of a chargeback also updates the chargeback, whose money was taken months before.
+    """
+    is_update = notification.type == "adjustment.updated"
+    return not is_update or (kind is RefundKind.REFUND and notification.entity.get("status") != "reversed")
 
 
 def _reason(found: Json, action: str) -> str | None:

@@ -16,7 +16,7 @@ from processors.paddle.envelope import ENVIRONMENT, Notification, currency
 from processors.payload import Json, first, instant, rows
 from processors.totals import DailyMrr, Joined, RevenueItem
 
-EVENTS = {"txn": ("/transactions", "transaction.completed"), "adj": ("/adjustments", "adjustment.updated")}
+EVENTS = {"txn": ("/transactions", "transaction.completed"), "adj": ("/adjustments", "adjustment.created")}
 
 
 def connect_totals(key: str, options: Mapping[str, str]) -> PaddleTotals:
@@ -81,7 +81,7 @@ def of_transaction(found: Json, at: datetime) -> RevenueItem | None:
 
 def of_adjustment(found: Json, at: datetime) -> RevenueItem | None:
     """A refund or chargeback below 0, a reversal above."""
-    notification = Notification(id="", type="adjustment.updated", at=at, entity=found)
+    notification = Notification(id="", type="adjustment.created", at=at, entity=found)
     [fact] = adjustments.from_adjustment(notification).facts or (None,)
     if not isinstance(fact, Refund) or fact.status is not RefundStatus.SUCCEEDED or not fact.amount.minor:
         return None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from processors.facts import Ids, Refund, RefundKind, RefundStatus
 from processors.interface import Translation
 from processors.money import Money, whole_minor
-from processors.payload import Json, at, first, ident, rows, strings, text
+from processors.payload import Json, at, first, ident, instant, rows, strings, text
 from processors.stripe.envelope import Snapshot, customer_of, ignored, linked, money_of, with_facts
-from processors.stripe.payments import charge_ids, released_part
+from processors.stripe.payments import charge_ids, from_charge, released_part
 
+JUST_CREATED = timedelta(hours=1)
 STATUSES: Mapping[str, RefundStatus] = {
     "pending": RefundStatus.PENDING,
     "requires_action": RefundStatus.PENDING,
@@ -40,7 +42,7 @@ def from_refunded_charge(event: Snapshot) -> Translation:
     """
     found = event.object
     if found.get("captured") is False:
-        return ignored("an authorisation that was released: no money had moved")
+        return from_charge(event)  # a payment of 0: the refund that Stripe creates for it returns no money
     ids = charge_ids(found)
     listed = [] if released_part(found) else _new_refunds(event)  # one of them is the released part, unmarked
     facts = [fact for row in listed if (fact := _refund(event, row, ids)) is not None]
@@ -178,9 +180,16 @@ def _leg(event: Snapshot, kind: RefundKind, leg: str, amount: Money) -> Refund |
         reason=text(event.object.get("reason")),
         metadata=strings(event.object.get("metadata")),
         is_primary=event.type == f"charge.dispute.funds_{leg}",
-        is_move=event.type in (f"charge.dispute.funds_{leg}", "charge.dispute.created"),
+        is_move=event.type == f"charge.dispute.funds_{leg}" or _is_new(event),
         processor_event_id=event.id,
     )
+
+
+def _is_new(event: Snapshot) -> bool:
+    """Whether the dispute has just been created: a returned debit may have no event but that of its end."""
+    created_at = instant(event.object.get("created"))
+    is_recent = created_at is not None and event.at - created_at <= JUST_CREATED
+    return event.type == "charge.dispute.created" or is_recent
 
 
 def _dispute_ids(found: Json) -> Ids:

@@ -190,4 +190,27 @@ MONEY = (
         "refund      -49.00      0 Pro monthly chargeback_warning",
         "churn            0 -49.00 Pro monthly canceled",
     ),
+    # ---- Money from before the bridge that goes back ----
+    billing(
+        "is first seen by a refund",
+        lambda ada: ada.subscribe().forget_history().later(days=20).refund(2000),
+        "refund -20.00 0 requested_by_customer unattributed",
+    ),
+    billing(
+        "is first seen by a chargeback",
+        lambda ada: ada.subscribe().forget_history().later(days=20).adjusted("chargeback"),
+        "refund -49.00 0 chargeback unattributed",
+    ),
+    billing(
+        "is first seen when a chargeback from before is reversed: its money comes back now",
+        lambda ada: (
+            ada.subscribe()
+            .later(days=5)
+            .adjusted("chargeback")
+            .forget_history()
+            .later(days=30)
+            .adjusted("chargeback_reverse")
+        ),
+        "renewal 49.00 0 chargeback_reverse reversal unattributed",
+    ),
 )

@@ -146,6 +146,28 @@ FIRST_SEEN = (
         "refund -49.00 0 fraudulent unattributed",
     ),
     lifecycle(
+        "is first seen when an authorisation is cancelled, for which Stripe creates a refund: no money had moved",
+        lambda ada: ada.authorise(5000).forget_history().later(days=2).release(reason=None),
+    ),
+    lifecycle(
+        "is first seen by a refund of 20.00 of 30.00 that were captured of 50.00",
+        lambda ada: ada.authorise(5000).capture(3000).forget_history().later(days=1).refund_captured(2000, 3000),
+        "refund -20.00 0 requested_by_customer unattributed",
+        shapes=(Shape.OLD,),
+    ),
+    lifecycle(
+        "is first seen by a refund of all 30.00 that were captured of 50.00, reported by the charge alone",
+        lambda ada: (
+            ada.authorise(5000)
+            .capture(3000)
+            .forget_history()
+            .later(days=1)
+            .refund_captured(3000, 3000, has_refund=False)
+        ),
+        "refund -30.00 0 unattributed",
+        shapes=(Shape.OLD,),
+    ),
+    lifecycle(
         "is first seen by a second refund: the first was given back before the bridge",
         lambda ada: ada.subscribe(PRO).later(days=1).refund(1000).forget_history().later(days=3).refund(1500),
         "refund -15.00 0 requested_by_customer unattributed",
@@ -174,6 +196,11 @@ FIRST_SEEN = (
     lifecycle(
         "is first seen when a dispute from before is lost: its money was taken before the bridge",
         lambda ada: ada.buy(5000).forget_history().later(days=60).disputed("closed", 5000, "lost", back=0),
+    ),
+    lifecycle(
+        "is first seen when a debit is returned: its only event is the end of the dispute",
+        lambda ada: ada.buy(5000).forget_history().later(days=4).debit_returned(5000),
+        "refund -50.00 0 fraudulent unattributed",
     ),
     lifecycle(
         "is first seen when a dispute from before is won: its money comes back now",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -157,6 +158,13 @@ class PayingCustomer(Customer):
             balance_transactions=[{"amount": minor, "currency": self.currency} for minor in moves],
         )
         return self.sent(f"charge.dispute.{kind}", found)
+
+    def debit_returned(self, minor: int) -> Self:
+        """A dispute about the last payment that is lost when it is created: its end is the only event."""
+        customer = self.dispute_moved("closed", -minor)
+        event = json.loads(customer.webhooks[-1])
+        event["data"]["object"]["created"] = event["created"]
+        return replace(customer, webhooks=(*self.webhooks, json.dumps(event).encode()))
 
     def disputed(self, leg: str, minor: int, status: str, *, dispute_id: str = "dp_1", back: int | None = None) -> Self:
         """One event of a dispute about the last payment; `back`: the part that a balance transaction returned."""

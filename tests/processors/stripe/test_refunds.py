@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors.facts import Ids, Link, Refund, RefundKind, RefundStatus
+from processors.facts import Ids, Link, Payment, Refund, RefundKind, RefundStatus
 from processors.stripe.simulation.payloads import Shape, charge, dispute, refund
 from tests.processors.stripe.translating import AT, fact, translated
 
@@ -120,10 +120,13 @@ def test_a_list_that_was_cut_off_is_completed_by_the_total() -> None:
     assert (single.key, total.is_total, total.amount.minor) == ("re_2", True, 1500)
 
 
-def test_a_released_authorisation_is_no_refund() -> None:
+def test_a_released_authorisation_is_a_payment_of_nothing_and_no_refund() -> None:
     found = a_charge(captured=False, amount_refunded=4900, refunds=[a_refund("re_1", 4900)])
 
-    assert translated("charge.refunded", found).reason == "an authorisation that was released: no money had moved"
+    (payment,) = translated("charge.refunded", found).facts
+
+    assert isinstance(payment, Payment)
+    assert (payment.key, payment.amount.minor) == ("pi_1", 0)
 
 
 def test_the_part_that_was_never_captured_is_no_refund() -> None:
