@@ -347,6 +347,8 @@ class SubscriptionState(Value):
     `previous_invoice_id`: its latest invoice before this change, when the event states that it is another one now.
     `changed_at`: the processor's own time of the change (Paddle's `updated_at`), which orders states of equal `at`.
     `ended_reason`: the processor's word for why it ended or paused.
+    `status_before`: its status before this change, when the event states that and nothing else of before.
+    `keeps_status`: the event states no status: the known one stays, and `now` has the usual one.
     `reports_baseline`: MRR of it that was imported, or counted before it was first seen, is to be reported now.
     `periods`: the billing period that each price is in, by price; empty: not stated.
     """
@@ -355,6 +357,8 @@ class SubscriptionState(Value):
     ids: Ids
     now: Terms
     before: Terms | None = None
+    status_before: Status | None = None
+    keeps_status: bool = False
     previous_invoice_id: str | None = None
     stage: Stage = Stage.CHANGED
     changed_at: datetime | None = None

@@ -152,6 +152,11 @@ def is_assumed_baseline(known: Subscription) -> bool:
     return known.baseline > 0 and not known.imported
 
 
+def has_open_baseline(known: Subscription) -> bool:
+    """Whether its MRR is all older than the bridge, also if its amount is not known yet (tiers)."""
+    return (known.baseline > 0 or known.baseline_is_guess) and not known.movement_count
+
+
 def confirm_start(known: Subscription, cause: Cause, plan_details: PlanDetails) -> Step:
     """Reports an assumed baseline as the start that it turned out to be."""
     movement = Movement(
@@ -189,10 +194,18 @@ def correct_valuation(known: Subscription, cause: Cause, rules: ValuationRules) 
     mrr = mrr_of(known.terms, rules.context(known.mrr_at, known))
     if mrr == Mrr(exact=known.mrr, estimated=known.estimated):
         return Step(subscription=known)
-    if known.baseline > 0 and not known.movement_count:
+    if has_open_baseline(known):
         # Nothing was reported of it, so the baseline itself is corrected and no movement is reported.
         minor = round_minor(mrr.exact)
-        right = replace(known, mrr=mrr.exact, estimated=mrr.estimated, reported_mrr=minor, baseline=minor)
+        has_counted = known.has_counted or minor > 0
+        right = replace(
+            known,
+            mrr=mrr.exact,
+            estimated=mrr.estimated,
+            reported_mrr=minor,
+            baseline=minor,
+            has_counted=has_counted,
+        )
         return Step(
             subscription=right, note=f"baseline MRR corrected to {format_amount(minor, known.currency)}; not reported"
         )

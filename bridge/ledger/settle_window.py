@@ -202,7 +202,7 @@ def payment_awaited_until(state: State, facts: Sequence[Fact]) -> datetime | Non
 
 def _wait_until(fact: Fact, state: State) -> datetime | None:
     """The latest time for a start's payment. None: the fact is no start that announces a payment."""
-    if not isinstance(fact, SubscriptionState) or fact.now.status is not Status.ACTIVE:
+    if not isinstance(fact, SubscriptionState) or fact.now.status is not Status.ACTIVE or fact.keeps_status:
         return None
     known = state.subscriptions.get(fact.ids.subscription_id or "")
     if known is not None and (known.has_counted or known.ended):

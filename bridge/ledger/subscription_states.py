@@ -32,12 +32,19 @@ FREE = "free"  # it continues, but costs nothing from now on
 
 def apply_state(known: Subscription, state: SubscriptionState, rules: ValuationRules) -> Step:
     """The subscription after one state. Late and repeated states change nothing; an end is final."""
-    step = _applied(known, state, rules)
+    step = _applied(known, _with_known_status(known, state), rules)
     if not state.reports_baseline:
         return step
     reported = report_baseline(step.subscription, Cause(at=state.at, event_id=state.processor_event_id))
     note = "; ".join(filter(None, (step.note, reported.note)))
     return replace(reported, movements=step.movements + reported.movements, note=note)
+
+
+def _with_known_status(known: Subscription, state: SubscriptionState) -> SubscriptionState:
+    """The state with the known status if it states none: a trial that is cancelled for its end stays a trial."""
+    if not state.keeps_status or known.terms is None or known.ended:
+        return state
+    return replace(state, now=replace(state.now, status=known.terms.status))
 
 
 def _applied(known: Subscription, state: SubscriptionState, rules: ValuationRules) -> Step:
@@ -157,7 +164,7 @@ def _before_first_state(known: Subscription, state: SubscriptionState, rules: Va
         mrr=mrr.exact,
         reported_mrr=minor,
         baseline=minor,
-        baseline_is_guess=minor > 0 and mrr.estimated and earlier is None,
+        baseline_is_guess=mrr.estimated,
         has_counted=has_counted or minor > 0,
         estimated=mrr.estimated,
         imported=state.stage is Stage.IMPORTED,
@@ -171,10 +178,15 @@ def _mrr_before(state: SubscriptionState, context: ValuationContext) -> tuple[Mr
         return NO_MRR, False
     if state.before is not None:
         return mrr_of(state.before, context), state.before.status in ONLY_AFTER_ACTIVE
+    if state.status_before is not None:
+        before = replace(state.now, status=state.status_before, cancels_at=None)
+        return mrr_of(before, context), before.status in ONLY_AFTER_ACTIVE
     if state.now.status is Status.ENDED:
         in_trial = state.trial_ends_at is not None and state.trial_ends_at >= state.at
         return (NO_MRR, False) if in_trial else (mrr_if_active(state.now, context), False)
-    return mrr_of(state.now, context), state.now.status in ONLY_AFTER_ACTIVE
+    is_request = state.stage is Stage.CHANGED and is_scheduled_to_cancel(state.now, context.policy)
+    terms = replace(state.now, cancels_at=None) if is_request else state.now
+    return mrr_of(terms, context), terms.status in ONLY_AFTER_ACTIVE
 
 
 # ---- Late states --------------------------------------------------------------------------------------------------
@@ -202,7 +214,8 @@ def _apply_late_creation(known: Subscription, state: SubscriptionState, rules: V
     is_other_currency = state.now.currency.code != known.currency.code
     if known.movement_count or known.imported or is_other_currency or not round_minor(mrr.exact):
         note = "its start is already known, or changes no MRR"
-        return Step(subscription=replace(known, created_at=known.created_at or state.at), note=note)
+        created = replace(known, created_at=known.created_at or state.at, baseline_is_guess=False)
+        return Step(subscription=created, note=note)
     first_customer = state.ids.customer_id or known.customer_id
     unstarted = replace(
         known, customer_id=first_customer, has_counted=False, created_at=state.at, plan_details=plan_details

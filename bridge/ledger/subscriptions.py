@@ -17,6 +17,7 @@ from bridge.ledger.movements import (
     apply_customer_discounts,
     confirm_start,
     correct_valuation,
+    has_open_baseline,
     is_assumed_baseline,
     move_to,
     new_subscription,
@@ -180,7 +181,7 @@ def _discounts_settled_before(
 def _with_corrected_baseline(fold: SubscriptionFold, subscription_id: str) -> Subscription | None:
     """The subscription, whose baseline is first corrected by this window's bills: its end must take off the same."""
     known, bills = fold.subscriptions.get(subscription_id), fold.rules.bills.get(subscription_id)
-    if known is None or not bills or not known.baseline or known.movement_count:
+    if known is None or not bills or not has_open_baseline(known):
         return known
     cause = Cause(at=bills[0].at, event_id="")
     step = correct_valuation(known, cause, fold.rules)

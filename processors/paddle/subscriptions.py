@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from processors.facts import Item, Product, Stage, Status, SubscriptionState, Terms
@@ -11,7 +11,7 @@ from processors.interface import Translation
 from processors.money import Currency, exact_decimal
 from processors.paddle.envelope import Notification, currency, custom_data, ids_of, ignored, with_facts
 from processors.paddle.prices import discounts, price
-from processors.payload import Json, at, ident, instant, rows, table, text
+from processors.payload import Json, at, has, ident, instant, rows, table, text
 
 STATUSES: Mapping[str, Status] = {
     "trialing": Status.TRIALING,
@@ -24,6 +24,7 @@ STAGES: Mapping[str, Stage] = {
     "subscription.created": Stage.CREATED,
     "subscription.imported": Stage.IMPORTED,
 }
+JUST_NOW = timedelta(hours=1)  # what is dated so shortly before the event is what the event reports
 REASONS: Mapping[Status, str] = {Status.ENDED: "canceled", Status.PAUSED: "paused"}
 
 
@@ -46,6 +47,7 @@ def from_subscription(notification: Notification) -> Translation:
             discounts=discounts(found),
             cancels_at=_cancels_at(found),
         ),
+        status_before=_status_before(found, status) if notification.type not in STAGES else None,
         stage=STAGES.get(notification.type, Stage.CHANGED),
         changed_at=instant(found.get("updated_at")),
         started_at=instant(found.get("started_at")),
@@ -58,6 +60,25 @@ def from_subscription(notification: Notification) -> Translation:
     )
     names = ((ident(at(row, "product.id")), text(at(row, "product.name"))) for row in rows(found, "items"))
     return with_facts(fact, catalog=tuple(Product(id=own, name=name) for own, name in names if own and name))
+
+
+def _status_before(found: Json, status: Status) -> Status | None:
+    """The status that this change left, as far as its dates say: it may be the first event of an older subscription."""
+    changed_at, paused_at = instant(found.get("updated_at")), instant(found.get("paused_at"))
+    billed_at = instant(found.get("first_billed_at"))
+    if status in REASONS and has(found, "first_billed_at") and billed_at is None:
+        return Status.TRIALING
+    if status is Status.PAUSED:
+        return Status.ACTIVE if _is_just_now(paused_at, changed_at) else None
+    if status is Status.ENDED:
+        return Status.PAUSED if paused_at is not None and not _is_just_now(paused_at, changed_at) else None
+    started_at = instant(found.get("started_at"))
+    had_trial = started_at is not None and billed_at is not None and billed_at - started_at > JUST_NOW
+    return Status.TRIALING if had_trial and _is_just_now(billed_at, changed_at) else None
+
+
+def _is_just_now(at: datetime | None, now: datetime | None) -> bool:
+    return at is not None and now is not None and abs(now - at) <= JUST_NOW
 
 
 def _items(found: Json, paid_in: Currency) -> Iterator[Item]:

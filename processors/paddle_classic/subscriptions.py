@@ -87,6 +87,7 @@ def cancelled(alert: Alert) -> Translation:
         at=alert.at,
         ids=ids_of(alert, subscription_id),
         now=terms_of(Status.ACTIVE, currency, sold, ends_at),
+        keeps_status=True,  # it may be on trial or paused: the alert's own status is that of the end
         metadata=metadata_of(alert),
         processor_event_id=alert.id,
     )

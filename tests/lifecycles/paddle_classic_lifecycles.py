@@ -69,6 +69,16 @@ CLASSIC_LIFECYCLES = (
         lambda ada: ada.subscribe(PRO, trial_days=14).later(days=3).cancel(at_once=True),
     ),
     lifecycle(
+        "tries for two weeks, and cancels for the end of them: nothing starts",
+        lambda ada: ada.subscribe(PRO, trial_days=14).later(days=3).cancel(),
+    ),
+    lifecycle(
+        "was there before the bridge, and leaves at the end of the month, counted when asked for",
+        lambda ada: replace(ada.subscribe(PRO).later(days=10), webhooks=()).cancel(),
+        "churn 0 -49.00 12345 monthly cancellation_requested estimated",
+        policy=Policy(churn_at=ChurnAt.REQUEST),
+    ),
+    lifecycle(
         "signs up and pays the second and the third month",
         lambda ada: ada.subscribe(PRO).renew().renew(),
         "subscription 49.00 +49.00 Pro monthly",

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
-from processors.paddle.simulation.customer import STARTER, TEAM
+from datetime import timedelta
+
+from processors.paddle.simulation.customer import PRO, STARTER, TEAM
+from tests.lifecycles.paddle_customer import ExtendedCustomer, net
 from tests.lifecycles.paddle_lifecycle import billing
+from tests.lifecycles.paddle_subscriptions import AT_REQUEST
+
+
+def long_ago(ada: ExtendedCustomer) -> ExtendedCustomer:
+    """Signed up for Pro before the bridge was installed."""
+    return ada.subscribe().later(days=20).forget_history()
+
+
+def end_of_trial(ada: ExtendedCustomer) -> ExtendedCustomer:
+    """The trial ends, and the first webhook that arrives says that the subscription is active."""
+    ended = ada.update_subscription(
+        status="active", trial_ends_at=None, billed_at=ada.at, renews_at=ada.at + timedelta(days=30)
+    )
+    return ended.bill(net(PRO, 4900, rate="1")).resend_as("subscription.activated")
+
 
 FIRST_SEEN = (
     # ---- Seen for the first time ----
@@ -31,6 +49,32 @@ FIRST_SEEN = (
         ),
         "renewal 49.00      0 Pro monthly",
         "upgrade     0 +50.00 Team monthly was Pro",
+    ),
+    billing(
+        "is first seen when it pauses, and comes back",
+        lambda ada: long_ago(ada).become("paused").later(days=9).resume(),
+        "churn            0 -49.00 Pro monthly paused",
+        "subscription 49.00 +49.00 Pro monthly reactivation",
+    ),
+    billing(
+        "is first seen when a paused subscription ends: it did not count any more",
+        lambda ada: ada.subscribe().later(days=20).become("paused").later(days=9).forget_history().cancel(),
+    ),
+    billing(
+        "is first seen when a trial ends and is paid for",
+        lambda ada: end_of_trial(ada.subscribe(trial_days=14).later(days=14).forget_history()).later(days=9).cancel(),
+        "subscription 49.00 +49.00 Pro monthly",
+        "churn            0 -49.00 Pro monthly canceled",
+    ),
+    billing(
+        "is first seen when a trial without a card ends: it never counted",
+        lambda ada: ada.subscribe(trial_days=14).forget_history().expire(),
+    ),
+    billing(
+        "is first seen when it schedules its end, counted at request",
+        lambda ada: long_ago(ada).cancel(scheduled=True).expire(),
+        "churn 0 -49.00 Pro monthly cancellation_requested",
+        policy=AT_REQUEST,
     ),
     # ---- Clocks and visits ----
     billing(

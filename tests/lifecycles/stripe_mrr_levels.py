@@ -144,6 +144,14 @@ def graduated_without_tiers(ada: ExtendedCustomer) -> ExtendedCustomer:
     return more.bill(18000, "subscription_cycle", name="1", lines=by_tier(more, 10000, 8000))
 
 
+def older_without_tiers(ada: ExtendedCustomer) -> ExtendedCustomer:
+    """15 seats from before the bridge: a change of metadata shows no amount, the next bill does; then they leave."""
+    older = ada.start(GRADUATED, 15).forget_history().later(days=10).amend(metadata={**ada.visit, "team": "blue"})
+    older = older.next_period().later(hours=1)
+    billed = older.bill(14000, "subscription_cycle", name="1", lines=by_tier(older, 10000, 4000))
+    return billed.later(days=3).cancel()
+
+
 LEVELS = (
     lifecycle(
         "pays by the year: 490.00 / 12", sold(every("year", 1, 49000), 1, 49000), "subscription 490.00 +40.83 X annual"
@@ -226,6 +234,12 @@ LEVELS = (
             "downgrade         0   -6.67 Seats monthly x20 estimate_corrected",
             "renewal      180.00       0 Seats monthly x20",
         ),
+    ),
+    lifecycle(
+        "is older than the bridge with tiers unknown: what the next bill shows is the baseline",
+        older_without_tiers,
+        "renewal 140.00       0 Seats monthly x15",
+        "churn        0 -140.00 Seats monthly x15 cancellation_requested",
     ),
     # ---- Packages, usage, several items ----
     lifecycle(

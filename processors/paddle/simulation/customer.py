@@ -109,7 +109,7 @@ class Customer(Timeline):
             renewed = replace(renewed, status="active")
             return customer._updated(name, renewed)._period_paid(renewed)
         customer = customer._updated(name, renewed)._period_paid(renewed)
-        return customer._activated(name, replace(renewed, status="active", trial_ends_at=None))
+        return customer._activated(name, replace(renewed, status="active", trial_ends_at=None, billed_at=customer.at))
 
     def resume(self, name: str = "1") -> Self:
         """A paused subscription resumes: a new period begins now and is paid."""

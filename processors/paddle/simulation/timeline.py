@@ -21,7 +21,8 @@ class Subscription:
     started_at: datetime
     renews_at: datetime
     status: str = "active"
-    trial_ends_at: datetime | None = None
+    trial_ends_at: datetime | None = None  # None: there was no trial, or it has been paid for
+    billed_at: datetime | None = None  # when it was billed first, if that was at the end of a trial
     paused_at: datetime | None = None
     canceled_at: datetime | None = None
     scheduled_change: Body | None = None
@@ -112,6 +113,7 @@ class Timeline:
             currency=self.currency,
             transaction_id=subscription.first_transaction if created else None,
             trial_ends_at=subscription.trial_ends_at,
+            billed_at=subscription.billed_at,
             renews_at=subscription.renews_at,
             scheduled_change=subscription.scheduled_change,
             discount=subscription.discount,

@@ -71,3 +71,14 @@ def _churn(ledger: Ledger, place: int = 1) -> tuple[object, object, str]:
 
 def _stated(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.parametrize("status", [Status.TRIALING, Status.PAUSED])
+def test_a_scheduled_end_that_states_no_status_starts_nothing(status: Status) -> None:
+    created = a_created(Status.TRIALING)
+    known = [created] if status is Status.TRIALING else [a_subscription(at=after(days=-9)), a_subscription(status)]
+    scheduled = a_subscription(at=after(days=3), now=terms(cancels_at=after(days=9)), keeps_status=True)
+
+    ledger = settled(known, [scheduled], [an_ended(at=after(days=9))])
+
+    assert rows(ledger.events) == ([] if status is Status.TRIALING else ["churn 0.00 -49.00"])

@@ -31,6 +31,7 @@ def subscription(
     currency: str = "USD",
     transaction_id: str | None = None,
     trial_ends_at: datetime | None = None,
+    billed_at: datetime | None = None,
     renews_at: datetime | None = None,
     scheduled_change: Body | None = None,
     discount: Body | None = None,
@@ -38,7 +39,10 @@ def subscription(
     canceled_at: datetime | None = None,
     custom_data: Mapping[str, Any] | None = None,
 ) -> Body:
-    """A subscription. As at Paddle, its items still say `active` after it was canceled."""
+    """A subscription. As at Paddle, its items still say `active` after it was canceled.
+
+    `billed_at`: when it was billed first, at the end of its trial; until then `trial_ends_at` is set.
+    """
     ends_at = None if status in RESTING else renews_at
     next_billed_at = stamp(ends_at) if scheduled_change is None else None
     body: Body = {
@@ -53,7 +57,7 @@ def subscription(
         "billing_cycle": cycle(plans[0][0]) if plans else None,
         "current_billing_period": period(_began_at(plans, started_at, ends_at), ends_at),
         "next_billed_at": next_billed_at,
-        "first_billed_at": None if status == "trialing" else stamp(started_at),
+        "first_billed_at": None if trial_ends_at is not None else stamp(billed_at or started_at),
         "items": [_item(*sold, status, started_at, trial_ends_at, next_billed_at) for sold in plans],
         "discount": discount,
         "scheduled_change": scheduled_change,
@@ -84,7 +88,7 @@ def _item(
         "product": product(plan),
         "trial_dates": period(started_at, trial_ends_at),
         "next_billed_at": next_billed_at,
-        "previously_billed_at": None if status == "trialing" else stamp(started_at),
+        "previously_billed_at": None if trial_ends_at is not None else stamp(started_at),
         "created_at": stamp(started_at),
         "updated_at": stamp(started_at),
     }
