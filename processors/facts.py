@@ -276,13 +276,15 @@ class Refund(Value):
     REVERSAL compensates. `is_total`: `amount` is the total refunded on the payment so far (Stripe's `charge.refunded`
     before refunds had their own events), and `key` is the charge's. `released`: as in `Payment`; in the total.
     `total_before`: the total before this event, as the processor states it. `is_move`: the event reports that the money
-    moves now; False: it is about a refund or dispute that may be much older.
+    moves now; False: it is about a refund or dispute that may be much older. `tax`: the part of the amount that is tax,
+    in minor units; None: not stated.
     """
 
     key: str
     at: datetime
     ids: Ids
     amount: Money
+    tax: int | None = None
     transaction_id: str
     kind: RefundKind = RefundKind.REFUND
     status: RefundStatus = RefundStatus.SUCCEEDED

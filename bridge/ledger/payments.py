@@ -65,7 +65,7 @@ def payment_deltas(receivables: Receivables, facts: Sequence[Fact], policy: Poli
         reported = replace(
             receivable,
             reported_minor=after_tax_basis(receivable.paid, receivable, policy),
-            reported_refund_minor=after_tax_basis(receivable.refunded, receivable, policy),
+            reported_refund_minor=refunded_after_tax_basis(receivable, policy),
         )
         before = receivable.reported_minor - receivable.reported_refund_minor
         minor = (reported.reported_minor - reported.reported_refund_minor) - before
@@ -118,6 +118,16 @@ def after_tax_basis(minor: int, receivable: Receivable, policy: Policy) -> int:
     if policy.amount_basis is AmountBasis.GROSS or not receivable.tax or receivable.paid <= 0:
         return minor
     return round_minor(minor * (1 - min(Fraction(receivable.tax, receivable.paid), Fraction(1))))
+
+
+def refunded_after_tax_basis(receivable: Receivable, policy: Policy) -> int:
+    """The amount given back that `AMOUNT_BASIS` reports: without the tax that a refund states, else its share of it."""
+    if policy.amount_basis is AmountBasis.GROSS:
+        return receivable.refunded
+    stated = [one for one in receivable.counted_refunds if one.tax is not None and one.counted_minor]
+    net = sum(one.counted_minor - (one.tax or 0) * (1 if one.counted_minor > 0 else -1) for one in stated)
+    rest = receivable.refunded - sum(one.counted_minor for one in stated)
+    return net + after_tax_basis(rest, receivable, policy)
 
 
 # ---- Deltas -------------------------------------------------------------------------------------------------------
@@ -181,7 +191,10 @@ def _correction_id(receivable: Receivable) -> str:
 
 
 def _may_pay_for(delta: PaymentDelta, movement: Movement) -> bool:
-    if not delta.is_first or delta.is_correction or delta.receivable.subscription_id != movement.subscription_id:
+    is_same = (
+        delta.receivable.subscription_id == movement.subscription_id and delta.receivable.currency == movement.currency
+    )
+    if not is_same or not delta.is_first or delta.is_correction:
         return False
     if movement.event_type is EventType.SUBSCRIPTION:
         return delta.receivable.reason in _PAYS_START and _pays_start(delta, movement)

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from bridge.ledger.audit_notes import AuditNotes, format_amount
 from bridge.ledger.events import Draft, EventType, PlanDetails
-from bridge.ledger.payments import after_tax_basis
+from bridge.ledger.payments import refunded_after_tax_basis
 from bridge.ledger.policy import Policy, RefundAmount
 from bridge.ledger.receivables import Receivables, with_released
 from bridge.ledger.references import References, payment_of, receivable_of, subscription_of
@@ -70,7 +70,7 @@ def _settle(same_step: Sequence[Refund], context: RefundContext) -> None:
         return
     is_further = refund.key in receivable.refunds and receivable.refunds[refund.key].counted_minor != 0
     after = _with_refund(receivable, refund, context.receivables.references)
-    refunded = after_tax_basis(after.refunded, after, context.policy)
+    refunded = refunded_after_tax_basis(after, context.policy)
     minor = refunded - receivable.reported_refund_minor
     event_ids = tuple(dict.fromkeys(one.processor_event_id for one in same_step))
     context.receivables.put(replace(after, reported_refund_minor=refunded))
@@ -139,7 +139,12 @@ def _with_single(receivable: Receivable, refund: Refund, references: References)
     minor = refund.amount.minor
     counted_minor = minor if refund.status is RefundStatus.SUCCEEDED else 0
     record = RefundRecord(
-        kind=refund.kind, status=refund.status, minor=minor, counted_minor=counted_minor, payment_id=payment
+        kind=refund.kind,
+        status=refund.status,
+        minor=minor,
+        counted_minor=counted_minor,
+        payment_id=payment,
+        tax=refund.tax,
     )
     was_open = known is None or known.status is RefundStatus.PENDING
     # A total counts refunds, but no disputes, and also a refund that has failed since.
@@ -163,7 +168,7 @@ def _with_reversal(receivable: Receivable, refund: Refund) -> Receivable:
         return receivable
     known = receivable.refunds.get(refund.key)
     minor = max(refund.amount.minor, -known.counted_minor if known is not None else 0)
-    record = RefundRecord(kind=refund.kind, status=refund.status, minor=minor, counted_minor=-minor)
+    record = RefundRecord(kind=refund.kind, status=refund.status, minor=minor, counted_minor=-minor, tax=refund.tax)
     return replace(receivable, refunds={**receivable.refunds, refund.key: record})
 
 

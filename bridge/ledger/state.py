@@ -79,7 +79,8 @@ class Subscription(Value):
 class RefundRecord(Value):
     """One refund, dispute or reversal of `minor` units at its latest status.
 
-    `counted_minor`: the part that counts as given back: 0 unless it succeeded, negative for a reversal.
+    `counted_minor`: the part that counts as given back: 0 unless it succeeded, negative for a reversal. `tax`: the part
+    of `minor` that is tax; None: not stated.
     """
 
     kind: RefundKind = RefundKind.REFUND
@@ -87,6 +88,7 @@ class RefundRecord(Value):
     minor: int
     counted_minor: int = 0
     payment_id: str | None = None
+    tax: int | None = None
 
 
 class Receivable(Value):
@@ -125,9 +127,14 @@ class Receivable(Value):
     @property
     def refunded(self) -> int:
         """Gross minor units given back. An authorisation that was never captured (a payment of 0) has no refunds."""
-        single = sum(one.counted_minor for one in self.refunds.values() if self.payments.get(one.payment_id or "") != 0)
+        single = sum(one.counted_minor for one in self.counted_refunds)
         total = sum(minor for payment, minor in self.unassigned_refunds.items() if self.payments.get(payment) != 0)
         return single + total - sum(self.releases_among(payment) for payment in self.released)
+
+    @property
+    def counted_refunds(self) -> tuple[RefundRecord, ...]:
+        """The refunds, disputes and reversals of what was captured."""
+        return tuple(one for one in self.refunds.values() if self.payments.get(one.payment_id or "") != 0)
 
     def releases_among(self, payment: str) -> int:
         """The minor units among a payment's single refunds that only released the uncaptured part of it.

@@ -35,7 +35,7 @@ def from_adjustment(notification: Notification) -> Translation:
         return ignored(f"an adjustment of the kind {action or 'unknown'} moves no money")
     key, transaction_id = ident(found.get("id")), ident(found.get("transaction_id"))
     paid_in = currency(first(found, "currency_code", "totals.currency_code"))
-    minor = whole_minor(first(found, "totals.total"))
+    minor, tax = whole_minor(first(found, "totals.total")), whole_minor(first(found, "totals.tax"))
     if key is None or transaction_id is None or paid_in is None or minor is None:
         return ignored("the adjustment has no id, transaction, currency or total")
     fact = Refund(
@@ -43,6 +43,7 @@ def from_adjustment(notification: Notification) -> Translation:
         at=notification.at,
         ids=ids_of(found, transaction_id, ident(found.get("subscription_id"))),
         amount=Money(minor=abs(minor), currency=paid_in),
+        tax=None if tax is None else abs(tax),
         transaction_id=key,
         kind=kind,
         status=_status(found, kind),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Self
 
@@ -17,11 +17,12 @@ from processors.paddle.simulation.payloads import Body, Plan
 class ExtendedCustomer(Customer):
     """A customer with further steps. `owner`: the tag of the customer whom the webhooks name now.
 
-    `extras`: further items of every subscription, each with its quantity.
+    `extras`: further items of every subscription, each with its quantity. `taxes`: the tax in each transaction.
     """
 
     owner: str | None = None
     extras: tuple[tuple[Plan, int], ...] = ()
+    taxes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def customer_id(self) -> str:
@@ -74,7 +75,47 @@ class ExtendedCustomer(Customer):
         )
         minor = int(entity["details"]["totals"]["grand_total"])
         customer = self.sent("transaction.completed", entity, 2.5)
-        return replace(customer, paid=(*customer.paid, (entity["id"], minor, None if sold is None else sold.id)))
+        taxes = {**self.taxes, entity["id"]: int(entity["details"]["totals"]["grand_total_tax"])}
+        paid = (*customer.paid, (entity["id"], minor, None if sold is None else sold.id))
+        return replace(customer, paid=paid, taxes=taxes)
+
+    def without_tax(self) -> Self:
+        """No tax is left in the transactions so far."""
+        return replace(self, taxes={})
+
+    def refund_tax(self) -> Self:
+        """The tax of the last payment is given back: the customer has stated a VAT number."""
+        transaction, _, subscription = self.paid[-1]
+        tax = self.taxes[transaction]
+        entity = payloads.adjustment(
+            f"adj_{self.tag}_{len(self.webhooks) + 1}",
+            transaction=transaction,
+            minor=tax,
+            tax=tax,
+            customer=self.customer_id,
+            subscription=subscription,
+            currency=self.currency,
+            at=self.at,
+        )
+        items = [{**item, "type": "tax"} for item in entity["items"]]
+        return self.sent("adjustment.created", {**entity, "items": items})
+
+    def _adjustment(self, adjustment_id: str, action: str, minor: int | None, payment: int, status: str) -> Body:
+        transaction, paid, subscription = self.paid[payment]
+        amount = paid if minor is None else minor
+        return payloads.adjustment(
+            adjustment_id,
+            transaction=transaction,
+            minor=amount,
+            tax=self.taxes.get(transaction, 0) * amount // paid if paid else 0,
+            customer=self.customer_id,
+            subscription=subscription,
+            action=action,
+            status=status,
+            currency=self.currency,
+            is_full=minor in (None, paid),
+            at=self.at,
+        )
 
     def start(self, plan: Plan = PRO, quantity: int = 1, *, name: str = "1", **more: Any) -> Self:
         """A subscription is created and active; its payment is another step."""

@@ -120,6 +120,27 @@ MONEY = (
     ),
     # ---- Money that goes back ----
     billing(
+        "has the tax given back for a VAT number",
+        lambda ada: ada.start().bill(net(PRO, 4900, tax=931), origin="web").later(days=3).refund_tax(),
+        "subscription 58.31 +49.00 Pro monthly",
+        "refund       -9.31      0 Pro monthly tax_only",
+    ),
+    billing(
+        "has the tax given back and then half of the rest, for a merchant who counts without tax",
+        lambda ada: (
+            ada.start()
+            .bill(net(PRO, 4900, tax=931), origin="web")
+            .later(days=3)
+            .refund_tax()
+            .later(days=2)
+            .without_tax()
+            .refund(2450)
+        ),
+        "subscription 49.00 +49.00 Pro monthly",
+        "refund      -24.50      0 Pro monthly requested_by_customer",
+        policy=Policy(amount_basis=AmountBasis.NET_OF_TAX),
+    ),
+    billing(
         "gets 20.00 back",
         lambda ada: ada.subscribe().later(days=1).refund(2000),
         "subscription 49.00 +49.00 Pro monthly",

@@ -6,7 +6,7 @@ from itertools import permutations
 
 from processors.facts import Reason, Status
 from tests.bridge.ledger.harness import balance, rows, settled
-from tests.builders import a_created, a_paid_invoice, a_subscription, after, an_ended, an_invoice, terms
+from tests.builders import EUR, a_created, a_paid_invoice, a_subscription, after, an_ended, an_invoice, terms
 
 INCOMPLETE, ACTIVE, PAUSED = Status.INCOMPLETE, Status.ACTIVE, Status.PAUSED
 
@@ -54,6 +54,15 @@ def test_a_late_first_payment_shows_a_start_too_and_is_paired_with_it() -> None:
 
     assert rows(ledger.events) == ["subscription 49.00 +49.00"]
     assert balance(ledger) == (4900, 4900)
+
+
+def test_a_late_first_payment_in_another_currency_is_not_paired_with_the_start() -> None:
+    in_euros = a_subscription(now=terms(minor=4500, currency=EUR), at=after(days=9))
+
+    ledger = settled([in_euros], [a_created(), an_invoice(4900, reason=Reason.START)])
+
+    events = sorted((event.currency, event.amount, event.mrr_impact) for event in ledger.events)
+    assert events == [("EUR", 0, 45), ("USD", 49, 0)]
 
 
 def test_a_first_payment_with_a_state_that_states_nothing_of_before_is_a_start() -> None:

@@ -65,6 +65,26 @@ def test_a_refund_of_tax_alone_says_so() -> None:
     assert refund(entity).reason == "tax_only"
 
 
+def test_the_tax_in_an_adjustment_is_stated() -> None:
+    assert refund(an_adjustment(minor=2380, tax=380)).tax == 380
+
+
+@pytest.mark.parametrize(
+    ("kind", "action", "status", "is_move"),
+    [
+        ("adjustment.created", "chargeback", "approved", True),
+        ("adjustment.updated", "chargeback", "reversed", False),
+        ("adjustment.created", "chargeback_reverse", "approved", True),
+        ("adjustment.updated", "refund", "approved", True),
+        ("adjustment.updated", "refund", "reversed", False),
+    ],
+)
+def test_an_update_moves_money_only_where_it_approves_a_refund(
+    kind: str, action: str, status: str, is_move: bool
+) -> None:
+    assert refund(an_adjustment(action=action, status=status), kind).is_move is is_move
+
+
 def test_amounts_are_never_negative() -> None:
     assert refund(an_adjustment(minor=-2000)).amount.minor == 2000
 
