@@ -38,6 +38,7 @@ def from_adjustment(notification: Notification) -> Translation:
     minor, tax = whole_minor(first(found, "totals.total")), whole_minor(first(found, "totals.tax"))
     if key is None or transaction_id is None or paid_in is None or minor is None:
         return ignored("the adjustment has no id, transaction, currency or total")
+    is_move = _is_move(notification, kind)
     fact = Refund(
         key=key,
         at=notification.at,
@@ -47,8 +48,9 @@ def from_adjustment(notification: Notification) -> Translation:
         transaction_id=key,
         kind=kind,
         status=_status(found, kind),
-        is_move=_is_move(notification, kind),
+        is_move=is_move,
         reason=_reason(found, action),
+        is_primary=is_move,
         processor_event_id=notification.id,
     )
     return with_facts(fact)

@@ -409,6 +409,18 @@ def test_a_purchase_lacks_the_visit_of_its_checkout() -> None:
     assert lacks(facts_of(*bodies[:-1])) == "whether pi_ada_1 belongs to an invoice, and to which"
 
 
+def test_a_reversed_chargeback_of_paddle_lacks_the_webhook_of_its_creation() -> None:
+    bought = PaddleCustomer.begin("ada", START).buy()
+    taken = bought.later(days=9).adjusted("chargeback")
+    reversed_ = taken.later(seconds=20).adjusted("chargeback_reverse")
+    known = settled(paddle_facts(*bought.webhooks))
+    (created,) = paddle_facts(*taken.webhooks[len(bought.webhooks) :])
+    facts = paddle_facts(*reversed_.webhooks[len(taken.webhooks) :])
+
+    assert lacks(facts, known) == f"the webhook that names the cause of {created.key}"
+    assert lacks([created, *facts], known) is None
+
+
 def test_a_coupon_that_no_payload_has_contained_is_missing() -> None:
     (state,) = [fact for fact in signup() if isinstance(fact, SubscriptionState)]
     discounted = replace(state, now=replace(state.now, discounts=(Discount(id="di_1", coupon_id="SPRING"),)))
