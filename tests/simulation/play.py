@@ -126,7 +126,7 @@ def _mishaps(world: World) -> None:
         world.note(f"Pulsora is {world.pulsora.behaviour}")
     if chance.random() < NEW_TIME:
         world.set_clock()
-    if chance.random() < NEW_HOUR and all(_is_settled(world, merchant.source) for merchant in world.merchants):
+    if chance.random() < NEW_HOUR and all(_is_over(world, merchant.source) for merchant in world.merchants):
         world.set_clock_forward()  # while webhooks wait, their windows would end at once
     if chance.random() < KILL * world.fault_rate:
         world.kill(chance.randrange(len(world.processes)))
@@ -151,6 +151,12 @@ def _is_settled(world: World, source: str) -> bool:
     return not (
         world.read(UNROUTED_OF_SOURCE, source=source) or world.read(DUE_OF_SOURCE, within=f"{source}|%", soon=soon)
     )
+
+
+def _is_over(world: World, source: str) -> bool:
+    """Whether the steps so far are settled, and none of their webhooks is to be sent again."""
+    is_sent = all(world.begins_step(sent) for sent in world.incoming if sent.source == source)
+    return is_sent and _is_settled(world, source)
 
 
 def _advance(world: World) -> bool:
