@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bridge.ledger.events import NO_PLAN_DETAILS
 from bridge.ledger.movements import (
@@ -26,6 +26,7 @@ from processors.values import replace
 
 ONLY_AFTER_ACTIVE = frozenset({Status.UNPAID, Status.PAUSED})  # so it has counted before
 NEVER_STARTED = "incomplete_expired"  # the one reason of an end without a start, as Stripe names it
+ONE_CHANGE = timedelta(seconds=5)  # the events of one change are dated this far apart at most
 CURRENCY_CHANGE = "currency_change"
 FREE = "free"  # it continues, but costs nothing from now on
 
@@ -232,11 +233,14 @@ def _apply_late_creation(known: Subscription, state: SubscriptionState, rules: V
 def _adds_before(known: Subscription, state: SubscriptionState) -> bool:
     """Whether this is the only state seen so far, now with the terms before it.
 
-    Stripe sends one change as several events, and not each has `previous_attributes`.
+    Stripe sends one change as several events, and not each has `previous_attributes`. Of Paddle's two events of a
+    return, only one says that there was a pause.
     """
-    if known.movement_count or known.imported or state.before is None or known.terms is None:
+    is_silent = state.before is None and state.status_before is None
+    if known.movement_count or known.imported or is_silent or known.terms is None:
         return False
-    return moment(state) == known.moment and state.now == known.terms and state.at <= known.first_seen_at
+    at = state.at if state.before is not None else state.at - ONE_CHANGE
+    return moment(state) == known.moment and state.now == known.terms and at <= known.first_seen_at
 
 
 def _apply_first_state_again(known: Subscription, state: SubscriptionState, rules: ValuationRules) -> Step:

@@ -47,7 +47,7 @@ def from_subscription(notification: Notification) -> Translation:
             discounts=discounts(found),
             cancels_at=_cancels_at(found),
         ),
-        status_before=_status_before(found, status) if notification.type not in STAGES else None,
+        status_before=_status_before(notification, status),
         stage=STAGES.get(notification.type, Stage.CHANGED),
         changed_at=instant(found.get("updated_at")),
         started_at=instant(found.get("started_at")),
@@ -62,8 +62,13 @@ def from_subscription(notification: Notification) -> Translation:
     return with_facts(fact, catalog=tuple(Product(id=own, name=name) for own, name in names if own and name))
 
 
-def _status_before(found: Json, status: Status) -> Status | None:
-    """The status that this change left, as far as its dates say: it may be the first event of an older subscription."""
+def _status_before(notification: Notification, status: Status) -> Status | None:
+    """The status that this change left, by its type and dates: it may be the first event of an older subscription."""
+    found = notification.entity
+    if notification.type in STAGES:
+        return None
+    if notification.type == "subscription.resumed":
+        return Status.PAUSED
     changed_at, paused_at = instant(found.get("updated_at")), instant(found.get("paused_at"))
     billed_at = instant(found.get("first_billed_at"))
     if status in REASONS and has(found, "first_billed_at") and billed_at is None:

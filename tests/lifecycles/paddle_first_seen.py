@@ -57,6 +57,11 @@ FIRST_SEEN = (
         "subscription 49.00 +49.00 Pro monthly reactivation",
     ),
     billing(
+        "is first seen when it comes back from a pause",
+        lambda ada: ada.subscribe().later(days=20).become("paused").later(days=9).forget_history().resume(),
+        "subscription 49.00 +49.00 Pro monthly reactivation",
+    ),
+    billing(
         "is first seen when a paused subscription ends: it did not count any more",
         lambda ada: ada.subscribe().later(days=20).become("paused").later(days=9).forget_history().cancel(),
     ),
