@@ -56,10 +56,12 @@ class ExtendedCustomer(Customer):
         name: str | None = "1",
         credit: int = 0,
         discount_id: str | None = None,
+        credited: Plan | None = None,
     ) -> Self:
-        """A transaction with these lines."""
+        """A transaction with these lines. `credited`: the plan of which a line takes back the rest of the period."""
         sold = None if name is None else self.subscriptions[name]
         plans = [] if sold is None else [(sold.plan, sold.quantity), *self.extras]
+        plans += [] if credited is None else [(credited, -1)]
         entity = payloads.transaction(
             f"txn_{self.tag}_{len(self.webhooks) + 1}",
             customer=self.customer_id,

@@ -131,7 +131,9 @@ SUBSCRIPTIONS = (
             ada.subscribe()
             .later(days=10)
             .change(TEAM)
-            .bill(net(TEAM, 6600, rate="0.66"), net(PRO, -3267, rate="0.66"), origin="subscription_update")
+            .bill(
+                net(TEAM, 6600, rate="0.66"), net(PRO, -3267, rate="0.66"), origin="subscription_update", credited=PRO
+            )
         ),
         "subscription 49.00 +49.00 Pro monthly",
         "upgrade      33.33 +50.00 Team monthly was Pro",
@@ -142,7 +144,12 @@ SUBSCRIPTIONS = (
             ada.subscribe()
             .later(days=10)
             .change(STARTER)
-            .bill(net(STARTER, 1254, rate="0.66"), net(PRO, -3234, rate="0.66"), origin="subscription_update")
+            .bill(
+                net(STARTER, 1254, rate="0.66"),
+                net(PRO, -3234, rate="0.66"),
+                origin="subscription_update",
+                credited=PRO,
+            )
             .later(days=20)
             .bill(net(STARTER, 1900, rate="1"), credit=1900)
         ),

@@ -74,10 +74,18 @@ COUPONS = (
 # ---- D. Changes to prices that do not say it all ------------------------------------------------------------------
 
 
-def upgrade(ada: ExtendedCustomer, days: float, rate: str, amount: int, tax: int, credit: int) -> ExtendedCustomer:
-    """From 20.00 to 50.00, billed at once for the rest of the month; then the next month."""
-    moved = begun(ada, net(BASE, 2000, 400)).later(days=days).update_subscription(plan=MORE)
-    billed = moved.bill(net(MORE, amount, tax, rate=rate), origin="subscription_update", credit=credit)
+def upgrade(ada: ExtendedCustomer) -> ExtendedCustomer:
+    """From 20.00 to 50.00, billed at once for half of the month; then the next month."""
+    moved = begun(ada, net(BASE, 2000, 400)).later(days=15).update_subscription(plan=MORE)
+    lines = net(MORE, 2500, 500, rate="0.5"), net(BASE, -1000, -200, rate="0.5")
+    billed = moved.bill(*lines, origin="subscription_update", credited=BASE)
+    return billed.later(days=20).update_subscription().bill(net(MORE, 5000, 1000, rate="1"))
+
+
+def upgrade_with_credit(ada: ExtendedCustomer) -> ExtendedCustomer:
+    """The same for a third of the month, before 2024: what is left of the old price is no line but a credit."""
+    moved = begun(ada, net(BASE, 2000, 400)).later(days=20).update_subscription(plan=MORE)
+    billed = moved.bill(net(MORE, 1667, 333, rate="0.33333"), origin="subscription_update", credit=800)
     return billed.later(days=20).update_subscription().bill(net(MORE, 5000, 1000, rate="1"))
 
 
@@ -90,40 +98,44 @@ def upgrade_next_bill(ada: ExtendedCustomer) -> ExtendedCustomer:
 def upgrade_in_pounds(ada: ExtendedCustomer) -> ExtendedCustomer:
     """49.00 dollars are 39.20 pounds, and 99.00 dollars 79.20: half of that less half of the former."""
     moved = begun(ada, net(PRO, 3920), plan=PRO).later(days=15).update_subscription(plan=TEAM)
-    billed = moved.bill(net(TEAM, 3960, rate="0.5"), origin="subscription_update", credit=1960)
+    lines = net(TEAM, 3960, rate="0.5"), net(PRO, -1960, rate="0.5")
+    billed = moved.bill(*lines, origin="subscription_update", credited=PRO)
     return billed.later(days=15).update_subscription().bill(net(TEAM, 7920, rate="1"))
 
 
 def seats_in_pounds(ada: ExtendedCustomer) -> ExtendedCustomer:
     """Two more seats at half of the month: 3 x 19.60 - 19.60."""
     moved = begun(ada, net(PRO, 3920), plan=PRO).later(days=15).update_subscription(quantity=3)
-    return moved.bill(net(PRO, 5880, quantity=3, rate="0.5"), origin="subscription_update", credit=1960)
+    lines = net(PRO, 5880, quantity=3, rate="0.5"), net(PRO, -1960, quantity=-1, rate="0.5")
+    return moved.bill(*lines, origin="subscription_update")
 
 
 def to_the_year(ada: ExtendedCustomer) -> ExtendedCustomer:
     """From 20.00 a month to 200.00 a year at half of the month: 240.00 less 12.00 of credit, with tax."""
     moved = begun(ada, net(BASE, 2000, 400)).later(days=15).update_subscription(plan=YEARLY)
-    return moved.bill(net(YEARLY, 20000, 4000, rate="1"), origin="subscription_update", credit=1200)
+    lines = net(YEARLY, 20000, 4000, rate="1"), net(BASE, -1000, -200, rate="0.5")
+    return moved.bill(*lines, origin="subscription_update", credited=BASE)
 
 
 def downgrade(ada: ExtendedCustomer) -> ExtendedCustomer:
-    """From 50.00 to 20.00 at half of the month: 12.00 are covered by credit, with tax."""
+    """From 50.00 to 20.00 at half of the month: 12.00 with tax are less than the 30.00 that are left."""
     moved = begun(ada, net(MORE, 5000, 1000), plan=MORE).later(days=15).update_subscription(plan=BASE)
-    billed = moved.bill(net(BASE, 1000, 200, rate="0.5"), origin="subscription_update", credit=1200)
+    lines = net(BASE, 1000, 200, rate="0.5"), net(MORE, -2500, -500, rate="0.5")
+    billed = moved.bill(*lines, origin="subscription_update", credited=MORE)
     return billed.later(days=15).update_subscription().bill(net(BASE, 2000, 400, rate="1"))
 
 
 CHANGES = (
     billing(
         "an upgrade with tax inside at half of the month: 25.00 / 0.5",
-        lambda ada: upgrade(ada, 15, "0.5", 2500, 500, 1200),
+        upgrade,
         "subscription 24.00 +20.00 Base monthly",
         "upgrade      18.00 +30.00 More monthly was Base",
         "renewal      60.00      0 More monthly",
     ),
     billing(
         "an upgrade with tax inside for a rounded share: 16.67 is 50.00 x 0.33333",
-        lambda ada: upgrade(ada, 20, "0.33333", 1667, 333, 800),
+        upgrade_with_credit,
         "subscription 24.00 +20.00 Base monthly",
         "upgrade      12.00 +30.00 More monthly was Base",
         "renewal      60.00      0 More monthly",

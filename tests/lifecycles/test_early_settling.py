@@ -380,4 +380,5 @@ def test_settling_early_changes_nothing_for_a_random_merchant(
     run(machine, steps=150, length=25)
     with capsys.disabled():
         print(f"\nsettled at once, of {machine.__name__}: {machine.share}")
-    assert IS_CAMPAIGN or machine.share.of("all") > 0.85  # the steps of a campaign are others each time
+    # The steps depend on the modules that are imported, since Hypothesis tries constants of theirs.
+    assert IS_CAMPAIGN or machine.share.of("all") > 0.7

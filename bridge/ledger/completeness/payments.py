@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from bridge.ledger.completeness.trial import COUNTING, Trial, discounts_of, is_due_nothing, owed_by_payments, states_of
+from bridge.ledger.completeness.trial import (
+    COUNTING,
+    Trial,
+    bills_of,
+    discounts_of,
+    is_due_nothing,
+    owed_by_payments,
+    states_of,
+)
 from bridge.ledger.receivables import SAME_PAYMENT
 from bridge.ledger.references import receivable_of, receivable_of_payment
 from bridge.ledger.state import Receivable
-from processors.facts import Fact, Payment, Reason, Refund, RefundStatus, Stage, Status, SubscriptionState
+from processors.facts import Payment, Reason, Refund, RefundStatus, Stage, Status, SubscriptionState
 
 RECENT_STATE = timedelta(hours=2)  # a renewal's state comes about an hour before its payment
 
@@ -67,7 +75,7 @@ def _subscription_of(receivable: Receivable, trial: Trial) -> Iterator[str]:
         yield f"the state of {receivable.subscription_id}"
     elif known.at < receivable.at - RECENT_STATE:
         yield f"the state of {receivable.subscription_id} at the time of {receivable.id}"
-    elif receivable.reason is Reason.CHANGE and not _has_changed(receivable, trial.facts):
+    elif receivable.reason is Reason.CHANGE and not _has_changed(receivable, trial):
         yield f"the change of {receivable.subscription_id} that {receivable.id} bills"
 
 
@@ -85,15 +93,21 @@ def _discounts_of(receivable: Receivable, own: Sequence[Payment], trial: Trial) 
         yield f"a discount of {receivable.id}"
 
 
-def _has_changed(billed: Receivable, facts: Iterable[Fact]) -> bool:
-    """Whether the change that it bills is there: one that names it, if changes name invoices."""
-    states = states_of((fact for fact in facts if isinstance(fact, SubscriptionState)), billed.subscription_id)
-    return any(
-        one.stage is Stage.CHANGED
-        and one.ids.invoice_id in (None, billed.id)
-        and (one.before is None or one.before.status is not Status.INCOMPLETE)  # that is a start
+def _has_changed(billed: Receivable, trial: Trial) -> bool:
+    """Whether the change that it bills is there: one that names it, or as many unnamed changes as bills of changes."""
+    states = states_of((one for one in trial.facts if isinstance(one, SubscriptionState)), billed.subscription_id)
+    changes = [
+        one
         for one in states
-    )
+        if one.stage is Stage.CHANGED
+        and (one.before is None or one.before.status is not Status.INCOMPLETE)  # that is a start
+    ]
+    if any(one.ids.invoice_id == billed.id for one in changes):
+        return True
+    unnamed = [one.now for one in changes if one.ids.invoice_id is None]
+    distinct = [now for number, now in enumerate(unnamed) if now not in unnamed[:number]]
+    bills = [bill for bill, _ in bills_of(trial, billed.subscription_id or "") if bill.reason is Reason.CHANGE]
+    return len(distinct) >= len(bills)
 
 
 # ---- Refunds ------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 
 from bridge.ledger.catalog import Catalog
 from bridge.ledger.completeness.trial import (
@@ -42,24 +43,33 @@ def _is_paused(known: Subscription | None) -> bool:
 
 
 def _pays_change(trial: Trial, state: SubscriptionState) -> bool:
-    """Whether its payment shows a change without terms before it (Paddle's) to be the only one."""
-    subscription_id = state.ids.subscription_id
+    """Whether a bill shows a change without terms before it (Paddle's) to be the only one since the known terms.
+
+    The bill of a change that followed another one seconds later would show the step from what came between.
+    """
     own = [one for one in trial.facts if isinstance(one, SubscriptionState) and one.ids == state.ids]
-    return (
-        state.before is None
-        and state.now.status in COUNTING
-        and all(one.now == state.now for one in own)
-        and (_is_paid_change(trial, subscription_id) or _is_change_billed_nothing(trial, subscription_id))
-    )
+    known = trial.before.subscriptions.get(state.ids.subscription_id or "")
+    if state.before is not None or state.now.status not in COUNTING or any(one.now != state.now for one in own):
+        return False
+    return known is not None and known.terms is not None and _is_billed_step(trial, known.id, known.terms, state.now)
 
 
-def _is_paid_change(trial: Trial, subscription_id: str | None) -> bool:
-    return any(
-        event.event_type in (EventType.UPGRADE, EventType.DOWNGRADE)
-        and not is_alone(event)
-        and event.subscription_id == subscription_id
-        for event in trial.settlement.events
-    )
+def _is_billed_step(trial: Trial, subscription_id: str, before: Terms, now: Terms) -> bool:
+    """Whether the bill of a change leads from the one to the other: it charges the new items, and takes back the rest
+    of an item before it unless all of these stay.
+    """
+    kept, sold = _quantities(before), _quantities(now)
+    for bill, own in bills_of(trial, subscription_id):
+        lines = [line for fact in own for line in fact.lines or ()] if bill.reason is Reason.CHANGE else []
+        charged = {(line.price_id, line.quantity) for line in lines if line.amount > 0}
+        credited = {(line.price_id, abs(line.quantity)) for line in lines if line.amount < 0}
+        if charged == sold - kept if kept < sold else charged and charged <= sold and credited & kept:
+            return True
+    return False
+
+
+def _quantities(terms: Terms) -> set[tuple[str | None, Decimal]]:
+    return {(item.price.id, item.quantity) for item in terms.items}
 
 
 def _is_change_billed_nothing(trial: Trial, subscription_id: str | None) -> bool:

@@ -28,6 +28,7 @@ from processors.facts import (
 )
 from processors.money import Currency, Money
 from processors.paddle import processor as paddle
+from processors.paddle.simulation.customer import STARTER as PADDLE_STARTER
 from processors.paddle.simulation.customer import TEAM as PADDLE_TEAM
 from processors.paddle.simulation.customer import Customer as PaddleCustomer
 from processors.stripe import processor
@@ -407,6 +408,30 @@ def test_a_purchase_lacks_the_visit_of_its_checkout() -> None:
 
     assert lacks(facts_of(*bodies)) is None
     assert lacks(facts_of(*bodies[:-1])) == "whether pi_ada_1 belongs to an invoice, and to which"
+
+
+def test_a_change_of_paddle_is_shown_to_be_the_only_one_by_a_bill_that_credits_the_terms_before_it() -> None:
+    begun = PaddleCustomer.begin("ada", START).subscribe()
+    between = begun.later(days=9).change(PADDLE_TEAM, billed=3300)
+    changed = between.later(seconds=20).change(PADDLE_STARTER, billed=777)
+    facts = paddle_facts(*changed.webhooks[len(between.webhooks) :])
+
+    assert lacks(facts, settled(paddle_facts(*between.webhooks))) is None
+    before_both = settled(paddle_facts(*begun.webhooks))  # the bill credits Team, not Pro
+    assert lacks(facts, before_both) == "the change of sub_ada_1 before this one"
+
+
+def test_a_bill_of_paddle_lacks_its_change_if_only_another_change_with_its_bill_is_there() -> None:
+    begun = PaddleCustomer.begin("ada", START).subscribe()
+    first = begun.later(days=9).change(PADDLE_TEAM, billed=3300)
+    second = first.later(seconds=20).change(PADDLE_STARTER, billed=777)
+    known = settled(paddle_facts(*begun.webhooks))
+    facts = paddle_facts(*second.webhooks[len(begun.webhooks) :])
+    late = next(fact for fact in reversed(facts) if isinstance(fact, SubscriptionState))
+
+    bill = second.paid[-2][0]
+    assert lacks([fact for fact in facts if fact is not late], known) == f"the change of sub_ada_1 that {bill} bills"
+    assert lacks(facts, known) == "the change of sub_ada_1 before this one"  # that of a third, before the second
 
 
 def test_a_reversed_chargeback_of_paddle_lacks_the_webhook_of_its_creation() -> None:
