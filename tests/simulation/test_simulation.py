@@ -15,7 +15,7 @@ from tests.simulation.play import play
 from tests.simulation.world import World
 
 PROGRAM = Path(__file__).with_name("run.py")
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "60"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "1000"))
 AT_ONCE = 10  # so that the processes of a test run share them
 
 
