@@ -3,63 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 
 import pytest
 
-from bridge.ledger import EMPTY, Policy, State, settle
-from bridge.ledger.catalog import EMPTY_CATALOG, Catalog, key_of
-from bridge.ledger.completeness import missing
-from bridge.ledger.policy import MrrDiscounts
+from bridge.ledger import Policy, settle
 from processors.facts import (
     Attribution,
-    Coupon,
-    Discount,
-    Duration,
     Fact,
-    Ids,
-    Link,
     Payment,
     Refund,
     RefundStatus,
     Status,
     SubscriptionState,
 )
-from processors.money import Currency, Money
-from processors.paddle import processor as paddle
+from processors.money import Money
 from processors.paddle.simulation.customer import STARTER as PADDLE_STARTER
 from processors.paddle.simulation.customer import TEAM as PADDLE_TEAM
 from processors.paddle.simulation.customer import Customer as PaddleCustomer
-from processors.stripe import processor
 from processors.stripe.simulation.customer import TEAM, Customer
 from processors.values import replace
+from tests.bridge.ledger.waiting_facts import (
+    START,
+    USD,
+    billed_nothing,
+    changes_after_signup,
+    facts_of,
+    lacks,
+    paddle_facts,
+    settled,
+    signup,
+)
 from tests.bridge.worker.virtual_worker import kind
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-SOON = timedelta(seconds=1)
-USD = Currency(code="USD", digits=2)
-
-
-def facts_of(*bodies: bytes) -> list[Fact]:
-    return [fact for body in bodies for fact in processor.translate(body, {}).facts]
-
-
-def paddle_facts(*bodies: bytes) -> list[Fact]:
-    return [fact for body in bodies for fact in paddle.translate(body, {}).facts]
-
-
-def signup(*left_out: str) -> list[Fact]:
-    bodies = Customer.begin("ada", START).subscribe().webhooks
-    return facts_of(*(body for body in bodies if kind(body) not in left_out))
-
-
-def lacks(facts: list[Fact], state: State = EMPTY, delay: timedelta = SOON, policy: Policy | None = None) -> str | None:
-    return missing(state, [(fact, fact.at + delay) for fact in facts], policy or Policy(), EMPTY_CATALOG)
-
-
-def settled(facts: list[Fact]) -> State:
-    return settle(EMPTY, facts, Policy()).state
 
 
 def test_a_whole_signup_lacks_nothing() -> None:
@@ -99,14 +74,6 @@ def test_a_cancellation_with_other_terms_lacks_the_change_between() -> None:
     assert lacks(end, settled(signup())) == "the change of sub_ada_1 before this one"
 
 
-def changes_after_signup(*changes: Callable[[Customer], Customer]) -> list[Fact]:
-    customer = Customer.begin("ada", START).subscribe().later(days=3)
-    changed = customer
-    for change in changes:
-        changed = change(changed)
-    return facts_of(*changed.webhooks[len(customer.webhooks) :])
-
-
 def test_a_change_that_names_no_new_invoice_lacks_nothing() -> None:
     change = changes_after_signup(lambda ada: ada.change(TEAM))
 
@@ -126,31 +93,6 @@ def test_a_change_that_names_no_invoice_at_all_lacks_its_payment() -> None:
     unnamed = replace(change, ids=replace(change.ids, invoice_id=None))
 
     assert lacks([unnamed], settled(signup())) == "a payment of the change of sub_ada_1"
-
-
-def test_a_discount_that_is_given_later_lacks_the_bill_that_shows_what_it_comes_off() -> None:
-    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
-    assert isinstance(change, SubscriptionState)
-    assert change.before is not None
-    discounts = (Discount(id="di_1", coupon=Coupon(id="SPRING", percent=Decimal(25), duration=Duration.FOREVER)),)
-    given = replace(change, now=replace(change.before, discounts=discounts))
-
-    assert lacks([given], settled(signup())) == "a payment of the change of sub_ada_1"
-
-
-def test_a_change_at_the_end_of_a_discount_lacks_the_webhook_of_that_end() -> None:
-    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
-    assert isinstance(change, SubscriptionState)
-    discounts = (Discount(id="di_1", coupon=Coupon(id="SPRING", percent=Decimal(25), duration=Duration.ONCE)),)
-    state = settled(
-        [
-            replace(f, now=replace(f.now, discounts=discounts)) if isinstance(f, SubscriptionState) else f
-            for f in signup()
-        ]
-    )
-    discounted = replace(change, before=replace(change.before or change.now, discounts=discounts))
-
-    assert lacks([discounted], state) == "a payment of the change of sub_ada_1"
 
 
 def test_the_payment_of_a_paddle_change_shows_that_it_is_the_only_one() -> None:
@@ -221,13 +163,6 @@ def test_the_refund_of_a_purchase_awaits_no_invoice_of_it_an_hour_later() -> Non
     assert (lacks(facts_of(*soon.webhooks[count:]), settled(bare)) or "").startswith("the payment that re_")
     # Without its checkout it has no visit: that is what is left.
     assert (lacks(facts_of(*late.webhooks[count:]), settled(bare)) or "").startswith("the visit of re_")
-
-
-def billed_nothing() -> list[Fact]:
-    """A signup whose first invoice is 0."""
-    facts = [fact for fact in signup() if not isinstance(fact, Payment) or fact.is_total]
-    nothing = Money(minor=0, currency=USD)
-    return [replace(fact, amount=nothing) if isinstance(fact, Payment) else fact for fact in facts]
 
 
 def test_a_start_whose_first_invoice_is_0_lacks_no_payment() -> None:
@@ -301,72 +236,6 @@ def test_the_bill_of_a_change_lacks_the_change_that_names_it_and_not_another() -
     incomplete = replace(change.before or change.now, status=Status.INCOMPLETE)
     started = replace(change, before=incomplete, ids=replace(change.ids, invoice_id=None))
     assert lacks([started, *bill], known) == "the change of sub_ada_1 that in_ada_12 bills"
-
-
-def test_a_discount_on_a_customer_who_subscribed_lacks_what_preceded_it() -> None:
-    discount = Discount(id="di_customer", coupon_id="FIFTH", coupon=Coupon(id="FIFTH", percent=Decimal(20)))
-    link = Link(at=START, ids=Ids(customer_id="cus_ada"), customer_discount=discount, processor_event_id="evt_0")
-
-    assert lacks([link], settled(signup())) == "what preceded the discount of cus_ada"
-
-
-def test_a_change_of_an_unknown_amount_lacks_the_bill_that_may_show_it() -> None:
-    change = with_tiered_item(changes_after_signup(lambda ada: ada.change(TEAM)))
-
-    assert lacks(change, settled(signup())) == "a bill that may show the MRR of sub_ada_1"
-
-
-def test_a_paid_start_lacks_the_bill_of_an_item_whose_amount_is_unknown() -> None:
-    assert lacks(with_tiered_item(signup())) == "a bill that may show the MRR of sub_ada_1"
-
-
-def with_tiered_item(facts: list[Fact]) -> list[Fact]:
-    """With a second item, of a price whose tiers are not known."""
-    return [_with_tiered_item(fact) if isinstance(fact, SubscriptionState) else fact for fact in facts]
-
-
-def _with_tiered_item(state: SubscriptionState) -> SubscriptionState:
-    (item,) = state.now.items
-    tiered = replace(item, price=replace(item.price, unit_amount=None, tiered=True, id="price_tiered"))
-    return replace(state, now=replace(state.now, items=(item, tiered)))
-
-
-def test_a_change_that_names_no_invoice_lacks_the_bill_that_may_correct_the_estimate_before_it() -> None:
-    (ended,) = changes_after_signup(lambda ada: ada.cancel())
-    assert isinstance(ended, SubscriptionState)
-    known = settled(signup())
-    (sold,) = known.subscriptions.values()
-    estimated = replace(known, subscriptions={sold.id: replace(sold, estimated=True)})
-    unnamed = replace(ended, ids=replace(ended.ids, invoice_id=None))
-
-    assert lacks([ended], estimated) is None
-    assert lacks([unnamed], known) is None
-    assert lacks([unnamed], estimated) == "a bill that may show the MRR of sub_ada_1 before its change"
-
-
-def test_the_end_of_a_discount_lacks_nothing_with_both_of_its_webhooks_and_the_other_one_with_either() -> None:
-    half = Discount(
-        id="di_1",
-        coupon=Coupon(id="HALF", percent=Decimal(50), duration=Duration.REPEATING),
-        ends_at=START + timedelta(days=3),
-    )
-    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
-    assert isinstance(change, SubscriptionState)
-    assert change.before is not None
-    with_half, without = replace(change.before, discounts=(half,)), change.before
-    halved = [
-        replace(fact, now=replace(fact.now, discounts=(half,))) if isinstance(fact, SubscriptionState) else fact
-        for fact in signup()
-    ]
-    next_period = replace(change, before=with_half, now=with_half)
-    removed = replace(change, before=with_half, now=without, processor_event_id="evt_removed")
-
-    policy = Policy(mrr_discounts=MrrDiscounts.RECURRING)
-    known = settle(EMPTY, halved, policy).state
-
-    assert lacks([next_period, removed], known, policy=policy) is None
-    assert lacks([next_period], known, policy=policy) == "a payment of the change of sub_ada_1"
-    assert lacks([removed], known, policy=policy) == "a payment of the change of sub_ada_1"
 
 
 def test_a_return_without_the_terms_before_it_lacks_the_webhook_that_has_them_whatever_else_changes() -> None:
@@ -444,46 +313,3 @@ def test_a_reversed_chargeback_of_paddle_lacks_the_webhook_of_its_creation() -> 
 
     assert lacks(facts, known) == f"the webhook that names the cause of {created.key}"
     assert lacks([created, *facts], known) is None
-
-
-def test_a_coupon_that_no_payload_has_contained_is_missing() -> None:
-    (state,) = [fact for fact in signup() if isinstance(fact, SubscriptionState)]
-    discounted = replace(state, now=replace(state.now, discounts=(Discount(id="di_1", coupon_id="SPRING"),)))
-    facts: list[Fact] = [discounted, *(fact for fact in signup() if fact is not state and fact != state)]
-    coupon = Coupon(id="SPRING", percent=Decimal(25), duration=Duration.FOREVER)
-    catalog = Catalog(entries={key: coupon for key in [key_of(coupon)] if key is not None})
-    arrived = [(fact, fact.at + SOON) for fact in facts]
-
-    assert missing(EMPTY, arrived, Policy(), EMPTY_CATALOG) == "a coupon: SPRING"
-    assert missing(EMPTY, arrived, Policy(), catalog) is None
-
-
-def test_the_coupon_of_a_discount_on_the_customer_is_missing_as_well() -> None:
-    discount = Discount(id="di_1", coupon_id="SPRING")
-    link = Link(at=START, ids=Ids(customer_id="cus_ada"), customer_discount=discount, processor_event_id="evt_0")
-    (change,) = changes_after_signup(lambda ada: ada.change(TEAM))
-
-    assert lacks([*signup(), link]) == "a coupon: SPRING"
-    # The coupon is awaited once; without it the MRR is an estimate.
-    assert lacks([change], settled([*signup(), link])) == "a bill that may show the MRR of sub_ada_1"
-
-
-def test_a_discount_that_only_the_bill_names_is_missing() -> None:
-    discount = Discount(id="di_customer", coupon_id="FIFTH", coupon=Coupon(id="FIFTH", percent=Decimal(20)))
-    link = Link(at=START, ids=Ids(customer_id="cus_ada"), customer_discount=discount, processor_event_id="evt_0")
-    facts = [_with_discount_on_each_line(fact, "di_customer") for fact in signup()]
-
-    assert lacks(facts) == "a discount of in_ada_3"
-    assert lacks([*facts, link]) is None
-
-
-def test_a_bill_of_0_lacks_the_discount_that_it_names_as_well() -> None:
-    facts = [_with_discount_on_each_line(fact, "di_customer") for fact in billed_nothing()]
-
-    assert lacks(facts) == "a discount of in_ada_3"
-
-
-def _with_discount_on_each_line(fact: Fact, discount_id: str) -> Fact:
-    if not isinstance(fact, Payment) or fact.lines is None:
-        return fact
-    return replace(fact, lines=tuple(replace(line, discount_ids=(discount_id,)) for line in fact.lines))
