@@ -7,11 +7,12 @@ same moment are ordered by their content: a start first, each change after the s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from processors.facts import Fact, Payment, Refund, Stage, Status, SubscriptionState, Terms
 
+SAME_MOMENT = timedelta(seconds=5)  # the webhooks of one change are dated this far apart at most
 _STAGE: Mapping[Stage, int] = {Stage.IMPORTED: 0, Stage.CREATED: 1, Stage.CHANGED: 2}
 
 # The usual course of a subscription: of two states of one moment, the one further along is the later.

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from bridge.ledger.events import EventType
 from bridge.ledger.movements import Movement
+from bridge.ledger.ordering import SAME_MOMENT
 from bridge.ledger.policy import AmountBasis, Policy
 from bridge.ledger.receivables import Receivables
 from bridge.ledger.references import receivable_of, receivable_of_payment
@@ -19,7 +20,6 @@ from processors.values import Value, replace
 # A reactivation is paired with a payment within this time, else reported alone. A first start is paired with its first
 # payment however late, since nothing else can have paid for it, but not with one that is earlier by more than this.
 PAID_WITHIN = timedelta(days=1)
-SAME_MOMENT = timedelta(seconds=5)  # the webhooks of one moment are dated this far apart at most
 BILLED_WITHIN = timedelta(minutes=10)  # a start that is billed 0 has its bill within this time
 
 # The reasons of payments that may pay for a start, the most likely first.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bridge.ledger.events import NO_PLAN_DETAILS
 from bridge.ledger.movements import (
@@ -15,7 +15,7 @@ from bridge.ledger.movements import (
     report_baseline,
 )
 from bridge.ledger.mrr import COUNTING, NO_MRR, Mrr, is_scheduled_to_cancel, main_item, mrr_if_active, mrr_of
-from bridge.ledger.ordering import PROGRESS, moment
+from bridge.ledger.ordering import PROGRESS, SAME_MOMENT, moment
 from bridge.ledger.plan_details import plan_details_of
 from bridge.ledger.policy import Policy
 from bridge.ledger.state import Subscription
@@ -26,7 +26,6 @@ from processors.values import replace
 
 ONLY_AFTER_ACTIVE = frozenset({Status.UNPAID, Status.PAUSED})  # so it has counted before
 NEVER_STARTED = "incomplete_expired"  # the one reason of an end without a start, as Stripe names it
-ONE_CHANGE = timedelta(seconds=5)  # the events of one change are dated this far apart at most
 CURRENCY_CHANGE = "currency_change"
 FREE = "free"  # it continues, but costs nothing from now on
 
@@ -239,7 +238,7 @@ def _adds_before(known: Subscription, state: SubscriptionState) -> bool:
     is_silent = state.before is None and state.status_before is None
     if known.movement_count or known.imported or is_silent or known.terms is None:
         return False
-    at = state.at if state.before is not None else state.at - ONE_CHANGE
+    at = state.at if state.before is not None else state.at - SAME_MOMENT
     return moment(state) == known.moment and state.now == known.terms and at <= known.first_seen_at
 
 
